@@ -1,0 +1,236 @@
+"""What is written down: the ledger's one event per call, and the log whose fold is a task's state.
+
+Both are one record. The *done* of a step is its `Settled` event, and a lone gateway call is a task of one step. A record's
+place is (task, seq); its sensitive content (inputs, arguments, answers) travels beside the event, never inside it, so that
+retention and redaction can touch the one and leave the other.
+
+Above: gateway, tools, agents write these; ledger, economics, cli read them. Below: money, caller.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from .caller import Caller, Versions
+from .chat import Fact
+from .money import Usage
+
+CallKind = Literal["model", "tool"]
+Status = Literal[
+    "ok",
+    "error",
+    "cache_hit",
+    "refused",  # a limit or the request itself: nothing was sent
+    "shed",
+    "timeout",
+    "client_gone",
+    "crashed",  # found open after a restart; usage and cost are the reservation's upper estimate
+]
+Effect = Literal["none", "idempotent", "reconcile", "once"]
+"""What repeating a tool call does: nothing · nothing if the key is the same · ask the tool first · harm."""
+Outcome = Literal[
+    "resolved",
+    "waiting_approval",
+    "handed_to_human",
+    "simulated",
+    "denied",
+    "failed",
+    "limit_reached",
+    "cancelled",
+]
+
+
+class Attempt(Struct, frozen=True, omit_defaults=True):
+    """One try against one deployment. A failed attempt that the vendor bills has usage and cost like any other."""
+
+    deployment: str
+    """`provider/model`."""
+    status: Status
+    started_ns: int
+    duration_us: int
+    tier: str = ""
+    usage: Usage = Usage()
+    cost_nano_usd: int = 0
+    price: str = ""
+    """Version of the price that was applied."""
+    error: str = ""
+    """Error code, empty on success."""
+    message: str = ""
+    simulated: bool = False
+
+
+class Escalation(Struct, frozen=True):
+    """The next tier was asked because the answer of this one was not good enough."""
+
+    from_model: str
+    to_model: str
+    reason: str
+    """The rule as it stands in the file, with the values it saw: `confidence < 0.72 (confidence=0.41)`."""
+
+
+class Settled(Struct, frozen=True, omit_defaults=True, tag="settled"):
+    """The one event of one model or tool call, whatever way it ended."""
+
+    call: str
+    kind: CallKind
+    name: str
+    """Model alias or tool name as the caller wrote it."""
+    caller: Caller
+    status: Status
+    started_ns: int
+    duration_us: int = 0
+    first_token_us: int = 0
+    deployment: str = ""
+    """`provider/model` that gave the answer; empty when none did."""
+    tier: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    usage: Usage = Usage()
+    """Sum over the attempts."""
+    cost_nano_usd: int = 0
+    """Sum over the attempts."""
+    reserved_nano_usd: int = 0
+    saved_nano_usd: int = 0
+    """What a cache hit would have cost otherwise."""
+    price: str = ""
+    simulated: bool = False
+    degraded: str = ""
+    """The rung of the degradation ladder that gave the answer; empty for a full answer."""
+    cache: Literal["", "exact", "semantic"] = ""
+    confidence: float | None = None
+    escalations: tuple[Escalation, ...] = ()
+    reasons: tuple[str, ...] = ()
+    """Decisions in the order in which they were taken, one line each."""
+    error: str = ""
+    message: str = ""
+
+
+class Started(Struct, frozen=True, omit_defaults=True, tag="started"):
+    """A task began. Content: `{"input": {...}}`."""
+
+    workflow: str
+    caller: Caller
+    versions: Versions
+    batch: str = ""
+    """Name of the input file it came from, and below the line; together they let a rerun resume."""
+    line: int = 0
+    facts: dict[str, Fact] = {}
+
+
+class Intended(Struct, frozen=True, omit_defaults=True, tag="intended"):
+    """An action is about to be performed. Content: `{"arguments": {...}}` of a tool call.
+
+    Without a `Settled` at `step` after a crash the action is in doubt, and `effect` decides.
+    """
+
+    step: int
+    """The seq at which the action's settlement will stand; the step's number."""
+    kind: CallKind
+    name: str
+    key: str
+    """Idempotency key, passed down to the tool: `task:step` of the first try."""
+    effect: Effect = "none"
+    arguments_hash: str = ""
+    tool_call_id: str = ""
+    """The model's own id of the call, empty in flows."""
+    compensates: int = 0
+    """Step whose effect this one undoes."""
+    reserved_nano_usd: int = 0
+
+
+class ApprovalAsked(Struct, frozen=True, omit_defaults=True, tag="approval_asked"):
+    """A person has to decide before a tool runs. Content: `{"arguments": {...}, "why": "..."}`."""
+
+    step: int
+    tool: str
+    arguments_hash: str
+    rule: str
+    """What asked for it, as it stands in the contract."""
+    expires_ns: int
+    on_expiry: Literal["deny", "approve"] = "deny"
+    tool_call_id: str = ""
+
+
+class ApprovalDecided(Struct, frozen=True, omit_defaults=True, tag="approval_decided"):
+    """A person (or the clock) decided. Content: `{"arguments": {...}}` when they were edited."""
+
+    step: int
+    """Seq of the `ApprovalAsked` that this answers."""
+    decision: Literal["approve", "edit", "deny", "expire"]
+    who: str
+    arguments_hash: str
+    """Of the arguments decided on: a changed call needs a new decision."""
+    note: str = ""
+
+
+class InDoubt(Struct, frozen=True, omit_defaults=True, tag="in_doubt"):
+    """A `once` effect was intended before a crash and nobody knows whether it happened; a person settles it."""
+
+    step: int
+    tool: str
+
+
+class DoubtSettled(Struct, frozen=True, omit_defaults=True, tag="doubt_settled"):
+    """A person settled a doubt. Content: `{"result": ...}` when it was done."""
+
+    step: int
+    decision: Literal["done", "redo", "skip"]
+    who: str
+
+
+class Noted(Struct, frozen=True, omit_defaults=True, tag="noted"):
+    """A decision of the task that called nothing: which way it went and why. Content: whatever it gathered."""
+
+    name: str
+    """E.g. `flow_chosen`, `left_flow`, `to_human`, `schema_violation`."""
+    reason: str = ""
+
+
+class Finished(Struct, frozen=True, omit_defaults=True, tag="finished"):
+    """The task is over. Content: `{"answer": ..., "citations": [...]}`."""
+
+    outcome: Outcome
+    tier: str = ""
+    confidence: float | None = None
+    escalations: int = 0
+    simulated: bool = False
+    degraded: str = ""
+    error: str = ""
+    message: str = ""
+
+
+class OutcomeSeen(Struct, frozen=True, omit_defaults=True, tag="outcome_seen"):
+    """What became of the task according to somebody who knows, possibly later."""
+
+    success: bool
+    source: str
+    """`expected` (labels in the input file), `user`, `person`, `sla`."""
+    note: str = ""
+
+
+Event = (
+    Started
+    | Intended
+    | Settled
+    | ApprovalAsked
+    | ApprovalDecided
+    | InDoubt
+    | DoubtSettled
+    | Noted
+    | Finished
+    | OutcomeSeen
+)
+
+
+class Record(Struct, frozen=True, omit_defaults=True):
+    """One event at its place in the log."""
+
+    task: str
+    seq: int
+    tenant: str
+    at_ns: int
+    event: Event
+    content: dict[str, Any] | None = None
+    fence: int = 0
+    """The lease the writer holds; a store refuses a record whose fence is no longer the task's. Zero: unfenced."""

@@ -1,0 +1,241 @@
+"""The seams: what a room needs from another one, as protocols. `app` puts the concrete parts in.
+
+Above: everybody. Below: the values of `core`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from .budget import Budget
+from .caller import Caller, Secret
+from .chat import ChatRequest, ChatResponse, Chunk
+from .events import Record, Settled
+from .money import Price
+from .time import Clock, Deadline
+
+# --- HTTP, upstream ---------------------------------------------------------------------------------------------
+
+
+class HttpRequest(Struct, frozen=True):
+    """One request to a vendor. Header names in lower case; `host` and `content-length` are the client's business."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class HttpResponse(Struct, frozen=True):
+    """A whole reply; header names in lower case, the last of several equal ones wins."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class HttpStream(Protocol):
+    """A reply whose body is still coming."""
+
+    status: int
+    headers: dict[str, str]
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes; pieces that arrived together are joined. Raises UpstreamStalled, UpstreamCut."""
+        ...
+
+    async def read(self) -> bytes:
+        """The rest of the body at once, up to the client's size cap; for error bodies."""
+        ...
+
+
+class HttpClient(Protocol):
+    """A pooled HTTP/1.1 client. Cancelling a call closes its connection at once.
+
+    Raises:
+        ConnectFailed, UpstreamTimeout, UpstreamStalled, UpstreamCut, BadReply: as named. Statuses are not errors.
+    """
+
+    async def request(self, request: HttpRequest, deadline: Deadline) -> HttpResponse: ...
+
+    def stream(
+        self, request: HttpRequest, deadline: Deadline, *, stall_s: float
+    ) -> AbstractAsyncContextManager[HttpStream]:
+        """`stall_s`: the longest silence between two pieces of the body."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# --- Providers --------------------------------------------------------------------------------------------------
+
+
+class Deployment(Struct, frozen=True):
+    """Something that can be called: a model at a provider with a credential."""
+
+    provider: str
+    """Name in the configuration."""
+    model: str
+    """As the vendor names it."""
+    dialect: str
+    """Name of the provider plug-in that speaks to it."""
+    base_url: str = ""
+    api_key: Secret = Secret("")
+    region: str = ""
+    tier: str = ""
+    timeout_s: float = 60.0
+    """Until the first byte of an answer."""
+    stall_s: float = 30.0
+    """The longest silence inside a stream."""
+    simulated: bool = False
+    options: Mapping[str, Any] = {}
+    """The provider's own `options:` from the file, already checked against the plug-in's `Settings`."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+class Provider(Protocol):
+    """One wire dialect. Stateless but for what it was built with; safe for concurrent calls."""
+
+    async def chat(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> ChatResponse:
+        """The whole answer. `key` is the idempotency key, sent where the vendor takes one.
+
+        Raises:
+            UpstreamError: of the kind that says what went wrong. InvalidRequest: the request cannot be carried.
+        """
+        ...
+
+    def stream(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> AsyncIterator[Chunk]:
+        """The answer in pieces; the last pieces carry `finish` and `usage`. An async generator: close it to cancel."""
+        ...
+
+
+class PluginEnv(Struct, frozen=True):
+    """What a plug-in is built with: `def build(env: PluginEnv) -> Provider` stands in each provider's file."""
+
+    http: HttpClient
+    clock: Clock
+    rng: random.Random
+    tier0: Mapping[str, TierZero]
+    """The on-device engines by workflow, for the `local` provider."""
+
+
+# --- On-device tier ---------------------------------------------------------------------------------------------
+
+
+class Understanding(Struct, frozen=True):
+    """What the on-device tier makes of one text."""
+
+    intent: str
+    """Best intent, also when it is not accepted; empty when there is none."""
+    confidence: float
+    """Calibrated probability (0–1) that acting on `intent` is right, out-of-scope texts included."""
+    accepted: bool
+    """The confidence is above the threshold that keeps the contract's promise."""
+    threshold: float
+    runner_up: str = ""
+    reason: str = ""
+
+
+class Passage(Struct, frozen=True):
+    """Whole sentences of one article, verbatim."""
+
+    article: str
+    title: str
+    text: str
+    score: float
+    good: bool
+    """The score is above the floor learned from the articles."""
+
+
+class TierZero(Protocol):
+    """The on-device engine of one workflow. Calls take milliseconds of CPU: run them off the event loop."""
+
+    def understand(self, text: str) -> Understanding: ...
+
+    def find(self, question: str, articles: Sequence[str] = ()) -> Passage | None:
+        """The passage that answers best, among `articles` when given."""
+        ...
+
+
+class SemanticIndex(Protocol):
+    """Nearest earlier texts, for the semantic cache. A namespace holds tenant, workflow and versions."""
+
+    async def nearest(self, namespace: str, text: str) -> tuple[str, float, str] | None:
+        """(key, cosine, why it must not be shared or empty) of the nearest text, if there is any."""
+        ...
+
+    async def add(self, namespace: str, key: str, text: str) -> None: ...
+
+
+# --- Ledger and store -------------------------------------------------------------------------------------------
+
+
+class Ledger(Protocol):
+    """Where calls settle. `open` and `settle` never block; `append` returns when the records are committed."""
+
+    def open(self, if_crashed: Settled) -> int:
+        """Notes a call that begins, as the event that would be true if the process died now; returns its slot.
+
+        Raises:
+            LedgerFull: the store has failed for so long that no further call can be accounted for.
+        """
+        ...
+
+    def settle(self, slot: int, settled: Settled, content: dict[str, Any] | None = None, *, fence: int = 0) -> None:
+        """The call's one event, at (caller.task, caller.step). Queued; survives a kill -9 from here on."""
+        ...
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Commits records, in order, after everything settled before.
+
+        Raises:
+            Fenced: another worker owns the task. StoreUnavailable: it could not be written within the stated bound.
+        """
+        ...
+
+
+class ChatReply(Struct, frozen=True):
+    """An answer with the event that settled it."""
+
+    response: ChatResponse
+    settled: Settled
+
+
+class ChatGateway(Protocol):
+    """One governed model call."""
+
+    async def chat(
+        self,
+        caller: Caller,
+        request: ChatRequest,
+        *,
+        budget: Budget | None = None,
+        deadline: Deadline | None = None,
+        fence: int = 0,
+    ) -> ChatReply:
+        """Raises InterlockError of the kind that says what the caller can do; the call has settled by then."""
+        ...
+
+    def stream(
+        self,
+        caller: Caller,
+        request: ChatRequest,
+        *,
+        budget: Budget | None = None,
+        deadline: Deadline | None = None,
+        fence: int = 0,
+    ) -> AsyncIterator[Chunk | ChatReply]:
+        """The pieces, then one `ChatReply` holding the whole answer. An async generator: close it when the client is gone."""
+        ...
+
+
+PriceOf = Callable[[Deployment, int], Price]
+"""(deployment, whole input tokens) → the price that applies. Resolved once per model and tier, then a look-up."""
