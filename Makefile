@@ -1,0 +1,73 @@
+# The ways to work with a checkout. Needs Python 3.11 or newer with its venv module, and make; everything else comes from the locks.
+#   make demo    the example workspace over its support tickets, with a token P&L at the end
+#   make test    all tests                      make check   lint, format, import arrows, types
+#   make bench   every measurement              make lock    resolve the dependencies anew
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench check format lock requirements clean
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+LOCKS := requirements/runtime.txt requirements/dev.txt
+
+# The first interpreter that is new enough. `make PYTHON=/path/to/python3.12 setup` overrides the choice.
+PYTHON ?= $(shell for p in python3.11 python3 python3.13 python3.12 python; do \
+	if "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then echo "$$p"; break; fi; done)
+
+DEMO := $(BIN)/interlock run support_reply --workspace examples/support --input examples/support/tickets.jsonl --demo
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+setup: $(STAMP)
+
+# Rebuilt when a lock or pyproject.toml changes, instant otherwise. The stamp is written last, so an interrupted build is taken up again.
+$(STAMP): $(LOCKS) pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "setup: no Python 3.11, 3.12 or 3.13 on PATH (tried python3.11, python3, python3.13, python3.12, python)." >&2; \
+		echo "       Install one, e.g. 'apt install python3.11 python3.11-venv', or name it: make PYTHON=/path/to/python3.11 setup" >&2; \
+		exit 1; fi
+	@if ! "$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null; then \
+		echo "setup: $(PYTHON) has no venv module. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; fi
+	@rm -f $(STAMP)
+	@if [ -x $(BIN)/python ] && $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then :; else \
+		echo "setup: new environment in .venv with $(PYTHON)"; "$(PYTHON)" -m venv --clear .venv; fi
+	@echo "setup: installing the locked packages (about 200 MB the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+		$(addprefix -r ,$(LOCKS))
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@touch $(STAMP)
+	@echo "setup: ready"
+
+demo: setup
+	@$(DEMO)
+
+test: setup
+	$(BIN)/python -m pytest
+
+bench: setup
+	$(BIN)/python -m bench
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/basedpyright
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+requirements: setup
+	$(BIN)/python scripts/requirements_status.py
+
+# Both locks, for every supported Python and platform, from the public index only. uv does the resolving and is needed for nothing else.
+lock:
+	@"$(PYTHON)" -m venv .lock-venv
+	@.lock-venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	@UV=.lock-venv/bin/uv bash scripts/lock.sh
+	@rm -rf .lock-venv
+
+clean:
+	rm -rf .venv .lock-venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

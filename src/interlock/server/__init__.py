@@ -1,0 +1,1 @@
+"""The HTTP faces. Above: cli. Below: app and all that it imports."""

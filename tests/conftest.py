@@ -1,0 +1,24 @@
+"""Shared by every ring of tests: requirement marks are checked as they are collected, and reported with the run."""
+
+import re
+
+import pytest
+
+REQUIREMENT = re.compile(r"[A-Z]{2}-\d{2}")
+COLLECTED = pytest.StashKey[set[str]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    collected: set[str] = set()
+    for item in items:
+        for mark in item.iter_markers("requirement"):
+            if not mark.args or not all(isinstance(each, str) and REQUIREMENT.fullmatch(each) for each in mark.args):
+                raise pytest.UsageError(f"{item.nodeid}: requirement{mark.args} needs ids such as 'GW-16'")
+            collected.update(mark.args)
+    config.stash[COLLECTED] = collected
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    collected = config.stash.get(COLLECTED, set())
+    if collected:
+        terminalreporter.write_line(f"requirements claimed by these tests: {len(collected)} (docs/requirements.md)")
