@@ -64,9 +64,9 @@ class HttpClient(Protocol):
     async def request(self, request: HttpRequest, deadline: Deadline) -> HttpResponse: ...
 
     def stream(
-        self, request: HttpRequest, deadline: Deadline, *, stall_s: float
+        self, request: HttpRequest, deadline: Deadline, *, stall_s: float, first_byte_s: float | None = None
     ) -> AbstractAsyncContextManager[HttpStream]:
-        """`stall_s`: the longest silence between two pieces of the body."""
+        """`stall_s`: the longest silence between two pieces of the body. `first_byte_s`: the wait for its beginning."""
         ...
 
     async def close(self) -> None: ...

@@ -1,0 +1,291 @@
+"""The pooled HTTP/1.1 client behind the port `core.ports.HttpClient`.
+
+Own code because a general client costs ten to a hundred times the CPU of the rest of a call. It speaks what the vendors'
+interfaces need and no more: keep-alive, chunked and sized bodies, TLS with verification. It follows no redirect, asks for no
+compression, keeps no cookie and reads no proxy variable: the address in the configuration is the address that is called.
+
+Above: `app`, which hands it to the providers. Below: pool, connection, url.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import ssl
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+from interlock.core.errors import BadReply, ConnectFailed, InvalidRequest, UpstreamTimeout
+from interlock.core.ports import HttpRequest, HttpResponse
+from interlock.core.time import Clock, Deadline
+
+from .connection import Connection, StaleConnection, Terms, Want
+from .pool import OriginPool, PoolLimits
+from .url import Origin, Target, parse_target
+
+_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
+_OWN_HEADERS = frozenset(("host", "content-length", "transfer-encoding", "connection", "accept-encoding"))
+_NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]*")
+_KEPT_TARGETS = 1024
+
+
+class PooledClient:
+    """An HTTP/1.1 client with a pool of kept-alive connections per origin. It belongs to the event loop that first uses it."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        limits: PoolLimits | None = None,
+        max_body_bytes: int = 64 * 1024 * 1024,
+        ca_file: str | None = None,
+    ) -> None:
+        """`max_body_bytes` bounds a whole reply. `ca_file` (PEM) is trusted beside the system's authorities."""
+        self._clock = clock
+        self._limits = limits or PoolLimits()
+        self._max_body_bytes = max_body_bytes
+        self._ca_file = ca_file
+        self._tls: ssl.SSLContext | None = None
+        self._pools: dict[Origin, OriginPool] = {}
+        self._targets: dict[str, Target] = {}
+        self._closed = False
+
+    async def request(self, request: HttpRequest, deadline: Deadline) -> HttpResponse:
+        """The whole reply, whatever its status.
+
+        Raises:
+            ConnectFailed, UpstreamTimeout, UpstreamStalled, UpstreamCut, BadReply: as named.
+            Shed: too many calls wait for a connection. InvalidRequest: address or headers cannot be sent.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        due = now + deadline.left_s(self._clock)
+        terms = Terms(
+            whole=True, deadline_at=due, first_byte_at=due, stall_s=math.inf, max_body_bytes=self._max_body_bytes
+        )
+        pool, connection = await self._ask(loop, request, terms, Want.END)
+        response = HttpResponse(connection.status, connection.headers, connection.take())
+        pool.give_back(connection)
+        if "content-encoding" in response.headers:
+            _check_encoding(response.headers, request.url)
+        return response
+
+    def stream(
+        self, request: HttpRequest, deadline: Deadline, *, stall_s: float, first_byte_s: float | None = None
+    ) -> StreamLoan:
+        """A context in which the reply's body can be read as it comes; leaving it early closes the connection at once.
+
+        `deadline` bounds the whole stream, `first_byte_s` (default: only the deadline) the wait for its beginning,
+        `stall_s` each silence after that. Raises as `request` does.
+        """
+        return StreamLoan(self, request, deadline, stall_s, first_byte_s)
+
+    async def open_stream(
+        self, request: HttpRequest, deadline: Deadline, stall_s: float, first_byte_s: float | None
+    ) -> tuple[OriginPool, Connection]:
+        """The connection on which the head of the reply has arrived; for `StreamLoan`."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        due = now + deadline.left_s(self._clock)
+        first = due if first_byte_s is None else min(due, now + first_byte_s)
+        terms = Terms(
+            whole=False, deadline_at=due, first_byte_at=first, stall_s=stall_s, max_body_bytes=self._max_body_bytes
+        )
+        return await self._ask(loop, request, terms, Want.HEAD)
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest whole body that is taken in."""
+        return self._max_body_bytes
+
+    async def close(self) -> None:
+        """Closes every connection; calls under way fail with `UpstreamCut`."""
+        self._closed = True
+        for pool in self._pools.values():
+            pool.close()
+
+    # --- inside ---
+
+    async def _ask(
+        self, loop: asyncio.AbstractEventLoop, request: HttpRequest, terms: Terms, want: Want
+    ) -> tuple[OriginPool, Connection]:
+        target = self._targets.get(request.url) or self._target(request.url)
+        data = encode(request, target)
+        pool = self._pools.get(target.origin) or self._pool(loop, target.origin)
+        if self._closed:
+            raise ConnectFailed(f"{target.origin}: the client was closed; nothing was sent")
+        if terms.deadline_at <= loop.time():
+            raise UpstreamTimeout(f"no time was left to ask {target.origin}; nothing was sent")
+        connection = pool.spare() or await pool.take(terms.deadline_at)
+        while True:
+            try:
+                connection.start(data, terms)
+                await connection.until(want)
+                return pool, connection
+            except StaleConnection:
+                pool.give_back(connection)
+            except BaseException:
+                connection.abort()
+                pool.give_back(connection)
+                raise
+            # Only a used connection is ever stale and this one is new or was in use a moment ago, so the loop is short;
+            # the deadline bounds it in any case.
+            connection = await pool.take(terms.deadline_at)
+
+    def _target(self, url: str) -> Target:
+        if len(self._targets) >= _KEPT_TARGETS:
+            self._targets.clear()
+        target = self._targets[url] = parse_target(url)
+        return target
+
+    def _pool(self, loop: asyncio.AbstractEventLoop, origin: Origin) -> OriginPool:
+        for known, pool in tuple(self._pools.items()):
+            if len(self._pools) >= _KEPT_TARGETS and pool.unused:
+                pool.close()
+                del self._pools[known]
+        if origin.scheme == "https" and self._tls is None:
+            self._tls = _tls_context(self._ca_file)
+        tls = self._tls if origin.scheme == "https" else None
+        pool = self._pools[origin] = OriginPool(loop, origin, self._limits, tls)
+        return pool
+
+
+class StreamLoan:
+    """One streamed exchange: a context manager that yields itself as the `HttpStream`."""
+
+    def __init__(
+        self,
+        client: PooledClient,
+        request: HttpRequest,
+        deadline: Deadline,
+        stall_s: float,
+        first_byte_s: float | None,
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._deadline = deadline
+        self._stall_s = stall_s
+        self._first_byte_s = first_byte_s
+        self._pool: OriginPool | None = None
+        self._connection: Connection | None = None
+        self.status = 0
+        self.headers: dict[str, str] = {}
+
+    async def __aenter__(self) -> Self:
+        self._pool, connection = await self._client.open_stream(
+            self._request, self._deadline, self._stall_s, self._first_byte_s
+        )
+        self._connection = connection
+        self.status = connection.status
+        self.headers = connection.headers
+        try:
+            _check_encoding(self.headers, self._request.url)
+        except BadReply:
+            self._give_back()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._give_back()
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes; pieces that arrived together are joined. Raises UpstreamStalled, UpstreamCut, BadReply."""
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        connection = self._connection
+        if connection is None:
+            raise StopAsyncIteration
+        await connection.until(Want.PIECE)
+        piece = connection.take()
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    async def read(self) -> bytes:
+        """The rest of the body at once. Raises `BadReply` above the client's cap."""
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in self:
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._client.max_body_bytes:
+                raise BadReply(f"{self._request.url} answered with more than {self._client.max_body_bytes} bytes")
+        return b"".join(pieces)
+
+    def _give_back(self) -> None:
+        if self._pool is not None and self._connection is not None:
+            self._pool.give_back(self._connection)
+            self._pool = self._connection = None
+
+
+def encode(request: HttpRequest, target: Target) -> bytes:
+    """The request's bytes.
+
+    Raises:
+        InvalidRequest: a header that would break out of its line, or one that is the client's own business.
+    """
+    headers = request.headers
+    names = [name for name, _ in headers]
+    lines = [
+        f"{request.method} {target.line} HTTP/1.1\r\nhost: {target.origin.authority}\r\naccept-encoding: identity\r\n"
+    ]
+    lines += [f"{name}: {value}\r\n" for name, value in headers]
+    lines.append(f"content-length: {len(request.body)}\r\n\r\n")
+    text = "".join(lines)
+    breaks = len(headers) + 5
+    if (
+        text.count("\r") != breaks
+        or text.count("\n") != breaks
+        or "\0" in text
+        or not text.isascii()
+        or not _NAMES.fullmatch("".join(names))
+        or not _OWN_HEADERS.isdisjoint(names)
+        or request.method not in _METHODS
+    ):
+        raise _unsendable(request)
+    return text.encode("ascii") + request.body
+
+
+def _unsendable(request: HttpRequest) -> InvalidRequest:
+    """Names the part at fault, never a header's value: it may be a credential."""
+    if request.method not in _METHODS:
+        return InvalidRequest(f"the method {request.method!r} is not one of {', '.join(sorted(_METHODS))}")
+    for name, value in request.headers:
+        if not name or not _NAMES.fullmatch(name):
+            return InvalidRequest(f"{name!r} cannot be a header's name", param=name)
+        if name in _OWN_HEADERS:
+            return InvalidRequest(f"the header {name} is set by the client itself", param=name)
+        if not value.isascii() or any(mark in value for mark in "\r\n\0"):
+            return InvalidRequest(
+                f"the value of the header {name} holds a line break or a character outside ASCII",
+                param=name,
+                hint="A key copied from a file or a web page often ends in one.",
+            )
+    return InvalidRequest("the request cannot be written as HTTP")
+
+
+def _check_encoding(headers: dict[str, str], url: str) -> None:
+    encoding = headers.get("content-encoding", "identity")
+    if encoding not in ("", "identity"):
+        raise BadReply(f"{url} answered compressed ({encoding}) though that was not asked for")
+
+
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ssl.SSLError) as fault:
+            raise ConnectFailed(
+                f"the certificates in {ca_file} cannot be read: {fault}", hint="Give a PEM file."
+            ) from fault
+    return context

@@ -1,0 +1,268 @@
+"""One connection to one origin: an HTTP/1.1 exchange at a time, its bytes, its limits and its clock.
+
+Above: pool, client. Below: httptools and `core.errors`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from typing import cast
+
+import httptools
+
+from interlock.core.errors import BadReply, InterlockError, UpstreamCut, UpstreamStalled, UpstreamTimeout
+
+from .url import Origin
+
+MAX_HEAD_BYTES = 65_536
+"""Status line and headers of one reply; more is a hostile or broken server."""
+HIGH_WATER_BYTES = 262_144
+"""Unread bytes of a streamed body at which reading from the socket pauses until the consumer has caught up."""
+
+
+class Want(enum.Enum):
+    """What the one consumer of a connection is waiting for."""
+
+    HEAD = 1
+    PIECE = 2
+    END = 3
+
+
+class StaleConnection(Exception):
+    """A connection that had been used before was closed before one byte of the answer came; safe to ask again elsewhere."""
+
+
+class Terms:
+    """The limits of one exchange, in seconds of the event loop's clock and in bytes."""
+
+    __slots__ = ("deadline_at", "first_byte_at", "max_body_bytes", "stall_s", "whole")
+
+    def __init__(
+        self, *, whole: bool, deadline_at: float, first_byte_at: float, stall_s: float, max_body_bytes: int
+    ) -> None:
+        self.whole = whole
+        self.deadline_at = deadline_at
+        self.first_byte_at = first_byte_at
+        self.stall_s = stall_s
+        self.max_body_bytes = max_body_bytes
+
+
+class Connection(asyncio.Protocol):
+    """A connection and the exchange on it. `start`, then `until` and `take`; afterwards `reusable` says what it is good for."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, origin: Origin) -> None:
+        self._loop = loop
+        self._origin = origin
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._want = Want.END
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._paused = False
+        self._terms: Terms | None = None
+        self.exchanges = 0
+        self.idle_since = 0.0
+        self.done = True
+        self._clear()
+
+    def _clear(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.headed = False
+        self._keep = False
+        self._interim = False
+        self._pieces: list[bytes] = []
+        self._unread = 0
+        self._received = 0
+        self._last = 0.0
+        self._error: InterlockError | StaleConnection | None = None
+
+    # --- the exchange, from the consumer's side ---
+
+    def start(self, data: bytes, terms: Terms) -> None:
+        """Sends a whole request; the exchange then runs under `terms`."""
+        self._clear()
+        self.done = False
+        self.exchanges += 1
+        self._terms = terms
+        if self._transport is None or self._transport.is_closing():
+            self._settle_loss()
+            return
+        self._transport.write(data)
+        self._arm(min(terms.first_byte_at, terms.deadline_at, self._loop.time() + terms.stall_s))
+
+    async def until(self, want: Want) -> None:
+        """Returns when what is wanted is there; a `PIECE` that is not there on return means that the body has ended.
+
+        Raises:
+            UpstreamTimeout, UpstreamStalled, UpstreamCut, BadReply, StaleConnection: bytes that came before are kept.
+        """
+        self._want = want
+        if not self._ready():
+            waiter = self._waiter = self._loop.create_future()
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+        if self._error is None or (want is Want.PIECE and self._pieces) or (want is Want.HEAD and self.headed):
+            return
+        raise self._error
+
+    def take(self) -> bytes:
+        """Everything of the body that has come since the last time, joined; empty when nothing has."""
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        joined = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._pieces = []
+        self._unread = 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._last = self._loop.time()
+            self._transport.resume_reading()
+        return joined
+
+    @property
+    def reusable(self) -> bool:
+        """The last exchange ended cleanly and both sides keep the connection."""
+        transport = self._transport
+        return self._keep and self.done and transport is not None and not transport.is_closing()
+
+    def abort(self) -> None:
+        """Closes at once; the other side sees the connection end."""
+        self._keep = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def fail(self, error: InterlockError) -> None:
+        """Ends the exchange with `error` and closes."""
+        if not self.done and self._error is None:
+            self._error = error
+        self.abort()
+        self._wake()
+
+    def _ready(self) -> bool:
+        if self.done or self._error is not None:
+            return True
+        if self._want is Want.HEAD:
+            return self.headed
+        return self._want is Want.PIECE and bool(self._pieces)
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done() and self._ready():
+            waiter.set_result(None)
+
+    # --- time: one lazy timer, re-armed when it fires too early instead of at every byte ---
+
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            if self._timer_at <= due:
+                return
+            self._timer.cancel()
+        self._timer_at = due
+        self._timer = self._loop.call_at(due, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        terms = self._terms
+        if self.done or self._error is not None or terms is None:
+            return
+        due = terms.deadline_at
+        if not self._received:
+            due = min(due, terms.first_byte_at)
+        elif not self._paused:
+            due = min(due, self._last + terms.stall_s)
+        now = self._loop.time()
+        if now < due:
+            self._arm(min(due, now + terms.stall_s))
+        elif not self._received:
+            self.fail(UpstreamTimeout(f"{self._origin} did not begin to answer in time"))
+        elif now < terms.deadline_at:
+            self.fail(
+                UpstreamStalled(f"{self._origin} sent nothing for {terms.stall_s:g} s in the middle of its answer")
+            )
+        else:
+            self.fail(UpstreamStalled(f"{self._origin} had not finished its answer when the time was up"))
+
+    # --- asyncio's side ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.done:
+            self.abort()  # Bytes that nobody asked for: whose answer they are cannot be known.
+            return
+        self._received += len(data)
+        self._last = self._loop.time()
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.fail(BadReply(f"{self._origin} switched to another protocol, which was not asked for"))
+        except httptools.HttpParserError as fault:
+            self.fail(BadReply(f"{self._origin} sent something that is not HTTP: {fault}"))
+        if not self.headed and self._received > MAX_HEAD_BYTES:
+            self.fail(BadReply(f"{self._origin} sent more than {MAX_HEAD_BYTES} bytes of headers"))
+        terms = self._terms
+        if terms is not None and terms.whole:
+            if self._unread > terms.max_body_bytes:
+                self.fail(BadReply(f"{self._origin} answered with more than {terms.max_body_bytes} bytes"))
+        elif self._unread > HIGH_WATER_BYTES and not self._paused and self._transport is not None and not self.done:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done and self._error is None:
+            self._settle_loss()
+        self.abort()
+        self._wake()
+
+    def _settle_loss(self) -> None:
+        """What the end of the connection means for the exchange on it."""
+        if not self._received and self.exchanges > 1:
+            self._error = StaleConnection()
+        elif not self._received:
+            self._error = UpstreamCut(f"{self._origin} closed the connection without an answer")
+        elif self.headed and "content-length" not in self.headers and "transfer-encoding" not in self.headers:
+            self.done = True  # Without a length the end of the connection is the end of the body (RFC 9112 §6.3).
+        else:
+            self._error = UpstreamCut(
+                f"{self._origin} closed the connection after {self._received} bytes of its answer"
+            )
+
+    # --- httptools' side ---
+
+    def on_message_begin(self) -> None:
+        if self.done:
+            self._keep = False  # More than was asked for; the answer stands, the connection is not used again.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.headed and not self.done:
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        if self.done:
+            return
+        self.status = self._parser.get_status_code()
+        self._interim = 100 <= self.status < 200
+        self.headed = not self._interim
+
+    def on_body(self, body: bytes) -> None:
+        if not self.done:
+            self._pieces.append(body)
+            self._unread += len(body)
+
+    def on_message_complete(self) -> None:
+        if self._interim:
+            self._interim = False
+            self.headers = {}
+        elif not self.done:
+            self.done = True
+            self._keep = self._parser.should_keep_alive()
