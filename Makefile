@@ -21,6 +21,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 setup: $(STAMP)
+	@:
 
 # Rebuilt when a lock or pyproject.toml changes, instant otherwise. The stamp is written last, so an interrupted build is taken up again.
 $(STAMP): $(LOCKS) pyproject.toml
