@@ -1,0 +1,1 @@
+"""What may be kept, and in which form. Below: core."""

@@ -1,0 +1,63 @@
+"""Personal data and credentials taken out of text before it is stored (`store_prompts: redacted`).
+
+A first form, by pattern and check digit: e-mail addresses, payment cards, IBANs, phone numbers, IP addresses, and the
+credentials whose shape their issuers document. Names and addresses of people are *not* found by it.
+
+Above: `app` hands it to the store. Below: nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_CARD = re.compile(r"(?<![\w-])(?:\d[ -]?){12,18}\d(?![\w-])")
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
+_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("email", re.compile(r"\b[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b")),
+    (
+        "secret",
+        re.compile(
+            r"\b(?:sk-[\w-]{16,}|AKIA[0-9A-Z]{16}|gh[pousr]_\w{30,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{35}"
+            r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,})"
+        ),
+    ),
+    ("ip", re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")),
+    ("phone", re.compile(r"(?<![\w-])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,4}\)[ .-]?|\d{2,4}[ .-])\d{3,4}[ .-]?\d{3,4}(?![\w-]|[ -]\d)")),
+)
+
+
+def redact(text: str) -> str:
+    """`text` with each find replaced by `[kind]`. Order ids and other plain numbers stay."""
+    text = _IBAN.sub(lambda found: "[iban]" if _iban_holds(found[0]) else found[0], text)
+    text = _CARD.sub(lambda found: "[card]" if _luhn_holds(found[0]) else found[0], text)
+    for kind, pattern in _PATTERNS:
+        text = pattern.sub(f"[{kind}]", text)
+    return text
+
+
+def redact_value(value: Any) -> Any:
+    """A JSON value with every string in it redacted, keys left alone."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {key: redact_value(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return [redact_value(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def _luhn_holds(text: str) -> bool:
+    """The check digit of ISO/IEC 7812-1."""
+    digits = [int(character) for character in reversed(text) if character.isdigit()]
+    total = sum(digits[0::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])
+    return 13 <= len(digits) <= 19 and total % 10 == 0
+
+
+def _iban_holds(text: str) -> bool:
+    """The check digits of ISO 13616: rearranged, letters as numbers, the remainder by 97 is 1."""
+    compact = text.replace(" ", "")
+    if not 15 <= len(compact) <= 34:
+        return False
+    rearranged = compact[4:] + compact[:4]
+    return int("".join(str(int(character, 36)) for character in rearranged)) % 97 == 1
