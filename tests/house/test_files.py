@@ -37,7 +37,7 @@ def test_every_path_named_in_architecture_exists():
 
 def test_python_files_stay_within_400_lines():
     lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in tracked("*.py")
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in python_files()
     }
 
     too_long = {name: lines for name, lines in lengths.items() if lines > LONG_FILES.get(name, LONGEST)}
