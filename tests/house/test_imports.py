@@ -75,3 +75,9 @@ def test_importing_the_package_loads_no_heavy_library(statement):
     loaded = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True).stdout
 
     assert loaded.strip() == "[]"
+
+
+def test_lazy_and_named_imports_are_seen_too():
+    source = "import a.b\ndef f():\n    from c.d import e\n    importlib.import_module('g.h')\nfrom . import near\n"
+
+    assert imported_libraries(ast.parse(source)) == {"a", "c", "g"}
