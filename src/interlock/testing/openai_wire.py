@@ -1,0 +1,129 @@
+"""OpenAI's chat completions as a vendor writes them: whole replies, event streams, errors.
+
+Source: the API reference for chat completions and their streaming events (platform.openai.com/docs/api-reference/chat), 2026-11.
+
+Above: upstream. Below: msgspec.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from .upstream import Answer
+
+_ERROR_TYPES = {400: "invalid_request_error", 401: "invalid_request_error", 404: "invalid_request_error", 429: "tokens"}
+
+
+class Bill(Struct, frozen=True):
+    """What the vendor charges for one answer when it is delivered in full."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+def openai_error(answer: Answer) -> bytes:
+    """The body of an error reply."""
+    kind = _ERROR_TYPES.get(answer.status, "server_error")
+    error = {"message": answer.text, "type": kind, "param": None, "code": answer.error_code or None}
+    return msgspec.json.encode({"error": error})
+
+
+def openai_whole(answer: Answer, body: dict[str, Any], number: int) -> tuple[bytes, Bill]:
+    """The body of a whole reply, and its bill."""
+    pieces = _pieces(answer)
+    bill = _bill(answer, body, len(pieces))
+    message: dict[str, Any] = {"role": "assistant", "content": None if answer.tool_calls else answer.text}
+    if answer.tool_calls:
+        message["tool_calls"] = [
+            {"id": f"call_{number}_{at}", "type": "function", "function": {"name": name, "arguments": arguments}}
+            for at, (name, arguments) in enumerate(answer.tool_calls)
+        ]
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": _logprobs(answer, body, pieces),
+        "finish_reason": _finish(answer),
+    }
+    whole = {**_envelope(answer, body, number, "chat.completion"), "choices": [choice], "usage": _usage(answer, bill)}
+    return msgspec.json.encode(whole), bill
+
+
+def openai_events(answer: Answer, body: dict[str, Any], number: int) -> tuple[list[bytes], Bill]:
+    """The events of a stream, each as its own bytes, and the bill of the whole of it."""
+    pieces = _pieces(answer)
+    bill = _bill(answer, body, len(pieces))
+    wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    envelope = _envelope(answer, body, number, "chat.completion.chunk")
+
+    def event(delta: dict[str, Any], finish: str | None = None, logprobs: Any = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        usage = {"usage": None} if wants_usage else {}
+        return b"data: " + msgspec.json.encode({**envelope, "choices": [choice], **usage}) + b"\n\n"
+
+    events = [event({"role": "assistant", "content": "" if not answer.tool_calls else None})]
+    if answer.tool_calls:
+        events += [event({"tool_calls": [delta]}) for delta in _tool_deltas(answer, number)]
+    else:
+        events += [event({"content": piece}, None, _logprobs(answer, body, [piece])) for piece in pieces]
+    events.append(event({}, _finish(answer)))
+    if wants_usage:
+        usage = {**envelope, "choices": [], "usage": _usage(answer, bill)}
+        events.append(b"data: " + msgspec.json.encode(usage) + b"\n\n")
+    events.append(b"data: [DONE]\n\n")
+    return events, bill
+
+
+def _tool_deltas(answer: Answer, number: int) -> list[dict[str, Any]]:
+    deltas: list[dict[str, Any]] = []
+    for at, (name, arguments) in enumerate(answer.tool_calls):
+        function = {"name": name, "arguments": ""}
+        deltas.append({"index": at, "id": f"call_{number}_{at}", "type": "function", "function": function})
+        middle = len(arguments) // 2
+        deltas += [{"index": at, "function": {"arguments": half}} for half in (arguments[:middle], arguments[middle:])]
+    return deltas
+
+
+def _pieces(answer: Answer) -> list[str]:
+    if answer.pieces is not None:
+        size = max(1, -(-len(answer.text) // max(1, answer.pieces)))
+        return [answer.text[at : at + size] for at in range(0, len(answer.text), size)]
+    words = answer.text.split(" ")
+    return [word if at == 0 else f" {word}" for at, word in enumerate(words)]
+
+
+def _bill(answer: Answer, body: dict[str, Any], pieces: int) -> Bill:
+    asked = len(msgspec.json.encode(body.get("messages", []))) // 4
+    return Bill(
+        input_tokens=asked if answer.input_tokens is None else answer.input_tokens,
+        output_tokens=pieces + answer.reasoning_tokens if answer.output_tokens is None else answer.output_tokens,
+    )
+
+
+def _usage(answer: Answer, bill: Bill) -> dict[str, Any]:
+    return {
+        "prompt_tokens": bill.input_tokens,
+        "completion_tokens": bill.output_tokens,
+        "total_tokens": bill.input_tokens + bill.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": answer.cached_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": answer.reasoning_tokens, "audio_tokens": 0},
+    }
+
+
+def _logprobs(answer: Answer, body: dict[str, Any], pieces: list[str]) -> dict[str, Any] | None:
+    if answer.logprob is None or not body.get("logprobs"):
+        return None
+    tokens = [{"token": piece, "logprob": answer.logprob, "bytes": None, "top_logprobs": []} for piece in pieces]
+    return {"content": tokens, "refusal": None}
+
+
+def _finish(answer: Answer) -> str:
+    return answer.finish or ("tool_calls" if answer.tool_calls else "stop")
+
+
+def _envelope(answer: Answer, body: dict[str, Any], number: int, kind: str) -> dict[str, Any]:
+    model = answer.model or str(body.get("model", ""))
+    return {"id": f"chatcmpl-{number}", "object": kind, "created": 1_790_000_000 + number, "model": model}
