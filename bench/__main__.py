@@ -22,7 +22,9 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all of them when none is given")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all of them when none is given"
+    )
     parser.add_argument("--quick", action="store_true", help="smaller samples; the results are not written")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in NAMES]
@@ -54,7 +56,9 @@ def machine() -> str:
     if cpuinfo.exists():
         lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         model = lines[0].split(":", 1)[1].strip() if lines else model
-    return f"{os.cpu_count()} cores, {model}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return (
+        f"{os.cpu_count()} cores, {model}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    )
 
 
 def table(figures: list[dict[str, Any]]) -> str:
@@ -65,7 +69,9 @@ def table(figures: list[dict[str, Any]]) -> str:
         value = f"{figure['value']:,.4g}" if isinstance(figure["value"], float) else str(figure["value"])
         rows.append((figure["figure"], value, figure["unit"], str(figure["goal"] or ""), marks[figure["ok"]]))
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 if __name__ == "__main__":

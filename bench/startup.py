@@ -41,6 +41,20 @@ def run(quick: bool) -> list[dict[str, Any]]:
             "ok": ratio <= 4,
             "command": COMMAND,
         },
-        {"figure": "`interlock --version`", "value": round(ours_ms, 1), "unit": "CPU ms", "goal": None, "ok": None, "command": COMMAND},
-        {"figure": "`python -c pass`", "value": round(bare_ms, 1), "unit": "CPU ms", "goal": None, "ok": None, "command": COMMAND},
+        {
+            "figure": "`interlock --version`",
+            "value": round(ours_ms, 1),
+            "unit": "CPU ms",
+            "goal": None,
+            "ok": None,
+            "command": COMMAND,
+        },
+        {
+            "figure": "`python -c pass`",
+            "value": round(bare_ms, 1),
+            "unit": "CPU ms",
+            "goal": None,
+            "ok": None,
+            "command": COMMAND,
+        },
     ]

@@ -99,7 +99,9 @@ def unknown(verb: str) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(verb, VERBS, n=1)
-    return f"interlock: no verb {verb!r}; " + (f"did you mean `{near[0]}`?" if near else f"there are {', '.join(VERBS)}")
+    return f"interlock: no verb {verb!r}; " + (
+        f"did you mean `{near[0]}`?" if near else f"there are {', '.join(VERBS)}"
+    )
 
 
 if __name__ == "__main__":

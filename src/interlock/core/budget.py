@@ -48,11 +48,11 @@ class Limits(Struct, frozen=True, omit_defaults=True):
 class Budget:
     """What one task may still use. `reserve` before a call, `settle` on every way out of it."""
 
-    __slots__ = ("limits", "_spent", "_reserved")
+    __slots__ = ("_reserved", "_spent", "limits")
 
-    def __init__(self, limits: Limits, spent: Spend = Spend()) -> None:
+    def __init__(self, limits: Limits, spent: Spend | None = None) -> None:
         self.limits = limits
-        self._spent = spent
+        self._spent = spent or Spend()
         self._reserved = Spend()
 
     @property
