@@ -1,0 +1,73 @@
+"""The tools of a workspace's `tools.py`.
+
+Above: `app`. Below: `define`. The file is the user's own code and runs with this process's rights, like any module of theirs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from interlock.core.errors import ConfigError, Fault
+
+from .define import Tool, tool_of
+
+
+def load_tools(file: Path) -> dict[str, Tool]:
+    """Every `@tool` of the file, by name. The module gets a name of its own, so that two workspaces' files never meet.
+
+    Raises:
+        ConfigError: it does not import or two tools share a name; the fault names the line inside the file that failed.
+    """
+    name = f"interlock_workspace_{sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise ConfigError(
+            [Fault(str(file), 1, 1, "tools", "there is no such Python file", "Create it or remove its mention.")]
+        )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and get_type_hints look their module up by name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as failed:
+        del sys.modules[name]
+        raise ConfigError([_fault(file, failed)]) from failed
+    return collect(vars(module).values(), file)
+
+
+def collect(things: Iterable[object], file: Path) -> dict[str, Tool]:
+    """Tools among `things`, by name; a name may stand for one function only."""
+    found: dict[str, Tool] = {}
+    for thing in things:
+        made = tool_of(thing)
+        if made is None:
+            continue
+        other = found.setdefault(made.name, made)
+        if other is not made:
+            line = made.function.__code__.co_firstlineno
+            hint = f"{other.function.__name__} at line {other.function.__code__.co_firstlineno} has it already."
+            raise ConfigError([Fault(str(file), line, 1, made.name, "two tools share this name", hint)])
+    return found
+
+
+def missing_partners(tools: Mapping[str, Tool]) -> list[str]:
+    """One line for each tool whose `reversible_by` names a tool that is not there."""
+    return [
+        f"tool {made.name}: reversible_by names {made.reversible_by!r}, which is no tool here"
+        for made in tools.values()
+        if made.reversible_by and made.reversible_by not in tools
+    ]
+
+
+def _fault(file: Path, failed: Exception) -> Fault:
+    kind = type(failed).__name__
+    if isinstance(failed, SyntaxError):
+        return Fault(str(file), failed.lineno or 1, failed.offset or 1, "tools", f"{kind}: {failed.msg}")
+    inside = [frame for frame in traceback.extract_tb(failed.__traceback__) if Path(frame.filename) == file]
+    line = (inside[-1].lineno or 1) if inside else 1
+    hint = "Install the missing package into this environment." if isinstance(failed, ModuleNotFoundError) else ""
+    return Fault(str(file), line, 1, "tools", f"importing it failed: {kind}: {failed}", hint)
