@@ -11,9 +11,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 LOCKS := requirements/runtime.txt requirements/dev.txt
 
-# The first interpreter that is new enough. `make PYTHON=/path/to/python3.12 setup` overrides the choice.
-PYTHON ?= $(shell for p in python3.11 python3 python3.13 python3.12 python; do \
-	if "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then echo "$$p"; break; fi; done)
+# The first interpreter that is new enough and can make an environment. `make PYTHON=/path/to/python3.12 setup` overrides the choice.
+CANDIDATES := python3.11 python3 python3.13 python3.12 python
+PYTHON ?= $(shell for p in $(CANDIDATES); do if "$$p" -c 'import sys, venv, ensurepip; \
+	sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then echo "$$p"; break; fi; done)
 
 DEMO := $(BIN)/interlock run support_reply --workspace examples/support --input examples/support/tickets.jsonl --demo
 
@@ -26,11 +27,9 @@ setup: $(STAMP)
 # Rebuilt when a lock or pyproject.toml changes, instant otherwise. The stamp is written last, so an interrupted build is taken up again.
 $(STAMP): $(LOCKS) pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
-		echo "setup: no Python 3.11, 3.12 or 3.13 on PATH (tried python3.11, python3, python3.13, python3.12, python)." >&2; \
-		echo "       Install one, e.g. 'apt install python3.11 python3.11-venv', or name it: make PYTHON=/path/to/python3.11 setup" >&2; \
+		echo "setup: found no Python 3.11, 3.12 or 3.13 with the venv module (tried $(CANDIDATES))." >&2; \
+		echo "       On Debian or Ubuntu: apt install python3 python3-venv. Or name one: make PYTHON=/path/to/python3.11 setup" >&2; \
 		exit 1; fi
-	@if ! "$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null; then \
-		echo "setup: $(PYTHON) has no venv module. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; fi
 	@rm -f $(STAMP)
 	@if [ -x $(BIN)/python ] && $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then :; else \
 		echo "setup: new environment in .venv with $(PYTHON)"; "$(PYTHON)" -m venv --clear .venv; fi
