@@ -54,7 +54,8 @@ class Fault(Struct, frozen=True):
     hint: str = ""
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}: " if self.file else ""
+        place = f":{self.line}:{self.column}" if self.line else ""
+        where = f"{self.file}{place}: " if self.file else ""
         return f"{where}{self.key}: {self.message}{' — ' + self.hint if self.hint else ''}"
 
 

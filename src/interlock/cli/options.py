@@ -1,0 +1,112 @@
+"""What every verb shares: finding the workspace, numbers for people, JSON for programs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from interlock.core.errors import ConfigError, Fault
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+CONFIG_NAME = "interlock.yaml"
+
+
+def parser(verb: str, description: str, *, json: bool = True) -> argparse.ArgumentParser:
+    """An argument parser with what all verbs take."""
+    made = argparse.ArgumentParser(prog=f"interlock {verb}", description=description)
+    made.add_argument(
+        "-w", "--workspace", type=Path, metavar="DIR", help=f"folder with an {CONFIG_NAME} (default: nearest upwards)"
+    )
+    if json:
+        made.add_argument("--json", action="store_true", help="data as JSON on stdout")
+    return made
+
+
+def workspace_path(given: Path | None) -> Path:
+    """The workspace that was named, or the nearest one upwards.
+
+    Raises:
+        ConfigError: there is none; says what was looked at and how to make one.
+    """
+    if given is not None:
+        if not given.exists():
+            raise ConfigError([Fault(str(given), 0, 0, "workspace", "no such folder or file", "See `interlock init`.")])
+        return given
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / CONFIG_NAME).is_file():
+            return folder
+    raise ConfigError(
+        [
+            Fault(
+                str(here),
+                0,
+                0,
+                "workspace",
+                f"no {CONFIG_NAME} here or in any folder above",
+                "Run `interlock init DIR` to make a workspace, or name one with --workspace DIR.",
+            )
+        ]
+    )
+
+
+def say(text: str) -> None:
+    """Progress and remarks, for people: stderr."""
+    print(text, file=sys.stderr)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where tables go; plain when the stream is no terminal or NO_COLOR is set."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else 140)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "", right: Sequence[str] = ()) -> Table:
+    """A plain table; the columns named in `right` hold numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        # What models and users wrote is data, never markup.
+        made.add_row(*(escape(str(cell)) for cell in row))
+    return made
+
+
+def millis(duration_us: int) -> str:
+    """A duration for a person."""
+    ms = duration_us / 1000
+    if ms < 1000:
+        return f"{ms:.0f} ms" if ms >= 10 else f"{ms:.1f} ms"
+    seconds = ms / 1000
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def moment(at_ns: int) -> str:
+    """A point in time for a person, in the machine's zone."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at_ns / 1e9, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def seconds_of(text: str) -> float:
+    """`90s`, `15m`, `24h` or `7d` as seconds; for `--since`."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    try:
+        return float(text[:-1]) * units[text[-1]]
+    except (KeyError, ValueError, IndexError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a span such as 90s, 15m, 24h or 7d") from None
