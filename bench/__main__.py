@@ -7,7 +7,7 @@ machine. Each bench writes `bench/results/NAME.json` and prints the same as a ta
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import importlib
 import json
 import os
@@ -45,7 +45,7 @@ def main() -> int:
 def write(name: str, figures: list[dict[str, Any]]) -> None:
     """Keeps the figures with the machine and the date on which they were measured."""
     RESULTS.mkdir(exist_ok=True)
-    result = {"machine": machine(), "date": datetime.datetime.now(datetime.UTC).date().isoformat(), "figures": figures}
+    result = {"machine": machine(), "date": dt.datetime.now(dt.UTC).date().isoformat(), "figures": figures}
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
 
 

@@ -11,8 +11,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from interlock import __version__
+
+if TYPE_CHECKING:
+    from interlock.core.errors import InterlockError
 
 OK = 0
 NOT_ALL_WELL = 1
@@ -48,8 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         print(unknown(verb), file=sys.stderr)
         return USAGE
+    return perform(verb, arguments[1:])
+
+
+def perform(verb: str, arguments: Sequence[str]) -> int:
+    """Runs one verb; what goes wrong is said in words and as an exit code."""
+    from interlock.core.errors import InterlockError
+
     try:
-        return import_module(f"interlock.cli.{verb}").run(arguments[1:])
+        return import_module(f"interlock.cli.{verb}").run(arguments)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -57,28 +68,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (`| head`) has what it wanted; keep the interpreter from complaining when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-    except Exception as error:
+    except InterlockError as error:
         return explain(error)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"interlock: {error.filename}: {error.strerror}", file=sys.stderr)
+        return OUTSIDE
 
 
-def explain(error: Exception) -> int:
-    """Prints what a person needs to know of `error` and returns its exit code; an unforeseen one keeps its traceback."""
-    from interlock.core.errors import ConfigError, InterlockError, StoreUnavailable, UpstreamError
+def explain(error: InterlockError) -> int:
+    """Prints what a person needs to know of `error` and returns its exit code."""
+    from interlock.core.errors import ConfigError, StoreUnavailable, UpstreamError
 
     if isinstance(error, ConfigError):
         print(f"{len(error.faults)} fault(s) in the configuration:", file=sys.stderr)
         for fault in error.faults:
             print(f"  {fault}", file=sys.stderr)
         return CONFIGURATION
-    if isinstance(error, InterlockError):
-        print(f"interlock: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
-        return OUTSIDE if isinstance(error, StoreUnavailable | UpstreamError) else NOT_ALL_WELL
-    if isinstance(error, OSError) and error.filename is not None:
-        print(f"interlock: {error.filename}: {error.strerror}", file=sys.stderr)
-        return OUTSIDE
-    raise error
+    print(f"interlock: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
+    return OUTSIDE if isinstance(error, StoreUnavailable | UpstreamError) else NOT_ALL_WELL
 
 
 def usage() -> str:
