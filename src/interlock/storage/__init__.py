@@ -1,1 +1,8 @@
-"""The only room that speaks SQL. A wing: imports core, is imported by app."""
+"""The only room that speaks SQL: one schema, named statements in `.sql` files, numbered migrations.
+
+Above: `app` puts a `SqliteStore` where `core.store.Store` is asked for. Below: `core`.
+"""
+
+from .sqlite import SqliteStore
+
+__all__ = ["SqliteStore"]

@@ -1,0 +1,375 @@
+"""The seam to the database: what its rows are as values, and what a store can do. SQLite implements it, Postgres may.
+
+Above: ledger, agents, economics, cli work with these; `storage` implements them. Below: events, money, sketch.
+All methods are synchronous and may be called from any thread; a store has one writer at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct, structs
+
+from .errors import Fenced
+from .events import CallKind, Outcome, Record, Settled, Status
+from .money import BUCKETS, Price, Usage, bucket_cost
+
+TaskStatus = Literal["running", "waiting", "in_doubt", "finished"]
+TaskKind = Literal["task", "call", "late"]
+"""A run of a workflow · a lone gateway call · money spent by a worker that had lost its task meanwhile."""
+RollRole = Literal["call", "attempt", "task"]
+"""One call with the attempt that answered it · one further attempt (failed or superseded) · one finished task."""
+StorePrompts = Literal["none", "redacted", "full"]
+LINES: tuple[str, ...] = (*BUCKETS, "other")
+"""What a call's money went to: each usage bucket, and what belongs to none (tools, reservations of crashed calls)."""
+
+
+class TaskRow(Struct, frozen=True):
+    """One task as lists show it. Counters and money cover everything that has settled so far."""
+
+    id: str
+    tenant: str
+    kind: TaskKind
+    workflow: str = ""
+    user: str = ""
+    status: TaskStatus = "running"
+    outcome: Outcome | Literal[""] = ""
+    """`waiting_approval` while it waits for a person; empty while it runs."""
+    owner: str = ""
+    """Who holds the lease: `host:pid:start`. Empty when nobody does."""
+    lease_until_ns: int = 0
+    fence: int = 0
+    wake_at_ns: int = 0
+    """When somebody should look at it again though nothing has come in; zero: never."""
+    created_ns: int = 0
+    updated_ns: int = 0
+    finished_ns: int = 0
+    duration_us: int = 0
+    """From the start to the end, waiting included."""
+    batch: str = ""
+    line: int = 0
+    contract: str = ""
+    """Content hash of the contract it started with."""
+    confidence: float | None = None
+    tier: str = ""
+    escalations: int = 0
+    simulated: bool = False
+    degraded: str = ""
+    success: bool | None = None
+    """What somebody who knows said afterwards; `None` while nobody has."""
+    success_source: str = ""
+    events: int = 0
+    last_seq: int = 0
+    model_calls: int = 0
+    tool_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nano_usd: int = 0
+    """Real money; what simulated deployments would have cost stands in `simulated_nano_usd`."""
+    simulated_nano_usd: int = 0
+    saved_nano_usd: int = 0
+    error: str = ""
+    message: str = ""
+
+
+class TaskFilter(Struct, frozen=True):
+    """Which tasks to list, newest first. Empty fields do not filter."""
+
+    tenant: str = ""
+    workflow: str = ""
+    kind: TaskKind | Literal[""] = ""
+    status: TaskStatus | Literal[""] = ""
+    outcome: str = ""
+    batch: str = ""
+    since_ns: int = 0
+    """Created at or after."""
+    until_ns: int = 0
+    """Created before; zero: no end."""
+    limit: int = 50
+
+
+class Signal(Struct, frozen=True):
+    """Something from outside that a task waits for, e.g. a decision on an approval."""
+
+    task: str
+    id: str
+    """Chosen by the sender: the same id twice is one signal."""
+    name: str
+    payload: dict[str, Any] = {}
+    at_ns: int = 0
+
+
+class RollFilter(Struct, frozen=True):
+    """Which roll-ups to read. Hours are whole: `since_ns` is rounded down, `until_ns` up."""
+
+    tenant: str = ""
+    workflow: str | None = None
+    role: RollRole | Literal[""] = ""
+    since_ns: int = 0
+    until_ns: int = 0
+
+
+class RollRow(Struct, frozen=True):
+    """What happened in one hour to one combination of the fields down to `status`."""
+
+    hour: int
+    """Hours since the Unix epoch."""
+    tenant: str
+    workflow: str
+    role: RollRole
+    kind: CallKind | Literal["task"]
+    name: str
+    deployment: str
+    tier: str
+    simulated: bool
+    cache: str
+    status: str
+    """Of the call or attempt; on `task` rows the outcome."""
+    n: int
+    cost_nano_usd: int
+    """Real money; always zero on simulated rows."""
+    simulated_nano_usd: int
+    saved_nano_usd: int
+    usage: Usage
+    lines_nano_usd: dict[str, int]
+    """By `LINES`, zeros left out; adds up to `cost_nano_usd + simulated_nano_usd` exactly."""
+    latency: dict[int, int]
+    """Distribution of durations, see `core.sketch`; empty on `attempt` rows."""
+
+
+class OutcomeRow(Struct, frozen=True):
+    """How many tasks share the fields down to `success`, and what they cost together."""
+
+    tenant: str
+    workflow: str
+    kind: TaskKind
+    status: TaskStatus
+    outcome: str
+    tier: str
+    simulated: bool
+    success: bool | None
+    n: int
+    cost_nano_usd: int
+    simulated_nano_usd: int
+    model_calls: int
+    escalations: int
+
+
+class Totals(Struct, frozen=True):
+    """The same sums taken three ways; they are equal, or the ledger is broken."""
+
+    events_nano_usd: int
+    tasks_nano_usd: int
+    rolls_nano_usd: int
+    events_simulated_nano_usd: int
+    tasks_simulated_nano_usd: int
+    rolls_simulated_nano_usd: int
+
+
+class TaskStore(Protocol):
+    """Tasks, their leases and their lists."""
+
+    def begin(self, record: Record, owner: str, lease_until_ns: int) -> int:
+        """Writes a `Started` record and takes the lease in one transaction; returns the fence.
+
+        Raises:
+            Fenced: a task of that id exists already.
+        """
+        ...
+
+    def claim(
+        self, task: str, owner: str, *, now_ns: int, lease_until_ns: int, alive: Callable[[str], bool] | None = None
+    ) -> int | None:
+        """The new fence, or `None` while somebody else holds it (or it is finished or unknown).
+
+        A lease is free when it has expired, or when `alive` says that its owner is gone.
+        """
+        ...
+
+    def renew(self, tasks: Sequence[str], owner: str, *, lease_until_ns: int) -> list[str]:
+        """Extends the leases; returns the tasks that `owner` no longer holds."""
+        ...
+
+    def release(self, task: str, fence: int, *, wake_at_ns: int | None = None) -> bool:
+        """Gives the lease back, optionally setting when to look again; False when it was no longer held."""
+        ...
+
+    def get(self, task: str) -> TaskRow | None: ...
+
+    def list(self, which: TaskFilter) -> list[TaskRow]: ...
+
+    def unfinished(self, *, limit: int = 1000) -> list[TaskRow]:
+        """Tasks that are not finished, oldest first, whoever holds them."""
+        ...
+
+    def runnable(self, now_ns: int, *, alive: Callable[[str], bool] | None = None, limit: int = 100) -> list[TaskRow]:
+        """Tasks somebody should work on now: nobody holds them, and they run, or have a signal, or their time has come."""
+        ...
+
+    def of_batch(self, batch: str) -> list[TaskRow]:
+        """All tasks of one input file, by line."""
+        ...
+
+    def find(self, batch: str, line: int) -> TaskRow | None: ...
+
+    def outcomes(
+        self, *, tenant: str = "", workflow: str | None = None, since_ns: int = 0, until_ns: int = 0
+    ) -> list[OutcomeRow]:
+        """Counts of tasks created in the period, by how they ended."""
+        ...
+
+
+class SignalStore(Protocol):
+    """What came in from outside for tasks that wait."""
+
+    def add(self, signal: Signal) -> bool:
+        """False when a signal of that id was there already; nothing changes then."""
+        ...
+
+    def pending(self, task: str) -> list[Signal]:
+        """Not consumed yet, oldest first. Reading consumes nothing."""
+        ...
+
+    def consume(self, task: str, ids: Sequence[str]) -> None:
+        """Marks them as dealt with; call it after the records that follow from them are committed."""
+        ...
+
+
+class CacheStore(Protocol):
+    """Whole answers under a key; the key holds everything the answer depends on."""
+
+    def get(self, tenant: str, key: str, now_ns: int) -> bytes | None: ...
+
+    def put(self, tenant: str, key: str, value: bytes, *, now_ns: int, expires_ns: int) -> None: ...
+
+    def purge(self, now_ns: int) -> int:
+        """Removes what has expired; returns how many."""
+        ...
+
+    def trim(self, entries: int) -> int:
+        """Keeps that many entries, those that expire last; returns how many went."""
+        ...
+
+    def clear(self, tenant: str = "") -> int: ...
+
+
+class Store(Protocol):
+    """Everything that has to last.
+
+    Raises:
+        StoreUnavailable: from every method, when the database is locked, full, unreadable or of a newer version.
+    """
+
+    @property
+    def tasks(self) -> TaskStore: ...
+    @property
+    def signals(self) -> SignalStore: ...
+    @property
+    def cache(self) -> CacheStore: ...
+
+    def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
+        """Commits all groups in one transaction, each of them whole or not at all; says which were fenced out.
+
+        A record that is there already is passed over, so writing twice is writing once. What a fenced-out group spent is
+        recorded all the same, as a task of its own with the id `<task>!<call>`: money does not disappear.
+        """
+        ...
+
+    def records(self, task: str, *, after: int = -1) -> list[Record]:
+        """The task's log in order, with its content."""
+        ...
+
+    def scrub(self, task: str, policy: StorePrompts, redact: Callable[[str], str]) -> int:
+        """Deletes (`none`) or rewrites (`redacted`) the content of a finished task; returns how many records changed."""
+        ...
+
+    def rolls(self, which: RollFilter) -> list[RollRow]: ...
+
+    def price(self, version: str) -> Price | None: ...
+
+    def totals(self) -> Totals: ...
+
+    def close(self) -> None: ...
+
+
+class CostPart(Struct, frozen=True):
+    """One share of a call's money, attributed to what was called."""
+
+    role: Literal["call", "attempt"]
+    deployment: str
+    tier: str
+    status: Status
+    simulated: bool
+    usage: Usage
+    cost_nano_usd: int
+    price: str
+
+
+def parts_of(settled: Settled) -> list[CostPart]:
+    """The call's money by attempt; the first part is the call with the attempt that answered, the others are the rest.
+
+    The parts add up to `settled.cost_nano_usd` exactly: whatever the attempts do not account for stands with the call.
+    """
+    answered = _answering(settled)
+    rest = [
+        CostPart("attempt", a.deployment, a.tier, a.status, a.simulated, a.usage, a.cost_nano_usd, a.price)
+        for index, a in enumerate(settled.attempts)
+        if index != answered
+    ]
+    spent = sum(part.cost_nano_usd for part in rest)
+    own = settled.attempts[answered] if answered is not None else None
+    simulated = own.simulated if own else settled.simulated
+    price = own.price if own and own.price else settled.price
+    first = CostPart(
+        "call",
+        settled.deployment,
+        settled.tier,
+        settled.status,
+        simulated,
+        _left_of(settled.usage, [part.usage for part in rest]),
+        settled.cost_nano_usd - spent,
+        price,
+    )
+    return [first, *rest]
+
+
+def _left_of(usage: Usage, taken: Sequence[Usage]) -> Usage:
+    """`usage` without what others took of it."""
+    if not taken:
+        return usage
+    columns = zip(structs.astuple(usage), *(structs.astuple(each) for each in taken), strict=True)
+    return Usage(*(max(0, whole - sum(others)) for whole, *others in columns))
+
+
+def _answering(settled: Settled) -> int | None:
+    """Index of the attempt that gave the answer."""
+    for index in range(len(settled.attempts) - 1, -1, -1):
+        attempt = settled.attempts[index]
+        if attempt.status == "ok" and attempt.deployment == settled.deployment:
+            return index
+    return None
+
+
+def money_of(settled: Settled) -> tuple[int, int]:
+    """(real, simulated) nano-dollars of one call; together they are `settled.cost_nano_usd`."""
+    if not settled.attempts:
+        cost = settled.cost_nano_usd
+        return (0, cost) if settled.simulated else (cost, 0)
+    simulated = sum(part.cost_nano_usd for part in parts_of(settled) if part.simulated)
+    return settled.cost_nano_usd - simulated, simulated
+
+
+def lines_of(part: CostPart, price: Price | None) -> dict[str, int]:
+    """The part's money by `LINES`; adds up to its cost exactly, so what the price does not explain is `other`."""
+    lines: dict[str, int] = {}
+    if price is not None:
+        for name in BUCKETS:
+            amount = getattr(part.usage, name)
+            rate = getattr(price.rates, name)
+            if amount and rate:
+                lines[name] = bucket_cost(name, rate, amount)
+    unexplained = part.cost_nano_usd - sum(lines.values())
+    if unexplained:
+        lines["other"] = unexplained
+    return lines

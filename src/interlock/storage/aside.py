@@ -1,0 +1,69 @@
+"""What stands beside the ledger: signals from outside, and whole answers kept for the exact cache.
+
+Above: `SqliteStore.signals`, `SqliteStore.cache`. Below: database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from interlock.core.store import Signal
+
+from .database import Database
+from .rows import encode
+from .statements import statements
+
+
+class SqliteSignals:
+    """`core.store.SignalStore` on SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = statements("signals")
+
+    def add(self, signal: Signal) -> bool:
+        row = (signal.task, signal.id, signal.name, encode(signal.payload), signal.at_ns)
+        with self._database.transaction(f"add a signal for task {signal.task}") as db:
+            return db.execute(self._sql["add"], row).rowcount > 0
+
+    def pending(self, task: str) -> list[Signal]:
+        with self._database.reading(f"read signals of task {task}") as db:
+            rows = db.execute(self._sql["pending"], (task,)).fetchall()
+        return [Signal(row[0], row[1], row[2], msgspec.json.decode(row[3]), row[4]) for row in rows]
+
+    def consume(self, task: str, ids: Sequence[str]) -> None:
+        with self._database.transaction(f"consume signals of task {task}") as db:
+            db.executemany(self._sql["consume"], [(task, each) for each in ids])
+
+
+class SqliteCache:
+    """`core.store.CacheStore` on SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = statements("cache")
+
+    def get(self, tenant: str, key: str, now_ns: int) -> bytes | None:
+        with self._database.reading("read the cache") as db:
+            row = db.execute(self._sql["get"], (tenant, key, now_ns)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def put(self, tenant: str, key: str, value: bytes, *, now_ns: int, expires_ns: int) -> None:
+        if expires_ns <= now_ns:
+            return
+        with self._database.transaction("write the cache") as db:
+            db.execute(self._sql["put"], (tenant, key, expires_ns, value))
+
+    def purge(self, now_ns: int) -> int:
+        with self._database.transaction("purge the cache") as db:
+            return db.execute(self._sql["purge"], (now_ns,)).rowcount
+
+    def trim(self, entries: int) -> int:
+        with self._database.transaction("trim the cache") as db:
+            return db.execute(self._sql["trim"], (entries,)).rowcount
+
+    def clear(self, tenant: str = "") -> int:
+        with self._database.transaction("clear the cache") as db:
+            return db.execute(self._sql["clear"], (tenant,)).rowcount

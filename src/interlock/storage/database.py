@@ -1,0 +1,162 @@
+"""Connections to one SQLite file: a single writer, readers beside it, bounded waits, and errors that say what to do.
+
+Above: the aggregates of this room. Below: `sqlite3`. The file is in WAL mode: readers never wait for the writer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from interlock.core.errors import StoreUnavailable
+from interlock.core.sketch import merged, packed, unpacked
+
+from .statements import migrations
+
+Synchronous = Literal["full", "normal"]
+IDLE_READERS = 4
+
+_HINTS = {
+    "SQLITE_BUSY": "Another process holds the database: let it finish or stop it; nothing is lost, writing is tried again.",
+    "SQLITE_LOCKED": "Another connection holds the table: nothing is lost, writing is tried again.",
+    "SQLITE_FULL": "The disk or its quota is full: free some space on it; nothing is lost, writing is tried again.",
+    "SQLITE_IOERR": "The disk failed or is full: look at the system's log and free space.",
+    "SQLITE_CANTOPEN": "See that the folder exists and that this user may write in it.",
+    "SQLITE_READONLY": "See that this user may write the file and its folder.",
+    "SQLITE_PERM": "See that this user may write the file and its folder.",
+    "SQLITE_NOTADB": "The file is no SQLite database: point `store:` at another path, or move the file away.",
+    "SQLITE_CORRUPT": "The file is damaged: put a backup in its place, or rescue it with `sqlite3 FILE .recover`.",
+}
+
+
+class Database:
+    """One file. `transaction` for writing, `reading` for everything else; both may be used from any thread."""
+
+    def __init__(self, path: Path, *, busy_timeout_s: float, synchronous: Synchronous) -> None:
+        self.path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._synchronous = synchronous
+        self._writing = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        with explained(path, "open the database"):
+            self._writer = self._connect()
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            self._migrate()
+
+    @contextmanager
+    def transaction(self, doing: str) -> Generator[sqlite3.Connection]:
+        """The writing connection inside `BEGIN IMMEDIATE`; commits at the end, rolls back on any exception.
+
+        Raises:
+            StoreUnavailable: it could not be done within the bounded wait; `doing` is named in the message.
+        """
+        with self._writing, explained(self.path, doing):
+            writer = self._writer
+            writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield writer
+                writer.execute("COMMIT")
+            finally:
+                # A failed statement may have rolled back by itself; only a transaction that is still open is undone.
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
+
+    @contextmanager
+    def reading(self, doing: str) -> Generator[sqlite3.Connection]:
+        """A connection that sees what was committed before and is refused every write."""
+        with explained(self.path, doing):
+            reader = self._idle.pop() if self._idle else self._reader()
+            try:
+                yield reader
+            finally:
+                if self._closed or len(self._idle) >= IDLE_READERS:
+                    reader.close()
+                else:
+                    self._idle.append(reader)
+
+    def close(self) -> None:
+        """Closes every connection. What was committed stays."""
+        with self._writing:
+            self._closed = True
+            while self._idle:
+                self._idle.pop().close()
+            self._writer.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path,
+            timeout=self._busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute("PRAGMA secure_delete = 1")  # scrubbed content leaves no trace in free pages
+        connection.create_function("merge_latency", 2, _merge_latency, deterministic=True)
+        return connection
+
+    def _reader(self) -> sqlite3.Connection:
+        reader = self._connect()
+        reader.row_factory = sqlite3.Row
+        reader.execute("PRAGMA query_only = 1")
+        return reader
+
+    def _migrate(self) -> None:
+        """Brings the file to the newest schema; several processes may do so at the same time."""
+        scripts = migrations()
+        if _version(self._writer) == len(scripts):
+            return
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            version = _version(self._writer)
+            if version > len(scripts):
+                raise StoreUnavailable(
+                    f"{self.path} has schema {version}, written by a newer Interlock; this one knows up to {len(scripts)}.",
+                    hint="Upgrade Interlock, or point `store:` at another file. Nothing was changed.",
+                )
+            for script in scripts[version:]:
+                for statement in _split(script):
+                    self._writer.execute(statement)
+            self._writer.execute(f"PRAGMA user_version = {len(scripts)}")
+            self._writer.execute("COMMIT")
+        finally:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+
+
+@contextmanager
+def explained(path: Path, doing: str) -> Generator[None]:
+    """Turns SQLite's errors about the file into `StoreUnavailable`; faults of a statement or a value pass through."""
+    try:
+        yield
+    except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+        name = getattr(error, "sqlite_errorname", "") or ""
+        hint = next((hint for prefix, hint in _HINTS.items() if name.startswith(prefix)), "")
+        if not hint:
+            raise
+        raise StoreUnavailable(f"{path}: could not {doing}: {error} ({name}).", hint=hint) from error
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _split(script: str) -> list[str]:
+    """The script's statements; `executescript` would commit between them."""
+    found: list[str] = []
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            found.append(pending)
+            pending = ""
+    return found
+
+
+def _merge_latency(ours: bytes, theirs: bytes) -> bytes:
+    return packed(merged((unpacked(ours), unpacked(theirs)))) if ours and theirs else ours or theirs

@@ -1,0 +1,20 @@
+-- name: get
+-- A whole answer that has not expired.
+SELECT value FROM cache WHERE tenant = ? AND key = ? AND expires_ns > ?;
+
+-- name: put
+-- Keeps a whole answer, replacing the one before.
+INSERT INTO cache (tenant, key, expires_ns, value) VALUES (?, ?, ?, ?)
+ON CONFLICT (tenant, key) DO UPDATE SET expires_ns = excluded.expires_ns, value = excluded.value;
+
+-- name: purge
+-- Removes what has expired.
+DELETE FROM cache WHERE expires_ns <= ?;
+
+-- name: trim
+-- Keeps the given number of entries, those that live longest.
+DELETE FROM cache WHERE (tenant, key) IN (SELECT tenant, key FROM cache ORDER BY expires_ns DESC LIMIT -1 OFFSET ?);
+
+-- name: clear
+-- Removes one tenant's answers, or everybody's.
+DELETE FROM cache WHERE ? IN ('', tenant);

@@ -1,0 +1,11 @@
+-- name: add
+-- A signal from outside; the same id again changes nothing.
+INSERT INTO signals (task, id, name, payload, at_ns) VALUES (?, ?, ?, ?, ?) ON CONFLICT (task, id) DO NOTHING;
+
+-- name: pending
+-- What a task has not dealt with yet, oldest first.
+SELECT task, id, name, payload, at_ns FROM signals WHERE task = ? AND consumed = 0 ORDER BY at_ns, id;
+
+-- name: consume
+-- Marks one signal as dealt with.
+UPDATE signals SET consumed = 1 WHERE task = ? AND id = ?;

@@ -1,0 +1,133 @@
+-- name: merge
+-- A batch's effect on one task: a new row, or counters added and the latest state put in. A parameter that is NULL leaves the
+-- column as it is; `kind`, `tenant`, `created_ns` and the batch are those of the first record.
+INSERT INTO tasks (
+    id, tenant, kind, workflow, user, status, outcome, fence, wake_at_ns, created_ns, updated_ns, finished_ns, duration_us,
+    batch, line, contract, confidence, tier, escalations, simulated, degraded, success, success_source,
+    events, last_seq, model_calls, tool_calls, input_tokens, output_tokens,
+    cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message, asked, doubted
+) VALUES (
+    :id, :tenant, :kind, :workflow, :user, COALESCE(:status, 'running'), COALESCE(:outcome, ''), :fence, COALESCE(:wake_at_ns, 0),
+    :created_ns, :updated_ns, :finished_ns, CASE WHEN :finished_ns > 0 THEN MAX(0, :finished_ns - :created_ns) / 1000 ELSE 0 END,
+    :batch, :line, :contract, :confidence, COALESCE(:tier, ''), COALESCE(:escalations, 0), COALESCE(:simulated, 0),
+    COALESCE(:degraded, ''), :success, COALESCE(:success_source, ''),
+    :events, :last_seq, :model_calls, :tool_calls, :input_tokens, :output_tokens,
+    :cost_nano_usd, :simulated_nano_usd, :saved_nano_usd, COALESCE(:error, ''), COALESCE(:message, ''), :asked, :doubted
+)
+ON CONFLICT (id) DO UPDATE SET
+    status = COALESCE(:status, status),
+    outcome = COALESCE(:outcome, outcome),
+    wake_at_ns = CASE
+        WHEN :wake_at_ns IS NULL THEN wake_at_ns
+        WHEN asked > 0 AND wake_at_ns > 0 AND :wake_at_ns > 0 THEN MIN(wake_at_ns, :wake_at_ns)
+        ELSE :wake_at_ns
+    END,
+    updated_ns = MAX(updated_ns, :updated_ns),
+    finished_ns = MAX(finished_ns, :finished_ns),
+    duration_us = CASE WHEN :finished_ns > 0 THEN MAX(0, :finished_ns - created_ns) / 1000 ELSE duration_us END,
+    owner = CASE WHEN :finished_ns > 0 THEN '' ELSE owner END,
+    lease_until_ns = CASE WHEN :finished_ns > 0 THEN 0 ELSE lease_until_ns END,
+    confidence = COALESCE(:confidence, confidence),
+    tier = COALESCE(:tier, tier),
+    escalations = COALESCE(:escalations, escalations),
+    simulated = COALESCE(:simulated, simulated),
+    degraded = COALESCE(:degraded, degraded),
+    success = COALESCE(:success, success),
+    success_source = COALESCE(:success_source, success_source),
+    events = events + :events,
+    last_seq = MAX(last_seq, :last_seq),
+    model_calls = model_calls + :model_calls,
+    tool_calls = tool_calls + :tool_calls,
+    input_tokens = input_tokens + :input_tokens,
+    output_tokens = output_tokens + :output_tokens,
+    cost_nano_usd = cost_nano_usd + :cost_nano_usd,
+    simulated_nano_usd = simulated_nano_usd + :simulated_nano_usd,
+    saved_nano_usd = saved_nano_usd + :saved_nano_usd,
+    error = COALESCE(:error, error),
+    message = COALESCE(:message, message),
+    asked = MAX(0, asked + :asked),
+    doubted = MAX(0, doubted + :doubted);
+
+-- name: settle_status
+-- After the counters of open questions have changed: what the task waits for now.
+UPDATE tasks SET
+    status = CASE WHEN doubted > 0 THEN 'in_doubt' WHEN asked > 0 THEN 'waiting' ELSE 'running' END,
+    outcome = CASE WHEN asked > 0 THEN 'waiting_approval' ELSE '' END,
+    wake_at_ns = CASE WHEN asked > 0 THEN wake_at_ns ELSE 0 END
+WHERE id = ? AND status <> 'finished';
+
+-- name: hold
+-- Puts a lease on a task that has just been written.
+UPDATE tasks SET owner = ?, lease_until_ns = ?, fence = ? WHERE id = ?;
+
+-- name: lease
+-- Who holds a task.
+SELECT owner, lease_until_ns, fence, status FROM tasks WHERE id = ?;
+
+-- name: renew
+-- Extends a lease that is still held.
+UPDATE tasks SET lease_until_ns = MAX(lease_until_ns, ?) WHERE id = ? AND owner = ? AND status <> 'finished';
+
+-- name: release
+-- Gives a lease back, and says when to look again.
+UPDATE tasks SET owner = '', lease_until_ns = 0, wake_at_ns = COALESCE(?, wake_at_ns) WHERE id = ? AND fence = ?;
+
+-- name: get
+-- One task.
+SELECT * FROM tasks WHERE id = ?;
+
+-- name: list
+-- Tasks, newest first; an empty parameter does not filter.
+SELECT * FROM tasks
+WHERE created_ns >= :since_ns
+  AND (:until_ns = 0 OR created_ns < :until_ns)
+  AND (:tenant = '' OR tenant = :tenant)
+  AND (:workflow = '' OR workflow = :workflow)
+  AND (:kind = '' OR kind = :kind)
+  AND (:status = '' OR status = :status)
+  AND (:outcome = '' OR outcome = :outcome)
+  AND (:batch = '' OR batch = :batch)
+ORDER BY created_ns DESC, id DESC LIMIT :limit;
+
+-- name: unfinished
+-- Tasks that are not over, oldest first.
+SELECT * FROM tasks WHERE status <> 'finished' ORDER BY created_ns, id LIMIT ?;
+
+-- name: runnable
+-- Tasks that have a reason to go on, oldest first; whether their lease is free is decided by the caller.
+SELECT * FROM tasks AS t
+WHERE t.status <> 'finished'
+  AND (
+    t.status = 'running' AND t.wake_at_ns <= :now_ns
+    OR t.wake_at_ns > 0 AND t.wake_at_ns <= :now_ns
+    OR EXISTS (SELECT 1 FROM signals AS s WHERE s.task = t.id AND s.consumed = 0)
+  )
+ORDER BY t.created_ns, t.id LIMIT :limit;
+
+-- name: of_batch
+-- The tasks of one input file, by line.
+SELECT * FROM tasks WHERE batch = ? AND batch <> '' ORDER BY line, id;
+
+-- name: find
+-- The task of one line of an input file.
+SELECT * FROM tasks WHERE batch = ? AND line = ? AND batch <> '' ORDER BY created_ns DESC LIMIT 1;
+
+-- name: totals
+-- The ledger's sums, from the tasks.
+SELECT COALESCE(SUM(cost_nano_usd), 0), COALESCE(SUM(simulated_nano_usd), 0) FROM tasks;
+
+-- name: ended
+-- What the roll-up of finished tasks needs to know of one.
+SELECT tenant, workflow, outcome, tier, simulated, finished_ns, duration_us FROM tasks WHERE id = ?;
+
+-- name: outcomes
+-- How many tasks ended how, by workflow, and what they cost.
+SELECT tenant, workflow, kind, status, outcome, tier, simulated, success,
+    COUNT(*) AS n, SUM(cost_nano_usd) AS cost_nano_usd, SUM(simulated_nano_usd) AS simulated_nano_usd,
+    SUM(model_calls) AS model_calls, SUM(escalations) AS escalations
+FROM tasks
+WHERE created_ns >= :since_ns
+  AND (:until_ns = 0 OR created_ns < :until_ns)
+  AND (:tenant = '' OR tenant = :tenant)
+  AND (:workflow IS NULL OR workflow = :workflow)
+GROUP BY tenant, workflow, kind, status, outcome, tier, simulated, success;

@@ -1,0 +1,174 @@
+"""The store on one SQLite file.
+
+Above: `app` builds it and hands it to whoever asks for `core.store.Store`. Below: the aggregates of this room.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from interlock.core.errors import Fenced, InterlockError
+from interlock.core.events import Record
+from interlock.core.money import BUCKETS, Price, Usage
+from interlock.core.sketch import unpacked
+from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Totals
+
+from .aside import SqliteCache, SqliteSignals
+from .database import Database, Synchronous
+from .rows import NS_PER_HOUR, decode_event, encode
+from .statements import statements
+from .tasks import SqliteTasks
+from .writes import put_prices, write_groups
+
+_END_OF_TIME = 1 << 62
+_HEAD = 15
+"""Columns of `roll` before the usage buckets."""
+
+
+class SqliteStore:
+    """`core.store.Store` on SQLite, in WAL mode. Safe to use from any thread; several processes may share one file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._prices: dict[str, Price] = {}
+        self._tasks = SqliteTasks(database, self._price_at_write)
+        self._signals = SqliteSignals(database)
+        self._cache = SqliteCache(database)
+
+    @classmethod
+    def open(cls, path: str | Path, *, busy_timeout_s: float = 1.0, synchronous: Synchronous = "full") -> SqliteStore:
+        """Opens or creates the file and its folder, and brings it to the newest schema.
+
+        `busy_timeout_s` bounds the wait for another process's transaction. `synchronous="full"` keeps what was committed
+        through a loss of power; `"normal"` may lose the last moments then, never through a crash of the process.
+
+        Raises:
+            StoreUnavailable: it cannot be opened, is no database, or was written by a newer version.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return cls(Database(path, busy_timeout_s=busy_timeout_s, synchronous=synchronous))
+
+    @property
+    def path(self) -> Path:
+        return self._database.path
+
+    @property
+    def tasks(self) -> SqliteTasks:
+        return self._tasks
+
+    @property
+    def signals(self) -> SqliteSignals:
+        return self._signals
+
+    @property
+    def cache(self) -> SqliteCache:
+        return self._cache
+
+    def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
+        with self._database.transaction("write events") as db:
+            if prices:
+                put_prices(db, prices)
+                self._prices.update({price.version: price for price in prices})
+            return write_groups(db, groups, self._price_at_write)
+
+    def records(self, task: str, *, after: int = -1) -> list[Record]:
+        with self._database.reading(f"read the log of task {task}") as db:
+            rows = db.execute(statements("events")["of_task"], (task, after)).fetchall()
+        return [
+            Record(
+                row[0],
+                row[1],
+                row[3],
+                row[2],
+                decode_event(row[4]),
+                None if row[5] is None else msgspec.json.decode(row[5]),
+            )
+            for row in rows
+        ]
+
+    def scrub(self, task: str, policy: StorePrompts, redact: Callable[[str], str]) -> int:
+        row = self._tasks.get(task)
+        if policy == "full" or row is None:
+            return 0
+        if row.status != "finished":
+            raise InterlockError(
+                f"task {task} is {row.status}: its content is still needed.", hint="Scrub it when it has finished."
+            )
+        with self._database.transaction(f"scrub task {task}") as db:
+            rows = db.execute(statements("events")["contents"], (task,)).fetchall()
+            changes = [(_scrubbed(text, policy, redact), task, seq) for seq, text in rows]
+            db.executemany(statements("events")["set_content"], changes)
+        return len(changes)
+
+    def rolls(self, which: RollFilter) -> list[RollRow]:
+        asked = {
+            "since": which.since_ns // NS_PER_HOUR,
+            "until": -(-which.until_ns // NS_PER_HOUR) if which.until_ns else _END_OF_TIME,
+            "tenant": which.tenant,
+            "workflow": which.workflow,
+            "role": which.role,
+        }
+        with self._database.reading("read roll-ups") as db:
+            rows = db.execute(statements("roll")["read"], asked).fetchall()
+        return [_roll_row(row) for row in rows]
+
+    def price(self, version: str) -> Price | None:
+        known = self._prices.get(version)
+        if known is None and version:
+            with self._database.reading(f"read price {version}") as db:
+                known = _price(db, version)
+            if known is not None:
+                self._prices[version] = known
+        return known
+
+    def totals(self) -> Totals:
+        with self._database.reading("sum the ledger") as db:
+            db.execute("BEGIN")
+            try:
+                sums = [db.execute(statements(noun)["totals"]).fetchone() for noun in ("events", "tasks", "roll")]
+            finally:
+                db.execute("COMMIT")
+        (events, tasks, rolls) = sums
+        return Totals(events[0], tasks[0], rolls[0], events[1], tasks[1], rolls[1])
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _price_at_write(self, version: str) -> Price | None:
+        return self.price(version)
+
+
+def _price(db: sqlite3.Connection, version: str) -> Price | None:
+    row = db.execute(statements("prices")["get"], (version,)).fetchone()
+    return None if row is None else msgspec.json.decode(row[0], type=Price)
+
+
+def _scrubbed(text: str, policy: StorePrompts, redact: Callable[[str], str]) -> str | None:
+    return None if policy == "none" else encode(_redacted(msgspec.json.decode(text), redact))
+
+
+def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    """`value` with every text in it, at any depth, passed through `redact`; keys stay."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [_redacted(each, redact) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        return {key: _redacted(each, redact) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def _roll_row(row: Sequence[Any]) -> RollRow:
+    at_lines = _HEAD + len(BUCKETS)
+    usage = Usage(*row[_HEAD:at_lines])
+    lines = dict(zip(LINES, row[at_lines : at_lines + len(LINES)], strict=True))
+    head: dict[str, Any] = dict(zip(RollRow.__struct_fields__, row[:_HEAD], strict=False))
+    head["simulated"] = bool(head["simulated"])
+    spent = {name: amount for name, amount in lines.items() if amount}
+    return RollRow(**head, usage=usage, lines_nano_usd=spent, latency=unpacked(row[-1]))

@@ -1,0 +1,28 @@
+"""Named SQL: `sql/NOUN.sql` holds blocks that begin with `-- name: x` and a line that says what the statement does.
+
+Above: the files of this room. Below: nothing.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def statements(noun: str) -> dict[str, str]:
+    """The statements of `sql/NOUN.sql` by name."""
+    found: dict[str, str] = {}
+    text = (files("interlock.storage") / "sql" / f"{noun}.sql").read_text(encoding="utf-8")
+    for block in text.split("-- name: ")[1:]:
+        name, _, body = block.partition("\n")
+        lines = [line for line in body.splitlines() if not line.lstrip().startswith("--")]
+        found[name.strip()] = "\n".join(lines).strip().rstrip(";")
+    return found
+
+
+def migrations() -> list[str]:
+    """The scripts of `migrations/`, in order; the n-th one leads to schema version n."""
+    folder = files("interlock.storage") / "migrations"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [(folder / name).read_text(encoding="utf-8") for name in names]

@@ -1,0 +1,117 @@
+"""Tasks: their leases, and the lists that people and workers ask for.
+
+Above: `SqliteStore.tasks`. Below: database, writes.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sqlite3
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import structs
+
+from interlock.core.errors import Fenced
+from interlock.core.events import Record
+from interlock.core.store import OutcomeRow, TaskFilter, TaskRow
+
+from .database import Database
+from .rows import PriceOfVersion
+from .statements import statements
+from .writes import write_groups
+
+Alive = Callable[[str], bool]
+_FIELDS = frozenset(TaskRow.__struct_fields__)
+
+
+class SqliteTasks:
+    """`core.store.TaskStore` on SQLite."""
+
+    def __init__(self, database: Database, price_of: PriceOfVersion) -> None:
+        self._database = database
+        self._price_of = price_of
+        self._sql = statements("tasks")
+
+    def begin(self, record: Record, owner: str, lease_until_ns: int) -> int:
+        with self._database.transaction(f"begin task {record.task}") as db:
+            if db.execute(self._sql["lease"], (record.task,)).fetchone() is not None:
+                raise Fenced(
+                    f"task {record.task} exists already.",
+                    hint="Claim it to go on with it, or begin one with a fresh id.",
+                )
+            write_groups(db, [[structs.replace(record, fence=0)]], self._price_of)
+            db.execute(self._sql["hold"], (owner, lease_until_ns, 1, record.task))
+        return 1
+
+    def claim(
+        self, task: str, owner: str, *, now_ns: int, lease_until_ns: int, alive: Alive | None = None
+    ) -> int | None:
+        with self._database.transaction(f"claim task {task}") as db:
+            row = db.execute(self._sql["lease"], (task,)).fetchone()
+            if row is None or row[3] == "finished" or not _free(row[0], row[1], now_ns, alive):
+                return None
+            fence = int(row[2]) + 1
+            db.execute(self._sql["hold"], (owner, lease_until_ns, fence, task))
+        return fence
+
+    def renew(self, tasks: Sequence[str], owner: str, *, lease_until_ns: int) -> builtins.list[str]:
+        with self._database.transaction("renew leases") as db:
+            held = {task: db.execute(self._sql["renew"], (lease_until_ns, task, owner)).rowcount for task in tasks}
+        return [task for task, rows in held.items() if rows == 0]
+
+    def release(self, task: str, fence: int, *, wake_at_ns: int | None = None) -> bool:
+        with self._database.transaction(f"release task {task}") as db:
+            return db.execute(self._sql["release"], (wake_at_ns, task, fence)).rowcount > 0
+
+    def get(self, task: str) -> TaskRow | None:
+        with self._database.reading(f"read task {task}") as db:
+            return _one(db.execute(self._sql["get"], (task,)))
+
+    def list(self, which: TaskFilter) -> builtins.list[TaskRow]:
+        with self._database.reading("list tasks") as db:
+            return _all(db.execute(self._sql["list"], structs.asdict(which)))
+
+    def unfinished(self, *, limit: int = 1000) -> builtins.list[TaskRow]:
+        with self._database.reading("list unfinished tasks") as db:
+            return _all(db.execute(self._sql["unfinished"], (limit,)))
+
+    def runnable(self, now_ns: int, *, alive: Alive | None = None, limit: int = 100) -> builtins.list[TaskRow]:
+        with self._database.reading("list runnable tasks") as db:
+            rows = _all(db.execute(self._sql["runnable"], {"now_ns": now_ns, "limit": -1}))
+        free = [row for row in rows if _free(row.owner, row.lease_until_ns, now_ns, alive)]
+        return free[:limit]
+
+    def of_batch(self, batch: str) -> builtins.list[TaskRow]:
+        with self._database.reading(f"read batch {batch}") as db:
+            return _all(db.execute(self._sql["of_batch"], (batch,)))
+
+    def find(self, batch: str, line: int) -> TaskRow | None:
+        with self._database.reading(f"read line {line} of batch {batch}") as db:
+            return _one(db.execute(self._sql["find"], (batch, line)))
+
+    def outcomes(
+        self, *, tenant: str = "", workflow: str | None = None, since_ns: int = 0, until_ns: int = 0
+    ) -> builtins.list[OutcomeRow]:
+        asked = {"tenant": tenant, "workflow": workflow, "since_ns": since_ns, "until_ns": until_ns}
+        with self._database.reading("count outcomes") as db:
+            rows = db.execute(self._sql["outcomes"], asked).fetchall()
+        return [msgspec.convert(dict(row), OutcomeRow, strict=False) for row in rows]
+
+
+def _free(owner: str, lease_until_ns: int, now_ns: int, alive: Alive | None) -> bool:
+    """Nobody holds the lease, it has run out, or its holder is known to be gone."""
+    return not owner or lease_until_ns <= now_ns or (alive is not None and not alive(owner))
+
+
+def _row(row: sqlite3.Row) -> TaskRow:
+    return msgspec.convert({key: row[key] for key in row.keys() if key in _FIELDS}, TaskRow, strict=False)  # noqa: SIM118
+
+
+def _one(cursor: sqlite3.Cursor) -> TaskRow | None:
+    row = cursor.fetchone()
+    return None if row is None else _row(row)
+
+
+def _all(cursor: sqlite3.Cursor) -> list[TaskRow]:
+    return [_row(row) for row in cursor.fetchall()]

@@ -1,0 +1,190 @@
+"""The one transaction by which anything gets into the ledger: events, their tasks and the roll-ups, together or not at all.
+
+Above: `SqliteStore.write`. Below: rows, database.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import structs
+
+from interlock.core.errors import Fenced
+from interlock.core.events import Finished, Record, Settled, Started
+from interlock.core.money import Price
+from interlock.core.sketch import packed
+
+from .rows import (
+    NS_PER_HOUR,
+    PriceOfVersion,
+    RollKey,
+    RollSum,
+    decode_event,
+    encode,
+    event_row,
+    late,
+    roll_sums,
+    task_rows,
+)
+from .statements import statements
+
+Group = Sequence[Record]
+
+
+def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion) -> list[Fenced | None]:
+    """Inside a transaction: writes every group whole or not at all, and says which were fenced out."""
+    refused = fenced_groups(db, groups)
+    records = [record for group, no in zip(groups, refused, strict=True) if no is None for record in group]
+    spent = [
+        late(r, r.event) for g, no in zip(groups, refused, strict=True) if no for r in g if isinstance(r.event, Settled)
+    ]
+    db.execute("SAVEPOINT quick")
+    try:
+        db.executemany(statements("events")["insert"], [event_row(record) for record in records + spent])
+    except sqlite3.IntegrityError:
+        # Some place is taken: rare (a repeated write, a recovered call), so only then each record is looked at.
+        db.execute("ROLLBACK TO quick")
+        records, refused = _one_by_one(db, groups, refused)
+        spent = []
+    db.execute("RELEASE quick")
+    merge(db, records + spent, price_of)
+    return refused
+
+
+def fenced_groups(db: sqlite3.Connection, groups: Sequence[Group]) -> list[Fenced | None]:
+    """For each group: why it may not be written, or `None`."""
+    fences: dict[str, int | None] = {}
+    refused: list[Fenced | None] = []
+    for group in groups:
+        no: Fenced | None = None
+        for record in group:
+            if not record.fence:
+                continue
+            if record.task not in fences:
+                row = db.execute(statements("tasks")["lease"], (record.task,)).fetchone()
+                fences[record.task] = None if row is None else int(row[2])
+            if fences[record.task] is None and isinstance(record.event, Started):
+                fences[record.task] = record.fence
+            if fences[record.task] != record.fence:
+                no = _fenced(record, fences[record.task])
+                break
+        refused.append(no)
+    return refused
+
+
+def _fenced(record: Record, held: int | None) -> Fenced:
+    found = "does not exist" if held is None else f"is at fence {held}"
+    return Fenced(
+        f"task {record.task} {found}, this write holds fence {record.fence}: another worker has taken the task over.",
+        hint="Drop what this worker still holds for the task; what its calls cost has been recorded.",
+    )
+
+
+def _one_by_one(
+    db: sqlite3.Connection, groups: Sequence[Group], refused: Sequence[Fenced | None]
+) -> tuple[list[Record], list[Fenced | None]]:
+    """Inserts what is not there yet; returns what was inserted, and the refusals with those for taken places added."""
+    inserted: list[Record] = []
+    answers: list[Fenced | None] = []
+    for group, refusal in zip(groups, refused, strict=True):
+        no = refusal or _taken(db, group)
+        answers.append(no)
+        for record in group:
+            event = record.event
+            if no is None and not _is_there(db, record):
+                inserted.append(_insert(db, record))
+            elif no is not None and isinstance(event, Settled):
+                spent = late(record, event)
+                if not _same_call(db, record, event) and not _is_there(db, spent):
+                    inserted.append(_insert(db, spent))
+    return inserted, answers
+
+
+def _taken(db: sqlite3.Connection, group: Group) -> Fenced | None:
+    for record in group:
+        text = _text_at(db, record)
+        if text is None or text == encode(record.event):
+            continue
+        if isinstance(record.event, Settled) and _same_call(db, record, record.event):
+            continue
+        return Fenced(
+            f"place {record.seq} of task {record.task} holds another event already: another worker wrote it.",
+            hint="Read the task's log again before going on.",
+        )
+    return None
+
+
+def _text_at(db: sqlite3.Connection, record: Record) -> str | None:
+    row = db.execute(statements("events")["at"], (record.task, record.seq)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _is_there(db: sqlite3.Connection, record: Record) -> bool:
+    return _text_at(db, record) is not None
+
+
+def _same_call(db: sqlite3.Connection, record: Record, settled: Settled) -> bool:
+    """The place holds this very call, perhaps in a shorter form (recovered after a crash)."""
+    text = _text_at(db, record)
+    if text is None:
+        return False
+    there = decode_event(text)
+    return isinstance(there, Settled) and there.call == settled.call
+
+
+def _insert(db: sqlite3.Connection, record: Record) -> Record:
+    db.execute(statements("events")["insert"], event_row(record))
+    return record
+
+
+def merge(db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVersion) -> None:
+    """Puts what the records say into their tasks' rows and into the roll-ups."""
+    rows = task_rows(records)
+    settled_alone = [row["id"] for row in rows.values() if "lone" in row]
+    known = _known(db, settled_alone)
+    for row in rows.values():
+        alone: dict[str, Any] | None = row.pop("lone", None)
+        if alone is not None and row["id"] not in known:
+            row.update({key: value for key, value in alone.items() if row.get(key) is None or key == "finished_ns"})
+    db.executemany(statements("tasks")["merge"], list(rows.values()))
+    for row in rows.values():
+        if (row["asked"] or row["doubted"]) and row["status"] != "finished":
+            db.execute(statements("tasks")["settle_status"], (row["id"],))
+    sums = roll_sums(records, price_of)
+    for record in records:
+        if isinstance(record.event, Finished):
+            _roll_task(db, sums, record.task)
+    db.executemany(statements("roll")["merge"], [_roll_row(key, each) for key, each in sums.items()])
+
+
+def _known(db: sqlite3.Connection, tasks: Sequence[str]) -> set[str]:
+    """Those of `tasks` that have a row."""
+    found: set[str] = set()
+    for start in range(0, len(tasks), 500):
+        some = tasks[start : start + 500]
+        marks = ", ".join("?" * len(some))
+        # The list of marks is ours, the ids are parameters.
+        found.update(row[0] for row in db.execute(f"SELECT id FROM tasks WHERE id IN ({marks})", some))  # noqa: S608
+    return found
+
+
+def _roll_task(db: sqlite3.Connection, sums: dict[RollKey, RollSum], task: str) -> None:
+    query = statements("tasks")["ended"]
+    tenant, workflow, outcome, tier, simulated, finished_ns, duration_us = db.execute(query, (task,)).fetchone()
+    hour = finished_ns // NS_PER_HOUR
+    key: RollKey = (hour, tenant, workflow, "task", "task", workflow, "", tier, simulated, "", outcome)
+    into = sums.setdefault(key, RollSum())
+    into.n += 1
+    into.took(duration_us)
+
+
+def _roll_row(key: RollKey, each: RollSum) -> tuple[Any, ...]:
+    return (*key, each.n, *each.counts, each.saved, *each.usage, *each.lines.values(), packed(each.latency))
+
+
+def put_prices(db: sqlite3.Connection, prices: Sequence[Price]) -> None:
+    """Keeps prices that are not known yet."""
+    rows = [(price.version, encode(structs.asdict(price))) for price in prices]
+    db.executemany(statements("prices")["put"], rows)
