@@ -23,20 +23,6 @@ RETURN_DAYS = 45
 HOLIDAY_FROM, HOLIDAY_TO, HOLIDAY_UNTIL = date(2026, 11, 1), date(2026, 12, 24), date(2027, 1, 31)
 BUSY_TIMEOUT_S = 5.0
 ENOUGH_OF_A_NAME = 0.42
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE products (sku TEXT PRIMARY KEY, name TEXT NOT NULL, price_cents INTEGER NOT NULL, stock INTEGER NOT NULL, restock_on TEXT);
-CREATE TABLE orders (id TEXT PRIMARY KEY, email TEXT NOT NULL, status TEXT NOT NULL, total_cents INTEGER NOT NULL, body TEXT NOT NULL);
-CREATE INDEX orders_by_email ON orders (email);
-CREATE TABLE effects (key TEXT PRIMARY KEY, tool TEXT NOT NULL, arguments TEXT NOT NULL, result TEXT NOT NULL);
-CREATE TABLE refunds (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, order_id TEXT NOT NULL REFERENCES orders (id),
-                      amount_cents INTEGER NOT NULL CHECK (amount_cents > 0), reason TEXT NOT NULL, state TEXT NOT NULL);
-CREATE UNIQUE INDEX one_refund_per_order ON refunds (order_id) WHERE state = 'paid';
-CREATE TABLE returns (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, order_id TEXT NOT NULL REFERENCES orders (id), state TEXT NOT NULL);
-CREATE TABLE tickets (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, subject TEXT NOT NULL, body TEXT NOT NULL,
-                      priority TEXT NOT NULL, state TEXT NOT NULL);
-CREATE TABLE mails (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, order_id TEXT NOT NULL, recipient TEXT NOT NULL);
-"""
 
 # --- The database -------------------------------------------------------------------------------------------------
 
@@ -53,7 +39,7 @@ def shop(workspace: Path) -> Iterator[sqlite3.Connection]:
         db.execute("BEGIN IMMEDIATE")
         try:
             if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone():
-                fill(db, json.loads((workspace / "data" / "shop.json").read_text(encoding="utf-8")))
+                fill(db, workspace / "data")
             yield db
         except BaseException:
             db.execute("ROLLBACK")
@@ -61,9 +47,10 @@ def shop(workspace: Path) -> Iterator[sqlite3.Connection]:
         db.execute("COMMIT")
 
 
-def fill(db: sqlite3.Connection, data: dict[str, Any]) -> None:
+def fill(db: sqlite3.Connection, folder: Path) -> None:
     """Create the tables and copy the shop's data into them, inside the caller's transaction."""
-    for statement in SCHEMA.split(";\n"):
+    data = json.loads((folder / "shop.json").read_text(encoding="utf-8"))
+    for statement in (folder / "schema.sql").read_text(encoding="utf-8").split(";\n"):
         db.execute(statement)
     people = {person["id"]: person for person in data["customers"]}
     names = {product["sku"]: product["name"] for product in data["products"]}
@@ -79,14 +66,20 @@ def fill(db: sqlite3.Connection, data: dict[str, Any]) -> None:
         )
 
 
-def once(ctx: ToolContext, name: str, arguments: dict[str, Any], act: Callable[[sqlite3.Connection], dict[str, Any]]) -> dict[str, Any]:
+def once(
+    ctx: ToolContext, name: str, arguments: dict[str, Any], act: Callable[[sqlite3.Connection], dict[str, Any]]
+) -> dict[str, Any]:
     """Do `act` exactly once per idempotency key: a repeat gets the first result, and the effect and its key are one commit."""
     asked = json.dumps(arguments, sort_keys=True)
     with shop(ctx.workspace) as db:
-        before = db.execute("SELECT tool, arguments, result FROM effects WHERE key = ?", [ctx.idempotency_key]).fetchone()
+        before = db.execute(
+            "SELECT tool, arguments, result FROM effects WHERE key = ?", [ctx.idempotency_key]
+        ).fetchone()
         if before:
             if (before["tool"], before["arguments"]) != (name, asked):
-                raise ToolError("key_reused", f"the key {ctx.idempotency_key} already stands for another call of {before['tool']}")
+                raise ToolError(
+                    "key_reused", f"the key {ctx.idempotency_key} already stands for another call of {before['tool']}"
+                )
             return json.loads(before["result"])
         result = act(db)
         db.execute("INSERT INTO effects VALUES (?, ?, ?, ?)", [ctx.idempotency_key, name, asked, json.dumps(result)])
@@ -112,7 +105,9 @@ def order_row(db: sqlite3.Connection, order_id: str) -> sqlite3.Row:
 
 
 def refunded_cents(db: sqlite3.Connection, row: sqlite3.Row) -> int:
-    paid = db.execute("SELECT coalesce(sum(amount_cents), 0) FROM refunds WHERE order_id = ? AND state = 'paid'", [row["id"]]).fetchone()
+    paid = db.execute(
+        "SELECT coalesce(sum(amount_cents), 0) FROM refunds WHERE order_id = ? AND state = 'paid'", [row["id"]]
+    ).fetchone()
     return json.loads(row["body"])["refunded_cents"] + paid[0]
 
 
@@ -131,7 +126,11 @@ def order_view(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     refunded = refunded_cents(db, row)
     refundable = row["total_cents"] - refunded if row["status"] in {"shipped", "delivered", "lost"} else 0
     until = last_return_day(order) if row["status"] == "delivered" else None
-    waiting = [f"{item['name']} (back around {item['restock_on']})" for item in backordered(db, order)] if row["status"] == "processing" else []
+    waiting = (
+        [f"{item['name']} (back around {item['restock_on']})" for item in backordered(db, order)]
+        if row["status"] == "processing"
+        else []
+    )
     return {
         "id": row["id"],
         "status": row["status"],
@@ -146,18 +145,25 @@ def order_view(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         "refundable_usd": refundable / 100,
         "placed_on": order["placed_at"][:10],
         "waiting_for": ", ".join(waiting),
-        "days_since_delivery": (today - date.fromisoformat(order["delivered_on"])).days if order["delivered_on"] else -1,
+        "days_since_delivery": (today - date.fromisoformat(order["delivered_on"])).days
+        if order["delivered_on"]
+        else -1,
         "return_until": until.isoformat() if until else "",
         "return_days_left": max(0, (until - today).days) if until else 0,
         "return_fee": "free" if order["tier"] == "club" else "$6.95, taken off the refund",
-        **{key: order[key] or "" for key in ("carrier", "tracking", "shipped_on", "expected_on", "last_scan_on", "delivered_on")},
+        **{
+            key: order[key] or ""
+            for key in ("carrier", "tracking", "shipped_on", "expected_on", "last_scan_on", "delivered_on")
+        },
     }
 
 
 def backordered(db: sqlite3.Connection, order: dict[str, Any]) -> list[sqlite3.Row]:
     skus = [item["sku"] for item in order["items"]]
     marks = ", ".join("?" * len(skus))
-    return db.execute(f"SELECT name, restock_on FROM products WHERE stock = 0 AND restock_on IS NOT NULL AND sku IN ({marks})", skus).fetchall()
+    return db.execute(
+        f"SELECT name, restock_on FROM products WHERE stock = 0 AND restock_on IS NOT NULL AND sku IN ({marks})", skus
+    ).fetchall()
 
 
 @tool(name="orders.get", effect="none", description="One order with its status, parcel, totals and last return day.")
@@ -170,10 +176,14 @@ def get_order(order_id: str, ctx: ToolContext, email: str | None = None) -> dict
         return order_view(db, row)
 
 
-@tool(name="orders.find", effect="none", description="The customer's orders by e-mail address, newest first, at most 10.")
+@tool(
+    name="orders.find", effect="none", description="The customer's orders by e-mail address, newest first, at most 10."
+)
 def find_orders(email: str, ctx: ToolContext) -> dict[str, Any]:
     with shop(ctx.workspace) as db:
-        rows = db.execute("SELECT * FROM orders WHERE email = ? ORDER BY id DESC LIMIT 10", [email.strip().lower()]).fetchall()
+        rows = db.execute(
+            "SELECT * FROM orders WHERE email = ? ORDER BY id DESC LIMIT 10", [email.strip().lower()]
+        ).fetchall()
         return {"count": len(rows), "orders": [order_view(db, row) for row in rows]}
 
 
@@ -182,7 +192,10 @@ GENDER = {"women": "women", "woman": "women", "men": "men", "man": "men", "mens"
 
 def words(text: str) -> set[str]:
     """Lower-case words and numbers, plurals cut."""
-    return {GENDER.get(word, word.removesuffix("s") if len(word) > 3 else word) for word in re.findall(r"[a-z]+|\d+", text.lower())}
+    return {
+        GENDER.get(word, word.removesuffix("s") if len(word) > 3 else word)
+        for word in re.findall(r"[a-z]+|\d+", text.lower())
+    }
 
 
 def matching(products: list[sqlite3.Row], text: str) -> list[sqlite3.Row]:
@@ -197,7 +210,11 @@ def matching(products: list[sqlite3.Row], text: str) -> list[sqlite3.Row]:
         whole = sum(weight[word] for word in essential)
         scores.append(0.0 if wrong_cut else sum(weight[word] for word in essential & asked) / whole)
     best = max(scores)
-    return [product for product, score in zip(products, scores, strict=True) if score >= ENOUGH_OF_A_NAME and score > best - 0.01]
+    return [
+        product
+        for product, score in zip(products, scores, strict=True)
+        if score >= ENOUGH_OF_A_NAME and score > best - 0.01
+    ]
 
 
 def availability(product: sqlite3.Row) -> str:
@@ -209,14 +226,20 @@ def availability(product: sqlite3.Row) -> str:
     return f"{named} has been discontinued and will not come back"
 
 
-@tool(name="inventory.lookup", effect="none", description="Stock, price and restock date of the product that a text names.")
+@tool(
+    name="inventory.lookup",
+    effect="none",
+    description="Stock, price and restock date of the product that a text names.",
+)
 def look_up_inventory(product: str, ctx: ToolContext) -> dict[str, Any]:
     with shop(ctx.workspace) as db:
         found = matching(db.execute("SELECT * FROM products ORDER BY sku").fetchall(), product)
     if not found:
         raise ToolError("not_found", "no product of ours is named in the text")
     if len(found) > 3:
-        raise ToolError("ambiguous", f"the text fits {len(found)} products: {', '.join(row['name'] for row in found[:5])}")
+        raise ToolError(
+            "ambiguous", f"the text fits {len(found)} products: {', '.join(row['name'] for row in found[:5])}"
+        )
     first = found[0]
     return {
         "product": first["name"],
@@ -246,14 +269,23 @@ def refund(order_id: str, amount_usd: float, reason: str, ctx: ToolContext) -> d
         if row["status"] in {"processing", "cancelled"}:
             raise ToolError("not_charged", f"order {row['id']} is {row['status']}, so no money has been taken yet")
         if refunded_cents(db, row):
-            raise ToolError("already_refunded", f"order {row['id']} has already been refunded; a second refund needs a person")
+            raise ToolError(
+                "already_refunded", f"order {row['id']} has already been refunded; a second refund needs a person"
+            )
         if amount > row["total_cents"]:
-            raise ToolError("too_much", f"{dollars(int(amount))} is more than the order's total of {dollars(row['total_cents'])}")
+            raise ToolError(
+                "too_much", f"{dollars(int(amount))} is more than the order's total of {dollars(row['total_cents'])}"
+            )
         refund_id = db.execute(
             "INSERT INTO refunds (key, order_id, amount_cents, reason, state) VALUES (?, ?, ?, ?, 'paid')",
             [ctx.idempotency_key, row["id"], int(amount), reason],
         ).lastrowid
-        return {"refund_id": f"RF-{refund_id}", "order_id": row["id"], "amount_usd": int(amount) / 100, "amount": dollars(int(amount))}
+        return {
+            "refund_id": f"RF-{refund_id}",
+            "order_id": row["id"],
+            "amount_usd": int(amount) / 100,
+            "amount": dollars(int(amount)),
+        }
 
     return once(ctx, "payments.refund", {"order_id": order_id, "amount_usd": amount_usd, "reason": reason}, act)
 
@@ -261,11 +293,18 @@ def refund(order_id: str, amount_usd: float, reason: str, ctx: ToolContext) -> d
 def move(db: sqlite3.Connection, table: str, label: str, state: str) -> None:
     """Set the state of the refund, return or ticket that `label` (such as `RF-7`) names; again is harmless."""
     number = label.rpartition("-")[2]
-    if not number.isdigit() or db.execute(f"UPDATE {table} SET state = ? WHERE id = ?", [state, int(number)]).rowcount == 0:
+    if (
+        not number.isdigit()
+        or db.execute(f"UPDATE {table} SET state = ? WHERE id = ?", [state, int(number)]).rowcount == 0
+    ):
         raise ToolError("not_found", f"there is no {label} among the {table}")
 
 
-@tool(name="payments.refund_reverse", effect="idempotent", description="Take a refund back that has not reached the customer's bank.")
+@tool(
+    name="payments.refund_reverse",
+    effect="idempotent",
+    description="Take a refund back that has not reached the customer's bank.",
+)
 def reverse_refund(refund_id: str, ctx: ToolContext) -> dict[str, Any]:
     def act(db: sqlite3.Connection) -> dict[str, Any]:
         move(db, "refunds", refund_id, "reversed")
@@ -274,7 +313,12 @@ def reverse_refund(refund_id: str, ctx: ToolContext) -> dict[str, Any]:
     return once(ctx, "payments.refund_reverse", {"refund_id": refund_id}, act)
 
 
-@tool(name="orders.cancel", effect="idempotent", reversible_by="orders.reopen", description="Cancel an order that is still processing.")
+@tool(
+    name="orders.cancel",
+    effect="idempotent",
+    reversible_by="orders.reopen",
+    description="Cancel an order that is still processing.",
+)
 def cancel_order(order_id: str, ctx: ToolContext) -> dict[str, Any]:
     def act(db: sqlite3.Connection) -> dict[str, Any]:
         row = order_row(db, order_id)
@@ -286,7 +330,11 @@ def cancel_order(order_id: str, ctx: ToolContext) -> dict[str, Any]:
     return once(ctx, "orders.cancel", {"order_id": order_id}, act)
 
 
-@tool(name="orders.reopen", effect="idempotent", description="Undo a cancellation before the warehouse has put the goods back.")
+@tool(
+    name="orders.reopen",
+    effect="idempotent",
+    description="Undo a cancellation before the warehouse has put the goods back.",
+)
 def reopen_order(order_id: str, ctx: ToolContext) -> dict[str, Any]:
     def act(db: sqlite3.Connection) -> dict[str, Any]:
         row = order_row(db, order_id)
@@ -298,16 +346,25 @@ def reopen_order(order_id: str, ctx: ToolContext) -> dict[str, Any]:
     return once(ctx, "orders.reopen", {"order_id": order_id}, act)
 
 
-@tool(name="returns.create", effect="idempotent", reversible_by="returns.close", description="Open a return and e-mail the label to the customer.")
+@tool(
+    name="returns.create",
+    effect="idempotent",
+    reversible_by="returns.close",
+    description="Open a return and e-mail the label to the customer.",
+)
 def create_return(order_id: str, ctx: ToolContext) -> dict[str, Any]:
     def act(db: sqlite3.Connection) -> dict[str, Any]:
         row = order_row(db, order_id)
         view = order_view(db, row)
         if not view["return_days_left"]:
-            raise ToolError("not_returnable", f"order {row['id']} is {row['status']} or its {RETURN_DAYS} days are over")
+            raise ToolError(
+                "not_returnable", f"order {row['id']} is {row['status']} or its {RETURN_DAYS} days are over"
+            )
         if db.execute("SELECT 1 FROM returns WHERE order_id = ? AND state = 'open'", [row["id"]]).fetchone():
             raise ToolError("already_open", f"a return of order {row['id']} is already open")
-        number = db.execute("INSERT INTO returns (key, order_id, state) VALUES (?, ?, 'open')", [ctx.idempotency_key, row["id"]]).lastrowid
+        number = db.execute(
+            "INSERT INTO returns (key, order_id, state) VALUES (?, ?, 'open')", [ctx.idempotency_key, row["id"]]
+        ).lastrowid
         send(db, ctx, "return label", row)
         return {"return_id": f"RT-{number}", "order_id": row["id"], "sent_to": row["email"]}
 
@@ -325,10 +382,17 @@ def close_return(return_id: str, ctx: ToolContext) -> dict[str, Any]:
 
 def send(db: sqlite3.Connection, ctx: ToolContext, kind: str, row: sqlite3.Row) -> None:
     """Queue an e-mail to the address of the order, never to one from a text."""
-    db.execute("INSERT INTO mails (key, kind, order_id, recipient) VALUES (?, ?, ?, ?)", [ctx.idempotency_key, kind, row["id"], row["email"]])
+    db.execute(
+        "INSERT INTO mails (key, kind, order_id, recipient) VALUES (?, ?, ?, ?)",
+        [ctx.idempotency_key, kind, row["id"], row["email"]],
+    )
 
 
-@tool(name="invoices.send", effect="idempotent", description="E-mail the invoice of a shipped order to the address of the order.")
+@tool(
+    name="invoices.send",
+    effect="idempotent",
+    description="E-mail the invoice of a shipped order to the address of the order.",
+)
 def send_invoice(order_id: str, ctx: ToolContext) -> dict[str, Any]:
     def act(db: sqlite3.Connection) -> dict[str, Any]:
         row = order_row(db, order_id)
@@ -340,7 +404,12 @@ def send_invoice(order_id: str, ctx: ToolContext) -> dict[str, Any]:
     return once(ctx, "invoices.send", {"order_id": order_id}, act)
 
 
-@tool(name="tickets.create", effect="idempotent", reversible_by="tickets.close", description="Open a case for the warehouse: low, normal or high priority.")
+@tool(
+    name="tickets.create",
+    effect="idempotent",
+    reversible_by="tickets.close",
+    description="Open a case for the warehouse: low, normal or high priority.",
+)
 def create_ticket(subject: str, body: str, priority: str, ctx: ToolContext) -> dict[str, Any]:
     def act(db: sqlite3.Connection) -> dict[str, Any]:
         if priority not in {"low", "normal", "high"}:
