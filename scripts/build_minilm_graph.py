@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper
 
 LAYERS, HEADS, HIDDEN, INNER, VOCAB, POSITIONS = 6, 12, 384, 1536, 30522, 512
+POOLED_LAYERS = 3  # the last ones, each pooled to one vector
 EPSILON = 1e-12
 OUT = Path(__file__).parent.parent / "src/interlock/ondevice/minilm.onnx"
 CONTRIB = "com.microsoft"
@@ -86,12 +87,11 @@ def layer(g: Graph, x: str, shape: str, number: int) -> str:
     return g.add_norm(inner, x, f"{prefix}.output.LayerNorm")
 
 
-def pooled(g: Graph, x: str, shape: str) -> None:
-    """Mean over the real tokens, scaled to length 1, as output `vectors`."""
-    weights = g.node("Unsqueeze", g.node("Cast", "mask", to=TensorProto.FLOAT), "two")
+def pooled(g: Graph, x: str, shape: str, weights: str) -> str:
+    """Mean over the real tokens, scaled to length 1: (batch, 1, hidden)."""
     kept = g.node("Mul", g.node("Reshape", x, shape), weights)
-    mean = g.node("ReduceSum", kept, "one", keepdims=0)
-    g.nodes.append(helper.make_node("LpNormalization", [mean], ["vectors"], axis=1, p=2))
+    mean = g.node("ReduceSum", kept, "one", keepdims=1)
+    return g.node("LpNormalization", mean, axis=2, p=2)
 
 
 def build() -> onnx.ModelProto:
@@ -100,9 +100,13 @@ def build() -> onnx.ModelProto:
     x = embeddings(g)
     shape = g.node("Shape", x)
     x = g.node("Reshape", x, "flat")
+    weights = g.node("Unsqueeze", g.node("Cast", "mask", to=TensorProto.FLOAT), "two")
+    outputs: list[str] = []
     for number in range(LAYERS):
         x = layer(g, x, shape, number)
-    pooled(g, x, shape)
+        if number >= LAYERS - POOLED_LAYERS:
+            outputs.append(pooled(g, x, shape, weights))
+    g.nodes.append(helper.make_node("Concat", outputs, ["layers"], axis=1))
     graph = helper.make_graph(
         g.nodes,
         "minilm",
@@ -110,7 +114,7 @@ def build() -> onnx.ModelProto:
             helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "tokens"]),
             helper.make_tensor_value_info("mask", TensorProto.INT32, ["batch", "tokens"]),
         ],
-        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", HIDDEN])],
+        [helper.make_tensor_value_info("layers", TensorProto.FLOAT, ["batch", POOLED_LAYERS, HIDDEN])],
         g.initializers,
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid(CONTRIB, 1)]

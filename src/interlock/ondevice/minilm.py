@@ -20,12 +20,13 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.int32]
-Runner = Callable[[Ids, Mask], Vectors]
+Runner = Callable[[Ids, Mask], Vectors]  # -> (batch, POOLED_LAYERS, HIDDEN), each of length 1
 Weights = Mapping[str, Vectors]
 
 LAYERS = 6
 HEADS = 12
 HIDDEN = 384
+POOLED_LAYERS = 3  # the last ones: the final layer is the sentence vector, those below know more of the wording
 GRAPH = Path(__file__).parent / "minilm.onnx"
 EPSILON = 1e-12
 
@@ -70,7 +71,7 @@ def onnx_runner(weights: Weights, threads: int) -> Runner:
     session: Any = ort.InferenceSession(GRAPH.read_bytes(), options, providers=["CPUExecutionProvider"])
 
     def run(ids: Ids, mask: Mask) -> Vectors:
-        return session.run(["vectors"], {"ids": ids, "mask": mask})[0]
+        return session.run(["layers"], {"ids": ids, "mask": mask})[0]
 
     return run
 
@@ -83,10 +84,13 @@ def numpy_runner(weights: Weights) -> Runner:
         x = x + weights["embeddings.position_embeddings.weight"][: ids.shape[1]]
         x = _norm(x + weights["embeddings.token_type_embeddings.weight"][0], weights, "embeddings.LayerNorm")
         hidden = ((1 - mask) * -1e9).astype(np.float32)[:, None, None, :]
+        pooled: list[Vectors] = []
         for number in range(LAYERS):
             x = _block(x, hidden, weights, f"encoder.layer.{number}")
-        mean = (x * mask[:, :, None].astype(np.float32)).sum(axis=1)
-        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+            if number >= LAYERS - POOLED_LAYERS:
+                mean = (x * mask[:, :, None].astype(np.float32)).sum(axis=1)
+                pooled.append(mean / np.linalg.norm(mean, axis=1, keepdims=True))
+        return np.stack(pooled, axis=1)
 
     return run
 

@@ -1,0 +1,156 @@
+"""From a sentence vector to a score per intent: kernel ridge regression with exact leave-out scores.
+
+Below: numpy. Above: `trust` (how far to believe a score) and `understand`. A score is near 1 where a text resembles the
+examples of an intent and falls to 0 far from all examples, because an RBF kernel forgets with distance; that is what
+tells texts out of scope. Ridge has a closed form for "what would the head have said about this example, had it not
+seen it" (PRESS, Allen 1974), and likewise "had it not seen this whole intent", so that calibration needs no second fit
+and a text of a removed intent serves as a realistic text out of scope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from interlock.ondevice.embed import Embedder
+from interlock.ondevice.minilm import Vectors
+
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+GAMMA = 1.0  # kernel exp(-gamma * squared distance); best of 0.5, 1, 2 on the training part of CLINC150 and BANKING77
+RIDGE = 0.1
+LANDMARKS = 3000  # more examples than this are represented by a stratified sample of them
+OUT_OF_SCOPE = -1  # label of an example that belongs to no intent
+OFF_TOPIC = -2  # the same, for general small talk: taught, but too easy to calibrate on
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A fitted classifier. `landmarks` are unit rows, `coefficients` one column per intent."""
+
+    intents: tuple[str, ...]
+    landmarks: Vectors
+    labels: Integers  # of the landmarks
+    coefficients: Vectors
+
+    def kernel(self, vectors: Vectors) -> Vectors:
+        """Similarity in 0..1 of each text (row) to each landmark (column)."""
+        return _kernel(vectors, self.landmarks)
+
+    def scores(self, vectors: Vectors) -> Vectors:
+        """One row per text, one column per intent; about 1 means typical of the intent, about 0 unlike it."""
+        return self.kernel(vectors) @ self.coefficients
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Scores that the head would have given to texts it had not seen, for calibration.
+
+    A row is a text: an example left out alone (`labels` names its intent, or OUT_OF_SCOPE), or an example whose whole
+    intent was left out (`pseudo`; its label is OUT_OF_SCOPE too, since no remaining intent fits).
+    """
+
+    scores: Vectors
+    labels: Integers
+    pseudo: Flags
+    intents: Integers  # the text's own intent, removed or not, or OUT_OF_SCOPE
+
+    def clusters(self) -> Integers:
+        """A number per row, equal for rows that tend to be wrong together: one intent's texts, left out the same way."""
+        alone = self.intents == OUT_OF_SCOPE
+        return np.where(alone, 2 * len(alone) + np.arange(len(alone)), 2 * self.intents + self.pseudo)
+
+
+def fit(
+    examples: Mapping[str, Sequence[str]],
+    out_of_scope: Sequence[str],
+    embedder: Embedder,
+    *,
+    seed: int,
+    off_topic: Sequence[str] = (),
+) -> tuple[Head, LeftOut]:
+    """A head for the intents of `examples`, and the scores its own examples get when left out.
+
+    Raises ValueError with fewer than two intents or with an intent without examples. `seed` only matters above
+    LANDMARKS examples, where a sample of them is drawn.
+    """
+    empty = sorted(name for name, texts in examples.items() if not texts)
+    if empty or len(examples) < 2:
+        problem = f"{', '.join(empty)} without any" if empty else f"only {len(examples)} intent(s)"
+        raise ValueError(f"Tier 0 needs at least two intents with examples each, and there is {problem}.")
+    intents = tuple(examples)
+    labels = np.array([place for place, name in enumerate(intents) for _ in examples[name]], np.int64)
+    outside = [OUT_OF_SCOPE] * len(out_of_scope) + [OFF_TOPIC] * len(off_topic)
+    labels = np.concatenate([labels, np.array(outside, np.int64)])
+    texts = [text for name in intents for text in examples[name]]
+    vectors = embedder.features([*texts, *out_of_scope, *off_topic])
+    return fit_vectors(intents, vectors, labels, seed=seed)
+
+
+def fit_vectors(intents: tuple[str, ...], vectors: Vectors, labels: Integers, *, seed: int) -> tuple[Head, LeftOut]:
+    """The same from vectors (unit rows) and labels (places in `intents`, OUT_OF_SCOPE or OFF_TOPIC)."""
+    chosen = _landmarks(labels, seed)
+    landmarks = vectors[chosen]
+    gram = _kernel(landmarks, landmarks).astype(np.float64)
+    gram[np.diag_indices_from(gram)] += 1e-6
+    root = np.linalg.inv(np.linalg.cholesky(gram)).T  # kernel row @ root = explicit features of the text
+    features = (_kernel(vectors, landmarks) @ root.astype(np.float32)).astype(np.float32)
+    targets = (labels[:, None] == np.arange(len(intents))).astype(np.float32)
+    inner = (features.T @ features).astype(np.float64)
+    inner[np.diag_indices_from(inner)] += RIDGE
+    inverse = np.linalg.inv(inner)
+    weights = inverse @ (features.T @ targets)
+    head = Head(intents, landmarks, labels[chosen], (root @ weights).astype(np.float32))
+    # a landmark's own features are exact, a new text's are not: judge by the rest where there is a rest
+    seen = np.ones(len(labels), bool)
+    if len(chosen) < len(labels):
+        seen[chosen] = False
+    seen[labels == OFF_TOPIC] = False
+    return head, _left_out(features, targets, labels, seen, inverse, weights)
+
+
+def _kernel(a: Vectors, b: Vectors) -> Vectors:
+    """exp(-gamma * squared distance) of unit rows."""
+    return np.exp(np.float32(2 * GAMMA) * (a @ b.T - np.float32(1)))
+
+
+def _landmarks(labels: Integers, seed: int) -> Integers:
+    """Places of at most LANDMARKS examples, each label in proportion."""
+    if len(labels) <= LANDMARKS:
+        return np.arange(len(labels))
+    random = np.random.default_rng(seed)
+    rank = np.zeros(len(labels))
+    for label in np.unique(labels):
+        places = random.permutation(np.flatnonzero(labels == label))
+        rank[places] = (np.arange(len(places)) + random.random()) / len(places)
+    return np.sort(np.argsort(rank, kind="stable")[:LANDMARKS])
+
+
+def _left_out(
+    features: Vectors, targets: Vectors, labels: Integers, seen: Flags, inverse: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+) -> LeftOut:  # fmt: skip
+    """Scores without the example itself, then scores without its whole intent, from the one fit.
+
+    With H = F inverse F', removing the rows I changes their residuals to (1 - H_II)^-1 (targets - fitted)_I.
+    """
+    projected = features @ inverse.astype(np.float32)
+    residuals = targets - features @ weights.astype(np.float32)
+    leverage = np.einsum("ij,ij->i", projected, features)
+    alone = targets - residuals / np.maximum(1 - leverage, 1e-3)[:, None]
+    parts, part_labels, intents = [alone[seen]], [labels[seen]], [labels[seen]]
+    for label in range(targets.shape[1]):
+        rows = np.flatnonzero(labels == label)
+        block = np.eye(len(rows)) - projected[rows] @ features[rows].T
+        without = targets[rows] - np.linalg.solve(block, residuals[rows])
+        without[:, label] = 0  # that intent does not exist here
+        kept = seen[rows]
+        parts.append(without[kept].astype(np.float32))
+        part_labels.append(np.full(int(kept.sum()), OUT_OF_SCOPE, np.int64))
+        intents.append(np.full(int(kept.sum()), label, np.int64))
+    pseudo = np.concatenate([np.zeros(int(seen.sum()), bool), *(np.ones(len(part), bool) for part in parts[1:])])
+    return LeftOut(np.concatenate(parts), np.concatenate(part_labels), pseudo, np.concatenate(intents))

@@ -1,0 +1,86 @@
+"""From scores to the chance that the best intent is the right one, texts out of scope included.
+
+Below: numpy, `head`. Above: `understand`. A logistic model of two numbers, the best score and its lead over the
+second, fitted on scores of texts that the head had not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from interlock.ondevice.head import OUT_OF_SCOPE, LeftOut
+from interlock.ondevice.minilm import Vectors
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+PSEUDO_TEXTS = 5.0  # all texts of removed intents together count as much as this many given out-of-scope texts
+PENALTY = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The fitted model: `slopes` for the columns of `evidence`, scaled inside."""
+
+    slopes: tuple[float, ...]
+    offset: float
+
+    def chances(self, scores: Vectors) -> Floats:
+        """The chance, 0..1, that the best-scored intent is right, per row."""
+        return _sigmoid(evidence(scores) @ np.array(self.slopes) + self.offset)
+
+
+def evidence(scores: Vectors) -> Floats:
+    """The best score and its lead over the second, per row of `scores`."""
+    top = np.partition(scores, -2, axis=1)[:, -2:].astype(np.float64)
+    return np.stack([top[:, 1], top[:, 1] - top[:, 0]], axis=1)
+
+
+def judged(left_out: LeftOut) -> Flags:
+    """Whether the head's answer to each left-out text is right."""
+    return (left_out.scores.argmax(axis=1) == left_out.labels) & (left_out.labels != OUT_OF_SCOPE)
+
+
+def shares(left_out: LeftOut, out_of_scope_share: float) -> Floats:
+    """The share of the traffic for which each left-out text stands; sums to 1.
+
+    Texts of removed intents stand in for texts out of scope; the more of the real ones there are, the less they count.
+    """
+    inside = left_out.labels != OUT_OF_SCOPE
+    given = ~inside & ~left_out.pseudo
+    outside = given + np.where(left_out.pseudo, PSEUDO_TEXTS / max(1, int(left_out.pseudo.sum())), 0.0)
+    return (1 - out_of_scope_share) * inside / inside.sum() + out_of_scope_share * outside / outside.sum()
+
+
+def fit_trust(left_out: LeftOut, weights: Floats) -> Trust:
+    """The logistic model, by Newton's method on standardised columns."""
+    columns = evidence(left_out.scores)
+    right = judged(left_out).astype(np.float64)
+    middle, scale = columns.mean(axis=0), columns.std(axis=0) + 1e-9
+    x = np.column_stack([(columns - middle) / scale, np.ones(len(columns))])
+    penalty = PENALTY * np.array([1.0] * columns.shape[1] + [0.0])
+    slopes = np.zeros(x.shape[1])
+    for _ in range(50):
+        chances = _sigmoid(x @ slopes)
+        gradient = x.T @ (weights * (chances - right)) + penalty * slopes
+        curvature = (x * (weights * chances * (1 - chances))[:, None]).T @ x + np.diag(penalty + 1e-9)
+        step = np.linalg.solve(curvature, gradient)
+        slopes = slopes - step
+        if float(np.abs(step).max()) < 1e-8:
+            break
+    raw = slopes[:-1] / scale
+    return Trust(tuple(float(value) for value in raw), float(slopes[-1] - raw @ middle))
+
+
+def calibration_error(chances: Floats, right: Flags, weights: Floats, bins: int = 15) -> float:
+    """Expected calibration error: mean gap between chance and truth over equal-width bins, by share of traffic."""
+    place = np.minimum((chances * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, weights * (chances - right), minlength=bins)
+    return float(np.abs(gaps).sum() / weights.sum())
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return 1 / (1 + np.exp(-np.clip(x, -40, 40)))
