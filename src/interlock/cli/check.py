@@ -1,0 +1,57 @@
+"""`interlock check`: whether a workspace can be used, with every fault at its place. Above: cli.main. Below: config."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interlock.core.errors import ConfigError, Fault
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """`ok` when there are no faults; warnings are what a run will need and the files leave open."""
+
+    ok: bool
+    faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...]
+
+
+def check(path: Path, env: Mapping[str, str] | None = None) -> CheckResult:
+    """Reads the workspace, contract or policy at `path`; never raises for what stands in the files."""
+    from interlock.config.load import load
+
+    try:
+        workspace = load(path, env)
+    except ConfigError as error:
+        return CheckResult(ok=False, faults=error.faults, warnings=())
+    return CheckResult(ok=True, faults=(), warnings=workspace.warnings)
+
+
+def render(result: CheckResult, *, as_json: bool) -> str:
+    """For people one line per finding and a sentence at the end; as JSON what docs/schemas/check.schema.json says."""
+    if as_json:
+        shape = {"ok": result.ok, "faults": _objects(result.faults), "warnings": _objects(result.warnings)}
+        return json.dumps(shape, ensure_ascii=False)
+    lines = [str(fault) for fault in result.faults]
+    lines += [f"warning: {warning}" for warning in result.warnings]
+    return "\n".join([*lines, _summary(result)])
+
+
+def _objects(faults: Sequence[Fault]) -> list[dict[str, Any]]:
+    return [{name: getattr(fault, name) for name in Fault.__struct_fields__} for fault in faults]
+
+
+def _summary(result: CheckResult) -> str:
+    found = [_count(len(result.faults), "fault"), _count(len(result.warnings), "warning")]
+    said = " and ".join(each for each in found if each)
+    if not result.ok:
+        return f"{said}: mend these, then check again."
+    return f"The files are valid, with {said}." if said else "The files are valid."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}" if number else ""

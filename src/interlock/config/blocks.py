@@ -1,0 +1,178 @@
+"""What every block of the files has in common, and the kinds of values in them. Above: schema, contract, flow. Below: pydantic, core."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+
+from interlock.core.caller import Secret
+from interlock.core.money import NANO_PER_USD
+
+from .conditions import Condition, parse_condition
+from .templates import Arguments, Template
+
+MAX_USD = 1_000_000_000
+"""Largest amount of money in a file."""
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CONDITION_WORDS = frozenset(("and", "or", "not", "in", "true", "false", "null", "None", "True", "False"))
+
+
+class Block(BaseModel):
+    """A section of a file: frozen, no key beside its own, keys in lower or UPPER case, an empty section is one of defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_in_any_case(cls, data: Any) -> Any:
+        if data is None:
+            return {}
+        if not isinstance(data, Mapping):
+            return data
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        named: dict[str, Any] = {}
+        for key, value in data.items():
+            name = key.lower() if isinstance(key, str) and key not in known and key.lower() in known else key
+            if name in named:
+                raise ValueError(f"{name} stands here twice, in upper and in lower case")
+            named[name] = value
+        return named
+
+
+# --- Kinds of values ------------------------------------------------------------------------------------------------
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, found {'true' if value else 'false'}")  # noqa: TRY004
+    return value
+
+
+def _nano_usd(value: Any) -> int:
+    """Dollars as they stand in the file → nano-dollars, exactly."""
+    expected = "expected dollars such as 0.05"
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise ValueError(expected)  # noqa: TRY004
+    try:
+        amount = Decimal(str(value).strip().removeprefix("$"))
+    except InvalidOperation:
+        raise ValueError(expected) from None
+    if not amount.is_finite() or not 0 <= amount <= MAX_USD:
+        raise ValueError(f"expected dollars between 0 and {MAX_USD:,}")
+    nano = amount * NANO_PER_USD
+    if nano != int(nano):
+        raise ValueError("expected at most nine digits after the point: money is kept in nano-dollars")
+    return int(nano)
+
+
+def _share(value: Any) -> float:
+    """`98%` and `0.98` → 0.98."""
+    expected = "expected a share such as 98% or 0.98"
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise ValueError(expected)  # noqa: TRY004
+    text = str(value).strip()
+    try:
+        amount = Decimal(text.removesuffix("%").rstrip()) / (100 if text.endswith("%") else 1)
+    except InvalidOperation:
+        raise ValueError(expected) from None
+    if not amount.is_finite() or not 0 <= amount <= 1:
+        raise ValueError("expected a share between 0 and 1, or between 0% and 100%")
+    return float(amount)
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool | int | float | Decimal):
+        raise ValueError("expected a text, found a number or a truth value; put it in quotes")  # noqa: TRY004
+    return value
+
+
+def _secret(value: Any) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if value is None:
+        return Secret("")
+    if not isinstance(value, str):
+        raise ValueError("expected a text; put it in quotes")  # noqa: TRY004
+    return Secret(value.strip())
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON knows it: exact decimals become numbers."""
+    if isinstance(value, Decimal):
+        return (
+            int(value)
+            if value == value.to_integral_value() and "E" not in str(value) and "." not in str(value)
+            else float(value)
+        )
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value
+
+
+def _condition(value: Any) -> Condition:
+    if isinstance(value, Condition):
+        return value
+    if not isinstance(value, str):
+        raise ValueError('expected a condition such as "confidence < 0.72", in quotes')  # noqa: TRY004
+    return parse_condition(value)
+
+
+def _bool_or_condition(value: Any) -> bool | Condition:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, str | Condition):
+        raise ValueError('expected true, false or a condition such as "amount_usd > 50"')  # noqa: TRY004
+    return _condition(value)
+
+
+def _template(value: Any) -> Template:
+    if isinstance(value, Template):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("expected a text")  # noqa: TRY004
+    return Template(value)
+
+
+def _arguments(value: Any) -> Arguments:
+    if isinstance(value, Arguments):
+        return value
+    if value is None:
+        return Arguments({})
+    if not isinstance(value, Mapping):
+        raise ValueError("expected a section of argument: value")  # noqa: TRY004
+    return Arguments(plain(value))
+
+
+def _list_of_one(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _name(value: str) -> str:
+    if not _IDENTIFIER.fullmatch(value) or value in _CONDITION_WORDS:
+        raise ValueError("expected a name of letters, digits and _, so that conditions can use it")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Name = Annotated[str, BeforeValidator(_text), BeforeValidator(lambda v: _name(v) if isinstance(v, str) else v)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_list_of_one)]
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000_000)]
+Positive = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=1_000_000_000)]
+Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=366 * 86_400, allow_inf_nan=False)]
+Amount = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=1e12, allow_inf_nan=False)]
+Share = Annotated[float, PlainValidator(_share)]
+NanoUsd = Annotated[int, PlainValidator(_nano_usd)]
+SecretText = Annotated[Secret, PlainValidator(_secret)]
+ConditionText = Annotated[Condition, PlainValidator(_condition)]
+BoolOrCondition = Annotated[bool | Condition, PlainValidator(_bool_or_condition)]
+TemplateText = Annotated[Template, PlainValidator(_template)]
+ArgumentsBlock = Annotated[Arguments, PlainValidator(_arguments)]
+Plain = Annotated[Any, BeforeValidator(plain)]

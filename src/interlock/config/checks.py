@@ -1,0 +1,280 @@
+"""What single sections cannot know: whether the names in one place exist in another. Above: load. Below: schema, contract, models.
+
+Every check is a pure function from what was read to faults or warnings; `load` decides what becomes of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from interlock.core.errors import Fault, UnknownModel
+
+from .contract import AgentContract
+from .faults import Loc, dotted, inside, place, text_fault
+from .flow import Flow, Step
+from .models import ModelRef, escalation_target, ref_of, tiers_of, usable
+from .names import nearest
+from .schema import BUILT_IN_FACTS, Settings
+from .tree import Node, fault_at
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A contract as read, before it is put together with what it refers to."""
+
+    name: str
+    contract: AgentContract
+    node: Node
+    """The section `agent`."""
+    file: str
+
+    def fault(self, loc: Loc, message: str, hint: str = "") -> Fault:
+        return fault_at(place(self.node, loc), dotted("agent", loc), message, hint)
+
+
+# --- Policy ---------------------------------------------------------------------------------------------------------
+
+
+def unknown_models(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:
+    """Names of models, aliases, tiers and providers that do not exist."""
+    found: list[Fault] = []
+
+    def check(loc: Loc, name: str) -> None:
+        try:
+            ref_of(settings, name)
+        except UnknownModel as error:
+            found.append(fault_at(place(node, loc), dotted("", loc), error.message, error.hint))
+
+    for alias, tiers in settings.models.items():
+        for tier, models in tiers.items():
+            for at, name in enumerate(models):
+                check(_candidate(node, alias, tier, at), name)
+    for name in settings.prices:
+        provider = name.partition("/")[0]
+        if "/" not in name or provider not in settings.providers:
+            hint = nearest(provider, settings.providers) if "/" in name else f"Write provider/{name}."
+            found.append(fault_at(place(node, ("prices", name)), f"prices.{name}", "expected provider/model", hint))
+    return [*found, *_unknown_targets(settings, node, drafts)]
+
+
+def _candidate(node: Node, alias: str, tier: str, at: int) -> Loc:
+    """Where a candidate stands: an alias may be written without tiers, a tier of one model without a list."""
+    whole = inside(node, ("models", alias))
+    tiered = whole is not None and isinstance(whole.value, Mapping)
+    loc: tuple[str | int, ...] = ("models", alias, tier) if tiered else ("models", alias)
+    held = inside(node, loc)
+    return (*loc, at) if held is not None and isinstance(held.value, tuple) else loc
+
+
+def _unknown_targets(settings: Settings, node: Node, drafts: Collection[Draft]) -> Iterator[Fault]:
+    """Of the default model and the escalation rules; a rule may name a tier of any alias in use."""
+    default = settings.routing.default_model
+    if default:
+        try:
+            tiers_of(settings, default)
+        except UnknownModel as error:
+            loc = ("routing", "default_model")
+            yield fault_at(place(node, loc), dotted("", loc), error.message, error.hint)
+    aliases = list(dict.fromkeys([default, *(draft.contract.model for draft in drafts), *settings.models]))
+    for at, rule in enumerate(settings.routing.escalate_if):
+        if not any(_resolves(settings, rule.model, alias) for alias in aliases):
+            loc = ("routing", "escalate_if", at, "model")
+            known = [*settings.models, *(tier for tiers in settings.models.values() for tier in tiers)]
+            hint = nearest(rule.model, known)
+            hint = f"{hint} Or write provider/model.".strip()
+            yield fault_at(place(node, loc), dotted("", loc), f"no tier, alias or model {rule.model!r}", hint)
+
+
+def _resolves(settings: Settings, name: str, alias: str) -> bool:
+    try:
+        return bool(escalation_target(settings, name, alias))
+    except UnknownModel:
+        return False
+
+
+def unknown_facts(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:
+    """Names in routing conditions that nobody can supply."""
+    inputs = {name for draft in drafts for name in draft.contract.inputs}
+    known = BUILT_IN_FACTS | set(settings.routing.facts) | inputs
+    return [
+        text_fault(node, ("routing", "escalate_if", at, "condition"), "", error)
+        for at, rule in enumerate(settings.routing.escalate_if)
+        for error in rule.condition.unknown_names(known)
+    ]
+
+
+def unknown_dialects(settings: Settings, node: Node, dialects: Collection[str]) -> list[Fault]:
+    return [
+        fault_at(
+            place(node, ("providers", name, "dialect")),
+            f"providers.{name}.dialect",
+            f"no provider plug-in {each.dialect!r}",
+            nearest(each.dialect, dialects),
+        )
+        for name, each in settings.providers.items()
+        if each.dialect not in dialects
+    ]
+
+
+def budgets_of_nobody(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:
+    """Warnings: task budgets that no contract of the workspace has the name of."""
+    names = [draft.name for draft in drafts]
+    return [
+        fault_at(
+            place(node, ("task_budgets", name)),
+            f"task_budgets.{name}",
+            "no agent has this name; the budget holds for calls that name it as their workflow",
+            nearest(name, names),
+        )
+        for name in settings.task_budgets
+        if names and name not in names
+    ]
+
+
+def models_without_key(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:
+    """Warnings: one for each provider that is named and has no key, at the first place that names it."""
+    first: dict[str, tuple[Fault, list[str]]] = {}
+    for where, refs in _named_refs(settings, node, drafts):
+        for ref in refs:
+            if not usable(settings, ref):
+                first.setdefault(ref.provider, (where, []))[1].append(ref.name)
+    warnings: list[Fault] = []
+    for provider, (where, names) in first.items():
+        message = f"provider {provider!r} has no key, so {', '.join(dict.fromkeys(names))} cannot be called"
+        warnings.append(fault_at_same(where, message, _key_hint(node, provider)))
+    return warnings
+
+
+def fault_at_same(where: Fault, message: str, hint: str) -> Fault:
+    return Fault(where.file, where.line, where.column, where.key, message, hint)
+
+
+def _key_hint(node: Node, provider: str) -> str:
+    key = inside(node, ("providers", provider, "api_key"))
+    named = key.env if key is not None else ()
+    return f"Set {named[0]}." if named else f"Set providers.{provider}.api_key."
+
+
+def _named_refs(settings: Settings, node: Node, drafts: Collection[Draft]) -> Iterator[tuple[Fault, list[ModelRef]]]:
+    """Every place of the files that names models which may be called, with the models."""
+    places: list[tuple[Fault, str, str]] = []
+    for draft in drafts:
+        if draft.contract.model:
+            places.append((draft.fault(("model",), ""), draft.contract.model, ""))
+    default = settings.routing.default_model
+    if default:
+        loc = ("routing", "default_model")
+        places.append((fault_at(place(node, loc), dotted("", loc), ""), default, ""))
+    aliases = [default, *(draft.contract.model for draft in drafts)]
+    for at, rule in enumerate(settings.routing.escalate_if):
+        loc = ("routing", "escalate_if", at, "model")
+        alias = next((each for each in aliases if _resolves(settings, rule.model, each)), "")
+        places.append((fault_at(place(node, loc), dotted("", loc), ""), rule.model, alias))
+    for where, name, alias in places:
+        try:
+            yield where, [ref for tier in escalation_target(settings, name, alias) for ref in tier.models]
+        except UnknownModel:
+            continue
+
+
+# --- Contracts ------------------------------------------------------------------------------------------------------
+
+
+def unknown_model(settings: Settings, draft: Draft) -> list[Fault]:
+    if not draft.contract.model:
+        return []
+    try:
+        tiers_of(settings, draft.contract.model)
+    except UnknownModel as error:
+        return [draft.fault(("model",), error.message, error.hint)]
+    return []
+
+
+def unnamed_model(settings: Settings, draft: Draft) -> list[Fault]:
+    """Warning: a contract that has no model to turn to."""
+    if draft.contract.model or settings.routing.default_model:
+        return []
+    so = "what tier 0 does not resolve goes to a person" if draft.contract.tier0 else "it cannot run"
+    return [draft.fault((), f"no model is named, so {so}", "Set `model`, or `routing.default_model`.")]
+
+
+def flow_faults(draft: Draft, intents: Collection[str], articles: Collection[str]) -> list[Fault]:
+    """Names in flows that do not exist: intents, tools, articles, and what conditions and templates look at."""
+    found: list[Fault] = []
+    contract = draft.contract
+    if contract.flows and contract.tier0 is None:
+        found.append(
+            draft.fault(("flows",), "flows need `tier0`, which recognises their intents", "Add tier0.intents.")
+        )
+    for intent, flow in contract.flows.items():
+        loc = ("flows", intent)
+        if intents and intent not in intents:
+            found.append(draft.fault((*loc, "[key]"), f"no intent {intent!r}", nearest(intent, intents)))
+        if flow.answer_from and contract.tier0 is not None and not contract.tier0.knowledge:
+            hint = "Set tier0.knowledge to the folder of articles."
+            found.append(draft.fault((*loc, "answer_from"), "there is no knowledge to answer from", hint))
+        found.extend(_step_faults(draft, intent, flow, articles))
+    return found
+
+
+def _step_faults(draft: Draft, intent: str, flow: Flow, articles: Collection[str]) -> Iterator[Fault]:
+    tools = [tool.name for tool in draft.contract.tools]
+    given = {*draft.contract.inputs, *flow.slots}
+    known = set(given)
+    for at, step in enumerate(flow.steps):
+        loc = ("flows", intent, "steps", at)
+        if step.call is not None and step.call not in tools:
+            hint = nearest(step.call, tools) or "List it under `tools`."
+            yield draft.fault((*loc, "call"), f"the contract lists no tool {step.call!r}", hint)
+        for number, article in enumerate(step.cite):
+            if article not in articles:
+                listed = inside(draft.node, (*loc, "cite", number))
+                where = (*loc, "cite", number) if listed is not None else (*loc, "cite")
+                yield draft.fault(where, f"no article {article!r}", nearest(article, articles))
+        yield from _name_faults(draft, loc, step, known)
+        if step.save_as in given:
+            yield draft.fault((*loc, "as"), f"{step.save_as!r} is already an input or a slot", "Choose another name.")
+        if step.save_as:
+            known.add(step.save_as)
+
+
+def _name_faults(draft: Draft, loc: tuple[str | int, ...], step: Step, known: Collection[str]) -> Iterator[Fault]:
+    if step.when is not None:
+        yield from (text_fault(draft.node, (*loc, "when"), "agent", e) for e in step.when.unknown_names(known))
+    if step.answer is not None:
+        yield from (text_fault(draft.node, (*loc, "answer"), "agent", e) for e in step.answer.unknown_names(known))
+    for path, template in step.arguments.templates:
+        where = (*loc, "with", *_parts(path))
+        yield from (text_fault(draft.node, where, "agent", e) for e in template.unknown_names(known))
+
+
+def _parts(path: str) -> list[str | int]:
+    """`a.b[2]` → a, b, 2."""
+    return [int(part) if part.isdigit() else part for part in path.replace("[", ".").replace("]", "").split(".")]
+
+
+def approval_faults(draft: Draft, tools: Mapping[str, tuple[str, ...]]) -> list[Fault]:
+    """Names in approval conditions that are no parameter of their tool; `tools`: parameters by tool, as far as known."""
+    return [
+        text_fault(draft.node, ("tools", at, "requires_human_approval"), "agent", error)
+        for at, tool in enumerate(draft.contract.tools)
+        if not isinstance(tool.requires_human_approval, bool) and tool.name in tools
+        for error in tool.requires_human_approval.unknown_names(tools[tool.name])
+    ]
+
+
+def undefined_tools(draft: Draft, tools: Collection[str] | None, *, has_file: bool) -> list[Fault]:
+    """Warnings: tools of the contract that nothing defines; `tools` is `None` where that cannot be told."""
+    if tools is None and has_file:
+        return []
+    known = tools or ()
+    return [
+        draft.fault(
+            ("tools", at, "name"),
+            f"no tool {tool.name!r} is defined",
+            nearest(tool.name, known) or "Define it with @tool in tools.py beside interlock.yaml.",
+        )
+        for at, tool in enumerate(draft.contract.tools)
+        if tool.name not in known
+    ]

@@ -1,0 +1,123 @@
+"""What `agents/*.yaml` may say: the agent contract. Above: load, agents. Below: blocks, flow, schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from .blocks import Amount, Block, BoolOrCondition, Name, NanoUsd, Positive, Seconds, Share, Text
+from .flow import Flow
+from .schema import LimitsBlock
+
+InputType = Literal["string", "number", "integer", "boolean"]
+
+
+class Input(Block):
+    """One input of a task; in a file `string` or, when it may be left out, `string?`."""
+
+    type: InputType
+    required: bool = True
+
+
+def _input(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"type": value.removesuffix("?"), "required": not value.endswith("?")}
+    return value
+
+
+class ToolUse(Block):
+    """A tool that the agent may call, and on which terms."""
+
+    name: Text
+    timeout_ms: Annotated[Positive, Field(le=86_400_000)] = 10_000
+    retries: Annotated[int, Field(ge=0, le=10)] = 0
+    """Further tries after a failure that may pass, for tools whose effect allows it."""
+    requires_human_approval: BoolOrCondition = False
+    """A condition looks at the call's arguments."""
+    max_calls: Positive | None = None
+    """Most calls of this tool in one task."""
+
+    @property
+    def timeout_s(self) -> float:
+        return self.timeout_ms / 1000
+
+
+class Logging(Block):
+    trace_id: bool = True
+    store_prompts: Literal["none", "redacted", "full"] = "redacted"
+
+
+class Approval(Block):
+    expires_after_s: Seconds = 86_400.0
+    on_expiry: Literal["deny", "approve"] = "deny"
+
+
+class Tier0(Block):
+    """The on-device tier."""
+
+    promise: Share = 0.98
+    """What it answers is right at least this often."""
+    intents: Text
+    """Path of the file with examples of each intent."""
+    knowledge: Text = ""
+    """Path of the folder of articles; empty for none."""
+
+    @model_validator(mode="after")
+    def _keepable(self) -> Tier0:
+        if not 0.5 <= self.promise <= 0.999:
+            raise ValueError("promise: expected between 50% and 99.9%")
+        return self
+
+
+class Value(Block):
+    """What a task is worth, for the P&L."""
+
+    revenue_nano_usd: NanoUsd = Field(0, alias="revenue_usd")
+    """Per success."""
+    human_minute_nano_usd: NanoUsd = Field(0, alias="human_minute_usd")
+    human_minutes: Amount = 0.0
+    """Minutes a person spends on a task that is handed over."""
+
+    @property
+    def human_nano_usd(self) -> int:
+        """What handing one task to a person costs."""
+        return round(self.human_minute_nano_usd * self.human_minutes)
+
+
+def _default_inputs() -> dict[str, Input]:
+    return {"text": Input(type="string")}
+
+
+class AgentContract(Block):
+    """What an agent may do, what it may spend, and what it owes."""
+
+    name: Text = ""
+    """Default: the file's name."""
+    model: Text = ""
+    """Alias, model, or provider/model; default: `routing.default_model`."""
+    prompt: Text = ""
+    """Path of the system prompt; empty for none."""
+    output_schema: Text = ""
+    """Name of the file in schemas/ that every answer satisfies; empty for free text."""
+    inputs: dict[Name, Annotated[Input, BeforeValidator(_input)]] = Field(default_factory=_default_inputs)
+    tools: tuple[ToolUse, ...] = ()
+    limits: LimitsBlock = Field(default_factory=LimitsBlock)
+    logging: Logging = Field(default_factory=Logging)
+    approval: Approval = Field(default_factory=Approval)
+    tier0: Tier0 | None = None
+    flows: dict[str, Flow] = {}
+    value: Value = Field(default_factory=Value)
+
+    @model_validator(mode="after")
+    def _tools_once(self) -> AgentContract:
+        seen: set[str] = set()
+        for tool in self.tools:
+            if tool.name in seen:
+                raise ValueError(f"tools: {tool.name!r} is listed twice")
+            seen.add(tool.name)
+        return self
+
+    def tool(self, name: str) -> ToolUse | None:
+        """The terms on which the agent may call `name`; `None` when it may not."""
+        return next((tool for tool in self.tools if tool.name == name), None)

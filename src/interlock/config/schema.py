@@ -1,0 +1,243 @@
+"""What `interlock.yaml` and `policies/*.yaml` may say: providers, models, prices, routing, budgets, caches, degradation, the server.
+
+Above: load, gateway, economics, server. Below: blocks, core. Each key is described in docs/configuration.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from interlock.core.budget import Limits
+from interlock.core.caller import Secret
+from interlock.core.money import Rates
+
+from .blocks import (
+    Amount,
+    Block,
+    ConditionText,
+    Count,
+    Name,
+    NanoUsd,
+    Plain,
+    Positive,
+    Seconds,
+    SecretText,
+    Share,
+    Text,
+    Texts,
+)
+
+BUILT_IN_FACTS = frozenset(
+    (
+        "confidence",
+        "workflow",
+        "task_type",
+        "account_tier",
+        "sentiment",
+        "risk",
+        "region",
+        "language",
+        "intent",
+        "input_tokens",
+        "latency_budget_ms",
+        "cost_usd",
+        "attempt",
+    )
+)
+"""Names that every routing condition may use."""
+
+Rung = Literal["smaller_model", "shorter_context", "cached_answer", "best_effort"]
+Tiers = dict[str, tuple[str, ...]]
+
+
+class ProviderSettings(Block):
+    """Where models are called. The built-in ones stand in defaults.yaml; a file changes or adds single keys."""
+
+    dialect: Text
+    """Name of the provider plug-in that speaks to it."""
+    base_url: Text = ""
+    api_key: SecretText = Secret("")
+    needs_key: bool = False
+    """Without a key its models are not usable."""
+    region: Text = ""
+    timeout_s: Seconds = 60.0
+    stall_s: Seconds = 30.0
+    simulated: bool = False
+    models: Texts = ()
+    """Bare model names it serves; `*` stands for anything."""
+    options: dict[str, Plain] = {}
+
+    @model_validator(mode="after")
+    def _address(self) -> ProviderSettings:
+        if self.base_url and not self.base_url.startswith(("http://", "https://")):
+            raise ValueError("base_url: expected an address that begins with http:// or https://")
+        return self
+
+
+class PriceSettings(Block):
+    """An own price of one model: dollars per million tokens, or dollars per hour of an own GPU."""
+
+    input_nano_usd: NanoUsd | None = Field(None, alias="input_mtok_usd")
+    cache_read_nano_usd: NanoUsd | None = Field(None, alias="cache_read_mtok_usd")
+    cache_write_nano_usd: NanoUsd | None = Field(None, alias="cache_write_mtok_usd")
+    cache_write_1h_nano_usd: NanoUsd | None = Field(None, alias="cache_write_1h_mtok_usd")
+    output_nano_usd: NanoUsd | None = Field(None, alias="output_mtok_usd")
+    reasoning_nano_usd: NanoUsd | None = Field(None, alias="reasoning_mtok_usd")
+    input_image_nano_usd: NanoUsd | None = Field(None, alias="input_image_mtok_usd")
+    input_audio_nano_usd: NanoUsd | None = Field(None, alias="input_audio_mtok_usd")
+    output_image_nano_usd: NanoUsd | None = Field(None, alias="output_image_mtok_usd")
+    output_audio_nano_usd: NanoUsd | None = Field(None, alias="output_audio_mtok_usd")
+    gpu_hour_nano_usd: NanoUsd | None = Field(None, alias="gpu_hour_usd")
+    tokens_per_second: Annotated[Amount, Field(gt=0)] | None = None
+    """Output tokens per second of the own GPU, for estimates before a call."""
+    source: Text = "configuration"
+    since: Text = ""
+    tier: Text = "standard"
+    above_input: Count = 0
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> PriceSettings:
+        tokens = self.input_nano_usd is not None or self.output_nano_usd is not None
+        if tokens == (self.gpu_hour_nano_usd is not None):
+            raise ValueError("expected either input_mtok_usd and output_mtok_usd, or gpu_hour_usd")
+        if tokens and (self.input_nano_usd is None or self.output_nano_usd is None):
+            raise ValueError("expected both input_mtok_usd and output_mtok_usd; write 0 for a free one")
+        if not tokens and self.tokens_per_second is None:
+            raise ValueError(
+                "expected tokens_per_second beside gpu_hour_usd, so that a call can be estimated before it is sent"
+            )
+        return self
+
+    @property
+    def rates(self) -> Rates:
+        """Nano-dollars per million tokens; what is not set costs what plain input or output costs."""
+        if self.gpu_hour_nano_usd is not None:
+            return Rates(compute_ms=self.gpu_hour_nano_usd)
+        into, out = self.input_nano_usd or 0, self.output_nano_usd or 0
+
+        def known(value: int | None, otherwise: int) -> int:
+            return otherwise if value is None else value
+
+        return Rates(
+            input=into,
+            cache_read=known(self.cache_read_nano_usd, into),
+            cache_write=known(self.cache_write_nano_usd, into),
+            cache_write_1h=known(self.cache_write_1h_nano_usd, known(self.cache_write_nano_usd, into)),
+            output=out,
+            reasoning=known(self.reasoning_nano_usd, out),
+            input_image=known(self.input_image_nano_usd, into),
+            input_audio=known(self.input_audio_nano_usd, into),
+            output_image=known(self.output_image_nano_usd, out),
+            output_audio=known(self.output_audio_nano_usd, out),
+        )
+
+
+class EscalationRule(Block):
+    """When `condition` holds for an answer, `model` is asked next."""
+
+    condition: ConditionText
+    model: Text
+    """A tier of the alias in use, an alias, or a model."""
+
+
+class Routing(Block):
+    default_model: Text = ""
+    escalate_if: tuple[EscalationRule, ...] = ()
+    facts: tuple[Name, ...] = ()
+    """Names that conditions may use beside the built-in ones."""
+
+
+class LimitsBlock(Block):
+    """A quality budget; what is not set has no limit."""
+
+    max_steps: Positive | None = None
+    max_model_calls: Count | None = None
+    max_tool_calls: Count | None = None
+    max_input_tokens: Positive | None = None
+    max_output_tokens: Positive | None = None
+    max_cost_nano_usd: NanoUsd | None = Field(None, alias="max_cost_usd")
+    max_seconds: Seconds | None = None
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            max_steps=self.max_steps,
+            max_model_calls=self.max_model_calls,
+            max_tool_calls=self.max_tool_calls,
+            max_input_tokens=self.max_input_tokens,
+            max_output_tokens=self.max_output_tokens,
+            max_cost_nano_usd=self.max_cost_nano_usd,
+            max_seconds=self.max_seconds,
+        )
+
+
+class TaskBudget(LimitsBlock):
+    p95_latency_slo_ms: Positive | None = None
+    """The agreement on latency: 95 of 100 tasks are done in this time. Measured and reported, not a limit."""
+
+
+class ExactCache(Block):
+    enabled: bool = False
+    ttl_seconds: Seconds = 3600.0
+    max_entries: Positive = 10_000
+
+
+class SemanticCache(Block):
+    enabled: bool = False
+    similarity_threshold: Share = 0.92
+    """Cosine above which two texts may share an answer."""
+    ttl_seconds: Seconds = 86_400.0
+    max_entries: Positive = 10_000
+
+
+class Caching(Block):
+    exact_cache: ExactCache = Field(default_factory=ExactCache)
+    semantic_cache: SemanticCache = Field(default_factory=SemanticCache)
+
+
+class Server(Block):
+    host: Text = "127.0.0.1"
+    port: Annotated[Count, Field(le=65_535)] = 8787
+    api_key: SecretText = Secret("")
+
+
+def _tiers(value: Any) -> Any:
+    """`[a, b]` and `a` are an alias of one tier, named `default`; a tier of one model may be written without a list."""
+    if isinstance(value, str | list | tuple):
+        return {"default": _one_or_more(value)}
+    if isinstance(value, dict):
+        return {name: _one_or_more(models) for name, models in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def _one_or_more(value: Any) -> Any:
+    models = [value] if isinstance(value, str) else value
+    if not models:
+        raise ValueError("expected at least one model")
+    return models
+
+
+class Settings(Block):
+    """The whole of a workspace's policy."""
+
+    workspace: Text = ""
+    tenant: Annotated[Text, Field(min_length=1)] = "default"
+    store: Text = ".interlock/interlock.db"
+    """Path of the SQLite file, relative to the workspace."""
+    providers: dict[str, ProviderSettings] = {}
+    models: dict[str, Annotated[Tiers, BeforeValidator(_tiers)]] = {}
+    """Aliases: tiers in order, smallest first; in a tier the first model is preferred and the rest are its fallback."""
+    prices: dict[str, PriceSettings] = {}
+    routing: Routing = Field(default_factory=Routing)
+    task_budgets: dict[str, TaskBudget] = {}
+    caching: Caching = Field(default_factory=Caching)
+    degradation: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
+    server: Server = Field(default_factory=Server)
+
+    @model_validator(mode="after")
+    def _rungs_once(self) -> Settings:
+        if len(set(self.degradation)) != len(self.degradation):
+            raise ValueError("degradation: each rung stands at most once")
+        return self

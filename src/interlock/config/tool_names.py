@@ -1,0 +1,53 @@
+"""The tools that a `tools.py` defines, read without running it: for warnings before a task is run. Above: checks. Below: ast.
+
+Only what can be read off is told: functions decorated with `@tool`, `@tool(...)` or `@anything.tool(...)`, under the name that the
+decorator is given as a literal, else the function's own. A file that makes its tools in another way gives `None`: nothing is claimed.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+_CONTEXT = frozenset(("self", "ctx", "context"))
+
+
+def declared_tools(source: str) -> Mapping[str, tuple[str, ...]] | None:
+    """Names of the parameters of each tool by the tool's name; `None` when the file cannot be told from outside."""
+    try:
+        module = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    found: dict[str, tuple[str, ...]] = {}
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for decorator in node.decorator_list:
+                if _called(decorator) == "tool":
+                    name = _given_name(decorator, node.name)
+                    if name is None:
+                        return None
+                    found[name] = _parameters(node)
+    return found or None
+
+
+def _called(decorator: ast.expr) -> str:
+    function = decorator.func if isinstance(decorator, ast.Call) else decorator
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _given_name(decorator: ast.expr, otherwise: str) -> str | None:
+    if not isinstance(decorator, ast.Call):
+        return otherwise
+    named = [keyword.value for keyword in decorator.keywords if keyword.arg == "name"]
+    given = decorator.args[0] if decorator.args else named[0] if named else None
+    if given is None:
+        return otherwise
+    return given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else None
+
+
+def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[str, ...]:
+    arguments = function.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return tuple(each.arg for each in every if each.arg not in _CONTEXT)
