@@ -56,7 +56,8 @@ def openai_events(answer: Answer, body: dict[str, Any], number: int) -> tuple[li
     """The events of a stream, each as its own bytes, and the bill of the whole of it."""
     pieces = _pieces(answer)
     bill = _bill(answer, body, len(pieces))
-    wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    options: dict[str, Any] = body.get("stream_options") or {}
+    wants_usage = bool(options.get("include_usage"))
     envelope = _envelope(answer, body, number, "chat.completion.chunk")
 
     def event(delta: dict[str, Any], finish: str | None = None, logprobs: Any = None) -> bytes:
@@ -71,7 +72,7 @@ def openai_events(answer: Answer, body: dict[str, Any], number: int) -> tuple[li
         events += [event({"content": piece}, None, _logprobs(answer, body, [piece])) for piece in pieces]
     events.append(event({}, _finish(answer)))
     if wants_usage:
-        usage = {**envelope, "choices": [], "usage": _usage(answer, bill)}
+        usage: dict[str, Any] = {**envelope, "choices": [], "usage": _usage(answer, bill)}
         events.append(b"data: " + msgspec.json.encode(usage) + b"\n\n")
     events.append(b"data: [DONE]\n\n")
     return events, bill
@@ -116,7 +117,9 @@ def _usage(answer: Answer, bill: Bill) -> dict[str, Any]:
 def _logprobs(answer: Answer, body: dict[str, Any], pieces: list[str]) -> dict[str, Any] | None:
     if answer.logprob is None or not body.get("logprobs"):
         return None
-    tokens = [{"token": piece, "logprob": answer.logprob, "bytes": None, "top_logprobs": []} for piece in pieces]
+    tokens: list[dict[str, Any]] = [
+        {"token": piece, "logprob": answer.logprob, "bytes": None, "top_logprobs": []} for piece in pieces
+    ]
     return {"content": tokens, "refusal": None}
 
 

@@ -1,0 +1,127 @@
+"""One request at a hot address and the reply to it, written straight to the connection.
+
+Above: the faces (openai). Below: protocol, which makes these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Self
+
+from interlock.core.errors import InterlockError
+
+if TYPE_CHECKING:
+    from .protocol import HotProtocol
+
+HotHandler = Callable[["Exchange"], Awaitable[None]]
+
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+
+class Exchange:
+    """What a handler reads and writes. Exactly one of `reply` or `begin` … `write` … `end` is called, once."""
+
+    __slots__ = (
+        "_chunked",
+        "_protocol",
+        "disconnected",
+        "handler",
+        "headers",
+        "keep_alive",
+        "pieces",
+        "previous",
+        "refusal",
+        "response_complete",
+        "response_started",
+        "size",
+        "started",
+        "task",
+    )
+
+    def __init__(
+        self,
+        protocol: HotProtocol,
+        handler: HotHandler,
+        headers: list[tuple[bytes, bytes]],
+        keep_alive: bool,
+        http_version: str,
+    ) -> None:
+        self._protocol = protocol
+        self._chunked = http_version == "1.1"
+        self.handler = handler
+        self.headers = headers
+        """Names in lower case."""
+        self.keep_alive = keep_alive and self._chunked
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self.previous: Any = None
+        """The request before this one on the same connection, until it has been answered."""
+        self.refusal: InterlockError | None = None
+        """Why the request must not be served; the handler puts it into its dialect's words."""
+        self.started = False
+        self.response_started = False
+        self.response_complete = False
+        self.disconnected = False
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def its_turn(self) -> bool:
+        """Everything that was asked before on this connection has been answered."""
+        return self.previous is None or self.previous.response_complete
+
+    @property
+    def body(self) -> bytes:
+        """The whole body."""
+        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+
+    def header(self, name: bytes) -> bytes:
+        """The first header of that (lower-case) name; empty when there is none."""
+        for known, value in self.headers:
+            if known == name:
+                return value
+        return b""
+
+    def reply(self, status: int, headers: bytes, body: bytes) -> None:
+        """A whole reply in one write. `headers`: finished lines, each ended by CR LF."""
+        self.response_started = self.response_complete = True
+        end = b"content-length: %d\r\n\r\n" if self.keep_alive else b"connection: close\r\ncontent-length: %d\r\n\r\n"
+        self._protocol.transport.write(
+            b"".join((STATUS_LINES[status], self._date(), headers, end % len(body), body)),
+        )
+
+    def begin(self, status: int, headers: bytes) -> None:
+        """The head of a reply whose body follows in pieces."""
+        self.response_started = True
+        if not self._chunked:
+            self.keep_alive = False
+        connection = b"" if self.keep_alive else b"connection: close\r\n"
+        framing = b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n"
+        self._protocol.transport.write(b"".join((STATUS_LINES[status], self._date(), headers, connection, framing)))
+
+    async def write(self, piece: bytes) -> None:
+        """One piece of the body, once the client has taken enough of what came before."""
+        protocol = self._protocol
+        if protocol.flow.write_paused:
+            await protocol.flow.drain()
+        protocol.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
+
+    def end(self) -> None:
+        """The body is complete."""
+        self.response_complete = True
+        if self._chunked:
+            self._protocol.transport.write(b"0\r\n\r\n")
+
+    def _date(self) -> bytes:
+        defaults = self._protocol.server_state.default_headers
+        return b"date: %b\r\n" % defaults[0][1] if defaults else b""
+
+    # What uvicorn's own code expects of the request that came last; `HotProtocol.connection_lost` does the cancelling.
+
+    @property
+    def message_event(self) -> Self:
+        return self
+
+    def set(self) -> None:
+        """Nobody waits for more of a body here."""

@@ -1,0 +1,255 @@
+"""OpenAI's chat completions, request side: bytes → `ChatRequest`.
+
+The caller's bytes ride along (`raw`), so that a provider of the same dialect can forward them as they are; fields that the
+vocabulary does not name are kept in `extra`. Source: the API reference for chat completions
+(platform.openai.com/docs/api-reference/chat/create), 2026-11.
+
+Above: openai. Below: msgspec, `core`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from interlock.core.chat import ChatRequest, Fact, Message, OutputSchema, Part, Role, ToolCall, ToolSpec
+from interlock.core.errors import InvalidRequest
+
+DIALECT = "openai"
+
+
+class _Media(Struct, frozen=True):
+    url: str
+
+
+class _Audio(Struct, frozen=True):
+    data: str
+    format: str = ""
+
+
+class _File(Struct, frozen=True):
+    file_data: str = ""
+    file_id: str = ""
+    filename: str = ""
+
+
+class _Part(Struct, frozen=True):
+    type: str
+    text: str = ""
+    refusal: str = ""
+    image_url: _Media | None = None
+    input_audio: _Audio | None = None
+    file: _File | None = None
+
+
+class _Function(Struct, frozen=True):
+    name: str
+    arguments: str = "{}"
+
+
+class _ToolCall(Struct, frozen=True):
+    id: str
+    function: _Function
+
+
+class _Message(Struct, frozen=True):
+    role: Role
+    content: str | list[_Part] | None = None
+    name: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    tool_call_id: str | None = None
+
+
+class _FunctionSpec(Struct, frozen=True):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class _Tool(Struct, frozen=True):
+    type: str
+    function: _FunctionSpec | None = None
+
+
+class _Schema(Struct, frozen=True):
+    name: str
+    schema: dict[str, Any] = {}
+    strict: bool | None = None
+
+
+class _Format(Struct, frozen=True):
+    type: str
+    json_schema: _Schema | None = None
+
+
+class _StreamOptions(Struct, frozen=True):
+    include_usage: bool = False
+
+
+class _Body(Struct, frozen=True):
+    """The fields that the vocabulary has names for."""
+
+    model: str
+    messages: list[_Message]
+    tools: list[_Tool] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    response_format: _Format | None = None
+    logprobs: bool | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    user: str | None = None
+
+
+_KNOWN = frozenset(_Body.__struct_fields__)
+_MEANINGLESS: dict[str, Any] = {"n": 1, "frequency_penalty": 0, "presence_penalty": 0, "logit_bias": {}}
+"""Values that say what would happen anyway; left out of `extra`, so that no other dialect stumbles over them."""
+
+
+class RequestReader:
+    """Decoders, made once."""
+
+    def __init__(self) -> None:
+        self._body = msgspec.json.Decoder(_Body)
+        self._fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+    def read(self, raw: bytes, facts: dict[str, Fact]) -> ChatRequest:
+        """The request that `raw` holds; `facts` is what routing conditions may look at.
+
+        Raises:
+            InvalidRequest: not JSON, or a field of the wrong type; `.param` names it.
+        """
+        try:
+            body = self._body.decode(raw)
+            fields = self._fields.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+            raise _invalid(fault) from None
+        if not body.messages:
+            raise InvalidRequest("`messages` is empty", param="messages", hint="Give at least one message.")
+        options = body.stream_options
+        form = body.response_format
+        return ChatRequest(
+            model=body.model,
+            messages=tuple([_message(message, at) for at, message in enumerate(body.messages)]),
+            tools=() if not body.tools else tuple([_tool(tool, at) for at, tool in enumerate(body.tools)]),
+            tool_choice="" if body.tool_choice is None else _tool_choice(body.tool_choice),
+            parallel_tool_calls=body.parallel_tool_calls,
+            temperature=body.temperature,
+            top_p=body.top_p,
+            max_output_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
+            stop=() if body.stop is None else (body.stop,) if isinstance(body.stop, str) else tuple(body.stop),
+            seed=body.seed,
+            output_schema=None if form is None else _output_schema(form),
+            json_mode=form is not None and form.type == "json_object",
+            logprobs=bool(body.logprobs),
+            stream=bool(body.stream),
+            include_usage=options is not None and options.include_usage,
+            user=body.user or "",
+            facts=facts,
+            extra={} if fields.keys() <= _KNOWN else _extra(fields),
+            raw=raw,
+            raw_dialect=DIALECT,
+        )
+
+
+def _message(message: _Message, at: int) -> Message:
+    content = message.content
+    return Message(
+        role=message.role,
+        content=content if isinstance(content, str) else "" if content is None else _parts(content, at),
+        tool_calls=()
+        if not message.tool_calls
+        else tuple([ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls]),
+        tool_call_id=message.tool_call_id or "",
+        name=message.name or "",
+    )
+
+
+def _parts(parts: list[_Part], at: int) -> tuple[Part, ...]:
+    return tuple([_part(part, f"messages[{at}].content[{number}]") for number, part in enumerate(parts)])
+
+
+def _part(part: _Part, where: str) -> Part:
+    match part:
+        case _Part(type="text"):
+            return Part("text", text=part.text)
+        case _Part(type="refusal"):
+            return Part("text", text=part.refusal)
+        case _Part(type="image_url", image_url=_Media() as image):
+            return Part("image", url=image.url)
+        case _Part(type="input_audio", input_audio=_Audio() as audio):
+            return Part("audio", data=audio.data, media_type=f"audio/{audio.format}" if audio.format else "")
+        case _Part(type="file", file=_File() as file):
+            return Part("file", data=file.file_data, url=file.file_id, name=file.filename)
+        case _:
+            raise InvalidRequest(
+                f"`{where}` of type {part.type!r} is unknown or lacks its content",
+                param=where,
+                hint="Known: text, image_url, input_audio, file, refusal.",
+            )
+
+
+def _tool(tool: _Tool, at: int) -> ToolSpec:
+    spec = tool.function
+    if tool.type != "function" or spec is None:
+        raise InvalidRequest(
+            f"`tools[{at}]` of type {tool.type!r} cannot be carried", param=f"tools[{at}]", hint="Use type `function`."
+        )
+    empty: dict[str, Any] = {"type": "object", "properties": {}}
+    return ToolSpec(spec.name, spec.parameters or empty, spec.description or "", bool(spec.strict))
+
+
+def _tool_choice(choice: str | dict[str, Any]) -> str:
+    if isinstance(choice, str):
+        if choice in ("auto", "none", "required"):
+            return choice
+    elif choice.get("type") == "function":
+        function: Any = choice.get("function")
+        if isinstance(function, dict) and isinstance(name := function.get("name"), str):  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            return name
+    raise InvalidRequest(
+        "`tool_choice` is neither auto, none, required nor one function",
+        param="tool_choice",
+        hint='One function is {"type": "function", "function": {"name": "…"}}.',
+    )
+
+
+def _output_schema(form: _Format) -> OutputSchema | None:
+    if form.type in ("text", "json_object"):
+        return None
+    schema = form.json_schema
+    if form.type != "json_schema" or schema is None:
+        raise InvalidRequest(
+            f"`response_format` of type {form.type!r} is unknown or lacks its schema",
+            param="response_format",
+            hint="Known: text, json_object, json_schema.",
+        )
+    return OutputSchema(schema.name, schema.schema, bool(schema.strict))
+
+
+def _extra(fields: dict[str, msgspec.Raw]) -> dict[str, Any]:
+    values = {name: msgspec.json.decode(raw) for name, raw in fields.items() if name not in _KNOWN}
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and not (name in _MEANINGLESS and _MEANINGLESS[name] == value)
+    }
+
+
+def _invalid(fault: Exception) -> InvalidRequest:
+    """msgspec says "… - at `$.messages[0].role`"; the path becomes `param`."""
+    text = str(fault)
+    message, mark, path = text.partition(" - at `$")
+    if not mark:
+        return InvalidRequest(f"the body is not a chat completion request: {text}", hint="Send one JSON object.")
+    param = path.rstrip("`").removeprefix(".")
+    return InvalidRequest(f"`{param}`: {message}", param=param)

@@ -1,0 +1,241 @@
+"""OpenAI's chat completions, reply side: `ChatReply`, `Chunk` and errors → bytes.
+
+What a vendor of the same dialect sent is handed on as it came. Source: the API reference for chat completions and their
+streaming events (platform.openai.com/docs/api-reference/chat), 2026-11.
+
+Above: openai. Below: msgspec, `core`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from interlock.core.chat import ChatResponse, Chunk
+from interlock.core.errors import Exhausted, InterlockError, UpstreamRejected
+from interlock.core.events import Settled
+from interlock.core.money import Usage
+from interlock.core.ports import ChatReply
+from interlock.core.time import NS_PER_S
+
+from .openai_read import DIALECT
+
+DONE = b"data: [DONE]\n\n"
+JSON = b"content-type: application/json\r\n"
+EVENTS = b"content-type: text/event-stream\r\ncache-control: no-cache\r\n"
+
+_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
+_NO_RETRY = frozenset(("all_candidates_failed", "deadline_missed", "limit_reached", "output_schema_violation"))
+"""Errors behind which the gateway has already tried what there is to try; the official clients honour `x-should-retry`."""
+
+
+def header(name: bytes, value: str) -> bytes:
+    """One finished header line; what cannot stand in one is percent-encoded."""
+    if not (value.isascii() and value.isprintable()):
+        value = quote(value, safe=" /:;,=.@()")
+    return b"%b: %b\r\n" % (name, value.encode("ascii"))
+
+
+def reply_headers(settled: Settled) -> bytes:
+    """What the caller may want to know about the call, beside the answer."""
+    lines = [
+        JSON,
+        header(b"x-request-id", settled.call),
+        header(b"x-interlock-call-id", settled.call),
+        header(b"x-interlock-model", settled.deployment),
+        b"x-interlock-cost-nano-usd: %d\r\n" % settled.cost_nano_usd,
+    ]
+    if settled.simulated:
+        lines.append(b"x-interlock-simulated: true\r\n")
+    if settled.degraded:
+        lines.append(header(b"x-interlock-degraded", settled.degraded))
+    if settled.cache:
+        lines.append(header(b"x-interlock-cache", settled.cache))
+    if settled.confidence is not None:
+        lines.append(b"x-interlock-confidence: %.4f\r\n" % settled.confidence)
+    if settled.escalations:
+        lines.append(b"x-interlock-escalations: %d\r\n" % len(settled.escalations))
+    return b"".join(lines)
+
+
+def whole(reply: ChatReply) -> bytes:
+    """The body of a reply that is not streamed."""
+    response, settled = reply.response, reply.settled
+    if response.raw and response.raw_dialect == DIALECT:
+        return response.raw
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": response.text or None,
+        "refusal": response.refusal or None,
+    }
+    if response.tool_calls:
+        message["tool_calls"] = _tool_calls(response)
+    elif response.text == "" and not response.refusal:
+        message["content"] = ""
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": response.finish}
+    body = {
+        "id": response.id or settled.call,
+        "object": "chat.completion",
+        "created": settled.started_ns // NS_PER_S,
+        "model": response.model,
+        "choices": [choice],
+        "usage": _usage(response.usage),
+    }
+    return msgspec.json.encode(body)
+
+
+def _tool_calls(response: ChatResponse) -> list[dict[str, Any]]:
+    return [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in response.tool_calls
+    ]
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.input_total,
+        "completion_tokens": usage.output_total,
+        "total_tokens": usage.input_total + usage.output_total,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read, "audio_tokens": usage.input_audio},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.output_audio},
+    }
+
+
+# --- errors ---
+
+
+def error_status(error: InterlockError) -> int:
+    """The HTTP status; a vendor's own refusal of the request keeps the vendor's status."""
+    return error.upstream_status if isinstance(error, UpstreamRejected) else error.status
+
+
+def error_body(error: InterlockError) -> bytes:
+    """The error in the vendor's shape, `{"error": {"message", "type", "param", "code"}}`."""
+    status = error_status(error)
+    kind = _TYPES.get(status) or ("invalid_request_error" if status < 500 else "server_error")
+    param: str = getattr(error, "param", "")
+    body = {"message": str(error), "type": kind, "param": param or None, "code": error.code}
+    return msgspec.json.encode({"error": body})
+
+
+def error_headers(error: InterlockError, request_id: str) -> bytes:
+    """`x-request-id`, and what the caller should do about trying again."""
+    lines = [JSON, header(b"x-request-id", request_id)]
+    wait_s = _retry_after_s(error)
+    if wait_s is not None:
+        lines.append(b"retry-after: %d\r\n" % max(1, round(wait_s + 0.5)))
+    if error.code in _NO_RETRY:
+        lines.append(b"x-should-retry: false\r\n")
+    if error.status == 401:
+        lines.append(b"www-authenticate: Bearer\r\n")
+    return b"".join(lines)
+
+
+def _retry_after_s(error: InterlockError) -> float | None:
+    errors = error.errors if isinstance(error, Exhausted) else (error,)
+    waits = [wait for one in errors if (wait := getattr(one, "retry_after_s", None)) is not None]
+    return min(waits, default=None)
+
+
+# --- streams ---
+
+
+class _Event(Struct):
+    choices: list[msgspec.Raw] = []
+
+
+class StreamWriter:
+    """Turns one stream's chunks into events. Keeps what the events have in common, and what is still owed at the end."""
+
+    def __init__(self, call: str, created_s: int, model: str, include_usage: bool) -> None:
+        self._id = call
+        self._created_s = created_s
+        self._model = model
+        self._include_usage = include_usage
+        self._begun = False
+        self._usage_sent = False
+
+    def piece(self, chunk: Chunk) -> bytes:
+        """The events of one chunk; empty when it holds nothing that the caller asked for. The end mark is held back."""
+        if not chunk.raw or chunk.raw_dialect != DIALECT:
+            return self._event(chunk)
+        raw = chunk.raw
+        if b"[DONE]" in raw:
+            raw = raw.replace(DONE, b"")
+        if chunk.usage is not None:
+            self._usage_sent = True
+            if not self._include_usage:
+                return _without_usage(raw)
+        return raw
+
+    def last(self, reply: ChatReply) -> bytes:
+        """What ends the stream: usage if it was asked for and did not come by itself, how the call settled, the end mark."""
+        settled = reply.settled
+        facts: dict[str, Any] = {
+            "call": settled.call,
+            "model": settled.deployment,
+            "cost_nano_usd": settled.cost_nano_usd,
+            "simulated": settled.simulated,
+            "degraded": settled.degraded,
+            "cache": settled.cache,
+        }
+        # A comment, which every reader of server-sent events passes over; headers had to go out before this was known.
+        comment = b": interlock %b\n\n" % msgspec.json.encode(facts)
+        if self._include_usage and not self._usage_sent:
+            usage: dict[str, Any] = {**self._envelope(), "choices": [], "usage": _usage(reply.response.usage)}
+            return b"data: %b\n\n" % msgspec.json.encode(usage) + comment + DONE
+        return comment + DONE
+
+    def error(self, error: InterlockError) -> bytes:
+        """What ends a stream that broke: a typed error event and no end mark."""
+        return b"data: %b\n\n" % error_body(error)
+
+    def _envelope(self) -> dict[str, Any]:
+        return {"id": self._id, "object": "chat.completion.chunk", "created": self._created_s, "model": self._model}
+
+    def _event(self, chunk: Chunk) -> bytes:
+        self._model = chunk.model or self._model
+        self._id = chunk.id or self._id
+        delta: dict[str, Any] = {}
+        if not self._begun:
+            self._begun = True
+            delta = {"role": "assistant", "content": ""}
+        if chunk.text:
+            delta["content"] = chunk.text
+        if chunk.tool_calls:
+            delta["tool_calls"] = [
+                _tool_delta(piece.index, piece.id, piece.name, piece.arguments) for piece in chunk.tool_calls
+            ]
+        if not delta and chunk.finish is None:
+            return b""
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": chunk.finish}
+        return b"data: %b\n\n" % msgspec.json.encode({**self._envelope(), "choices": [choice]})
+
+
+def _tool_delta(index: int, call: str, name: str, arguments: str) -> dict[str, Any]:
+    function: dict[str, Any] = {"arguments": arguments}
+    delta: dict[str, Any] = {"index": index, "function": function}
+    if name:
+        function["name"] = name
+    if call:
+        delta |= {"id": call, "type": "function"}
+    return delta
+
+
+def _without_usage(raw: bytes) -> bytes:
+    """`raw` without the event that only carries usage: the gateway asked for it, the caller did not."""
+    kept: list[bytes] = []
+    for event in raw.replace(b"\r\n", b"\n").split(b"\n\n"):
+        data = event.removeprefix(b"data:").strip()
+        if not data:
+            continue
+        try:
+            only_usage = not msgspec.json.decode(data, type=_Event).choices
+        except msgspec.MsgspecError:
+            only_usage = False
+        if not only_usage:
+            kept.append(event + b"\n\n")
+    return b"".join(kept)

@@ -1,0 +1,179 @@
+"""Opening the door and closing it: a socket, uvicorn around the hot protocol, and an orderly way down.
+
+Above: cli. Below: protocol, openai, asgi, auth; what answers the calls is handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import functools
+import ipaddress
+import signal
+import socket
+import sys
+from collections.abc import Callable, Generator
+from types import FrameType
+from typing import Any, cast
+
+import uvicorn
+from msgspec import Struct
+
+from interlock.core.errors import InterlockError
+from interlock.core.ids import Ids
+from interlock.core.ports import ChatGateway
+from interlock.core.time import Clock
+
+from .asgi import Health, Models, QuietApp
+from .auth import Keys
+from .openai import OpenAIFace
+from .protocol import HotProtocol
+
+CHAT_COMPLETIONS = "/v1/chat/completions"
+
+
+class CannotListen(InterlockError):
+    """The address cannot be opened: taken, not ours, or not allowed."""
+
+    code = "cannot_listen"
+
+
+class ServerSettings(Struct, frozen=True):
+    """Where the server listens and what it bounds."""
+
+    host: str = "127.0.0.1"
+    """Loopback by default: reachable from this machine only."""
+    port: int = 8787
+    """0 takes a free one."""
+    max_body_bytes: int = 32 * 1024 * 1024
+    max_concurrent: int = 4096
+    """Requests being answered at the same time; more are told to come back."""
+    keep_alive_s: int = 75
+    """Longer than most clients keep a connection, so that it is the client who closes."""
+    shutdown_s: float = 20.0
+    """How long calls under way may take to finish when the server is told to stop; then they are cancelled and settle."""
+
+
+class Parts(Struct, frozen=True):
+    """What the server serves."""
+
+    gateway: ChatGateway
+    keys: Keys
+    ids: Ids
+    clock: Clock
+    health: Health
+    models: Models
+
+
+async def serve(parts: Parts, settings: ServerSettings, started: Callable[[str], None]) -> None:
+    """Serves until SIGINT or SIGTERM, then lets calls under way finish. `started` is told the address once it is open.
+
+    Raises:
+        CannotListen: the port is taken, or the address is not this machine's.
+    """
+    sock = open_socket(settings.host, settings.port)
+    server = Server(_config(parts, settings))
+    host = settings.host if ":" not in settings.host else f"[{settings.host}]"
+    server.on_started = functools.partial(started, f"http://{host}:{sock.getsockname()[1]}")
+    try:
+        await server.serve(sockets=[sock])
+        await server.finish_cancelled()
+    finally:
+        sock.close()
+
+
+def run(main: Callable[[], Any]) -> Any:
+    """`asyncio.run` on the fast event loop, where there is one for this platform."""
+    if sys.platform == "win32":
+        return asyncio.run(main())
+    import uvloop
+
+    return uvloop.run(main())
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises `CannotListen`, saying who may be in the way."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except (OSError, OverflowError) as fault:
+        sock.close()
+        raise _cannot_listen(host, port, fault) from fault
+    return sock
+
+
+def _cannot_listen(host: str, port: int, fault: OSError | OverflowError) -> CannotListen:
+    kind = fault.errno if isinstance(fault, OSError) else None
+    if kind == errno.EADDRINUSE:
+        return CannotListen(
+            f"{host}:{port} is taken by another program",
+            hint=f"Stop that one (`ss -ltnp 'sport = :{port}'` names it), or choose another port: --port {port + 1}.",
+        )
+    if kind in (errno.EACCES, errno.EPERM):
+        return CannotListen(f"{host}:{port} may not be opened by this user", hint="Choose a port above 1023.")
+    if kind == errno.EADDRNOTAVAIL or isinstance(fault, socket.gaierror):
+        return CannotListen(f"{host} is no address of this machine", hint="Use 127.0.0.1, or 0.0.0.0 for every one.")
+    return CannotListen(f"{host}:{port} cannot be opened: {fault}")
+
+
+def _config(parts: Parts, settings: ServerSettings) -> uvicorn.Config:
+    face = OpenAIFace(parts.gateway, parts.keys, parts.ids, parts.clock)
+    hot = {CHAT_COMPLETIONS.encode(): face.chat_completions}
+    protocol = functools.partial(HotProtocol, hot=hot, max_body_bytes=settings.max_body_bytes)
+    app = QuietApp(parts.keys, parts.ids, parts.health, parts.models, (CHAT_COMPLETIONS,))
+    return uvicorn.Config(
+        cast(Any, app),
+        http=cast(Any, protocol),
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=4096,
+        limit_concurrency=settings.max_concurrent,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=cast(Any, settings.shutdown_s),
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which tells when it is open, and which ends quietly: whoever runs it still has things to put away."""
+
+    on_started: Callable[[], None] = staticmethod(lambda: None)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.on_started()
+
+    async def finish_cancelled(self) -> None:
+        """Returns when the calls that shutdown cancelled have settled."""
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """uvicorn would raise the signal anew at the end and so kill the process before its ledger is closed."""
+
+        def on_signal(sig: int, frame: FrameType | None) -> None:
+            self.handle_exit(sig, frame)
+
+        kept: dict[int, Any] = {}
+        with contextlib.suppress(ValueError):  # Only the main thread may listen to signals; elsewhere nobody does.
+            kept = {sig: signal.signal(sig, on_signal) for sig in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for sig, handler in kept.items():
+                signal.signal(sig, handler)
