@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from interlock import __version__
@@ -59,8 +60,15 @@ def perform(verb: str, arguments: Sequence[str]) -> int:
     """Runs one verb; what goes wrong is said in words and as an exit code."""
     from interlock.core.errors import InterlockError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a character shows its number
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return import_module(f"interlock.cli.{verb}").run(arguments)
+        code = import_module(f"interlock.cli.{verb}").run(arguments)
+        sys.stdout.flush()
+        return code
+    except SystemExit as asked:  # argparse: --help, or a usage it does not know
+        return asked.code if isinstance(asked.code, int) else USAGE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -79,17 +87,21 @@ def perform(verb: str, arguments: Sequence[str]) -> int:
 
 def explain(error: InterlockError) -> int:
     """Prints what a person needs to know of `error` and returns its exit code."""
-    from interlock.core.errors import ConfigError, StoreUnavailable, UpstreamError
+    from interlock.core.errors import ConfigError, Exhausted, LedgerFull, StoreUnavailable, UpstreamError
+
+    from .text import clean
 
     if isinstance(error, ConfigError):
-        print(f"{len(error.faults)} fault(s) in the configuration:", file=sys.stderr)
+        count = len(error.faults)
+        print(f"{count} fault{'' if count == 1 else 's'} in the configuration:", file=sys.stderr)
         for fault in error.faults:
-            print(f"  {fault}", file=sys.stderr)
+            print(f"  {clean(fault)}", file=sys.stderr)
         return CONFIGURATION
-    print(f"interlock: {error.message}", file=sys.stderr)
+    print(f"interlock: {clean(error.message)}", file=sys.stderr)
     if error.hint:
-        print(f"  {error.hint}", file=sys.stderr)
-    return OUTSIDE if isinstance(error, StoreUnavailable | UpstreamError) else NOT_ALL_WELL
+        print(f"  {clean(error.hint)}", file=sys.stderr)
+    outside = isinstance(error, StoreUnavailable | UpstreamError | LedgerFull | Exhausted)
+    return OUTSIDE if outside else NOT_ALL_WELL
 
 
 def usage() -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from interlock.core.errors import ConfigError, Fault
 
+from .text import cell, clean
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -58,30 +60,56 @@ def workspace_path(given: Path | None) -> Path:
 
 def say(text: str) -> None:
     """Progress and remarks, for people: stderr."""
-    print(text, file=sys.stderr)
+    print(clean(text), file=sys.stderr, flush=True)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where tables go; plain when the stream is no terminal or NO_COLOR is set."""
+    """Where tables go; plain when the stream is no terminal or NO_COLOR is set, and then as wide as the data needs."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 140)
+    return Console(file=stream, highlight=False, emoji=False, markup=False, width=None if stream.isatty() else 140)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "", right: Sequence[str] = ()) -> Table:
-    """A plain table; the columns named in `right` hold numbers."""
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    title: str = "",
+    right: Sequence[str] = (),
+    foot: Sequence[str] = (),
+) -> Table:
+    """A plain table; the columns named in `right` hold numbers. A cell is data, or a `text.cell` where it has a style."""
     from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    made = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    made = Table(
+        box=SIMPLE_HEAD,
+        title=Text(title) if title else None,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        show_footer=bool(foot),
+    )
+    for index, column in enumerate(columns):
+        made.add_column(
+            column,
+            footer=foot[index] if foot else "",
+            justify="right" if column in right else "left",
+            no_wrap=column in right,
+            overflow="fold",
+        )
     for row in rows:
-        # What models and users wrote is data, never markup.
-        made.add_row(*(escape(str(cell)) for cell in row))
+        made.add_row(*(each if isinstance(each, Text) else cell(each) for each in row))
     return made
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line of stdout, sent at once."""
+    from msgspec import json
+
+    print(json.encode(value).decode(), flush=True)
 
 
 def millis(duration_us: int) -> str:
