@@ -5,11 +5,12 @@ Above: writes. Below: core. Pure: values in, rows out.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
 from interlock.core.events import (
     ApprovalAsked,
@@ -63,8 +64,11 @@ class RollSum:
 
 
 def encode(value: Any) -> str:
-    """JSON text; what JSON cannot hold is written as its text."""
-    return _encoder.encode(value).decode()
+    """JSON text; what JSON cannot hold is written as its text, so that no answer of a tool can stop the ledger."""
+    try:
+        return _encoder.encode(value).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return json.dumps(str(value) if isinstance(value, Struct) else value, default=str, skipkeys=True)
 
 
 def decode_event(text: str) -> Event:

@@ -1,0 +1,245 @@
+"""The flight journal: calls that are open or not yet committed, kept where a killed process leaves them behind.
+
+Above: record. Below: core. One file per process, `STORE.flight.PID-START`, mapped into memory and locked while the process
+lives. Each slot has two halves: the event that is true if the process dies now, and the event as the call really ended. The
+kernel keeps the pages of a killed process, so whatever was put in is found at the next start; a loss of power is another matter.
+The whole file is allocated at once: a hole that cannot be filled on a full disk would kill the process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, structs
+
+from interlock.core.errors import StoreUnavailable
+from interlock.core.events import Attempt, Settled
+from interlock.core.money import Usage
+
+OPEN_BYTES = 1024
+SLOT_BYTES = 4096
+_HEAD = struct.Struct("<II")
+"""Length and checksum of what follows; a length of zero is an empty half."""
+_TEXT_CAP = 64
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=str)
+
+
+class Landed(Struct, frozen=True, array_like=True):
+    """One call as a slot holds it."""
+
+    settled: Settled
+    content: dict[str, Any] | None = None
+
+
+_decoder = msgspec.msgpack.Decoder(Landed)
+
+
+class Flight:
+    """The journal of one process. `put_open`, `put_settled` and `clear` each touch one slot; no two threads share a slot."""
+
+    def __init__(self, path: Path, slots: int) -> None:
+        """Takes `path`, or `path-1`, `path-2`, … where another journal of this process stands there.
+
+        Raises:
+            StoreUnavailable: the file cannot be allocated, locked or mapped.
+        """
+        self.slots = slots
+        self.path, self._file = _own_file(path)
+        try:
+            os.posix_fallocate(self._file, 0, slots * SLOT_BYTES)
+            self._map = mmap.mmap(self._file, slots * SLOT_BYTES)
+        except OSError as error:
+            self.path.unlink(missing_ok=True)
+            os.close(self._file)
+            raise _unusable(self.path, error) from error
+
+    def put_open(self, slot: int, if_crashed: Settled) -> None:
+        """Takes a slot into use."""
+        _, data = _fitting(if_crashed, None, OPEN_BYTES - _HEAD.size)
+        self._put(slot * SLOT_BYTES, data)
+
+    def put_settled(self, slot: int, settled: Settled, content: dict[str, Any] | None) -> int:
+        """The call as it ended; content that does not fit is left out here (the store gets it all the same).
+
+        Returns the size of the whole, in bytes.
+        """
+        size, data = _fitting(settled, content, SLOT_BYTES - OPEN_BYTES - _HEAD.size)
+        self._put(slot * SLOT_BYTES + OPEN_BYTES, data)
+        return size
+
+    def clear(self, slot: int) -> None:
+        """The slot's call is committed."""
+        at = slot * SLOT_BYTES
+        _HEAD.pack_into(self._map, at, 0, 0)
+        _HEAD.pack_into(self._map, at + OPEN_BYTES, 0, 0)
+
+    def close(self, *, remove: bool) -> None:
+        """Lets go of the file; `remove` when every slot is clear."""
+        self._map.close()
+        if remove:
+            self.path.unlink(missing_ok=True)
+        os.close(self._file)
+
+    def _put(self, at: int, data: bytes) -> None:
+        # Content first, then the head that makes it count: a kill in between leaves the half as it was, empty.
+        self._map[at + _HEAD.size : at + _HEAD.size + len(data)] = data
+        _HEAD.pack_into(self._map, at, len(data), zlib.crc32(data))
+
+
+def flight_path(store: Path, owner: str) -> Path:
+    """Where the process `owner` keeps its journal beside the store's file."""
+    return store.with_name(f"{store.name}.flight.{'-'.join(owner.split(':')[-2:])}")
+
+
+def left_behind(store: Path) -> list[Path]:
+    """Journals beside `store`, of whatever process."""
+    return sorted(store.parent.glob(f"{store.name}.flight.*"))
+
+
+class Wreck:
+    """A journal whose process is gone, held under lock so that only one process settles it."""
+
+    def __init__(self, path: Path, file: int) -> None:
+        self.path = path
+        self._file = file
+
+    @classmethod
+    def find(cls, path: Path) -> Wreck | None:
+        """The journal at `path` when its process is gone, else `None`."""
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        if not _locked(path, file):
+            os.close(file)
+            return None
+        return cls(path, file)
+
+    def calls(self) -> Iterator[Landed]:
+        """Every call that was open or not known to be committed, by slot."""
+        data = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        for at in range(0, len(data) - SLOT_BYTES + 1, SLOT_BYTES):
+            found = _read(data, at + OPEN_BYTES, SLOT_BYTES - OPEN_BYTES) or _read(data, at, OPEN_BYTES)
+            if found is not None:
+                yield found
+
+    def close(self, *, remove: bool) -> None:
+        if remove:
+            self.path.unlink(missing_ok=True)
+        os.close(self._file)
+
+
+class FreeSlots:
+    """Which slots are free; the one given back last is taken first, so that few pages are ever touched."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._free = list(range(count - 1, -1, -1))
+        self._lock = threading.Lock()
+
+    def take(self) -> int | None:
+        with self._lock:
+            return self._free.pop() if self._free else None
+
+    def give(self, slots: list[int]) -> None:
+        with self._lock:
+            self._free.extend(slots)
+
+    @property
+    def used(self) -> int:
+        return self.count - len(self._free)
+
+
+def _own_file(path: Path) -> tuple[Path, int]:
+    """A new file under lock. Another process may be clearing up beside us, so what we hold must still be what stands there."""
+    for number in range(100):
+        mine = path if number == 0 else path.with_name(f"{path.name}-{number}")
+        try:
+            file = os.open(mine, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _unusable(mine, error) from error
+        if _locked(mine, file):
+            return mine, file
+        os.close(file)
+    raise _unusable(path, OSError("a hundred journals of this process stand there already"))
+
+
+def _locked(path: Path, file: int) -> bool:
+    """Whether the open `file` is now ours alone and still the one at `path`."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path.stat().st_ino == os.fstat(file).st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _unusable(path: Path, error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{path}: the journal of open calls could not be made: {error}.",
+        hint="Free space on that disk, or see that this user may write there.",
+    )
+
+
+def _read(data: bytes, at: int, size: int) -> Landed | None:
+    length, checksum = _HEAD.unpack_from(data, at)
+    if not 0 < length <= size - _HEAD.size:
+        return None
+    body = data[at + _HEAD.size : at + _HEAD.size + length]
+    return _decoder.decode(body) if zlib.crc32(body) == checksum else None
+
+
+def _fitting(settled: Settled, content: dict[str, Any] | None, room: int) -> tuple[int, bytes]:
+    """The size of the whole, and the call in at most `room` bytes: content goes first, then prose; never place or money."""
+    try:
+        data = _encoder.encode(Landed(settled, content))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        # Content of a tool may be anything; the store writes it in its own way, the journal does without.
+        data = _encoder.encode(Landed(settled))
+    size = len(data)
+    if size <= room:
+        return size, data
+    for shorter in _shorter(settled):
+        data = _encoder.encode(Landed(shorter))
+        if len(data) <= room:
+            return size, data
+    raise ValueError(f"call {settled.call} of task {settled.caller.task}: its ids alone exceed {room} bytes")
+
+
+def _shorter(settled: Settled) -> Iterator[Settled]:
+    yield settled
+    bare = structs.replace(settled, reasons=(), message=settled.message[:_TEXT_CAP])
+    yield bare
+    yield structs.replace(bare, attempts=tuple(structs.replace(a, message="") for a in bare.attempts), escalations=())
+    summed = structs.replace(bare, attempts=_summed(bare), escalations=())
+    yield summed
+    # What callers write themselves may be of any length; whom the money belongs to is left whole.
+    yield structs.replace(
+        summed,
+        caller=structs.replace(summed.caller, user=summed.caller.user[:_TEXT_CAP]),
+        name=summed.name[:_TEXT_CAP],
+        deployment=summed.deployment[:_TEXT_CAP],
+        error=summed.error[:_TEXT_CAP],
+    )
+
+
+def _summed(settled: Settled) -> tuple[Attempt, ...]:
+    """At most two attempts instead of all: what was simulated and what was not must stay apart; the rest is sums."""
+    if all(attempt.simulated == settled.simulated for attempt in settled.attempts):
+        return ()
+    other = [attempt for attempt in settled.attempts if attempt.simulated != settled.simulated]
+    usage, cost = Usage(), 0
+    for attempt in other:
+        usage, cost = usage + attempt.usage, cost + attempt.cost_nano_usd
+    return (structs.replace(other[-1], usage=usage, cost_nano_usd=cost, message=""),)

@@ -1,0 +1,220 @@
+"""The recorder: calls open and settle in microseconds, and one thread commits them in groups.
+
+Above: gateway and tools settle here, agents append (see `tasks`). Below: flight, and a `core.store.Store` that `app` hands in.
+While the store cannot be written, calls go on and wait in memory and in the flight journal, until the stated bound is
+reached; from then on `open` refuses. Nothing that has settled is ever dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from interlock.core.errors import LedgerFull, StoreUnavailable
+from interlock.core.events import Record, Settled
+from interlock.core.money import Price
+from interlock.core.store import Store
+from interlock.core.time import NS_PER_S, Clock
+
+from .flight import Flight, FreeSlots, Wreck, flight_path, left_behind
+from .health import Health, RecorderLimits
+from .owner import this_owner
+from .queue import Appended, Entry, Job, Queue, Written
+from .write import Writer
+
+T = TypeVar("T")
+_log = logging.getLogger("interlock.ledger")
+_EVENT_BYTES = 1500
+"""What a record is counted as where its size is not known: an append, whose content its caller holds anyway."""
+_LOOK_S = 0.1
+_LOOKS = 300
+"""How often an append that has run out of time looks whether a transaction that holds it has ended: half a minute at most."""
+
+
+def _no_price(_version: str) -> Price | None:
+    return None
+
+
+class Recorder:
+    """`core.ports.Ledger` over a store. One per process and store; `open` and `settle` may be called from any thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        path: Path | None = None,
+        price_of_version: Callable[[str], Price | None] = _no_price,
+        limits: RecorderLimits | None = None,
+    ) -> None:
+        """`path`: the store's file, beside which the flight journal stands; without one nothing survives a kill.
+
+        `price_of_version` gives the prices that settled calls name, so that they are kept with them.
+        """
+        self._store = store
+        self._clock = clock
+        self._path = path
+        self._limits = limits or RecorderLimits()
+        self._slots = FreeSlots(self._limits.calls)
+        self._flight: Flight | None = None
+        self._queue = Queue(clock, hurry=min(self._limits.group, self._limits.calls) // 2)
+        self._writer = Writer(store, clock, self._queue, self._limits, price_of_version, self._landed)
+        self._refusing = threading.Lock()
+        self._refused = 0
+        self._recovered = 0
+
+    def start(self) -> int:
+        """Settles what dead processes left behind, then begins to write; returns how many calls were recovered.
+
+        Raises:
+            StoreUnavailable: the store cannot be written, or the flight journal cannot be made.
+        """
+        if self._path is not None:
+            self._recovered = self._recover(self._path)
+            self._flight = Flight(flight_path(self._path, this_owner()), self._limits.calls)
+        self._writer.start()
+        return self._recovered
+
+    def open(self, if_crashed: Settled) -> int:
+        slot = self._slots.take() if self._queue.bytes < self._limits.buffered_bytes else None
+        if slot is None:
+            with self._refusing:
+                self._refused += 1
+            raise self._full()
+        if self._flight is not None:
+            try:
+                self._flight.put_open(slot, if_crashed)
+            except ValueError:
+                self._slots.give([slot])
+                raise
+        return slot
+
+    def settle(self, slot: int, settled: Settled, content: dict[str, Any] | None = None, *, fence: int = 0) -> None:
+        size = _EVENT_BYTES if self._flight is None else self._flight.put_settled(slot, settled, content)
+        caller = settled.caller
+        record = Record(caller.task, caller.step, caller.tenant, self._clock.wall_ns(), settled, content, fence)
+        self._queue.put(Entry((record,), slot, size))
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Commits records, in order, after everything settled before.
+
+        Raises:
+            Fenced: another worker owns the task; none of the records was written.
+            StoreUnavailable: not written within `append_wait_s`, and not going to be.
+        """
+        written: Written[None] = Written(asyncio.get_running_loop())
+        await self._urgently(Appended(tuple(records), _EVENT_BYTES * len(records), written), written)
+
+    async def run(self, job: Callable[[Store], T]) -> T:
+        """Does any other write on the writing thread, after everything queued before; `job` must be quick.
+
+        Raises:
+            StoreUnavailable: as `append`. Whatever else `job` raises.
+        """
+        written: Written[T] = Written(asyncio.get_running_loop())
+        return await self._urgently(Job(job, written), written)
+
+    def defer(self, job: Callable[[Store], object], size: int) -> bool:
+        """Queues a write that nobody waits for and that may be lost; False (and dropped) while the store is behind."""
+        if self._writer.failing or self._queue.bytes + size > self._limits.buffered_bytes // 2:
+            return False
+        self._queue.put(Job(job, None, size))
+        return True
+
+    def health(self) -> Health:
+        queued, oldest_s = self._queue.state()
+        full = self._slots.used >= self._slots.count or self._queue.bytes >= self._limits.buffered_bytes
+        failing = self._writer.failing
+        return Health(
+            state="full" if full else "behind" if failing else "ok",
+            open=max(0, self._slots.used - self._queue.slots),
+            queued=queued,
+            queued_bytes=self._queue.bytes,
+            oldest_s=oldest_s,
+            last_error=failing.error if failing else "",
+            failing_since_ns=failing.since_ns if failing else 0,
+            refused=self._refused,
+            rejected=self._writer.rejected,
+            recovered=self._recovered,
+        )
+
+    async def close(self, drain_s: float = 5.0) -> int:
+        """Writes what is queued, for at most `drain_s`; returns how many records are left for the next start."""
+        return await asyncio.to_thread(self.close_now, drain_s)
+
+    def close_now(self, drain_s: float = 5.0) -> int:
+        """As `close`, where no event loop runs. Calls still open stay in the journal and count as crashed."""
+        left = self._writer.stop(drain_s)
+        if self._flight is not None:
+            self._flight.close(remove=self._slots.used == 0)
+            self._flight = None
+        return left
+
+    async def _urgently(self, entry: Appended | Job, written: Written[T]) -> T:
+        if self._queue.bytes >= self._limits.buffered_bytes:
+            raise self._behind()
+        self._queue.put(entry, urgent=True)
+        wait_s = self._limits.append_wait_s
+        try:
+            for _ in range(_LOOKS):
+                await asyncio.wait((written.future,), timeout=wait_s)
+                if written.future.done():
+                    return written.future.result()
+                if self._queue.withdraw(entry):
+                    raise self._behind()
+                # It is being written at this moment, which the store bounds; then it is done or in the queue again.
+                wait_s = _LOOK_S
+        except asyncio.CancelledError:
+            self._queue.withdraw(entry)
+            raise
+        raise self._behind()
+
+    def _landed(self, slots: list[int]) -> None:
+        """These slots' calls are committed."""
+        if self._flight is not None:
+            for slot in slots:
+                self._flight.clear(slot)
+        self._slots.give(slots)
+
+    def _recover(self, path: Path) -> int:
+        """Settles the calls of processes that are gone, each journal in one go, and removes their journals."""
+        found = 0
+        for wreck in filter(None, map(Wreck.find, left_behind(path))):
+            now_ns = self._clock.wall_ns()
+            calls = [(each.settled, each.content) for each in wreck.calls()]
+            groups = [[Record(s.caller.task, s.caller.step, s.caller.tenant, now_ns, s, c)] for s, c in calls]
+            try:
+                self._writer.commit(groups)
+            except StoreUnavailable:
+                wreck.close(remove=False)
+                raise
+            wreck.close(remove=True)
+            found += len(calls)
+        if found:
+            _log.warning("%d calls of processes that had died were found in the flight journal and settled", found)
+        return found
+
+    def _full(self) -> LedgerFull:
+        failing = self._writer.failing
+        if failing is None:
+            return LedgerFull(
+                f"{self._slots.used} calls are open or waiting to be written, the most this ledger takes on.",
+                hint="Try again when some have ended, or raise the ledger's bound.",
+            )
+        since_s = (self._clock.wall_ns() - failing.since_ns) / NS_PER_S
+        return LedgerFull(
+            f"the store has not been writable for {since_s:.0f} s and {self._slots.used} calls wait to be recorded: "
+            f"no further call can be accounted for. Last error: {failing.error}",
+            hint="Mend the store; what waits is written by itself then, and calls are taken on again.",
+        )
+
+    def _behind(self) -> StoreUnavailable:
+        failing = self._writer.failing
+        return StoreUnavailable(
+            f"not written within {self._limits.append_wait_s:g} s: {failing.error if failing else 'the queue is long'}",
+            hint="Nothing of it was written; try again once the store can be written.",
+        )

@@ -1,0 +1,117 @@
+"""Tasks for those who run them: the log, the lease and the signals of a task, each write in its order on the writing thread.
+
+Above: agents. Below: record, and a `core.store.Store`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from interlock.core.events import Record
+from interlock.core.store import Signal, Store, StorePrompts, TaskFilter, TaskRow
+from interlock.core.time import NS_PER_S, Clock
+
+from .owner import alive, this_owner
+from .record import Recorder
+
+
+class TaskLog:
+    """What one worker process does with tasks. Every method may raise StoreUnavailable."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        store: Store,
+        clock: Clock,
+        *,
+        owner: str = "",
+        lease_s: float = 30.0,
+        is_alive: Callable[[str], bool] = alive,
+    ) -> None:
+        """`owner` names the worker (default: this process); `lease_s` is how long a lease holds without being renewed."""
+        self.owner = owner or this_owner()
+        self.lease_s = lease_s
+        self._recorder = recorder
+        self._store = store
+        self._clock = clock
+        self._alive = is_alive
+
+    async def begin(self, record: Record) -> int:
+        """Writes a `Started` record and takes the lease with it; returns the fence.
+
+        Raises:
+            Fenced: a task of that id exists already.
+        """
+        until_ns = self._until_ns()
+        return await self._recorder.run(lambda store: store.tasks.begin(record, self.owner, until_ns))
+
+    async def claim(self, task: str) -> int | None:
+        """The new fence, or `None` while a living worker holds the task (or it is finished or unknown).
+
+        A worker of this machine that has died loses its leases at once, any other when they run out.
+        """
+        now_ns, until_ns = self._clock.wall_ns(), self._until_ns()
+
+        def claiming(store: Store) -> int | None:
+            return store.tasks.claim(task, self.owner, now_ns=now_ns, lease_until_ns=until_ns, alive=self._alive)
+
+        return await self._recorder.run(claiming)
+
+    async def renew(self, tasks: Sequence[str]) -> list[str]:
+        """Extends leases; returns the tasks that this worker no longer holds."""
+        until_ns = self._until_ns()
+        return await self._recorder.run(lambda store: store.tasks.renew(tasks, self.owner, lease_until_ns=until_ns))
+
+    async def release(self, task: str, fence: int, *, wake_at_ns: int | None = None) -> bool:
+        """Gives the lease back. `wake_at_ns` says when to look again; zero: only on a signal (or at once if it runs)."""
+        return await self._recorder.run(lambda store: store.tasks.release(task, fence, wake_at_ns=wake_at_ns))
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Commits records; see `Recorder.append`."""
+        await self._recorder.append(records)
+
+    async def signal(self, signal: Signal) -> bool:
+        """Sends a signal; False when one of that id is there already."""
+        return await self._recorder.run(lambda store: store.signals.add(signal))
+
+    async def consume(self, task: str, ids: Sequence[str]) -> None:
+        """Marks signals as dealt with, once the records that follow from them are committed."""
+        await self._recorder.run(lambda store: store.signals.consume(task, ids))
+
+    async def scrub(self, task: str, policy: StorePrompts, redact: Callable[[str], str]) -> int:
+        """Applies a retention policy to a finished task's content; returns how many records changed."""
+        return await self._recorder.run(lambda store: store.scrub(task, policy, redact))
+
+    async def pending(self, task: str) -> list[Signal]:
+        """Signals that are not consumed, oldest first."""
+        return await asyncio.to_thread(self._store.signals.pending, task)
+
+    async def records(self, task: str, *, after: int = -1) -> list[Record]:
+        """The committed log in order, with content."""
+        return await asyncio.to_thread(lambda: self._store.records(task, after=after))
+
+    async def get(self, task: str) -> TaskRow | None:
+        return await asyncio.to_thread(self._store.tasks.get, task)
+
+    async def list(self, which: TaskFilter) -> Sequence[TaskRow]:
+        return await asyncio.to_thread(self._store.tasks.list, which)
+
+    async def runnable(self, *, limit: int = 100) -> Sequence[TaskRow]:
+        """Tasks that somebody should work on now and nobody does, oldest first."""
+        now_ns = self._clock.wall_ns()
+        return await asyncio.to_thread(lambda: self._store.tasks.runnable(now_ns, alive=self._alive, limit=limit))
+
+    async def unfinished(self, *, limit: int = 1000) -> Sequence[TaskRow]:
+        return await asyncio.to_thread(lambda: self._store.tasks.unfinished(limit=limit))
+
+    async def find(self, batch: str, line: int) -> TaskRow | None:
+        """The task of one line of an input file."""
+        return await asyncio.to_thread(self._store.tasks.find, batch, line)
+
+    async def of_batch(self, batch: str) -> Sequence[TaskRow]:
+        """The tasks of one input file, by line."""
+        return await asyncio.to_thread(self._store.tasks.of_batch, batch)
+
+    def _until_ns(self) -> int:
+        return self._clock.wall_ns() + round(self.lease_s * NS_PER_S)

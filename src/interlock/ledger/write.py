@@ -1,0 +1,189 @@
+"""The thread that commits: groups of records in one transaction, tried again until it works.
+
+Above: record. Below: queue, and the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from interlock.core.errors import Fenced, InterlockError, StoreUnavailable
+from interlock.core.events import Record, Settled
+from interlock.core.money import Price
+from interlock.core.store import Store
+from interlock.core.time import Clock
+
+from .health import RecorderLimits
+from .queue import Appended, Entry, Item, Job, Queue
+
+_log = logging.getLogger("interlock.ledger")
+Groups = Sequence[Sequence[Record]]
+
+
+class Failing(Struct, frozen=True):
+    """The store cannot be written."""
+
+    error: str
+    since_ns: int
+
+
+class Writer:
+    """Takes from the queue and commits. The only thread that writes to the store for this process's ledger."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        queue: Queue,
+        limits: RecorderLimits,
+        price_of_version: Callable[[str], Price | None],
+        landed: Callable[[list[int]], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._queue = queue
+        self._limits = limits
+        self._price_of_version = price_of_version
+        self._landed = landed
+        self._kept: set[str] = set()
+        """Price versions that the store has."""
+        self._thread: threading.Thread | None = None
+        self._give_up_s: float | None = None
+        self.failing: Failing | None = None
+        self.rejected = 0
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._loop, name="interlock-ledger", daemon=True)
+        self._thread.start()
+
+    def stop(self, drain_s: float) -> int:
+        """Writes on for at most `drain_s`, then ends; returns how many records were not written."""
+        self._give_up_s = self._clock.monotonic_s() + drain_s
+        self._queue.close()
+        if self._thread is not None:
+            # One transaction may still wait for the store; it has its own bound.
+            self._thread.join(drain_s + 10.0)
+        return self._queue.state()[0]
+
+    def commit(self, groups: Groups) -> list[Fenced | None]:
+        """Writes groups with the prices they name."""
+        prices = self._new_prices(groups)
+        answers = self._store.write(groups, prices)
+        self._kept.update(price.version for price in prices)
+        return answers
+
+    def _loop(self) -> None:
+        retry_s = self._limits.retry_first_s
+        while items := self._queue.take(self._limits.group, self._limits.flush_window_s):
+            left = self._write(items)
+            if not left:
+                retry_s = self._limits.retry_first_s
+                continue
+            self._queue.put_back(left)
+            if self._give_up_s is not None and self._clock.monotonic_s() >= self._give_up_s:
+                return
+            self._queue.pause(retry_s if self._give_up_s is None else self._limits.retry_first_s)
+            retry_s = min(retry_s * 2, self._limits.retry_longest_s)
+
+    def _write(self, items: list[Item]) -> list[Item]:
+        """Writes items in order, runs of records in one transaction; returns what could not be written."""
+        rest = list(items)
+        alone = 0
+        """How many items are still to be written one by one, since one among them is at fault."""
+        while rest:
+            first = rest[0]
+            run = _run(rest[:1] if alone else rest)
+            try:
+                ok = self._do(first) if isinstance(first, Job) else self._commit_run(run)
+            except Exception:  # noqa: BLE001 - one record that cannot be written must not hold up all others
+                if len(run) > 1:
+                    alone = len(run)
+                    continue
+                self._reject(run[0])
+                ok = True
+            if not ok:
+                return rest
+            del rest[: max(1, len(run))]
+            alone = max(0, alone - 1)
+        return []
+
+    def _do(self, job: Job) -> bool:
+        try:
+            value = job.job(self._store)
+        except StoreUnavailable as error:
+            if job.written is None:
+                # Nobody waits for a deferred job, so it is not worth holding up the ledger.
+                self._queue.done([job])
+                return True
+            return self._failed(error)
+        except Exception as error:  # noqa: BLE001 - whatever the job raises belongs to whoever asked for it
+            self._queue.done([job])
+            if job.written is not None:
+                job.written.fail(error)
+        else:
+            self.failing = None
+            self._queue.done([job])
+            if job.written is not None:
+                job.written.give(value)
+        return True
+
+    def _commit_run(self, run: list[Entry | Appended]) -> bool:
+        try:
+            answers = self.commit([item.records for item in run])
+        except StoreUnavailable as error:
+            return self._failed(error)
+        self.failing = None
+        self._queue.done(run)
+        self._landed([item.slot for item in run if isinstance(item, Entry)])
+        for item, refused in zip(run, answers, strict=True):
+            if isinstance(item, Appended):
+                if refused is None:
+                    item.written.give(None)
+                else:
+                    item.written.fail(refused)
+        return True
+
+    def _failed(self, error: InterlockError) -> bool:
+        if self.failing is None:
+            self.failing = Failing(str(error), self._clock.wall_ns())
+            _log.error("the ledger cannot be written, calls wait in memory: %s", error)
+        else:
+            self.failing = Failing(str(error), self.failing.since_ns)
+        return False
+
+    def _reject(self, item: Entry | Appended) -> None:
+        """A fault of the program: the store cannot hold this record at all, and it must not hold up all others."""
+        self.rejected += len(item.records)
+        self._queue.done([item])
+        _log.exception("the store cannot hold these records: %r", [record.event for record in item.records])
+        if isinstance(item, Entry):
+            self._landed([item.slot])
+        else:
+            item.written.fail(InterlockError("the store cannot hold these records; the log of the process says why"))
+
+    def _new_prices(self, groups: Groups) -> list[Price]:
+        """The prices that these groups name and the store does not have yet."""
+        fresh: dict[str, Price] = {}
+        for group in groups:
+            for record in group:
+                if isinstance(record.event, Settled):
+                    for version in (record.event.price, *(attempt.price for attempt in record.event.attempts)):
+                        if version and version not in self._kept and version not in fresh:
+                            price = self._price_of_version(version)
+                            if price is not None:
+                                fresh[version] = price
+        return list(fresh.values())
+
+
+def _run(items: list[Item]) -> list[Entry | Appended]:
+    """The records at the beginning of `items`, up to the first job."""
+    run: list[Entry | Appended] = []
+    for item in items:
+        if isinstance(item, Job):
+            break
+        run.append(item)
+    return run
