@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from interlock.core.caller import Secret
 from interlock.core.money import NANO_PER_USD
 
 from .conditions import Condition, parse_condition
+from .shapes import is_list, is_section
 from .templates import Arguments, Template
 
 MAX_USD = 1_000_000_000
@@ -31,7 +31,7 @@ class Block(BaseModel):
     def _keys_in_any_case(cls, data: Any) -> Any:
         if data is None:
             return {}
-        if not isinstance(data, Mapping):
+        if not is_section(data):
             return data
         known = {field.alias or name for name, field in cls.model_fields.items()}
         named: dict[str, Any] = {}
@@ -48,7 +48,7 @@ class Block(BaseModel):
 
 def _no_bool(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError(f"expected a number, found {'true' if value else 'false'}")  # noqa: TRY004
+        raise ValueError(f"expected a number, found {'true' if value else 'false'}")
     return value
 
 
@@ -56,7 +56,7 @@ def _nano_usd(value: Any) -> int:
     """Dollars as they stand in the file → nano-dollars, exactly."""
     expected = "expected dollars such as 0.05"
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        raise ValueError(expected)  # noqa: TRY004
+        raise ValueError(expected)
     try:
         amount = Decimal(str(value).strip().removeprefix("$"))
     except InvalidOperation:
@@ -73,7 +73,7 @@ def _share(value: Any) -> float:
     """`98%` and `0.98` → 0.98."""
     expected = "expected a share such as 98% or 0.98"
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        raise ValueError(expected)  # noqa: TRY004
+        raise ValueError(expected)
     text = str(value).strip()
     try:
         amount = Decimal(text.removesuffix("%").rstrip()) / (100 if text.endswith("%") else 1)
@@ -86,7 +86,7 @@ def _share(value: Any) -> float:
 
 def _text(value: Any) -> Any:
     if isinstance(value, bool | int | float | Decimal):
-        raise ValueError("expected a text, found a number or a truth value; put it in quotes")  # noqa: TRY004
+        raise ValueError("expected a text, found a number or a truth value; put it in quotes")
     return value
 
 
@@ -96,7 +96,7 @@ def _secret(value: Any) -> Secret:
     if value is None:
         return Secret("")
     if not isinstance(value, str):
-        raise ValueError("expected a text; put it in quotes")  # noqa: TRY004
+        raise ValueError("expected a text; put it in quotes")
     return Secret(value.strip())
 
 
@@ -108,9 +108,9 @@ def plain(value: Any) -> Any:
             if value == value.to_integral_value() and "E" not in str(value) and "." not in str(value)
             else float(value)
         )
-    if isinstance(value, Mapping):
+    if is_section(value):
         return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
+    if is_list(value):
         return [plain(each) for each in value]
     return value
 
@@ -119,7 +119,7 @@ def _condition(value: Any) -> Condition:
     if isinstance(value, Condition):
         return value
     if not isinstance(value, str):
-        raise ValueError('expected a condition such as "confidence < 0.72", in quotes')  # noqa: TRY004
+        raise ValueError('expected a condition such as "confidence < 0.72", in quotes')
     return parse_condition(value)
 
 
@@ -129,7 +129,7 @@ def _bool_or_condition(value: Any) -> bool | Condition:
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if not isinstance(value, str | Condition):
-        raise ValueError('expected true, false or a condition such as "amount_usd > 50"')  # noqa: TRY004
+        raise ValueError('expected true, false or a condition such as "amount_usd > 50"')
     return _condition(value)
 
 
@@ -137,7 +137,7 @@ def _template(value: Any) -> Template:
     if isinstance(value, Template):
         return value
     if not isinstance(value, str):
-        raise ValueError("expected a text")  # noqa: TRY004
+        raise ValueError("expected a text")
     return Template(value)
 
 
@@ -146,8 +146,8 @@ def _arguments(value: Any) -> Arguments:
         return value
     if value is None:
         return Arguments({})
-    if not isinstance(value, Mapping):
-        raise ValueError("expected a section of argument: value")  # noqa: TRY004
+    if not is_section(value):
+        raise ValueError("expected a section of argument: value")
     return Arguments(plain(value))
 
 

@@ -142,11 +142,11 @@ def models_without_key(settings: Settings, node: Node, drafts: Collection[Draft]
     warnings: list[Fault] = []
     for provider, (where, names) in first.items():
         message = f"provider {provider!r} has no key, so {', '.join(dict.fromkeys(names))} cannot be called"
-        warnings.append(fault_at_same(where, message, _key_hint(node, provider)))
+        warnings.append(_said(where, message, _key_hint(node, provider)))
     return warnings
 
 
-def fault_at_same(where: Fault, message: str, hint: str) -> Fault:
+def _said(where: Fault, message: str, hint: str) -> Fault:
     return Fault(where.file, where.line, where.column, where.key, message, hint)
 
 
@@ -159,9 +159,7 @@ def _key_hint(node: Node, provider: str) -> str:
 def _named_refs(settings: Settings, node: Node, drafts: Collection[Draft]) -> Iterator[tuple[Fault, list[ModelRef]]]:
     """Every place of the files that names models which may be called, with the models."""
     places: list[tuple[Fault, str, str]] = []
-    for draft in drafts:
-        if draft.contract.model:
-            places.append((draft.fault(("model",), ""), draft.contract.model, ""))
+    places.extend((draft.fault(("model",), ""), draft.contract.model, "") for draft in drafts if draft.contract.model)
     default = settings.routing.default_model
     if default:
         loc = ("routing", "default_model")

@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn
 
 from .names import nearest
+from .shapes import is_list, is_section
 
 MAX_CHARS = 1000
 """Longest condition."""
@@ -294,9 +295,9 @@ def look_up(path: list[str], facts: Facts, default: Any = None) -> Any:
     """The value at a dotted path through mappings and lists, `default` where there is none. Never an attribute."""
     value: Any = facts
     for part in path:
-        if isinstance(value, Mapping) and part in value:
+        if is_section(value) and part in value:
             value = value[part]
-        elif isinstance(value, list | tuple) and part.isdigit() and int(part) < len(value):
+        elif is_list(value) and part.isdigit() and int(part) < len(value):
             value = value[int(part)]
         else:
             return default
@@ -353,7 +354,7 @@ def _same(left: Any, right: Any) -> bool:
 def _within(left: Any, right: Any) -> Any:
     if isinstance(right, str):
         return left in right if isinstance(left, str) else _UNKNOWN
-    if not isinstance(right, list | tuple):
+    if not is_list(right):
         return _UNKNOWN
     if any(_same(left, item) for item in right):
         return True

@@ -73,9 +73,9 @@ class Tier0(Block):
 class Value(Block):
     """What a task is worth, for the P&L."""
 
-    revenue_nano_usd: NanoUsd = Field(0, alias="revenue_usd")
+    revenue_nano_usd: NanoUsd = Field(default=0, alias="revenue_usd")
     """Per success."""
-    human_minute_nano_usd: NanoUsd = Field(0, alias="human_minute_usd")
+    human_minute_nano_usd: NanoUsd = Field(default=0, alias="human_minute_usd")
     human_minutes: Amount = 0.0
     """Minutes a person spends on a task that is handed over."""
 
@@ -106,7 +106,7 @@ class AgentContract(Block):
     logging: Logging = Field(default_factory=Logging)
     approval: Approval = Field(default_factory=Approval)
     tier0: Tier0 | None = None
-    flows: dict[str, Flow] = {}
+    flows: dict[str, Flow] = Field(default_factory=dict[str, Flow])
     value: Value = Field(default_factory=Value)
 
     @model_validator(mode="after")

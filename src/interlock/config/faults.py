@@ -78,22 +78,19 @@ def _entry(sections: Mapping[str, Entry], part: str) -> Entry | None:
 
 def _walk(node: Node, loc: Loc) -> tuple[Mark, Node | None]:
     mark = node.mark
-    at: Node | None = node
     for part in loc:
         if part == "[key]":
             return mark, None
-        if at is None:
-            break
-        if isinstance(at.value, Mapping):
-            entry = _entry(at.value, str(part))
+        if node.sections is not None:
+            entry = _entry(node.sections, str(part))
             if entry is None:
                 return mark, None
-            at = entry.node
-            mark = entry.key if isinstance(at.value, Mapping | tuple) else at.mark
-        elif isinstance(at.value, tuple) and isinstance(part, int) and part < len(at.value):
-            at = at.value[part]
-            mark = at.mark
-    return mark, at
+            node = entry.node
+            mark = entry.key if node.sections is not None or node.items is not None else node.mark
+        elif node.items is not None and isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+            mark = node.mark
+    return mark, node
 
 
 def _fault(model: type[BaseModel], node: Node, key: str, detail: ErrorDetails) -> Fault:
@@ -102,7 +99,7 @@ def _fault(model: type[BaseModel], node: Node, key: str, detail: ErrorDetails) -
     mark, found = _walk(node, loc)
     if kind == "extra_forbidden":
         holder = inside(node, loc[:-1])
-        entry = _entry(holder.value, str(loc[-1])) if holder and isinstance(holder.value, Mapping) else None
+        entry = _entry(holder.sections, str(loc[-1])) if holder and holder.sections is not None else None
         known = _keys_at(model, loc[:-1])
         return fault_at(entry.key if entry else mark, dotted(key, loc), "unknown key", nearest(str(loc[-1]), known))
     if kind == "missing":

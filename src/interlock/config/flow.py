@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, model_validator
 
 from .blocks import ArgumentsBlock, Block, ConditionText, Name, TemplateText, Text, Texts
-from .patterns import checked_pattern
+from .patterns import OPEN_REPEAT, checked_pattern
 from .templates import Arguments
 
-SLOT_TEXT_CHARS = 4000
+SLOT_TEXT_CHARS = OPEN_REPEAT
 """A pattern is matched against at most this many characters; its worst case is bounded for texts of this length."""
 SlotType = Literal["order_id", "email", "amount", "date", "integer", "number", "text", "choice", "product"]
 
@@ -23,7 +23,7 @@ def _pattern(value: Any) -> re.Pattern[str] | None:
     if value is None or isinstance(value, re.Pattern):
         return value  # pyright: ignore[reportUnknownVariableType]
     if not isinstance(value, str):
-        raise ValueError("expected a regular expression, in quotes")  # noqa: TRY004
+        raise ValueError("expected a regular expression, in quotes")
     return checked_pattern(value)
 
 
@@ -64,7 +64,7 @@ class Step(Block):
     when: ConditionText | None = None
     call: Text | None = None
     arguments: ArgumentsBlock = Field(default_factory=lambda: Arguments({}), alias="with")
-    save_as: Name | None = Field(None, alias="as")
+    save_as: Name | None = Field(default=None, alias="as")
     """The name by which later steps know the tool's result."""
     answer: TemplateText | None = None
     cite: Texts = ()
@@ -84,7 +84,7 @@ class Step(Block):
 class Flow(Block):
     """How one intent is resolved without a model."""
 
-    slots: dict[Name, Slot] = {}
+    slots: dict[Name, Slot] = Field(default_factory=dict[str, Slot])
     steps: tuple[Step, ...] = ()
     answer_from: Literal["knowledge"] | None = None
     """The passage found in the knowledge base, with its citation, is the answer."""

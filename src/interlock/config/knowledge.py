@@ -12,6 +12,7 @@ from .blocks import Block, Text, Texts
 from .faults import validate
 from .files import Files
 from .names import nearest
+from .shapes import is_list, is_section
 from .tree import Entry, Mark, Node, fault_at, parse
 from .workspace import Article
 
@@ -125,13 +126,12 @@ def read_products(files: Files, name: str, said_by: Mark, key: str) -> tuple[str
 
 def _pointed(value: Any, pointer: str) -> Any:
     for part in pointer.strip("/").split("/") if pointer.strip("/") else ():
-        value = value.get(part) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return value  # pyright: ignore[reportUnknownVariableType]
+        value = value.get(part) if is_section(value) else None
+    return value
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list):
+    if not is_list(value):
         return ()
-    items: list[Any] = value
-    names = [item.get("name") if isinstance(item, Mapping) else item for item in items]
+    names: list[Any] = [item.get("name") if is_section(item) else item for item in value]
     return tuple(name for name in names if isinstance(name, str) and name)

@@ -25,6 +25,7 @@ from .jsonschema import SchemaInvalid, Validator
 from .knowledge import read_articles, read_intents, read_products
 from .names import nearest
 from .schema import Settings
+from .shapes import is_section
 from .tool_names import declared_tools
 from .tree import Entry, Mark, Node, fault_at, parse
 from .versions import content_hash
@@ -66,21 +67,19 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
     where = _located(Path(path))
     files = Files(where.root, os.environ if env is None else env, findings)
     policy, drafts = _documents(files, where)
+    built_in = Settings.model_validate(_defaults(files).data())
     settings, faults = validate(Settings, policy, "")
     findings.faults.extend(faults)
     if settings is None:
         # What the policy says is not known, so contracts are checked by themselves: all of their own faults, none that follow.
-        settings = Settings.model_validate(_defaults(files).data())
-        where = _Place(where.root, where.documents, lone=True)
+        settings = built_in
     else:
-        _check_policy(findings, settings, policy, drafts, lone=where.lone)
+        _check_policy(findings, settings, built_in, policy, drafts, lone=where.lone)
     shared = _shared(files)
     policy_versions = _policy_versions(settings)
-    agents = {d.name: _agent(files, settings, d, shared, policy_versions, lone=where.lone) for d in drafts}
+    agents = {d.name: _agent(files, settings, d, shared, policy_versions) for d in drafts}
     if findings.faults:
-        raise ConfigError(
-            sorted(dict.fromkeys(findings.faults), key=lambda fault: (fault.file, fault.line, fault.column))
-        )
+        raise ConfigError(_once(findings.faults))
     return Workspace(
         root=where.root,
         settings=settings,
@@ -89,8 +88,14 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
         prompts=shared.prompts,
         tools_file=shared.tools_file,
         versions=policy_versions,
-        warnings=tuple(dict.fromkeys(findings.warnings)),
+        warnings=tuple(_once(findings.warnings)),
     )
+
+
+def _once(faults: list[Fault]) -> list[Fault]:
+    """In the order of the files; what an alias repeats is said once."""
+    first = {(fault.file, fault.line, fault.column, fault.message): fault for fault in reversed(faults)}
+    return sorted(first.values(), key=lambda fault: (fault.file, fault.line, fault.column))
 
 
 # --- Which files ----------------------------------------------------------------------------------------------------
@@ -101,7 +106,7 @@ def _located(path: Path) -> _Place:
         return _folder(path)
     if not path.exists():
         siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = nearest(path.name, siblings) if path.name in (MAIN_FILE,) or path.suffix in _YAML else ""
+        hint = nearest(path.name, siblings) if path.suffix in _YAML else ""
         raise ConfigError(
             [Fault(str(path), 1, 1, "", "no such file or folder", hint or "`interlock init` makes a workspace.")]
         )
@@ -212,12 +217,14 @@ def _draft(files: Files, entry: Entry, path: Path) -> Draft | None:
 # --- Whether it fits together ---------------------------------------------------------------------------------------
 
 
-def _check_policy(findings: Findings, settings: Settings, node: Node, drafts: list[Draft], *, lone: bool) -> None:
-    dialects = plugins.names("providers")
+def _check_policy(
+    findings: Findings, settings: Settings, built_in: Settings, node: Node, drafts: list[Draft], *, lone: bool
+) -> None:
+    dialects = {*plugins.names("providers"), *(each.dialect for each in built_in.providers.values())}
     strict = findings.warnings if lone else findings.faults
     strict.extend(checks.unknown_models(settings, node, drafts))
     strict.extend(checks.unknown_facts(settings, node, drafts))
-    findings.faults.extend(checks.unknown_dialects(settings, node, dialects) if dialects else ())
+    findings.faults.extend(checks.unknown_dialects(settings, node, dialects))
     findings.warnings.extend(checks.models_without_key(settings, node, drafts))
     if not lone:
         findings.warnings.extend(checks.budgets_of_nobody(settings, node, drafts))
@@ -245,10 +252,10 @@ def _schema(files: Files, path: Path) -> dict[str, Any] | None:
     if value is None:
         return None
     start = Mark(files.shown(path), 1, 1)
-    if not isinstance(value, dict):
+    if not is_section(value):
         files.findings.faults.append(fault_at(start, "", "expected a JSON Schema: an object"))
         return None
-    schema: dict[str, Any] = value
+    schema: dict[str, Any] = dict(value)
     try:
         Validator(schema)
     except SchemaInvalid as error:
@@ -264,7 +271,7 @@ def _policy_versions(settings: Settings) -> Versions:
     )
 
 
-def _agent(files: Files, settings: Settings, draft: Draft, shared: _Shared, versions: Versions, *, lone: bool) -> Agent:
+def _agent(files: Files, settings: Settings, draft: Draft, shared: _Shared, versions: Versions) -> Agent:
     """The contract with what it refers to; what does not exist is noted."""
     contract = draft.contract
     prompt = _prompt(files, draft, shared)

@@ -11,10 +11,10 @@ import re._parser as _sre  # pyright: ignore[reportMissingImports]
 from typing import Any
 
 MAX_CHARS = 300
-MAX_WAYS = 1000
+MAX_WAYS = 20_000
 """Most ways in which an expression may match at one place."""
-OPEN_REPEAT = 500
-"""Ways that `*`, `+` and `{n,}` count for."""
+OPEN_REPEAT = 4000
+"""Ways that `*`, `+` and `{n,}` count for: the longest text that a pattern is matched against."""
 _HINT = "Use bounded repeats such as \\d{1,12}, and no repeat inside another."
 
 

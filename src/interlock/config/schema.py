@@ -28,6 +28,7 @@ from .blocks import (
     Text,
     Texts,
 )
+from .shapes import is_section
 
 BUILT_IN_FACTS = frozenset(
     (
@@ -67,7 +68,7 @@ class ProviderSettings(Block):
     simulated: bool = False
     models: Texts = ()
     """Bare model names it serves; `*` stands for anything."""
-    options: dict[str, Plain] = {}
+    options: dict[str, Plain] = Field(default_factory=dict[str, Any])
 
     @model_validator(mode="after")
     def _address(self) -> ProviderSettings:
@@ -79,17 +80,17 @@ class ProviderSettings(Block):
 class PriceSettings(Block):
     """An own price of one model: dollars per million tokens, or dollars per hour of an own GPU."""
 
-    input_nano_usd: NanoUsd | None = Field(None, alias="input_mtok_usd")
-    cache_read_nano_usd: NanoUsd | None = Field(None, alias="cache_read_mtok_usd")
-    cache_write_nano_usd: NanoUsd | None = Field(None, alias="cache_write_mtok_usd")
-    cache_write_1h_nano_usd: NanoUsd | None = Field(None, alias="cache_write_1h_mtok_usd")
-    output_nano_usd: NanoUsd | None = Field(None, alias="output_mtok_usd")
-    reasoning_nano_usd: NanoUsd | None = Field(None, alias="reasoning_mtok_usd")
-    input_image_nano_usd: NanoUsd | None = Field(None, alias="input_image_mtok_usd")
-    input_audio_nano_usd: NanoUsd | None = Field(None, alias="input_audio_mtok_usd")
-    output_image_nano_usd: NanoUsd | None = Field(None, alias="output_image_mtok_usd")
-    output_audio_nano_usd: NanoUsd | None = Field(None, alias="output_audio_mtok_usd")
-    gpu_hour_nano_usd: NanoUsd | None = Field(None, alias="gpu_hour_usd")
+    input_nano_usd: NanoUsd | None = Field(default=None, alias="input_mtok_usd")
+    cache_read_nano_usd: NanoUsd | None = Field(default=None, alias="cache_read_mtok_usd")
+    cache_write_nano_usd: NanoUsd | None = Field(default=None, alias="cache_write_mtok_usd")
+    cache_write_1h_nano_usd: NanoUsd | None = Field(default=None, alias="cache_write_1h_mtok_usd")
+    output_nano_usd: NanoUsd | None = Field(default=None, alias="output_mtok_usd")
+    reasoning_nano_usd: NanoUsd | None = Field(default=None, alias="reasoning_mtok_usd")
+    input_image_nano_usd: NanoUsd | None = Field(default=None, alias="input_image_mtok_usd")
+    input_audio_nano_usd: NanoUsd | None = Field(default=None, alias="input_audio_mtok_usd")
+    output_image_nano_usd: NanoUsd | None = Field(default=None, alias="output_image_mtok_usd")
+    output_audio_nano_usd: NanoUsd | None = Field(default=None, alias="output_audio_mtok_usd")
+    gpu_hour_nano_usd: NanoUsd | None = Field(default=None, alias="gpu_hour_usd")
     tokens_per_second: Annotated[Amount, Field(gt=0)] | None = None
     """Output tokens per second of the own GPU, for estimates before a call."""
     source: Text = "configuration"
@@ -157,7 +158,7 @@ class LimitsBlock(Block):
     max_tool_calls: Count | None = None
     max_input_tokens: Positive | None = None
     max_output_tokens: Positive | None = None
-    max_cost_nano_usd: NanoUsd | None = Field(None, alias="max_cost_usd")
+    max_cost_nano_usd: NanoUsd | None = Field(default=None, alias="max_cost_usd")
     max_seconds: Seconds | None = None
 
     @property
@@ -207,8 +208,8 @@ def _tiers(value: Any) -> Any:
     """`[a, b]` and `a` are an alias of one tier, named `default`; a tier of one model may be written without a list."""
     if isinstance(value, str | list | tuple):
         return {"default": _one_or_more(value)}
-    if isinstance(value, dict):
-        return {name: _one_or_more(models) for name, models in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if is_section(value):
+        return {name: _one_or_more(models) for name, models in value.items()}
     return value
 
 
@@ -226,12 +227,12 @@ class Settings(Block):
     tenant: Annotated[Text, Field(min_length=1)] = "default"
     store: Text = ".interlock/interlock.db"
     """Path of the SQLite file, relative to the workspace."""
-    providers: dict[str, ProviderSettings] = {}
-    models: dict[str, Annotated[Tiers, BeforeValidator(_tiers)]] = {}
+    providers: dict[str, ProviderSettings] = Field(default_factory=dict[str, ProviderSettings])
+    models: dict[str, Annotated[Tiers, BeforeValidator(_tiers)]] = Field(default_factory=dict[str, Tiers])
     """Aliases: tiers in order, smallest first; in a tier the first model is preferred and the rest are its fallback."""
-    prices: dict[str, PriceSettings] = {}
+    prices: dict[str, PriceSettings] = Field(default_factory=dict[str, PriceSettings])
     routing: Routing = Field(default_factory=Routing)
-    task_budgets: dict[str, TaskBudget] = {}
+    task_budgets: dict[str, TaskBudget] = Field(default_factory=dict[str, TaskBudget])
     caching: Caching = Field(default_factory=Caching)
     degradation: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
     server: Server = Field(default_factory=Server)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from .conditions import Facts, look_up
 from .names import nearest
+from .shapes import is_list, is_section
 
 MAX_CHARS = 20_000
 """Longest template."""
@@ -169,7 +170,7 @@ def _filled(place: _Place, facts: Facts) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list | tuple):
+    if is_list(value):
         return ", ".join(_text(item) for item in value)
     return str(value)
 
@@ -179,9 +180,9 @@ def _compiled(value: Any, path: str, found: list[tuple[str, Template]]) -> Any:
         template = Template(value)
         found.append((path, template))
         return template
-    if isinstance(value, Mapping):
+    if is_section(value):
         return {key: _compiled(each, f"{path}.{key}" if path else str(key), found) for key, each in value.items()}
-    if isinstance(value, list | tuple):
+    if is_list(value):
         return [_compiled(each, f"{path}[{at}]", found) for at, each in enumerate(value)]
     return value
 
@@ -189,9 +190,9 @@ def _compiled(value: Any, path: str, found: list[tuple[str, Template]]) -> Any:
 def _value(compiled: Any, facts: Facts) -> Any:
     if isinstance(compiled, Template):
         return compiled.value(facts)
-    if isinstance(compiled, dict):
+    if is_section(compiled):
         return {key: _value(each, facts) for key, each in compiled.items()}
-    if isinstance(compiled, list):
+    if is_list(compiled):
         return [_value(each, facts) for each in compiled]
     return compiled
 

@@ -67,6 +67,16 @@ class Node:
     """Names of the environment variables that were put in; where there are some the value must not be shown."""
     size: int = 1
 
+    @property
+    def sections(self) -> Mapping[str, Entry] | None:
+        """Its keys with their values; `None` when it is not a section."""
+        return self.value if isinstance(self.value, Mapping) else None
+
+    @property
+    def items(self) -> tuple[Node, ...] | None:
+        """Its items; `None` when it is not a list."""
+        return self.value if isinstance(self.value, tuple) else None
+
     def fault(self, key: str, message: str, hint: str = "") -> Fault:
         return fault_at(self.mark, key, message, hint)
 

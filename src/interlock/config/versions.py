@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel
 from interlock.core.caller import Secret
 
 from .conditions import Condition
+from .shapes import is_list, is_section
 from .templates import Arguments, Template
 
 DIGITS = 12
@@ -31,16 +31,16 @@ def content_hash(content: Any) -> str:
 def _canonical(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return {name: _canonical(getattr(value, name)) for name in type(value).model_fields if not _secret(value, name)}
-    if isinstance(value, Mapping):
+    if is_section(value):
         return {str(key): _canonical(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
+    if is_list(value):
         return [_canonical(each) for each in value]
     if isinstance(value, Condition | Template):
         return value.text
     if isinstance(value, Arguments):
         return _canonical(value.source)
     if isinstance(value, re.Pattern):
-        return value.pattern
+        return str(value.pattern)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
     if isinstance(value, Decimal):
         return str(value)
     if value is None or isinstance(value, str | int | float):
