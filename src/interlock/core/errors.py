@@ -1,22 +1,22 @@
 """Everything that can go wrong, as a tree whose branches are what the caller can do about it.
 
-    InterlockError
-    ├── ConfigError            mend the files; carries every fault at once
-    ├── RequestRefused         the request itself is at fault (4xx)
-    │   ├── InvalidRequest 400 · UnknownModel 404 · NotAuthorised 401 · TooLarge 413 · OutputInvalid 422
-    ├── LimitReached           a declared limit would be exceeded; nothing was sent (429)
-    ├── Shed                   no room right now; try again after `retry_after_s` (429)
-    ├── LedgerFull             calls cannot be accounted for, so none is made (503)
-    ├── UpstreamError          a deployment failed (502)
-    │   ├── ConnectFailed · UpstreamTimeout · UpstreamStalled · UpstreamCut · BadReply
-    │   └── UpstreamRefused    the vendor answered with an error status
-    │       ├── RateLimited · UpstreamAuth · UpstreamRejected
-    ├── Exhausted              every candidate failed; `.errors` has one each (502)
-    ├── DeadlineMissed         time ran out (504)
-    ├── ToolError              a tool said no, or could not
-    │   ├── ToolTimeout · ToolArgumentsInvalid · ToolUnknown
-    ├── StoreUnavailable       the database is locked, full or gone (503)
-    └── Fenced                 another worker owns the task now; this one must write nothing
+InterlockError
+├── ConfigError            mend the files; carries every fault at once
+├── RequestRefused         the request itself is at fault (4xx)
+│   ├── InvalidRequest 400 · UnknownModel 404 · NotAuthorised 401 · TooLarge 413 · OutputInvalid 422
+├── LimitReached           a declared limit would be exceeded; nothing was sent (429)
+├── Shed                   no room right now; try again after `retry_after_s` (429)
+├── LedgerFull             calls cannot be accounted for, so none is made (503)
+├── UpstreamError          a deployment failed (502)
+│   ├── ConnectFailed · UpstreamTimeout · UpstreamStalled · UpstreamCut · BadReply
+│   └── UpstreamRefused    the vendor answered with an error status
+│       ├── RateLimited · UpstreamAuth · UpstreamRejected
+├── Exhausted              every candidate failed; `.errors` has one each (502)
+├── DeadlineMissed         time ran out (504)
+├── ToolError              a tool said no, or could not
+│   ├── ToolTimeout · ToolArgumentsInvalid · ToolUnknown
+├── StoreUnavailable       the database is locked, full or gone (503)
+└── Fenced                 another worker owns the task now; this one must write nothing
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec import Struct
+
+from .money import Usage
 
 
 class InterlockError(Exception):
@@ -165,6 +167,8 @@ class UpstreamError(InterlockError):
     code = "upstream_error"
     retryable = True
     deployment = ""
+    usage: Usage | None = None
+    """What the vendor had billed for the failed answer, as far as it said so; `None` where it said nothing."""
 
 
 class ConnectFailed(UpstreamError):
@@ -204,7 +208,9 @@ class UpstreamRefused(UpstreamError):
 
     code = "upstream_refused"
 
-    def __init__(self, message: str, *, upstream_status: int, body: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, upstream_status: int, body: str = "", retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.upstream_status = upstream_status
         self.body = body[:2000]

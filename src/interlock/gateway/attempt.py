@@ -1,0 +1,229 @@
+"""Asking candidates in order: tries under breaker, retry budget, budget and deadline, then the next candidate.
+
+Above: chat, stream, degrade. Below: call, health, retry, shape. What is asked for (a whole answer or an opened stream) is handed in
+as `Send`, so that both walks share every rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from interlock.core.chat import ChatRequest, ChatResponse
+from interlock.core.errors import (
+    BadReply,
+    DeadlineMissed,
+    Exhausted,
+    InterlockError,
+    InvalidRequest,
+    LimitReached,
+    RateLimited,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from interlock.core.money import Usage
+from interlock.core.time import Deadline
+
+from . import retry, shape, tokens
+from .call import Answer, Call, Trial
+from .desk import Desk
+from .health import DeploymentHealth
+from .route import Candidate
+from .settle import status_of
+
+T = TypeVar("T")
+Send = Callable[[Call, Trial, ChatRequest, Deadline], Awaitable[T]]
+"""(call, try, fitted request, deadline) → what the try yields. Raises UpstreamError or InvalidRequest."""
+BACKSTOP_S = 0.05
+"""The provider is given this long to notice the deadline itself and to say which way it was missed."""
+
+
+async def first(desk: Desk, call: Call, candidates: Sequence[Candidate], request: ChatRequest, send: Send[T]) -> T:
+    """What the first candidate that answers yields.
+
+    Raises:
+        LimitReached: the budget has no room for any of them. UpstreamRejected: the vendor finds the request at fault.
+        Exhausted: several failed. The one error, when there was one candidate. DeadlineMissed.
+    """
+    errors: list[InterlockError] = []
+    input_tokens = call.input_tokens if request is call.request else tokens.of_request(request)
+    for place, candidate in enumerate(candidates):
+        others = any(each.tier == candidate.tier for each in candidates[place + 1 :])
+        if call.deadline.passed(desk.parts.clock):
+            raise _missed(call, errors)
+        try:
+            return await ask(desk, call, candidate, request, input_tokens, send, others)
+        except LimitReached as error:
+            call.note(f"{candidate.name} not asked: {error.message}")
+            if error.limit not in ("max_cost_nano_usd", "context_window"):
+                raise
+            errors.append(error)
+        except (UpstreamError, InvalidRequest) as error:
+            if retry.final(error):
+                raise
+            errors.append(error)
+    if call.deadline.passed(desk.parts.clock):
+        raise _missed(call, errors)
+    raise errors[0] if len(errors) == 1 or all(isinstance(each, LimitReached) for each in errors) else Exhausted(errors)
+
+
+async def ask(
+    desk: Desk, call: Call, candidate: Candidate, request: ChatRequest, input_tokens: int, send: Send[T], others: bool
+) -> T:
+    """One candidate, tried again where that may help; `others` of its tier stand by.
+
+    Raises the last error; each try is on the call by then.
+    """
+    parts, settings = desk.parts, desk.settings
+    deployment = candidate.deployment
+    health = desk.health.deployment(deployment.name)
+    price = parts.price_of(deployment, input_tokens)
+    profile = parts.profile_of(deployment)
+    key = f"{call.id}.{len(call.attempts)}"
+    tries = 0
+    while True:
+        fitted = shape.fit(request, input_tokens, call.budget, price, profile, settings.min_output_tokens)
+        if closed := health.enter(parts.clock.monotonic_s()):
+            raise _unavailable(call, candidate, closed)
+        trial = Trial(candidate, fitted, price, key, parts.clock)
+        try:
+            call.begin(trial)
+        except LimitReached:
+            health.breaker.abandoned()
+            raise
+        tries += 1
+        try:
+            return await _timed(desk, call, trial, send)
+        except (UpstreamError, InvalidRequest) as error:
+            wait_s = _after_failure(desk, call, trial, health, error, tries, others)
+        except BaseException as error:
+            health.breaker.abandoned()
+            end_broken(desk, call, trial, error)
+            raise
+        await parts.sleep(wait_s)
+
+
+async def _timed(desk: Desk, call: Call, trial: Trial, send: Send[T]) -> T:
+    """`send` under the deployment's timeout and the call's deadline; whichever comes first ends it."""
+    clock = desk.parts.clock
+    timeout_s = trial.candidate.deployment.timeout_s
+    deadline = call.deadline.sooner(clock, timeout_s)
+    backstop = asyncio.timeout(deadline.left_s(clock) + BACKSTOP_S)
+    try:
+        async with backstop:
+            return await send(call, trial, trial.fitted.request, deadline)
+    except TimeoutError:
+        if not backstop.expired():
+            raise
+        raise UpstreamTimeout(f"{trial.candidate.name} gave no answer within {deadline.total_s:g} s.") from None
+    except InterlockError:
+        raise
+    except Exception as error:  # a plug-in's own fault must not pass for ours, nor leave the call without fallback
+        raise BadReply(
+            f"the provider plug-in of {trial.candidate.name} failed: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _after_failure(
+    desk: Desk,
+    call: Call,
+    trial: Trial,
+    health: DeploymentHealth,
+    error: UpstreamError | InvalidRequest,
+    tries: int,
+    others: bool,
+) -> float:
+    """Counts a failed try; returns the seconds to wait before the next, or raises where there is none."""
+    parts = desk.parts
+    name = trial.candidate.name
+    if isinstance(error, UpstreamError):
+        error.deployment = error.deployment or name
+    end_broken(desk, call, trial, error)
+    now_s = parts.clock.monotonic_s()
+    if isinstance(error, InvalidRequest):
+        health.breaker.abandoned()
+        call.note(f"{name}: {error.message}")
+        raise error
+    if retry.counts_against(error):
+        health.breaker.failed(now_s)
+    elif isinstance(error, RateLimited):
+        health.breaker.abandoned()
+        health.blocked_until_s = max(health.blocked_until_s, now_s + (error.retry_after_s or 0.0))
+    else:
+        health.breaker.succeeded()
+    decision = retry.decide(
+        error, tries, call.deadline.left_s(parts.clock), health.retries, desk.settings.retrying, parts.rng, others
+    )
+    if isinstance(decision, retry.NoMore):
+        call.note(f"{name} given up: {decision.reason}")
+        raise error
+    health.take_retry()
+    call.note(f"{name} again in {decision.wait_s:.2f} s after {error.code}")
+    return decision.wait_s
+
+
+def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -> Answer:
+    """Counts a try that brought a whole answer."""
+    usage = response.usage
+    if not usage.input_total and not usage.output_total and not usage.compute_ms:
+        usage = Usage(input=tokens.of_request(trial.fitted.request), output=tokens.likely(response.text))
+        call.note(f"{trial.candidate.name} named no usage: estimated from the text")
+    trial.price = desk.parts.price_of(trial.candidate.deployment, usage.input_total)
+    call.end(trial, "ok", usage, None, simulated=response.simulated or trial.candidate.deployment.simulated)
+    seconds = desk.parts.clock.monotonic_s() - trial.started_s
+    desk.health.deployment(trial.candidate.name).answered(seconds, usage.output_total)
+    return Answer(
+        response=response,
+        candidate=trial.candidate,
+        deployment=trial.candidate.name,
+        tier=trial.candidate.tier,
+        price=trial.price.version,
+        confidence=response.confidence,
+        cut_to=trial.fitted.cut_to if response.finish == "length" else 0,
+    )
+
+
+def end_broken(desk: Desk, call: Call, trial: Trial, error: BaseException) -> None:
+    """Counts a try that brought no whole answer, with what the vendor will bill for it as far as can be known."""
+    known = error if isinstance(error, InterlockError) else None
+    usage = _billed(desk, call, trial, error)
+    call.end(trial, status_of(error), usage, known, simulated=trial.candidate.deployment.simulated)
+
+
+def _billed(desk: Desk, call: Call, trial: Trial, error: BaseException) -> Usage:
+    """What a broken try used: what the vendor said, or else an estimate that is marked as one."""
+    if isinstance(error, InvalidRequest) or (isinstance(error, UpstreamError) and not retry.may_have_run(error)):
+        return Usage()
+    said = error.usage if isinstance(error, UpstreamError) and error.usage is not None else trial.usage_seen
+    if said is not None and said.output_total and not trial.text_seen:
+        return said
+    text = "".join(trial.text_seen)
+    output = tokens.likely(text) or _by_pace(desk, trial)
+    call.note(f"{trial.candidate.name}: usage of the broken answer estimated ({output} output tokens)")
+    if said is None:
+        return Usage(input=trial.fitted.ask.input_tokens, output=output)
+    return said + Usage(output=max(0, output - said.output_total))
+
+
+def _by_pace(desk: Desk, trial: Trial) -> int:
+    """Output tokens that a deployment has usually made after so long, when none was seen."""
+    pace = desk.health.deployment(trial.candidate.name).output_per_s
+    if pace is None:
+        return 0
+    seconds = desk.parts.clock.monotonic_s() - trial.started_s
+    return min(int(pace * seconds), trial.fitted.ask.output_tokens)
+
+
+def _unavailable(call: Call, candidate: Candidate, why: str) -> UpstreamError:
+    call.note(f"{candidate.name} not asked: {why}")
+    error = UpstreamError(f"not asked: {why}.")
+    error.deployment = candidate.name
+    return error
+
+
+def _missed(call: Call, errors: Sequence[InterlockError]) -> DeadlineMissed:
+    last = f" Last: {errors[-1].message}" if errors else ""
+    return DeadlineMissed(
+        f"the call's deadline of {call.deadline.total_s:g} s passed after {len(call.attempts)} tries.{last}"
+    )

@@ -1,0 +1,113 @@
+"""The beginning of a call: who calls, under which limits, where it may go; noted in the ledger before anything is sent.
+
+Above: chat, stream. Below: call, desk, settle, shape, tokens.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from interlock.core.budget import Budget
+from interlock.core.caller import Caller
+from interlock.core.chat import ChatRequest
+from interlock.core.errors import RequestRefused, UpstreamAuth
+from interlock.core.money import Usage
+from interlock.core.time import Deadline
+
+from . import route, settle, shape, tokens
+from .call import Call
+from .desk import Desk
+from .route import Plan
+
+
+class Beginner:
+    """Makes calls."""
+
+    __slots__ = ("_desk", "_last_step")
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._last_step = 0
+
+    def begin(
+        self, caller: Caller, request: ChatRequest, budget: Budget | None, deadline: Deadline | None, fence: int
+    ) -> tuple[Call, Plan]:
+        """A call that the ledger knows of, and its plan.
+
+        Raises:
+            LedgerFull: it cannot be accounted for, so it is not made. UnknownModel, UpstreamAuth: it has nowhere to go; settled.
+        """
+        desk = self._desk
+        call = self._call(caller, request, budget, deadline, fence)
+        refusal: Exception | None = None
+        plan: Plan | None = None
+        try:
+            plan = self._plan(call)
+        except (RequestRefused, UpstreamAuth) as error:
+            refusal = error
+        usage, cost = self._upper(call, plan)
+        call.slot = desk.parts.ledger.open(settle.if_crashed(call, cost, usage))
+        if plan is None:
+            assert refusal is not None
+            settle.failed(desk, call, refusal)
+            raise refusal
+        return call, plan
+
+    def _call(
+        self, caller: Caller, request: ChatRequest, budget: Budget | None, deadline: Deadline | None, fence: int
+    ) -> Call:
+        parts, settings = self._desk.parts, self._desk.settings
+        workflow = settings.workflow(caller.workflow)
+        now_s = parts.clock.monotonic_s()
+        ends_s: float | None = None
+        if budget is None:
+            budget, ends_s = self._desk.budgets.of(caller, workflow.limits, now_s)
+        if not request.model:
+            request = request.but(model=settings.default_model)
+        deadline = deadline or Deadline(at_s=now_s + settings.timeout_s, total_s=settings.timeout_s)
+        if ends_s is not None and ends_s < deadline.at_s:
+            deadline = Deadline(at_s=ends_s, total_s=max(0.0, ends_s - now_s))
+        lone = caller.step == 0
+        return Call(
+            parts.ids.new("cal"),
+            self._placed(caller) if lone else caller,
+            request,
+            budget,
+            deadline,
+            fence,
+            workflow,
+            tokens.of_request(request),
+            parts.clock,
+            lone=lone,
+        )
+
+    def _placed(self, caller: Caller) -> Caller:
+        """The caller with a place in the log: a task of its own, or the next free step of the task it names.
+
+        The steps of a task that somebody else keeps are numbered by the microsecond, so that a restart repeats none.
+        """
+        if not caller.task:
+            return structs.replace(caller, task=self._desk.parts.ids.new("tsk"), step=1)
+        self._last_step = max(self._last_step + 1, self._desk.parts.clock.wall_ns() // 1000)
+        return structs.replace(caller, step=self._last_step)
+
+    def _plan(self, call: Call) -> Plan:
+        router, rules = self._desk.router, self._desk.settings.rules
+        rule = route.rule_for(rules, call.facts()) if rules else None
+        if rule is None:
+            plan = router.plan(call.request.model)
+        else:
+            plan = router.plan(call.request.model, rule.target)
+            call.target = rule.target
+            call.note(f"rule: {rule.condition.explain(call.facts())} → {rule.target}")
+        call.reasons.extend(plan.reasons)
+        return plan
+
+    def _upper(self, call: Call, plan: Plan | None) -> tuple[Usage, int]:
+        """The upper estimate of one try at the first candidate; what is booked if the process dies."""
+        if plan is None:
+            return Usage(), 0
+        deployment = plan.candidates[0].deployment
+        price = self._desk.parts.price_of(deployment, call.input_tokens)
+        output = call.request.max_output_tokens or self._desk.parts.profile_of(deployment).max_output
+        return Usage(input=call.input_tokens, output=output), shape.upper_cost(price, call.input_tokens, output)

@@ -1,0 +1,82 @@
+"""A circuit breaker: closed, open, half-open with a single probe. Time is handed in; nothing here waits.
+
+Above: health. Below: settings.
+"""
+
+from __future__ import annotations
+
+from .settings import Breaking
+
+WINDOW = 20
+MASK = (1 << WINDOW) - 1
+
+
+class Breaker:
+    """Whether one deployment may be called."""
+
+    __slots__ = ("_cool_s", "_history", "_opened_until_s", "_probing", "_run", "_seen", "_set")
+
+    def __init__(self, breaking: Breaking) -> None:
+        self._set = breaking
+        self._history = 0
+        self._seen = 0
+        self._run = 0
+        self._cool_s = 0.0
+        self._opened_until_s = 0.0
+        self._probing = False
+
+    @property
+    def state(self) -> str:
+        """`closed`, `open` (or cooled down, awaiting its probe) or `half_open` (a probe is under way)."""
+        if self._cool_s == 0.0:
+            return "closed"
+        return "half_open" if self._probing else "open"
+
+    def enter(self, now_s: float) -> str:
+        """Empty when a call may go out, which it must then report; else why it may not."""
+        if self._cool_s == 0.0:
+            return ""
+        if now_s < self._opened_until_s:
+            return f"circuit open for another {self._opened_until_s - now_s:.1f} s"
+        if self._probing:
+            return "circuit half-open, its one probe is under way"
+        self._probing = True
+        return ""
+
+    def succeeded(self) -> None:
+        """The deployment answered, be it with a refusal of the request."""
+        if self._cool_s:
+            self._history = self._seen = 0
+            self._cool_s = 0.0
+        self._probing = False
+        self._run = 0
+        self._note(0)
+
+    def failed(self, now_s: float) -> None:
+        """The deployment failed in a way that another caller would have seen too."""
+        self._run += 1
+        self._note(1)
+        if self._cool_s:
+            if self._probing:
+                self._open(now_s, min(self._cool_s * 2, self._set.cool_max_s))
+        elif self._too_many():
+            self._open(now_s, self._set.cool_s)
+
+    def abandoned(self) -> None:
+        """The call ended before it could show anything (its caller left); the next one may probe."""
+        self._probing = False
+
+    def _open(self, now_s: float, cool_s: float) -> None:
+        self._probing = False
+        self._cool_s = cool_s
+        self._opened_until_s = now_s + cool_s
+
+    def _note(self, failed: int) -> None:
+        self._history = (self._history << 1 | failed) & MASK
+        self._seen = min(self._seen + 1, WINDOW)
+
+    def _too_many(self) -> bool:
+        if self._run >= self._set.consecutive:
+            return True
+        failures = self._history.bit_count()
+        return failures >= self._set.consecutive and failures >= self._set.share * self._seen

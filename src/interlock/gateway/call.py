@@ -1,0 +1,192 @@
+"""What is known about one call while it is under way; written into step by step, settled once.
+
+Above: every step of the walk. Below: settings, shape, `core`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from interlock.core.budget import Budget, Spend
+from interlock.core.caller import Caller
+from interlock.core.chat import ChatRequest, ChatResponse, Chunk, Fact
+from interlock.core.errors import InterlockError
+from interlock.core.events import Attempt, Escalation, Status
+from interlock.core.money import NANO_PER_USD, Price, Usage, cost_of
+from interlock.core.time import Clock, Deadline
+
+from .route import Candidate
+from .settings import Workflow
+from .shape import Fitted
+
+
+class Answer(Struct, frozen=True):
+    """An answer as the walk hands it on, with where it came from."""
+
+    response: ChatResponse
+    deployment: str
+    tier: str
+    candidate: Candidate | None = None
+    """`None` for an answer out of a cache."""
+    price: str = ""
+    chunks: tuple[Chunk, ...] = ()
+    """The pieces of a streamed answer, as they were relayed."""
+    cache: str = ""
+    saved_nano_usd: int = 0
+    degraded: str = ""
+    confidence: float | None = None
+    cut_to: int = 0
+
+
+class Trial:
+    """One try under way: its reservation, and what has come of it so far."""
+
+    __slots__ = ("candidate", "fitted", "key", "price", "request", "started_ns", "started_s", "text_seen", "usage_seen")
+
+    def __init__(self, candidate: Candidate, fitted: Fitted, price: Price, key: str, clock: Clock) -> None:
+        self.candidate = candidate
+        self.key = key
+        """The same for every try of one request at one candidate, so that a vendor can tell a repeat from a new request."""
+        self.fitted = fitted
+        self.price = price
+        self.started_ns = clock.wall_ns()
+        self.started_s = clock.monotonic_s()
+        self.usage_seen: Usage | None = None
+        """What the vendor has said so far."""
+        self.text_seen: list[str] = []
+        """What was relayed so far; an aborted answer's output is estimated from it."""
+
+
+class Call:
+    """One call. Exactly one event is owed for it from the moment it exists."""
+
+    __slots__ = (
+        "_facts",
+        "attempts",
+        "budget",
+        "caller",
+        "clock",
+        "deadline",
+        "escalations",
+        "fence",
+        "first_token_us",
+        "id",
+        "input_tokens",
+        "lone",
+        "open_trial",
+        "reasons",
+        "request",
+        "reserved_nano_usd",
+        "slot",
+        "started_ns",
+        "started_s",
+        "target",
+        "workflow",
+    )
+
+    def __init__(
+        self,
+        call_id: str,
+        caller: Caller,
+        request: ChatRequest,
+        budget: Budget | None,
+        deadline: Deadline,
+        fence: int,
+        workflow: Workflow,
+        input_tokens: int,
+        clock: Clock,
+        *,
+        lone: bool = True,
+    ) -> None:
+        self.lone = lone
+        """No task that would be folded from this call's event: its content is kept for people only."""
+        self.id = call_id
+        self.caller = caller
+        self.request = request
+        self.budget = budget
+        self.deadline = deadline
+        self.fence = fence
+        self.workflow = workflow
+        self.input_tokens = input_tokens
+        self.clock = clock
+        self.started_ns = clock.wall_ns()
+        self.started_s = clock.monotonic_s()
+        self.slot = -1
+        self.target = ""
+        """Of the rule that chose the start, if one did."""
+        self.first_token_us = 0
+        self.reserved_nano_usd = 0
+        self.attempts: list[Attempt] = []
+        self.reasons: list[str] = []
+        self.escalations: list[Escalation] = []
+        self.open_trial: Trial | None = None
+        self._facts: dict[str, Fact] | None = None
+
+    def note(self, reason: str) -> None:
+        """Keeps a decision for the event."""
+        self.reasons.append(reason)
+
+    def elapsed_us(self) -> int:
+        return int((self.clock.monotonic_s() - self.started_s) * 1e6)
+
+    def facts(self, confidence: float | None = None) -> Mapping[str, Fact]:
+        """What conditions may look at. A name that is not known is absent, so that a condition over it does not hold."""
+        if self._facts is None:
+            self._facts = {
+                "workflow": self.caller.workflow,
+                "input_tokens": self.input_tokens,
+                **{name: value for name, value in self.request.facts.items() if value is not None},
+            }
+        facts = self._facts
+        facts["latency_budget_ms"] = int(self.deadline.left_s(self.clock) * 1000)
+        facts["cost_usd"] = sum(attempt.cost_nano_usd for attempt in self.attempts) / NANO_PER_USD
+        facts["attempt"] = len(self.attempts)
+        if confidence is None:
+            facts.pop("confidence", None)
+        else:
+            facts["confidence"] = confidence
+        return facts
+
+    def begin(self, trial: Trial) -> None:
+        """Holds back what the try may use.
+
+        Raises:
+            LimitReached: the budget has less left; nothing may be sent.
+        """
+        ask = trial.fitted.ask
+        if self.budget is not None:
+            self.budget.reserve(ask)
+        self.reserved_nano_usd = max(self.reserved_nano_usd, ask.cost_nano_usd)
+        self.open_trial = trial
+
+    def end(self, trial: Trial, status: Status, usage: Usage, error: InterlockError | None, *, simulated: bool) -> int:
+        """Gives the reservation back, counts what was used, and returns its cost."""
+        cost = cost_of(trial.price.rates, usage)
+        self.open_trial = None
+        if self.budget is not None:
+            ran = status == "ok" or usage.input_total or usage.output_total
+            used = Spend(
+                model_calls=1 if ran else 0,
+                input_tokens=usage.input_total,
+                output_tokens=usage.output_total,
+                cost_nano_usd=cost,
+            )
+            self.budget.settle(trial.fitted.ask, used)
+        self.attempts.append(
+            Attempt(
+                deployment=trial.candidate.name,
+                status=status,
+                started_ns=trial.started_ns,
+                duration_us=int((self.clock.monotonic_s() - trial.started_s) * 1e6),
+                tier=trial.candidate.tier,
+                usage=usage,
+                cost_nano_usd=cost,
+                price=trial.price.version,
+                error=error.code if error else "",
+                message=error.message if error else "",
+                simulated=simulated,
+            )
+        )
+        return cost

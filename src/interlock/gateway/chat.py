@@ -1,0 +1,92 @@
+"""THE WALK of one model call.
+
+Above: `app`, agents, the faces. Below: every other file of this room, one per step, named in the order in which they happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from msgspec import structs
+
+from interlock.core.budget import Budget
+from interlock.core.caller import Caller
+from interlock.core.chat import ChatRequest, Chunk
+from interlock.core.errors import InterlockError
+from interlock.core.ports import ChatReply
+from interlock.core.time import Deadline
+
+from . import cache, ladder, settle
+from .begin import Beginner
+from .call import Answer, Call
+from .climb import Climb
+from .desk import Desk
+from .exchange import Exchange
+from .route import Plan
+from .settings import Parts, Settings
+from .stream import relay
+
+
+class Gateway:
+    """Governed model calls: routed, budgeted, cached, retried, judged, and each settled exactly once."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self._desk = Desk(settings, parts)
+        self._beginner = Beginner(self._desk)
+        self._exchange = Exchange(self._desk)
+
+    async def chat(
+        self,
+        caller: Caller,
+        request: ChatRequest,
+        *,
+        budget: Budget | None = None,
+        deadline: Deadline | None = None,
+        fence: int = 0,
+    ) -> ChatReply:
+        """One whole answer, with the event that settled it.
+
+        Raises:
+            InterlockError: of the kind that says what the caller can do; the call has settled by then.
+        """
+        desk = self._desk
+        call, plan = self._beginner.begin(
+            caller, request, budget, deadline, fence
+        )  # route; from here on one event is owed
+        try:
+            with await desk.gate.enter(call.deadline, desk.parts.clock):  # admit
+                answer = await cache.look(desk.parts, desk.settings.caching, call)  # exact, then semantic
+                if answer is None:
+                    answer = await self._answer(
+                        call, plan
+                    )  # shape, attempt, good enough? else up, else down the ladder
+                    await cache.keep(desk.parts, desk.settings.caching, call, answer)
+        except BaseException as error:
+            settle.failed(desk, call, error)
+            raise
+        return settle.answered(desk, call, answer)
+
+    async def _answer(self, call: Call, plan: Plan) -> Answer:
+        """The best answer there is: good enough, or the first that the degradation ladder still finds."""
+        climb = Climb(self._desk, self._exchange, call, plan)
+        try:
+            return await climb.up()
+        except InterlockError as cause:
+            found, rung = await ladder.descend(self._desk, call, plan, cause, climb.held, climb.valid)
+            return structs.replace(found, degraded=rung)
+
+    def stream(
+        self,
+        caller: Caller,
+        request: ChatRequest,
+        *,
+        budget: Budget | None = None,
+        deadline: Deadline | None = None,
+        fence: int = 0,
+    ) -> AsyncIterator[Chunk | ChatReply]:
+        """The same walk with the relay in its middle: the pieces, then one `ChatReply`. Close it when the client is gone.
+
+        Raises:
+            InterlockError: also after pieces were yielded, when the answer broke off; the call has settled by then.
+        """
+        return relay(self._desk, self._beginner, self._exchange, caller, request, budget, deadline, fence)

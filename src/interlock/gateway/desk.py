@@ -1,0 +1,25 @@
+"""What every step of a walk shares.
+
+Above: every step. Below: admit, health, route, settings.
+"""
+
+from __future__ import annotations
+
+from .admit import Budgets, Gate
+from .health import Health
+from .route import Router
+from .settings import Parts, Settings
+
+
+class Desk:
+    """Settings and parts, and what this process has seen and worked out so far."""
+
+    __slots__ = ("budgets", "gate", "health", "parts", "router", "settings")
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self.settings = settings
+        self.parts = parts
+        self.health = Health(settings.breaking, settings.retrying)
+        self.gate = Gate(settings.admission)
+        self.budgets = Budgets()
+        self.router = Router(parts.tiers_of, parts.target_of, parts.unusable)

@@ -1,0 +1,98 @@
+"""What the gateway has seen of each deployment and workflow: breaker, retries in hand, pace. All of it in memory, bounded.
+
+Above: attempt, route, escalate. Below: breaker, settings.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from .breaker import Breaker
+from .settings import Breaking, Retrying
+
+KEPT = 2_000
+"""Deployments or workflows remembered; names come from callers, so there must be an end to them."""
+WEIGHT = 0.1
+"""Weight of the newest observation in a moving average."""
+TIMER_SLACK_S = 0.01
+"""A timer may fire this much early; whoever waited as long as the vendor asked is let through."""
+SLO_WEIGHT = 0.01
+"""The share of slow calls looks back over about 100 calls."""
+
+
+class DeploymentHealth:
+    """One deployment as this process has seen it."""
+
+    __slots__ = ("_retrying", "blocked_until_s", "breaker", "latency_s", "output_per_s", "retries")
+
+    def __init__(self, breaking: Breaking, retrying: Retrying) -> None:
+        self.breaker = Breaker(breaking)
+        self._retrying = retrying
+        self.retries = retrying.budget
+        self.blocked_until_s = 0.0
+        """The vendor asked for no call before this instant (`Retry-After`)."""
+        self.latency_s: float | None = None
+        """Moving average of whole answers."""
+        self.output_per_s: float | None = None
+        """Moving average of output tokens per second; estimates what an aborted answer had cost by then."""
+
+    def enter(self, now_s: float) -> str:
+        """Empty when a call may go out; else why not."""
+        if now_s < self.blocked_until_s - TIMER_SLACK_S:
+            return f"rate limited by the vendor for another {self.blocked_until_s - now_s:.1f} s"
+        return self.breaker.enter(now_s)
+
+    def answered(self, seconds: float, output_tokens: int) -> None:
+        self.breaker.succeeded()
+        self.retries = min(self._retrying.budget, self.retries + self._retrying.earned)
+        self.latency_s = seconds if self.latency_s is None else self.latency_s + WEIGHT * (seconds - self.latency_s)
+        if output_tokens and seconds > 0:
+            pace = output_tokens / seconds
+            self.output_per_s = (
+                pace if self.output_per_s is None else self.output_per_s + WEIGHT * (pace - self.output_per_s)
+            )
+
+    def take_retry(self) -> bool:
+        """Takes one retry out of what is in hand."""
+        if self.retries < 1.0:
+            return False
+        self.retries -= 1.0
+        return True
+
+
+class WorkflowPace:
+    """How a workflow keeps its latency promise."""
+
+    __slots__ = ("slow_share",)
+
+    def __init__(self) -> None:
+        self.slow_share = 0.0
+
+    def finished(self, slow: bool) -> None:
+        self.slow_share += SLO_WEIGHT * (slow - self.slow_share)
+
+
+class Health:
+    """Everything seen, by name; the names used longest ago are forgotten first."""
+
+    def __init__(self, breaking: Breaking, retrying: Retrying) -> None:
+        self._breaking = breaking
+        self._retrying = retrying
+        self._deployments: OrderedDict[str, DeploymentHealth] = OrderedDict()
+        self._workflows: OrderedDict[str, WorkflowPace] = OrderedDict()
+
+    def deployment(self, name: str) -> DeploymentHealth:
+        known = self._deployments.get(name)
+        if known is None:
+            known = self._deployments[name] = DeploymentHealth(self._breaking, self._retrying)
+            if len(self._deployments) > KEPT:
+                self._deployments.popitem(last=False)
+        return known
+
+    def workflow(self, name: str) -> WorkflowPace:
+        known = self._workflows.get(name)
+        if known is None:
+            known = self._workflows[name] = WorkflowPace()
+            if len(self._workflows) > KEPT:
+                self._workflows.popitem(last=False)
+        return known

@@ -1,0 +1,80 @@
+"""Whether and when a failed try is made again: a decision from values to a value.
+
+Above: attempt. Below: settings, `core.errors`.
+"""
+
+from __future__ import annotations
+
+import random
+
+from msgspec import Struct
+
+from interlock.core.errors import (
+    ConnectFailed,
+    InterlockError,
+    RateLimited,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamRejected,
+)
+
+from .settings import Retrying
+
+
+class Again(Struct, frozen=True):
+    """Try the same candidate again after `wait_s`."""
+
+    wait_s: float
+
+
+class NoMore(Struct, frozen=True):
+    """Leave this candidate."""
+
+    reason: str
+
+
+def decide(
+    error: InterlockError,
+    tries: int,
+    left_s: float,
+    in_hand: float,
+    retrying: Retrying,
+    rng: random.Random,
+    others: bool = False,
+) -> Again | NoMore:
+    """What to do after try number `tries` of one candidate failed with `left_s` seconds to the deadline.
+
+    `in_hand` is the number of retries the deployment has in hand; `others` of its tier stand by.
+    """
+    if not error.retryable:
+        return NoMore(f"{error.code}: another try would fail the same way")
+    if tries >= retrying.max_tries:
+        return NoMore(f"{error.code}: {tries} tries made")
+    if in_hand < 1.0:
+        return NoMore(f"{error.code}: retry budget used up")
+    if others and isinstance(error, RateLimited):
+        return NoMore(f"{error.code}: another candidate of the tier may have room")
+    asked_s = error.retry_after_s if isinstance(error, UpstreamRefused) else None
+    wait_s = (
+        asked_s if asked_s is not None else rng.uniform(0.0, min(retrying.cap_s, retrying.base_s * 2 ** (tries - 1)))
+    )
+    if wait_s >= left_s:
+        return NoMore(f"{error.code}: the deadline comes before the next try in {wait_s:.1f} s")
+    if wait_s > retrying.cap_s:
+        return NoMore(f"{error.code}: the vendor asks to wait {wait_s:.0f} s")
+    return Again(wait_s)
+
+
+def counts_against(error: UpstreamError) -> bool:
+    """Whether the failure says something about the deployment's health, so that its breaker must know."""
+    return not isinstance(error, (RateLimited, UpstreamRejected))
+
+
+def may_have_run(error: UpstreamError) -> bool:
+    """Whether a model may have worked for this failed try, so that the vendor may bill it."""
+    return not isinstance(error, (ConnectFailed, UpstreamRefused))
+
+
+def final(error: InterlockError) -> bool:
+    """Whether no other candidate should be asked either: the request itself is at fault, and not merely unknown there."""
+    return isinstance(error, UpstreamRejected) and error.upstream_status != 404

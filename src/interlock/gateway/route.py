@@ -1,0 +1,120 @@
+"""Which deployments a call may go to, in which order and why: decisions from values to values.
+
+Above: chat. Below: settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from interlock.core.chat import Fact
+from interlock.core.errors import UnknownModel, UpstreamAuth
+from interlock.core.ports import Deployment
+
+from .settings import Rule, Tier
+
+PLANS_KEPT = 1_000
+
+
+class Candidate(Struct, frozen=True):
+    """One deployment of a plan."""
+
+    deployment: Deployment
+    tier: str
+
+    @property
+    def name(self) -> str:
+        return self.deployment.name
+
+
+class Plan(Struct, frozen=True):
+    """Where a call may go."""
+
+    alias: str
+    candidates: tuple[Candidate, ...]
+    """The tier to start with, then the tiers above it, which stand in when all of it fails."""
+    smaller: tuple[Candidate, ...] = ()
+    """The tiers below the start, the nearest first: the rung `smaller_model`."""
+    reasons: tuple[str, ...] = ()
+
+
+def rule_for(rules: Sequence[Rule], facts: Mapping[str, Fact]) -> Rule | None:
+    """The first rule that holds for what is known before any model is asked."""
+    for rule in rules:
+        if rule.condition.evaluate(facts) is True:
+            return rule
+    return None
+
+
+def plan(alias: str, tiers: Sequence[Tier], chosen: Sequence[Tier], unusable: Callable[[Deployment], str]) -> Plan:
+    """The plan over an alias's `tiers`, smallest first; `chosen` are the tiers that a rule put in place of the first.
+
+    Raises:
+        UnknownModel: the alias has no deployment. UpstreamAuth: none of them can be called, with what each lacks.
+    """
+    if not chosen:
+        ahead, below = tiers, tiers[:0]
+    elif chosen[0] in tiers:
+        at = tiers.index(chosen[0])
+        ahead, below = tiers[at:], tiers[:at]
+    else:
+        ahead, below = chosen, tiers
+    lacking: list[str] = []
+    seen: set[str] = set()
+    candidates = _usable(ahead, unusable, seen, lacking)
+    smaller = _usable(reversed(below), unusable, seen, lacking)
+    if not candidates and not smaller:
+        raise _nothing(alias, lacking)
+    if not candidates:
+        return Plan(alias, smaller, (), (*lacking, "no usable model in the chosen tiers, so the smaller ones stand in"))
+    return Plan(alias, candidates, smaller, tuple(lacking))
+
+
+class Router:
+    """Plans by alias and rule, worked out once each: they change only with the configuration."""
+
+    def __init__(
+        self,
+        tiers_of: Callable[[str], tuple[Tier, ...]],
+        target_of: Callable[[str, str], tuple[Tier, ...]],
+        unusable: Callable[[Deployment], str],
+    ) -> None:
+        self._tiers_of = tiers_of
+        self._target_of = target_of
+        self._unusable = unusable
+        self._plans: dict[tuple[str, str], Plan] = {}
+
+    def plan(self, alias: str, target: str = "") -> Plan:
+        """The plan for `alias`, started at a rule's `target` if there is one. Raises as `plan` does."""
+        known = self._plans.get((alias, target))
+        if known is None:
+            chosen = self._target_of(target, alias) if target else ()
+            known = plan(alias, self._tiers_of(alias), chosen, self._unusable)
+            if len(self._plans) >= PLANS_KEPT:
+                self._plans.clear()
+            self._plans[alias, target] = known
+        return known
+
+
+def _usable(
+    tiers: Iterable[Tier], unusable: Callable[[Deployment], str], seen: set[str], lacking: list[str]
+) -> tuple[Candidate, ...]:
+    found: list[Candidate] = []
+    for tier in tiers:
+        for deployment in tier.deployments:
+            if deployment.name in seen:
+                continue
+            seen.add(deployment.name)
+            if why := unusable(deployment):
+                lacking.append(f"{deployment.name} left out: {why}")
+            else:
+                found.append(Candidate(deployment=deployment, tier=tier.name))
+    return tuple(found)
+
+
+def _nothing(alias: str, lacking: Sequence[str]) -> Exception:
+    if not lacking:
+        return UnknownModel(f"the model {alias!r} has no deployment.", hint="Name at least one in `models`.")
+    return UpstreamAuth(f"no model behind {alias!r} can be called: {'; '.join(lacking)}", upstream_status=0)

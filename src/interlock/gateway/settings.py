@@ -1,0 +1,187 @@
+"""What the gateway is told: frozen values that the composition root fills from the configuration.
+
+Above: every file of the gateway, and `app`, which makes these. Below: `core`. The gateway reads no file and knows no vendor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from interlock.core.budget import Limits
+from interlock.core.ids import Ids
+from interlock.core.ports import Deployment, Ledger, PriceOf, Provider, SemanticIndex
+from interlock.core.time import Clock
+
+Rung = Literal["smaller_model", "shorter_context", "cached_answer", "best_effort"]
+RUNGS: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
+
+
+class Tier(Struct, frozen=True):
+    """Deployments that are as good as one another, the preferred one first."""
+
+    name: str
+    deployments: tuple[Deployment, ...]
+
+
+class Condition(Protocol):
+    """A compiled condition over facts."""
+
+    @property
+    def text(self) -> str: ...
+
+    def evaluate(self, facts: Mapping[str, Any]) -> bool | None:
+        """`None` when a name that it needs is not known."""
+        ...
+
+    def explain(self, facts: Mapping[str, Any]) -> str:
+        """The condition with the values it saw: `confidence < 0.72 (confidence=0.41)`."""
+        ...
+
+
+class Rule(Struct, frozen=True):
+    """Where `condition` holds, the call goes to `target`: a tier of the alias, an alias or a model."""
+
+    condition: Condition
+    target: str
+
+
+class Profile(Struct, frozen=True):
+    """What a model is able to take and give."""
+
+    context_window: int = 128_000
+    """Tokens of input and output together."""
+    max_output: int = 16_384
+    """The most output tokens of one answer; the upper estimate where neither caller nor budget set a cap."""
+
+
+class Workflow(Struct, frozen=True):
+    """What holds for one workflow's calls."""
+
+    limits: Limits = Limits()
+    """For tasks that come without a budget of their own; an agent brings its own, already tightened by these."""
+    p95_latency_slo_ms: int | None = None
+    store_prompts: Literal["none", "redacted", "full"] = "redacted"
+
+
+class Retrying(Struct, frozen=True):
+    """How often, how long, and how much in all."""
+
+    max_tries: int = 3
+    """Tries of one candidate, the first included."""
+    base_s: float = 0.25
+    cap_s: float = 8.0
+    """Waits are drawn evenly from 0 to min(cap_s, base_s * 2^n)."""
+    budget: float = 10.0
+    """Retries a deployment may have in hand; this bounds what an outage can add."""
+    earned: float = 0.1
+    """Retries that each answer earns back: in the long run at most this share of calls is a retry."""
+
+
+class Breaking(Struct, frozen=True):
+    """When a deployment is left alone, and for how long."""
+
+    consecutive: int = 5
+    share: float = 0.5
+    """Share of failures among the last 20 calls, at least `consecutive` of them."""
+    cool_s: float = 5.0
+    """Until the first probe; doubles with each probe that fails."""
+    cool_max_s: float = 60.0
+
+
+class Caching(Struct, frozen=True):
+    """Caching of answers; everything off unless a workspace says otherwise."""
+
+    exact: bool = False
+    exact_ttl_s: float = 3600.0
+    semantic: bool = False
+    similarity_threshold: float = 0.92
+    semantic_ttl_s: float = 86_400.0
+    stale_s: float = 86_400.0
+    """How long after its time an answer may still serve the rung `cached_answer`."""
+
+
+class Admission(Struct, frozen=True):
+    """How many calls at once; the rest waits in line or is turned away."""
+
+    max_concurrent: int = 2_000
+    max_waiting: int = 2_000
+    max_wait_s: float = 10.0
+    retry_after_s: float = 1.0
+
+
+class Settings(Struct, frozen=True):
+    """Everything a workspace decides about model calls."""
+
+    rules: tuple[Rule, ...] = ()
+    """In the order of the file; the first that holds counts."""
+    default_model: str = ""
+    degradation: tuple[Rung, ...] = RUNGS
+    workflows: Mapping[str, Workflow] = {}
+    anywhere: Workflow = Workflow()
+    """For calls of no workflow, or of one that is not in `workflows`."""
+    caching: Caching = Caching()
+    retrying: Retrying = Retrying()
+    breaking: Breaking = Breaking()
+    admission: Admission = Admission()
+    timeout_s: float = 600.0
+    """Seconds a call may take in all when nobody says less."""
+    self_judging: frozenset[str] = frozenset({"local"})
+    """Dialects whose answers carry their own verdict, so that escalation rules leave them alone."""
+    min_output_tokens: int = 16
+    """Below this many tokens left in the budget a call is refused: its answer could say nothing."""
+    slo_miss_share: float = 0.05
+    """A p95 promise is at risk once this share of a workflow's recent calls was slower."""
+
+    def workflow(self, name: str) -> Workflow:
+        return self.workflows.get(name, self.anywhere)
+
+
+class Entry(Struct, frozen=True):
+    """One cached value, with the instant until which it is fresh."""
+
+    value: bytes
+    stored_ns: int
+    fresh_until_ns: int
+
+
+class AnswerCache(Protocol):
+    """Bytes by key, bounded. Entries past their time may still be returned, until the cache drops them."""
+
+    async def get(self, key: str) -> Entry | None: ...
+
+    async def put(self, key: str, value: bytes, stored_ns: int, fresh_until_ns: int, keep_until_ns: int) -> None: ...
+
+
+Validate = Callable[[Any], list[str]]
+"""A value → what is wrong with it, empty when nothing is."""
+
+
+class Parts(Struct, frozen=True):
+    """What the gateway works with; `app` puts the concrete things in."""
+
+    ledger: Ledger
+    clock: Clock
+    ids: Ids
+    rng: random.Random
+    price_of: PriceOf
+    providers: Mapping[str, Provider]
+    """By dialect."""
+    tiers_of: Callable[[str], tuple[Tier, ...]]
+    """Alias, model or provider/model → tiers, smallest first. Raises UnknownModel."""
+    target_of: Callable[[str, str], tuple[Tier, ...]]
+    """(a rule's target, the alias asked for) → tiers. Raises UnknownModel."""
+    profile_of: Callable[[Deployment], Profile]
+    validator_of: Callable[[dict[str, Any]], Validate]
+    """JSON Schema → its check."""
+    unusable: Callable[[Deployment], str] = lambda _: ""
+    """Why a deployment cannot be called at all, e.g. that its key is not set; empty when it can."""
+    answers: AnswerCache | None = None
+    index: SemanticIndex | None = None
+    redact: Callable[[str], str] | None = None
+    """Takes what is personal out of a text; without it `store_prompts: redacted` stores no prompt."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

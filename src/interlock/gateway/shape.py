@@ -1,0 +1,88 @@
+"""What is sent and what is held back for it: caps by the model and by what the budget has left. Values to values.
+
+Above: attempt. Below: settings.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, structs
+
+from interlock.core.budget import Budget, Spend
+from interlock.core.chat import ChatRequest
+from interlock.core.errors import LimitReached
+from interlock.core.money import TOKENS_PER_RATE, Price
+
+from .settings import Profile
+
+
+class Fitted(Struct, frozen=True):
+    """A request that fits, with the most it can use."""
+
+    request: ChatRequest
+    ask: Spend
+    cut_to: int = 0
+    """Output tokens allowed where that is less than the caller asked for; zero when it is not."""
+
+
+def fit(
+    request: ChatRequest, input_tokens: int, budget: Budget | None, price: Price, profile: Profile, floor: int
+) -> Fitted:
+    """`request` with its output capped by the model and the budget, and the upper estimate of its use.
+
+    Raises:
+        LimitReached: less than `floor` output tokens are left, or the input alone is too much.
+    """
+    room = profile.context_window - input_tokens
+    if room < floor:
+        raise LimitReached("context_window", used=0, asked=input_tokens + floor, maximum=profile.context_window)
+    wanted = request.max_output_tokens or profile.max_output
+    allowed = min(wanted, profile.max_output, room)
+    if budget is not None:
+        allowed = _within(budget, allowed, input_tokens, price, min(floor, wanted))
+    ask = Spend(
+        model_calls=1,
+        input_tokens=input_tokens,
+        output_tokens=allowed,
+        cost_nano_usd=upper_cost(price, input_tokens, allowed),
+    )
+    asked_for = request.max_output_tokens
+    capped = budget is not None and _caps_output(budget)
+    if allowed == asked_for or (asked_for is None and not capped):
+        return Fitted(request, ask)
+    cut = allowed if asked_for is None or allowed < asked_for else 0
+    return Fitted(structs.replace(request, max_output_tokens=allowed), ask, cut)
+
+
+def upper_cost(price: Price, input_tokens: int, output_tokens: int) -> int:
+    """Nano-dollars that so many tokens cost at most: input at the dearest input rate, output at the dearest output rate."""
+    rates = price.rates
+    dear_in = max(rates.input, rates.cache_write, rates.cache_write_1h)
+    dear_out = max(rates.output, rates.reasoning)
+    return -(-(input_tokens * dear_in + output_tokens * dear_out) // TOKENS_PER_RATE)
+
+
+def _caps_output(budget: Budget) -> bool:
+    limits = budget.limits
+    return limits.max_output_tokens is not None or limits.max_cost_nano_usd is not None
+
+
+def _within(budget: Budget, allowed: int, input_tokens: int, price: Price, floor: int) -> int:
+    left = budget.left("output_tokens")
+    if left is not None and left < allowed:
+        if left < floor:
+            raise _reached(budget, "output_tokens", floor)
+        allowed = left
+    left = budget.left("cost_nano_usd")
+    if left is not None and upper_cost(price, input_tokens, allowed) > left:
+        rate = max(price.rates.output, price.rates.reasoning)
+        spare = left - upper_cost(price, input_tokens, 0)
+        affordable = spare * TOKENS_PER_RATE // rate if rate and spare > 0 else 0
+        if affordable < floor:
+            raise _reached(budget, "cost_nano_usd", upper_cost(price, input_tokens, floor))
+        allowed = min(allowed, affordable)
+    return allowed
+
+
+def _reached(budget: Budget, field: str, asked: int) -> LimitReached:
+    maximum: int = getattr(budget.limits, f"max_{field}")
+    return LimitReached(f"max_{field}", used=getattr(budget.committed, field), asked=asked, maximum=maximum)

@@ -1,0 +1,148 @@
+"""What a relay has taken in so far: enough to count it, to settle it when it breaks off, and to keep it.
+
+Above: stream. Below: attempt, call, exchange.
+"""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from interlock.core.chat import ChatResponse, Chunk, Finish, ToolCall, ToolCallDelta
+from interlock.core.errors import DeadlineMissed, OutputInvalid, UpstreamCut, UpstreamError
+from interlock.core.money import Usage
+
+from . import escalate, retry
+from .attempt import end_answered, end_broken
+from .call import Answer, Call
+from .desk import Desk
+from .exchange import Exchange, Opened
+
+
+class Taken:
+    """One relay."""
+
+    __slots__ = (
+        "_call",
+        "_chunks",
+        "_desk",
+        "_exchange",
+        "_finish",
+        "_id",
+        "_model",
+        "_opened",
+        "_rung",
+        "_text",
+        "_tools",
+    )
+
+    def __init__(self, desk: Desk, exchange: Exchange, call: Call, opened: Opened, rung: str) -> None:
+        self._desk = desk
+        self._exchange = exchange
+        self._call = call
+        self._opened = opened
+        self._rung = rung
+        self._finish: Finish | None = None
+        self._model = ""
+        self._id = ""
+        self._text: list[str] = []
+        self._tools: dict[int, list[ToolCallDelta]] = {}
+        self._chunks: list[Chunk] | None = [] if desk.settings.caching.exact else None
+
+    def add(self, chunk: Chunk) -> None:
+        """Notes a piece that is about to be relayed."""
+        trial = self._opened.trial
+        if chunk.text:
+            self._text.append(chunk.text)
+            trial.text_seen.append(chunk.text)
+        for delta in chunk.tool_calls:
+            self._tools.setdefault(delta.index, []).append(delta)
+            trial.text_seen.append(delta.arguments)
+        if chunk.usage is not None:
+            trial.usage_seen = chunk.usage
+        if chunk.finish is not None:
+            self._finish = chunk.finish
+        if not self._call.first_token_us and (chunk.text or chunk.tool_calls):
+            self._call.first_token_us = self._call.elapsed_us()
+        self._model = chunk.model or self._model
+        self._id = chunk.id or self._id
+        if self._chunks is not None:
+            self._chunks.append(chunk)
+
+    async def next(self) -> Chunk | None:
+        """The next piece, or `None` after the last.
+
+        Raises:
+            DeadlineMissed. UpstreamError: the answer broke off; `UpstreamCut` also where it ended without saying why it did.
+        """
+        if self._opened.deadline.passed(self._desk.parts.clock):
+            raise DeadlineMissed(
+                f"the call's deadline of {self._opened.deadline.total_s:g} s passed during the answer."
+            )
+        try:
+            return await anext(self._opened.pieces)
+        except StopAsyncIteration:
+            if self._finish is None:
+                raise UpstreamCut(f"{self._opened.trial.candidate.name} ended its stream without a finish.") from None
+            return None
+
+    def whole(self) -> Answer:
+        """Counts the answer now that it is whole.
+
+        Raises:
+            OutputInvalid: it does not satisfy the output schema.
+        """
+        request = self._call.request
+        answer = end_answered(self._desk, self._call, self._opened.trial, self.response)
+        value, faults = escalate.content_of(request, answer.response)
+        if request.output_schema is not None and value is not UNSET and not faults:
+            faults = self._exchange.validate(request.output_schema, value)
+        if faults:
+            self._call.note(f"schema_violation: {'; '.join(faults[:3])}")
+            raise OutputInvalid(f"{answer.deployment} did not keep to the output schema: {'; '.join(faults[:3])}.")
+        return Answer(
+            response=answer.response,
+            deployment=answer.deployment,
+            tier=answer.tier,
+            candidate=answer.candidate,
+            price=answer.price,
+            chunks=tuple(self._chunks or ()),
+            degraded=self._rung or ("best_effort" if answer.cut_to else ""),
+            confidence=escalate.confidence_of(request, answer.response, value),
+        )
+
+    async def broken(self, error: BaseException) -> None:
+        """Cuts the vendor off and counts what was used, where that has not been done yet."""
+        trial = self._opened.trial
+        await self._opened.close()
+        if self._call.open_trial is not trial:
+            return
+        breaker = self._desk.health.deployment(trial.candidate.name).breaker
+        if isinstance(error, UpstreamError):
+            error.deployment = error.deployment or trial.candidate.name
+            if retry.counts_against(error):
+                breaker.failed(self._desk.parts.clock.monotonic_s())
+        else:
+            breaker.abandoned()
+        end_broken(self._desk, self._call, trial, error)
+
+    @property
+    def response(self) -> ChatResponse:
+        """What has come so far, as one answer."""
+        trial = self._opened.trial
+        return ChatResponse(
+            model=self._model or trial.candidate.deployment.model,
+            text="".join(self._text),
+            tool_calls=tuple(_joined(deltas) for _, deltas in sorted(self._tools.items())),
+            finish=self._finish or "error",
+            usage=trial.usage_seen or Usage(),
+            id=self._id,
+            simulated=trial.candidate.deployment.simulated,
+        )
+
+
+def _joined(deltas: list[ToolCallDelta]) -> ToolCall:
+    return ToolCall(
+        id=next((each.id for each in deltas if each.id), ""),
+        name=next((each.name for each in deltas if each.name), ""),
+        arguments="".join(each.arguments for each in deltas) or "{}",
+    )

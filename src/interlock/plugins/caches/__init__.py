@@ -1,0 +1,1 @@
+"""Places where answers are kept; the file's name is the cache's name."""

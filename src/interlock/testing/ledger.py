@@ -1,0 +1,46 @@
+"""A ledger in memory that is strict about its contract: a slot is settled once, and none is left open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from interlock.core.errors import LedgerFull
+from interlock.core.events import Record, Settled
+
+
+class MemoryLedger:
+    """Keeps what is settled, in order."""
+
+    def __init__(self, room: int | None = None) -> None:
+        self.settled: list[Settled] = []
+        self.contents: list[dict[str, Any] | None] = []
+        self.records: list[Record] = []
+        self.open_slots: dict[int, Settled] = {}
+        self.room = room
+        """Calls that may still be opened before the ledger says it is full; `None` for no end."""
+        self._next = 0
+
+    def open(self, if_crashed: Settled) -> int:
+        if self.room is not None:
+            if self.room <= 0:
+                raise LedgerFull("the ledger has no room for another call.")
+            self.room -= 1
+        self._next += 1
+        self.open_slots[self._next] = if_crashed
+        return self._next
+
+    def settle(self, slot: int, settled: Settled, content: dict[str, Any] | None = None, *, fence: int = 0) -> None:
+        if slot not in self.open_slots:
+            raise AssertionError(f"slot {slot} is settled twice, or was never opened")
+        del self.open_slots[slot]
+        self.settled.append(settled)
+        self.contents.append(content)
+
+    async def append(self, records: Sequence[Record]) -> None:
+        self.records.extend(records)
+
+    @property
+    def last(self) -> Settled:
+        """The newest event."""
+        return self.settled[-1]
