@@ -187,6 +187,22 @@ def find_orders(email: str, ctx: ToolContext) -> dict[str, Any]:
         return {"count": len(rows), "orders": [order_view(db, row) for row in rows]}
 
 
+@tool(
+    name="orders.current",
+    effect="none",
+    description="The customer's one order that has not arrived yet; an error if there are several.",
+)
+def current_order(email: str, ctx: ToolContext) -> dict[str, Any]:
+    open_ones = [
+        order for order in find_orders(email, ctx)["orders"] if order["status"] in {"processing", "shipped", "lost"}
+    ]
+    if len(open_ones) != 1:
+        raise ToolError(
+            "not_one", f"the customer has {len(open_ones)} orders that have not arrived; ask for the number"
+        )
+    return open_ones[0]
+
+
 GENDER = {"women": "women", "woman": "women", "men": "men", "man": "men", "mens": "men", "womens": "women"}
 
 
