@@ -1,0 +1,104 @@
+"""What `decide` can ask for, as frozen values; `run` performs them.
+
+Above: `run`. Below: core. Deciding returns one of these and does nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, cast
+
+import msgspec
+from msgspec import Struct
+
+from interlock.core.chat import ChatRequest
+from interlock.core.events import ApprovalAsked, Effect, Event, Finished, Noted
+
+Entry = tuple[Event, dict[str, Any] | None]
+"""An event to be written, with its content."""
+
+
+class PlannedCall(Struct, frozen=True):
+    """One tool call that is to be made."""
+
+    name: str
+    arguments: Any
+    effect: Effect = "none"
+    key: str = ""
+    """Of the earlier try; empty for a call that has not been tried."""
+    tool_call_id: str = ""
+    compensates: int = 0
+    ask_first: bool = False
+
+
+class CallModel(Struct, frozen=True):
+    """One model call through the gateway."""
+
+    request: ChatRequest
+    key: str = ""
+    notes: tuple[Entry, ...] = ()
+    """Written together with the intention."""
+
+
+class CallTools(Struct, frozen=True):
+    """Tool calls that are made at the same time."""
+
+    calls: tuple[PlannedCall, ...]
+    notes: tuple[Entry, ...] = ()
+
+
+class Compensate(Struct, frozen=True):
+    """One call that undoes an earlier one; the task's limits do not hold it back."""
+
+    call: PlannedCall
+
+
+class AskApproval(Struct, frozen=True):
+    """Questions to a person, each with its content."""
+
+    questions: tuple[tuple[ApprovalAsked, dict[str, Any]], ...]
+    notes: tuple[Entry, ...] = ()
+
+
+class Write(Struct, frozen=True):
+    """Nothing to call: decisions to be written down, after which `decide` is asked again."""
+
+    entries: tuple[Entry, ...]
+
+
+class Wait(Struct, frozen=True):
+    """A person has to act, or time has to pass; the worker lets go of the task."""
+
+    why: str
+    wake_at_ns: int = 0
+    """When to look again without a signal; zero: never."""
+
+
+class Finish(Struct, frozen=True):
+    """The task is over."""
+
+    finished: Finished
+    content: dict[str, Any]
+    notes: tuple[Entry, ...] = ()
+
+
+class Over(Struct, frozen=True):
+    """It has finished before."""
+
+
+Decision = CallModel | CallTools | Compensate | AskApproval | Write | Wait | Finish | Over
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """`value` where it is a JSON object, else an empty one."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def noted(name: str, reason: str, content: dict[str, Any] | None = None) -> Entry:
+    """A note as an entry."""
+    return Noted(name, reason), content
+
+
+def arguments_hash(arguments: Any) -> str:
+    """16 hex digits that change when the arguments do; the order of their names does not matter."""
+    return hashlib.sha256(msgspec.json.encode(arguments, order="sorted")).hexdigest()[:16]

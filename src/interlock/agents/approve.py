@@ -1,0 +1,146 @@
+"""Approvals: a person decides before a tool runs. The question is bound to the call and to the hash of its arguments.
+
+Above: `decide`. Below: `state`, `actions`. A waiting task is a row: nothing of it stays in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from interlock.core.errors import ToolArgumentsInvalid
+from interlock.core.events import ApprovalAsked, ApprovalDecided
+from interlock.core.store import Signal
+from interlock.core.time import NS_PER_S
+
+from .actions import AskApproval, Entry, PlannedCall, arguments_hash, as_object, noted
+from .contract import Contract
+from .state import Approval, State
+
+APPROVAL_SIGNAL = "approval"
+_DECISIONS = ("approve", "edit", "deny")
+
+
+def rule_for(contract: Contract, tool: str, arguments: Any) -> str:
+    """The rule that makes a call need approval, as it stands in the contract; empty where none does.
+
+    A condition that cannot be decided, because the arguments lack a name it uses, asks a person.
+    """
+    rule = contract.approvals.get(tool)
+    if rule is None:
+        return ""
+    if rule is True:
+        return "requires_human_approval: true"
+    facts = as_object(arguments)
+    return "" if rule.evaluate(facts) is False else f"requires_human_approval: {rule.explain(facts)}"
+
+
+def standing(state: State, call: PlannedCall, turn: int) -> Approval | None:
+    """The latest question that was put about exactly this call."""
+    digest = arguments_hash(call.arguments)
+    for approval in reversed(state.approvals):
+        asked = approval.asked
+        if (asked.tool_call_id, asked.tool, asked.arguments_hash, approval.turn) == (
+            call.tool_call_id,
+            call.name,
+            digest,
+            turn,
+        ):
+            return approval
+    return None
+
+
+def question(contract: Contract, call: PlannedCall, rule: str, now_ns: int) -> tuple[ApprovalAsked, dict[str, Any]]:
+    """The question about one call. `step` is filled in with its own place when it is written."""
+    asked = ApprovalAsked(
+        step=0,
+        tool=call.name,
+        arguments_hash=arguments_hash(call.arguments),
+        rule=rule,
+        expires_ns=now_ns + int(contract.approval_expires_s * NS_PER_S),
+        on_expiry=contract.approval_on_expiry,
+        tool_call_id=call.tool_call_id,
+    )
+    return asked, {"arguments": call.arguments, "why": rule}
+
+
+Verdict = Literal["free", "ask", "wait", "denied"]
+
+
+def verdict(state: State, contract: Contract, call: PlannedCall, turn: int) -> tuple[Verdict, PlannedCall, str]:
+    """Whether a call may run, the call as decided (a person may have edited it), and the rule or reason."""
+    approval = standing(state, call, turn)
+    if approval is None:
+        rule = rule_for(contract, call.name, call.arguments)
+        return ("ask", call, rule) if rule and _makes_sense(contract, call) else ("free", call, "")
+    decided = approval.decided
+    if decided is None:
+        return "wait", call, approval.asked.rule
+    if decided.decision == "deny" or (decided.decision == "expire" and approval.asked.on_expiry == "deny"):
+        return "denied", call, decided.note or f"{decided.decision} by {decided.who}"
+    if decided.decision == "edit":
+        edited = PlannedCall(call.name, approval.edited, call.effect, tool_call_id=call.tool_call_id)
+        return "free", edited, f"edited by {decided.who}"
+    return "free", call, ""
+
+
+def _makes_sense(contract: Contract, call: PlannedCall) -> bool:
+    """Nobody is asked about a call that the tool would refuse anyway."""
+    grant = contract.grants.get(call.name)
+    if grant is None:
+        return False
+    try:
+        grant.tool.convert(call.arguments)
+    except ToolArgumentsInvalid:
+        return False
+    return True
+
+
+def open_questions(state: State) -> list[Approval]:
+    """Questions that nobody has answered."""
+    return [approval for approval in state.approvals if approval.decided is None]
+
+
+def expiries(state: State, now_ns: int) -> list[Entry]:
+    """The clock's decisions on questions whose time is up."""
+    return [
+        (
+            ApprovalDecided(a.seq, "expire", "clock", a.asked.arguments_hash, f"nobody answered: {a.asked.on_expiry}"),
+            None,
+        )
+        for a in open_questions(state)
+        if a.asked.expires_ns <= now_ns
+    ]
+
+
+def decisions(state: State, contract: Contract, signals: Sequence[Signal]) -> list[Entry]:
+    """What people decided, as entries; a decision that fits no open question is noted and changes nothing."""
+    return [_decision(state, contract, signal) for signal in signals if signal.name == APPROVAL_SIGNAL]
+
+
+def _decision(state: State, contract: Contract, signal: Signal) -> Entry:
+    given = signal.payload
+    step, decision, who = given.get("step"), given.get("decision"), str(given.get("who", ""))
+    approval = next((a for a in open_questions(state) if a.seq == step), None)
+    if approval is None or decision not in _DECISIONS:
+        return noted(
+            "signal_ignored", f"{signal.id}: nothing is asked at step {step}, or {decision!r} is none of {_DECISIONS}"
+        )
+    if signal.at_ns and signal.at_ns > approval.asked.expires_ns:
+        return noted("signal_ignored", f"{signal.id}: the question at step {step} had expired")
+    bound = given.get("arguments_hash")
+    if bound and bound != approval.asked.arguments_hash:
+        return noted("signal_ignored", f"{signal.id}: it decides on other arguments than step {step} asks about")
+    if decision != "edit":
+        return ApprovalDecided(
+            approval.seq, decision, who, approval.asked.arguments_hash, str(given.get("note", ""))
+        ), None
+    arguments = given.get("arguments")
+    if not _makes_sense(contract, PlannedCall(approval.asked.tool, arguments)):
+        return noted("signal_ignored", f"{signal.id}: {approval.asked.tool} would refuse the edited arguments")
+    digest = arguments_hash(arguments)
+    return ApprovalDecided(approval.seq, "edit", who, digest, str(given.get("note", ""))), {"arguments": arguments}
+
+
+def ask(questions: Sequence[tuple[ApprovalAsked, dict[str, Any]]], notes: tuple[Entry, ...] = ()) -> AskApproval:
+    return AskApproval(tuple(questions), notes)

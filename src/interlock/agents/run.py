@@ -1,0 +1,209 @@
+"""THE LOOP: state = fold; decide; record what is intended; perform; record what was done.
+
+Above: `service`. Below: `decide`, `intend`, the gateway and the tool desk through their ports. Read `Worker.work` top to bottom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from interlock.core.budget import Budget, Limits, Spend
+from interlock.core.caller import Caller
+from interlock.core.chat import ChatResponse
+from interlock.core.errors import Fenced, InterlockError, LedgerFull, StoreUnavailable
+from interlock.core.events import Finished, Noted, OutcomeSeen, Record
+from interlock.core.ports import ChatGateway
+from interlock.core.store import Signal
+from interlock.core.time import Clock
+from interlock.tools.call import ToolDesk, ToolReply, ToolRequest
+
+from . import approve, doubt, limits
+from .actions import CallModel, CallTools, Compensate, Decision, Entry, PlannedCall, Wait, noted
+from .contract import TIER0_MODEL, Contract
+from .decide import CANCEL_NOTE, decide
+from .intend import Intention, intend
+from .journal import Journal
+from .state import CALL_FAILED, State, apply, fold
+
+MAX_PARALLEL = 8
+"""Tool calls of one task at the same time."""
+Score = Callable[[State], OutcomeSeen | None]
+"""Judges a finished task by what its input line said should become of it."""
+
+
+class Parts(Struct, frozen=True):
+    """What every task of a process works with."""
+
+    gateway: ChatGateway
+    desk: ToolDesk
+    journal: Journal
+    clock: Clock
+    redact: Callable[[str], str]
+    stopping: Callable[[], bool] = lambda: False
+    """True once the process wants to end: tasks stop at the next step and are let go."""
+
+
+class Worker:
+    """One process's hold on one task, from the claim to the end or the next wait."""
+
+    def __init__(
+        self, parts: Parts, contract: Contract, caller: Caller, fence: int, score: Score | None = None
+    ) -> None:
+        self._parts, self._contract, self._fence, self._score = parts, contract, fence, score
+        self._caller = replace(caller, versions=contract.versions, workflow=contract.workflow)
+        self._budget = Budget(contract.limits)
+        self._room = asyncio.Semaphore(MAX_PARALLEL)
+
+    async def work(self, state: State) -> State:
+        """The state at the end, at a wait, or where the process was told to stop; the lease is given back in each case.
+
+        Raises:
+            Fenced: another worker has taken the task over; nothing more is written. StoreUnavailable, LedgerFull: nothing can
+                be recorded, so nothing is done; the task goes on where it was when its lease has run out.
+        """
+        parts, contract = self._parts, self._contract
+        self._budget = limits.budget_of(state, contract)
+        state = await self._listen(state)
+        while state.finished is None and not parts.stopping():
+            decision = decide(state, contract, parts.clock.wall_ns())
+            if isinstance(decision, Wait):
+                heard = await self._listen(state)
+                if heard is state:
+                    return await self._let_go(state, decision.wake_at_ns)
+                state = heard
+                continue
+            intention = intend(state, decision, parts.clock.wall_ns(), self._fence)
+            state = await self._write(state, self._judged(state, intention.records))
+            state = await self._perform(state, decision, intention)
+        return await self._let_go(state, 0)
+
+    async def _perform(self, state: State, decision: Decision, intention: Intention) -> State:
+        match decision:
+            case CallModel():
+                return await self._ask(state, decision, intention)
+            case CallTools():
+                return await self._call(state, decision.calls, intention, self._budget)
+            case Compensate():
+                return await self._call(state, (decision.call,), intention, None)
+            case _:
+                return state
+
+    async def _ask(self, state: State, decision: CallModel, intention: Intention) -> State:
+        """One model call; what it settled as comes back from the gateway, or from the log where it failed."""
+        parts, step = self._parts, intention.steps[0]
+        budget = Budget(Limits()) if decision.request.model.startswith(TIER0_MODEL) else self._budget
+        try:
+            reply = await parts.gateway.chat(
+                self._at(step),
+                decision.request,
+                budget=budget,
+                deadline=limits.deadline_of(state, self._contract, parts.clock),
+                fence=self._fence,
+            )
+        except (Fenced, LedgerFull, StoreUnavailable):
+            raise
+        except InterlockError as failed:
+            what = {"step": step, "code": failed.code, "message": failed.message}
+            event = Noted(CALL_FAILED, f"step {step}: {failed.code}: {failed.message}")
+            await parts.journal.append([self._record(state, state.next_seq, event, what)])
+            return fold(await parts.journal.records(state.task))
+        content = {"response": response_content(reply.response)}
+        return apply(state, self._record(state, step, reply.settled, content))
+
+    async def _call(
+        self, state: State, calls: Sequence[PlannedCall], intention: Intention, budget: Budget | None
+    ) -> State:
+        """Tool calls, at the same time; each settles by itself, and none can take another one down."""
+        grants = self._contract.grants if budget else self._contract.undo_grants
+        deadline = limits.deadline_of(state, self._contract, self._parts.clock) if budget else None
+
+        async def one(call: PlannedCall, step: int, key: str) -> ToolReply:
+            request = ToolRequest(call.name, call.arguments, key, ask_first=call.ask_first)
+            async with self._room:
+                return await self._parts.desk.call(
+                    self._at(step),
+                    request,
+                    grants,
+                    budget=budget,
+                    ask=Spend(tool_calls=1),
+                    deadline=deadline,
+                    fence=self._fence,
+                )
+
+        made = [asyncio.ensure_future(one(*each)) for each in zip(calls, intention.steps, intention.keys, strict=True)]
+        try:
+            replies = await asyncio.gather(*made)
+        finally:
+            for each in made:
+                each.cancel()
+        for step, reply in zip(intention.steps, replies, strict=True):
+            state = apply(state, self._record(state, step, reply.settled, reply.content))
+        return state
+
+    async def _listen(self, state: State) -> State:
+        """The state with what people have said since; the same object when they said nothing."""
+        signals = await self._parts.journal.pending(state.task)
+        if not signals:
+            return state
+        entries = heard(state, self._contract, signals)
+        records = [
+            Record(
+                state.task, state.next_seq + i, state.tenant, self._parts.clock.wall_ns(), event, content, self._fence
+            )
+            for i, (event, content) in enumerate(entries)
+        ]
+        written = await self._write(state, records)
+        await self._parts.journal.consume(state.task, [signal.id for signal in signals])
+        return written
+
+    async def _write(self, state: State, records: Sequence[Record]) -> State:
+        await self._parts.journal.append(records)
+        for record in records:
+            state = apply(state, record)
+        return state
+
+    async def _let_go(self, state: State, wake_at_ns: int) -> State:
+        """Gives the lease back; of a finished task, keeps only the content that the contract allows."""
+        journal, finished = self._parts.journal, state.finished
+        if finished is None:
+            await journal.release(state.task, self._fence, wake_at_ns=wake_at_ns)
+        elif finished.outcome != "handed_to_human" and self._contract.store_prompts != "full":
+            await journal.scrub(state.task, self._contract.store_prompts, self._parts.redact)
+        return state
+
+    def _judged(self, state: State, records: Sequence[Record]) -> Sequence[Record]:
+        """The records, and after a `Finished` among them what the input line's expectations say about it."""
+        if self._score is None or not records or not isinstance(records[-1].event, Finished):
+            return records
+        end = state
+        for record in records:
+            end = apply(end, record)
+        seen = self._score(end)
+        return [*records, self._record(end, end.next_seq, seen)] if seen else records
+
+    def _at(self, step: int) -> Caller:
+        return replace(self._caller, step=step)
+
+    def _record(self, state: State, seq: int, event: Any, content: dict[str, Any] | None = None) -> Record:
+        return Record(state.task, seq, state.tenant, self._parts.clock.wall_ns(), event, content, self._fence)
+
+
+def heard(state: State, contract: Contract, signals: Sequence[Signal]) -> list[Entry]:
+    """What signals say, as entries; one of an unknown name is noted and changes nothing."""
+    known = (approve.APPROVAL_SIGNAL, doubt.DOUBT_SIGNAL, CANCEL_NOTE)
+    entries = approve.decisions(state, contract, signals) + doubt.rulings(state, signals)
+    entries += [noted(CANCEL_NOTE, f"by {s.payload.get('who', '')}") for s in signals if s.name == CANCEL_NOTE]
+    entries += [noted("signal_ignored", f"{s.id}: unknown name {s.name!r}") for s in signals if s.name not in known]
+    return entries
+
+
+def response_content(response: ChatResponse) -> dict[str, Any]:
+    """An answer as it stands in a model call's content."""
+    plain: dict[str, Any] = msgspec.to_builtins(response)
+    return {k: v for k, v in plain.items() if k not in ("raw", "raw_dialect", "usage")}

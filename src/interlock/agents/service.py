@@ -1,0 +1,250 @@
+"""Running tasks: begin, resume, decide, cancel. The face that `app` offers.
+
+Above: `app`, `server`, `cli`. Below: `run`, the journal. One `Agents` per process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from interlock.core.caller import Caller
+from interlock.core.errors import Fenced, InvalidRequest
+from interlock.core.events import Noted, OutcomeSeen, Record, Started
+from interlock.core.ids import Ids
+from interlock.core.ports import ChatGateway
+from interlock.core.store import Signal
+from interlock.core.time import Clock
+from interlock.tools.call import ToolDesk
+
+from .approve import APPROVAL_SIGNAL, open_questions
+from .contract import Contract
+from .decide import CANCEL_NOTE
+from .doubt import DOUBT_SIGNAL
+from .inputs import checked
+from .journal import Journal
+from .lease import Leases
+from .result import TaskResult, result_of
+from .run import Parts, Score, Worker
+from .score import score
+from .state import RESUMED, State, fold
+
+
+class Question(Struct, frozen=True):
+    """Something a task waits for a person to say."""
+
+    kind: Literal["approval", "doubt"]
+    task: str
+    step: int
+    """To be named in the answer."""
+    tool: str
+    arguments: Any
+    arguments_hash: str
+    why: str
+    expires_ns: int = 0
+    """Zero: never."""
+
+
+class Agents:
+    """Runs tasks of the contracts it was given."""
+
+    def __init__(
+        self,
+        contracts: Mapping[str, Contract],
+        *,
+        gateway: ChatGateway,
+        desk: ToolDesk,
+        journal: Journal,
+        clock: Clock,
+        ids: Ids,
+        redact: Callable[[str], str] = lambda text: text,
+    ) -> None:
+        self._contracts = contracts
+        self._journal, self._clock, self._ids = journal, clock, ids
+        self._leases = Leases(journal)
+        self._stopping = False
+        self._parts = Parts(gateway, desk, journal, clock, redact, lambda: self._stopping)
+
+    def stop(self) -> None:
+        """Lets every task go at its next step; they resume where they are."""
+        self._stopping = True
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def contract(self, workflow: str) -> Contract:
+        """Raises InvalidRequest when there is none of that name."""
+        contract = self._contracts.get(workflow)
+        if contract is None:
+            known = ", ".join(sorted(self._contracts)) or "none"
+            raise InvalidRequest(f"there is no workflow {workflow!r}", param="workflow", hint=f"Known: {known}.")
+        return contract
+
+    async def run(
+        self,
+        workflow: str,
+        given: Mapping[str, Any],
+        *,
+        caller: Caller | None = None,
+        batch: str = "",
+        line: int = 0,
+        expected: Mapping[str, Any] | None = None,
+    ) -> TaskResult:
+        """A new task, worked on until it ends or has to wait.
+
+        Raises:
+            InvalidRequest: the workflow is unknown or the input does not fit it; nothing was written.
+            StoreUnavailable, LedgerFull: it cannot be recorded; a task that has begun goes on at the next `resume`.
+            Fenced: another worker took it over.
+        """
+        contract = self.contract(workflow)
+        values = checked(contract, given)
+        task = self._ids.new("tsk")
+        who = caller or Caller(contract.tenant)
+        who = Caller(contract.tenant, who.user, who.key_id, workflow, task, versions=contract.versions)
+        started = Started(workflow, who, contract.versions, batch, line, contract.facts(values))
+        record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})
+        fence = await self._journal.begin(record)
+        return await self._work(fold([record]), fence, expected)
+
+    async def resume(self, task: str, *, expected: Mapping[str, Any] | None = None) -> TaskResult | None:
+        """Goes on with a task that nobody holds; `None` while a living worker does or when there is no such task."""
+        fence = await self._journal.claim(task)
+        if fence is None:
+            state = fold(await self._journal.records(task))
+            return result_of(state) if state.finished else None
+        state = fold(await self._journal.records(task))
+        if state.started is None:
+            await self._journal.release(task, fence, wake_at_ns=0)
+            return None
+        contract = self.contract(state.started.workflow)
+        changed = contract.versions.contract != state.started.versions.contract
+        reason = (
+            "the contract has changed since it began; its log is read under the new one"
+            if changed
+            else "taken up again"
+        )
+        note = Record(task, state.next_seq, state.tenant, self._clock.wall_ns(), Noted(RESUMED, reason), None, fence)
+        await self._journal.append([note])
+        return await self._work(fold([*await self._journal.records(task)]), fence, expected)
+
+    async def work_off(self, *, limit: int = 100) -> list[TaskResult]:
+        """Resumes what somebody should work on now: answered questions, passed deadlines, tasks of workers that died."""
+        results: list[TaskResult] = []
+        for row in list(await self._journal.runnable())[:limit]:
+            if self._stopping or row.workflow not in self._contracts:
+                continue
+            try:
+                result = await self.resume(row.id)
+            except Fenced:
+                continue
+            if result is not None:
+                results.append(result)
+        return results
+
+    async def questions(self, task: str) -> list[Question]:
+        """What the task waits for a person to say."""
+        state = fold(await self._journal.records(task))
+        asked = [
+            Question(
+                "approval",
+                task,
+                a.seq,
+                a.asked.tool,
+                a.arguments,
+                a.asked.arguments_hash,
+                a.asked.rule,
+                a.asked.expires_ns,
+            )
+            for a in open_questions(state)
+        ]
+        doubted = [
+            Question(
+                "doubt", task, a.step, a.name, a.arguments, a.arguments_hash, "it may have happened before a crash"
+            )
+            for a in state.actions
+            if a.doubted
+        ]
+        return [] if state.finished else [*asked, *doubted]
+
+    async def decide(
+        self,
+        task: str,
+        step: int,
+        decision: Literal["approve", "edit", "deny", "done", "redo", "skip"],
+        *,
+        who: str,
+        note: str = "",
+        arguments: Mapping[str, Any] | None = None,
+        result: Any = None,
+    ) -> None:
+        """A person's answer to a question, kept as a signal; the task goes on at the next `resume` or `work_off`.
+
+        Raises:
+            InvalidRequest: the task asks nothing at that step, or not this. ToolArgumentsInvalid: the tool would refuse the edit.
+        """
+        question = await self._question(task, step, decision)
+        payload: dict[str, Any] = {"step": step, "decision": decision, "who": who, "note": note}
+        if question.kind == "approval":
+            payload["arguments_hash"] = question.arguments_hash
+        if decision == "edit":
+            row = await self._journal.get(task)
+            grant = self.contract(row.workflow).grants.get(question.tool) if row else None
+            if grant is not None:
+                grant.tool.convert(dict(arguments or {}))
+            payload["arguments"] = dict(arguments or {})
+        if decision == "done":
+            payload["result"] = result
+        name = APPROVAL_SIGNAL if question.kind == "approval" else DOUBT_SIGNAL
+        await self._send(task, name, payload)
+
+    async def cancel(self, task: str, *, who: str) -> None:
+        """Asks a task to end: its reversible effects are undone. A running one sees it at its next wait or resume."""
+        await self._send(task, CANCEL_NOTE, {"who": who})
+
+    async def close(self, task: str, *, success: bool, who: str, note: str = "") -> None:
+        """A person has dealt with a task that was handed over: what became of it, and its content goes as the contract says.
+
+        Raises:
+            InvalidRequest: it has not finished.
+        """
+        state = fold(await self._journal.records(task))
+        if state.finished is None or state.started is None:
+            raise InvalidRequest(f"task {task} has not finished", param="task", hint="Answer its questions first.")
+        seen = OutcomeSeen(success, "person", f"{who}: {note}" if note else who)
+        await self._journal.append([Record(task, state.next_seq, state.tenant, self._clock.wall_ns(), seen)])
+        policy = self.contract(state.started.workflow).store_prompts
+        if policy != "full":
+            await self._journal.scrub(task, policy, self._parts.redact)
+
+    async def _work(self, state: State, fence: int, expected: Mapping[str, Any] | None) -> TaskResult:
+        assert state.started is not None
+        contract = self.contract(state.started.workflow)
+        judge: Score | None = partial(_judge, expected) if expected else None
+        self._leases.hold(state.task)
+        try:
+            return result_of(await Worker(self._parts, contract, state.started.caller, fence, judge).work(state))
+        finally:
+            self._leases.drop(state.task)
+
+    async def _question(self, task: str, step: int, decision: str) -> Question:
+        questions = await self.questions(task)
+        kind = "approval" if decision in ("approve", "edit", "deny") else "doubt"
+        for question in questions:
+            if question.step == step and question.kind == kind:
+                return question
+        open_ones = ", ".join(f"step {q.step} ({q.kind} of {q.tool})" for q in questions) or "nothing"
+        raise InvalidRequest(
+            f"task {task} asks for no {kind} at step {step}", param="step", hint=f"It asks: {open_ones}."
+        )
+
+    async def _send(self, task: str, name: str, payload: dict[str, Any]) -> None:
+        await self._journal.signal(Signal(task, self._ids.new("sig"), name, payload, self._clock.wall_ns()))
+
+
+def _judge(expected: Mapping[str, Any], state: State) -> OutcomeSeen | None:
+    return score(state, expected)

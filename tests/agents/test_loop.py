@@ -1,0 +1,133 @@
+"""The model loop: tools at the same time, schema on our side, and ends that say what they are."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from interlock.config.jsonschema import Validator
+from interlock.core.chat import OutputSchema
+from interlock.core.errors import InvalidRequest, ToolError
+from tests.agents.kit import NO_MODEL, World, contract, make, says, wants
+
+
+def look_up(order_id: str) -> dict[str, Any]:
+    """Finds an order."""
+    if order_id == "none":
+        raise ToolError("not_found", "no such order", hint="Ask for the number.")
+    return {"id": order_id, "total": 12.5}
+
+
+LOOK_UP = make(look_up, name="orders.get", effect="none")
+SCHEMA = {
+    "type": "object",
+    "properties": {"answer": {"type": "string"}, "confidence": {"type": "number"}, "citations": {"type": "array"}},
+    "required": ["answer"],
+    "additionalProperties": False,
+}
+WITH_SCHEMA = {"output_schema": OutputSchema("Reply", SCHEMA), "output_checker": Validator(SCHEMA)}
+
+
+async def test_a_task_calls_a_tool_and_answers(world: World):
+    agents = world.agents(contract(LOOK_UP), [wants(("orders.get", {"order_id": "A1"})), says("It is on its way.")])
+    result = await agents.run("support", {"text": "where is A1"})
+    assert (result.outcome, result.answer, result.tier) == ("resolved", "It is on its way.", "small")
+    assert (result.steps, result.cost_nano_usd, result.error) == (3, 2_000, None)
+    told = world.gateway.requests[1].messages[-1]
+    assert (told.role, json.loads(told.text)) == ("tool", {"result": {"id": "A1", "total": 12.5}})
+    row = await world.log.get(result.task)
+    assert row is not None
+    assert (row.status, row.outcome, row.cost_nano_usd) == ("finished", "resolved", 2_000)
+
+
+@pytest.mark.requirement("AG-02")
+async def test_tools_of_one_turn_run_at_the_same_time_and_each_answer_reaches_its_call(world: World):
+    together = asyncio.Barrier(3)
+
+    async def meet(n: int) -> int:
+        await together.wait()
+        return n * 10
+
+    asked = wants(*[("meet", {"n": n}) for n in range(3)])
+    agents = world.agents(contract(make(meet, effect="none")), [asked, says("done")])
+    result = await agents.run("support", {"text": "go"})
+    assert result.outcome == "resolved"
+    told = [(m.tool_call_id, json.loads(m.text)["result"]) for m in world.gateway.requests[1].messages if m.role == "tool"]
+    assert told == [("call_0", 0), ("call_1", 10), ("call_2", 20)]
+
+
+async def test_calls_whose_ids_a_model_repeats_are_kept_apart(world: World):
+    asked = wants(("orders.get", {"order_id": "A"}), ("orders.get", {"order_id": "B"}), ids=("x", "x"))
+    agents = world.agents(contract(LOOK_UP), [asked, asked, says("done")])
+    result = await agents.run("support", {"text": "go"})
+    assert result.steps == 7
+    told = [json.loads(m.text)["result"]["id"] for m in world.gateway.requests[2].messages if m.role == "tool"]
+    assert told == ["A", "B", "A", "B"]
+
+
+async def test_a_refused_or_failed_call_tells_the_model_what_it_may_do_instead(world: World):
+    asked = wants(("orders.get", {"order_id": "none"}), ("orders.get", "{broken"), ("payments.steal", {}))
+    agents = world.agents(contract(LOOK_UP), [asked, says("I cannot find it.")])
+    result = await agents.run("support", {"text": "go"})
+    told = [json.loads(m.text)["error"] for m in world.gateway.requests[1].messages if m.role == "tool"]
+    assert [t["code"] for t in told] == ["not_found", "invalid_arguments", "unknown_tool"]
+    assert [t["hint"] for t in told] == ["Ask for the number.", "Correct these and call again.", "Available: orders.get."]
+    assert result.outcome == "resolved"
+
+
+async def test_an_answer_against_the_schema_gets_one_request_to_mend_it(world: World):
+    agents = world.agents(contract(**WITH_SCHEMA), [says({"reply": "x"}), says({"answer": "ok", "confidence": 0.8, "citations": ["a"]})])
+    result = await agents.run("support", {"text": "go"})
+    assert (result.outcome, result.answer, result.confidence, result.citations) == ("resolved", "ok", 0.8, ("a",))
+    mend = world.gateway.requests[1].messages[-1]
+    assert mend.role == "user"
+    assert "answer" in mend.text
+    assert (await world.state(result.task)).note("schema_violation") is not None
+
+
+async def test_a_second_violation_fails_the_task_with_the_faults(world: World):
+    agents = world.agents(contract(**WITH_SCHEMA), [says("no json"), says({"answer": 3})])
+    result = await agents.run("support", {"text": "go"})
+    assert result.outcome == "failed"
+    assert result.error is not None
+    assert result.error.startswith("output_schema_violation")
+
+
+async def test_a_simulated_answer_is_never_a_success(world: World):
+    agents = world.agents(contract(), [says("pretend", simulated=True)])
+    result = await agents.run("support", {"text": "go"}, expected={"contains": ["pretend"]})
+    assert (result.outcome, result.cost_nano_usd) == ("simulated", 0)
+    seen = (await world.state(result.task)).seen
+    assert seen is not None
+    assert not seen.success
+
+
+async def test_without_people_in_the_contract_a_model_that_cannot_answer_fails_the_task(world: World):
+    result = await world.agents(contract(), [NO_MODEL]).run("support", {"text": "go"})
+    assert (result.outcome, result.steps) == ("failed", 1)
+    assert result.error is not None
+    assert "all_candidates_failed" in result.error
+
+
+async def test_an_input_that_does_not_fit_writes_nothing_and_names_every_fault(world: World):
+    agents = world.agents(contract(), [])
+    with pytest.raises(InvalidRequest, match=r"text is missing \(there is 'txet'\)"):
+        await agents.run("support", {"txet": "go"})
+    assert await world.log.runnable() == []
+
+
+async def test_what_an_input_line_expected_is_scored_after_the_fact(world: World):
+    agents = world.agents(contract(), [says("Refunds take 5 days.")] * 2)
+    right = await agents.run("support", {"text": "go"}, expected={"outcome": "resolved", "contains": ["5 days"]})
+    wrong = await agents.run("support", {"text": "go"}, expected={"contains": ["7 days"]})
+    seen = [(await world.state(result.task)).seen for result in (right, wrong)]
+    assert [s and s.success for s in seen] == [True, False]
+    assert "7 days" in (seen[1].note if seen[1] else "")
+
+
+async def test_content_is_redacted_once_the_task_is_over(world: World):
+    agents = world.agents(contract(store_prompts="none"), [says("secret")])
+    result = await agents.run("support", {"text": "my secret"})
+    assert result.answer == "secret"
+    assert all(not record.content for record in await world.log.records(result.task))
