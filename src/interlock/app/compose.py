@@ -1,0 +1,253 @@
+"""The composition root: a workspace becomes a running Interlock. The only place that names concrete classes.
+
+Above: server and cli, and programs that embed Interlock. Below: every room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from interlock.agents.batch import Line, run_batch
+from interlock.agents.compile import compile_contract
+from interlock.agents.result import TaskResult
+from interlock.agents.service import Agents, Question
+from interlock.config.jsonschema import Validator
+from interlock.config.load import load
+from interlock.config.workspace import Workspace
+from interlock.core import plugins
+from interlock.core.caller import Caller
+from interlock.core.chat import ChatRequest, Chunk, Message
+from interlock.core.errors import ConfigError
+from interlock.core.ids import SystemIds
+from interlock.core.ports import ChatReply, PluginEnv, Provider
+from interlock.core.time import Clock, SystemClock
+from interlock.economics.prices import PriceBook
+from interlock.gateway.chat import Gateway
+from interlock.gateway.settings import Parts
+from interlock.governance.redact import redact
+from interlock.ledger import Health, Recorder, StoredCache, TaskLog
+from interlock.net.client import PooledClient
+from interlock.plugins.caches.memory import MemoryCache
+from interlock.plugins.profiles import profile_of
+from interlock.storage import SqliteStore
+from interlock.tools.call import ToolDesk
+from interlock.tools.define import Tool
+from interlock.tools.load import load_tools
+
+from . import policy, tier0
+from .caches import TwoLevels
+
+
+class Interlock:
+    """One running instance over one workspace. An async context manager; everything is open inside it.
+
+    >>> async with Interlock.from_file("interlock.yaml") as il:
+    ...     reply = await il.chat("support", "How long does delivery take?")
+    ...     result = await il.run("support_reply", {"text": "Where is my order FH-10234?"})
+    """
+
+    def __init__(self, workspace: Workspace, *, model: str = "", clock: Clock | None = None) -> None:
+        """`model` (alias, model or provider/model) stands in for every model that the files name.
+
+        Raises:
+            ConfigError: tools.py does not load. UnknownModel: `model` is none.
+        """
+        self.workspace = workspace
+        self._model = model
+        self._clock = clock or SystemClock()
+        self._ids = SystemIds(self._clock)
+        self._tools: Mapping[str, Tool] = load_tools(workspace.tools_file) if workspace.tools_file else {}
+        self._embedder = tier0.Model()
+        self._engines = tier0.engines(workspace, self._embedder)
+        self._prices = PriceBook(_price_overrides(workspace), clock=self._clock)
+        self._tiers_of = policy.tiers_of(workspace.settings, model=model)
+        if model:
+            self._tiers_of(model)
+
+    @classmethod
+    def from_file(cls, path: str | Path = ".", *, model: str = "") -> Self:
+        """The workspace at `path`: a folder, its interlock.yaml, or one file with a contract or policy sections.
+
+        Raises:
+            ConfigError: every fault of its files at once. UnknownModel: `model` is none.
+        """
+        return cls(load(path), model=model)
+
+    async def __aenter__(self) -> Self:
+        """Opens the store and settles what a crash left behind.
+
+        Raises:
+            StoreUnavailable: the store cannot be opened or written.
+        """
+        self._store = SqliteStore.open(self.workspace.store)
+        self._recorder = Recorder(
+            self._store, self._clock, path=self.workspace.store, price_of_version=self._prices.known
+        )
+        try:
+            self._recorder.start()
+        except BaseException:
+            self._store.close()
+            raise
+        self._http = PooledClient(self._clock)
+        self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
+        self.agents = self._agents()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.agents.stop()
+        await self._http.close()
+        await self._recorder.close()
+        self._store.close()
+
+    # --- Calls and tasks ------------------------------------------------------------------------------------------
+
+    async def chat(
+        self, model: str, messages: str | Sequence[Message], *, caller: Caller | None = None, **fields: Any
+    ) -> ChatReply:
+        """One governed model call; `fields` are those of `ChatRequest`."""
+        return await self.gateway.chat(caller or self._caller(), _request(model, messages, fields))
+
+    def stream(
+        self, model: str, messages: str | Sequence[Message], *, caller: Caller | None = None, **fields: Any
+    ) -> AsyncIterator[Chunk | ChatReply]:
+        """The same in pieces; the last one is the `ChatReply`."""
+        return self.gateway.stream(caller or self._caller(), _request(model, messages, {**fields, "stream": True}))
+
+    async def run(self, workflow: str, given: Mapping[str, Any], *, user: str = "") -> TaskResult:
+        """One task, worked on until it ends or waits for a person."""
+        self.require(workflow)
+        return await self.agents.run(workflow, given, caller=Caller(self.workspace.settings.tenant, user))
+
+    def run_batch(
+        self, workflow: str, lines: Iterable[Line], *, concurrency: int = 8, batch: str = ""
+    ) -> AsyncIterator[TaskResult]:
+        """Many tasks, in the order in which they end; lines that were done before are passed over."""
+        self.require(workflow)
+        return run_batch(self.agents, workflow, lines, concurrency=concurrency, batch=batch)
+
+    async def resume(self, task: str) -> TaskResult | None:
+        """Goes on with a task; `None` while another worker does."""
+        return await self.agents.resume(task)
+
+    async def questions(self, task: str) -> list[Question]:
+        """What a task waits for a person to say."""
+        return await self.agents.questions(task)
+
+    async def decide(
+        self,
+        task: str,
+        step: int,
+        decision: Literal["approve", "edit", "deny", "done", "redo", "skip"],
+        who: str,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        note: str = "",
+    ) -> None:
+        """A person's answer; the task goes on at the next `resume`."""
+        await self.agents.decide(task, step, decision, who=who, arguments=arguments, note=note)
+
+    async def warm(self, workflow: str) -> str:
+        """Makes the workflow's on-device engine ready, off the event loop; returns what it promises, empty without one."""
+        engine = self._engines.get(workflow)
+        if engine is None:
+            return ""
+        await asyncio.to_thread(engine.find, "")
+        return (await asyncio.to_thread(lambda: engine.report)).summary()
+
+    # --- What it is like ------------------------------------------------------------------------------------------
+
+    def require(self, workflow: str) -> None:
+        """Raises ConfigError, with all of them at once, where the workflow cannot be run as its contract says."""
+        blockers = self.workspace.blockers(workflow, self._tools, self._model)
+        if blockers:
+            raise ConfigError(blockers)
+
+    def simulated(self, workflow: str) -> bool:
+        """Whether any model that the workflow may ask is a simulated one."""
+        name = self._model or self.workspace.agent(workflow).model
+        return bool(name) and any(each.simulated for tier in self._tiers_of(name) for each in tier.deployments)
+
+    def served_names(self) -> list[str]:
+        """Every name that may stand in `model` of a request."""
+        return policy.served_names(self.workspace)
+
+    def ledger_health(self) -> Health:
+        return self._recorder.health()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know before trusting the figures."""
+        return [*(str(fault) for fault in self.workspace.warnings), *self._prices.warnings]
+
+    # --- Putting it together --------------------------------------------------------------------------------------
+
+    def _caller(self) -> Caller:
+        return Caller(self.workspace.settings.tenant, versions=self.workspace.versions)
+
+    def _gateway_parts(self) -> Parts:
+        files = self.workspace.settings
+        caching = files.caching
+        return Parts(
+            ledger=self._recorder,
+            clock=self._clock,
+            ids=self._ids,
+            rng=random.Random(),
+            price_of=self._prices,
+            providers=self._providers(),
+            tiers_of=self._tiers_of,
+            target_of=policy.target_of(files),
+            profile_of=profile_of,
+            validator_of=lambda schema: Validator(schema).faults,
+            unusable=policy.unusable(files),
+            answers=TwoLevels(
+                MemoryCache(max_entries=caching.exact_cache.max_entries),
+                StoredCache(self._store, self._recorder, self._clock, max_entries=caching.exact_cache.max_entries),
+                self._clock,
+            ),
+            index=tier0.Similar(self._embedder, caching.semantic_cache.max_entries)
+            if caching.semantic_cache.enabled
+            else None,
+            redact=redact,
+        )
+
+    def _providers(self) -> dict[str, Provider]:
+        env = PluginEnv(http=self._http, clock=self._clock, rng=random.Random(), tier0=self._engines)
+        built: dict[str, Provider] = {}
+        for dialect in {each.dialect for each in self.workspace.settings.providers.values()}:
+            module = plugins.find("providers", dialect)
+            assert module is not None, f"config.load checked that the provider plug-in {dialect!r} exists"
+            built[dialect] = module.build(env)
+        return built
+
+    def _agents(self) -> Agents:
+        desk = ToolDesk(self._recorder, self._clock, self._ids, random.Random(), self.workspace.root)
+        tenant = self.workspace.settings.tenant
+        contracts = {
+            name: compile_contract(agent, self._tools, tenant=tenant, model=self._model)
+            for name, agent in self.workspace.agents.items()
+        }
+        return Agents(
+            contracts,
+            gateway=self.gateway,
+            desk=desk,
+            journal=TaskLog(self._recorder, self._store, self._clock),
+            clock=self._clock,
+            ids=self._ids,
+            redact=redact,
+        )
+
+
+def _request(model: str, messages: str | Sequence[Message], fields: Mapping[str, Any]) -> ChatRequest:
+    turns = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
+    return ChatRequest(model=model, messages=turns, **fields)
+
+
+def _price_overrides(workspace: Workspace) -> dict[str, Any]:
+    return dict(workspace.settings.prices)

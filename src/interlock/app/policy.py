@@ -1,0 +1,104 @@
+"""From the files' models to the gateway's settings: aliases, tiers, rules, limits, caches.
+
+Above: compose. Below: config and gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from interlock.config import models as names
+from interlock.config.schema import Settings as Files
+from interlock.config.workspace import Workspace
+from interlock.core.ports import Deployment
+from interlock.gateway.settings import Caching, Rule, Settings, Tier, Workflow
+
+TIER0_PROVIDER = "local"
+
+
+def settings_of(workspace: Workspace, *, model: str = "") -> Settings:
+    """The gateway's settings. `model`, where it is given, stands in for every alias, so that no rule leads elsewhere."""
+    files = workspace.settings
+    rules = () if model else tuple(Rule(rule.condition, rule.model) for rule in files.routing.escalate_if)
+    return Settings(
+        rules=rules,
+        default_model=model or files.routing.default_model,
+        degradation=files.degradation,
+        workflows=_workflows(workspace),
+        caching=_caching(files),
+    )
+
+
+def _workflows(workspace: Workspace) -> dict[str, Workflow]:
+    """Of contracts, and of task budgets that stand without one."""
+    found: dict[str, Workflow] = {}
+    for name in {*workspace.agents, *workspace.settings.task_budgets}:
+        agent = workspace.agents.get(name)
+        budget = workspace.settings.task_budgets.get(name)
+        found[name] = Workflow(
+            limits=workspace.limits_for(name),
+            p95_latency_slo_ms=budget.p95_latency_slo_ms if budget else None,
+            store_prompts=agent.contract.logging.store_prompts if agent else "redacted",
+        )
+    return found
+
+
+def _caching(files: Files) -> Caching:
+    exact, semantic = files.caching.exact_cache, files.caching.semantic_cache
+    return Caching(
+        exact=exact.enabled,
+        exact_ttl_s=exact.ttl_seconds,
+        semantic=semantic.enabled,
+        similarity_threshold=semantic.similarity_threshold,
+        semantic_ttl_s=semantic.ttl_seconds,
+    )
+
+
+def tiers_of(files: Files, *, model: str = "") -> Callable[[str], tuple[Tier, ...]]:
+    """Name → tiers. With `model`, every alias of the files stands for that one model."""
+
+    def look(name: str) -> tuple[Tier, ...]:
+        stands_for = model if model and name in files.models else name
+        return _deployed(files, names.tiers_of(files, stands_for))
+
+    return look
+
+
+def target_of(files: Files) -> Callable[[str, str], tuple[Tier, ...]]:
+    """(a rule's target, alias) → tiers."""
+
+    def look(target: str, alias: str) -> tuple[Tier, ...]:
+        return _deployed(files, names.escalation_target(files, target, alias))
+
+    return look
+
+
+def _deployed(files: Files, tiers: tuple[names.Tier, ...]) -> tuple[Tier, ...]:
+    return tuple(
+        Tier(tier.name, tuple(names.deployment(files, ref, tier.name) for ref in tier.models)) for tier in tiers
+    )
+
+
+def unusable(files: Files) -> Callable[[Deployment], str]:
+    """Why a deployment cannot be called; empty when it can."""
+
+    def why(deployment: Deployment) -> str:
+        provider = files.providers[deployment.provider]
+        if provider.needs_key and not provider.api_key:
+            return f"providers.{deployment.provider}.api_key is not set"
+        return ""
+
+    return why
+
+
+def served_names(workspace: Workspace) -> list[str]:
+    """What may stand in `model` of a request: aliases, every model they name, and the on-device engines."""
+    files = workspace.settings
+    found = dict.fromkeys(files.models)
+    for name in names.named_models(files):
+        if name not in files.models:
+            found[names.ref_of(files, name).name] = None
+    for name, agent in workspace.agents.items():
+        if agent.contract.tier0 is not None:
+            found[f"{TIER0_PROVIDER}/{name}"] = None
+    return list(found)

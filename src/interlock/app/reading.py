@@ -1,0 +1,80 @@
+"""Looking without touching: a workspace's tasks, traces and P&L, with no model loaded and no gateway built.
+
+Above: cli. Below: config, ledger, economics, storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from interlock.config.load import load
+from interlock.config.workspace import Workspace
+from interlock.core.store import TaskFilter
+from interlock.economics.pnl import Statement, ValueOf, pnl
+from interlock.ledger.read import Reader, TaskSummary, Trace
+from interlock.storage import SqliteStore
+
+
+class Reading:
+    """What a workspace's store says. A context manager: it holds the store open."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        """Raises StoreUnavailable when there is a store and it cannot be read."""
+        self.workspace = workspace
+        self._store = SqliteStore.open(workspace.store)
+        self._reader = Reader(self._store)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._store.close()
+
+    def tasks(self, which: TaskFilter) -> list[TaskSummary]:
+        """Tasks, newest first."""
+        return self._reader.tasks(which)
+
+    def trace(self, task: str) -> Trace | None:
+        """One task or lone call, step by step."""
+        return self._reader.trace(task)
+
+    def pnl(self, *, workflow: str = "", tenant: str = "", since_ns: int = 0, until_ns: int = 0) -> list[Statement]:
+        """One statement per workflow, valued as the contracts say."""
+        return pnl(
+            self._store,
+            workflow=workflow,
+            tenant=tenant,
+            since_ns=since_ns,
+            until_ns=until_ns,
+            value=values_of(self.workspace),
+        )
+
+    def waiting(self, *, limit: int = 1000) -> Sequence[TaskSummary]:
+        """Tasks that wait for a person: approvals, and effects in doubt."""
+        found = self._reader.tasks(TaskFilter(status="waiting", limit=limit))
+        return [*found, *self._reader.tasks(TaskFilter(status="in_doubt", limit=limit))]
+
+
+def open_reading(path: str | Path) -> Reading:
+    """The workspace at `path`, for looking.
+
+    Raises:
+        ConfigError: its files are wrong. StoreUnavailable: its store cannot be read.
+    """
+    return Reading(load(path))
+
+
+def values_of(workspace: Workspace) -> Mapping[str, ValueOf]:
+    """What a success brings and a person costs, by workflow."""
+    return {
+        name: ValueOf(
+            revenue_nano_usd=agent.contract.value.revenue_nano_usd,
+            human_minute_nano_usd=agent.contract.value.human_minute_nano_usd,
+            human_minutes=agent.contract.value.human_minutes,
+            slo_ms=agent.p95_latency_slo_ms,
+        )
+        for name, agent in workspace.agents.items()
+    }

@@ -1,0 +1,96 @@
+"""On-device parts as the ports have them: one engine per contract, and the index behind the semantic cache.
+
+Above: compose. Below: ondevice, config. numpy and onnxruntime are loaded when an engine is first asked, not before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interlock.config.workspace import Agent, Workspace
+
+if TYPE_CHECKING:
+    from interlock.ondevice.embed import MiniLM
+    from interlock.ondevice.engine import Engine
+
+OUT_OF_SCOPE = "out_of_scope"
+FOLDER = "tier0"
+"""Beside the store: what was fitted, so that the next start reads it."""
+
+
+class Model:
+    """The embedding model, loaded once and shared."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: MiniLM | None = None
+
+    def __call__(self) -> MiniLM:
+        """Raises ModelAbsent, with the command that installs it."""
+        with self._lock:
+            if self._loaded is None:
+                from interlock.ondevice.embed import MiniLM
+
+                self._loaded = MiniLM.load()
+            return self._loaded
+
+
+def engines(workspace: Workspace, model: Model) -> dict[str, Engine]:
+    """The engine of each contract that has a tier 0; nothing is fitted yet."""
+    agents = {name: agent for name, agent in workspace.agents.items() if agent.contract.tier0 and agent.intents}
+    return {name: _engine(agent, workspace.store.parent / FOLDER, model) for name, agent in agents.items()}
+
+
+def _engine(agent: Agent, folder: Path, model: Model) -> Engine:
+    from interlock.ondevice.engine import Engine, Recipe
+    from interlock.ondevice.passages import Article
+
+    tier0 = agent.contract.tier0
+    assert tier0 is not None, "engines() chose it"
+    recipe = Recipe(
+        examples={name: texts for name, texts in agent.intents.items() if name != OUT_OF_SCOPE},
+        out_of_scope=agent.intents.get(OUT_OF_SCOPE, ()),
+        promise=tier0.promise,
+        articles=[Article(each.id, each.title, each.text) for each in agent.articles],
+    )
+    return Engine(recipe, model, folder)
+
+
+class Similar:
+    """`core.ports.SemanticIndex` over MiniLM vectors, in memory and bounded; embedding happens off the event loop."""
+
+    def __init__(self, model: Callable[[], MiniLM], capacity: int) -> None:
+        from interlock.ondevice.guards import differs
+        from interlock.ondevice.similar import VectorIndex
+
+        self._differs = differs
+        self._model = model
+        self._index = VectorIndex(capacity)
+        self._texts: dict[tuple[str, str], str] = {}
+        self._capacity = capacity
+
+    async def nearest(self, namespace: str, text: str) -> tuple[str, float, str] | None:
+        return await asyncio.to_thread(self._nearest, namespace, text)
+
+    async def add(self, namespace: str, key: str, text: str) -> None:
+        await asyncio.to_thread(self._add, namespace, key, text)
+
+    def _nearest(self, namespace: str, text: str) -> tuple[str, float, str] | None:
+        found = self._index.nearest(self._model().embed([text])[0], namespace=namespace)
+        if found is None:
+            return None
+        key, cosine = found
+        earlier = self._texts.get((namespace, key))
+        # A neighbour whose words are no longer known cannot be compared, so its answer is not shared.
+        why = "the earlier text is no longer kept" if earlier is None else self._differs(text, earlier) or ""
+        return key, cosine, why
+
+    def _add(self, namespace: str, key: str, text: str) -> None:
+        self._index.add(key, self._model().embed([text])[0], namespace=namespace)
+        self._texts[namespace, key] = text
+        while len(self._texts) > self._capacity:
+            del self._texts[next(iter(self._texts))]
