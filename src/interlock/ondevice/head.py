@@ -110,7 +110,7 @@ def fit_vectors(intents: tuple[str, ...], vectors: Vectors, labels: Integers, *,
     if len(chosen) < len(labels):
         seen[chosen] = False
     seen[labels == OFF_TOPIC] = False
-    return head, _left_out(features, targets, labels, seen, inverse, weights)
+    return head, _left_out(features, targets, labels, seen, inverse.astype(np.float32), weights.astype(np.float32))
 
 
 def _kernel(a: Vectors, b: Vectors) -> Vectors:
@@ -131,15 +131,14 @@ def _landmarks(labels: Integers, seed: int) -> Integers:
 
 
 def _left_out(
-    features: Vectors, targets: Vectors, labels: Integers, seen: Flags, inverse: npt.NDArray[np.float64],
-    weights: npt.NDArray[np.float64],
-) -> LeftOut:  # fmt: skip
+    features: Vectors, targets: Vectors, labels: Integers, seen: Flags, inverse: Vectors, weights: Vectors
+) -> LeftOut:
     """Scores without the example itself, then scores without its whole intent, from the one fit.
 
     With H = F inverse F', removing the rows I changes their residuals to (1 - H_II)^-1 (targets - fitted)_I.
     """
-    projected = features @ inverse.astype(np.float32)
-    residuals = targets - features @ weights.astype(np.float32)
+    projected = features @ inverse
+    residuals = targets - features @ weights
     leverage = np.einsum("ij,ij->i", projected, features)
     alone = targets - residuals / np.maximum(1 - leverage, 1e-3)[:, None]
     parts, part_labels, intents = [alone[seen]], [labels[seen]], [labels[seen]]

@@ -7,6 +7,7 @@ onnxruntime is absent the same network runs in numpy, three to six times slower,
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import math
@@ -58,7 +59,7 @@ def has_onnxruntime() -> bool:
 
 def onnx_runner(weights: Weights, threads: int) -> Runner:
     """The network on onnxruntime with `threads` CPU threads; importing it takes about 0.3 s."""
-    import onnxruntime as ort  # heavy and optional, so only where it is used
+    ort: Any = importlib.import_module("onnxruntime")  # heavy, optional and untyped
 
     options: Any = ort.SessionOptions()
     options.intra_op_num_threads = threads

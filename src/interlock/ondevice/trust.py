@@ -1,36 +1,22 @@
 """From scores to the chance that the best intent is the right one, texts out of scope included.
 
-Below: numpy, `head`. Above: `understand`. A logistic model of two numbers, the best score and its lead over the
+Below: numpy, `head`, `logistic`. Above: `understand`. A logistic model of two numbers, the best score and its lead over the
 second, fitted on scores of texts that the head had not seen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from interlock.ondevice.head import OUT_OF_SCOPE, LeftOut
+from interlock.ondevice.logistic import Logistic, fit_logistic
 from interlock.ondevice.minilm import Vectors
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 PSEUDO_TEXTS = 5.0  # all texts of removed intents together count as much as this many given out-of-scope texts
-PENALTY = 1e-3
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """The fitted model: `slopes` for the columns of `evidence`, scaled inside."""
-
-    slopes: tuple[float, ...]
-    offset: float
-
-    def chances(self, scores: Vectors) -> Floats:
-        """The chance, 0..1, that the best-scored intent is right, per row."""
-        return _sigmoid(evidence(scores) @ np.array(self.slopes) + self.offset)
 
 
 def evidence(scores: Vectors) -> Floats:
@@ -55,24 +41,9 @@ def shares(left_out: LeftOut, out_of_scope_share: float) -> Floats:
     return (1 - out_of_scope_share) * inside / inside.sum() + out_of_scope_share * outside / outside.sum()
 
 
-def fit_trust(left_out: LeftOut, weights: Floats) -> Trust:
-    """The logistic model, by Newton's method on standardised columns."""
-    columns = evidence(left_out.scores)
-    right = judged(left_out).astype(np.float64)
-    middle, scale = columns.mean(axis=0), columns.std(axis=0) + 1e-9
-    x = np.column_stack([(columns - middle) / scale, np.ones(len(columns))])
-    penalty = PENALTY * np.array([1.0] * columns.shape[1] + [0.0])
-    slopes = np.zeros(x.shape[1])
-    for _ in range(50):
-        chances = _sigmoid(x @ slopes)
-        gradient = x.T @ (weights * (chances - right)) + penalty * slopes
-        curvature = (x * (weights * chances * (1 - chances))[:, None]).T @ x + np.diag(penalty + 1e-9)
-        step = np.linalg.solve(curvature, gradient)
-        slopes = slopes - step
-        if float(np.abs(step).max()) < 1e-8:
-            break
-    raw = slopes[:-1] / scale
-    return Trust(tuple(float(value) for value in raw), float(slopes[-1] - raw @ middle))
+def fit_trust(left_out: LeftOut, weights: Floats) -> Logistic:
+    """The chance that the best intent is right, as a curve over the columns of `evidence`."""
+    return fit_logistic(evidence(left_out.scores), judged(left_out), weights)
 
 
 def calibration_error(chances: Floats, right: Flags, weights: Floats, bins: int = 15) -> float:
@@ -80,7 +51,3 @@ def calibration_error(chances: Floats, right: Flags, weights: Floats, bins: int 
     place = np.minimum((chances * bins).astype(int), bins - 1)
     gaps = np.bincount(place, weights * (chances - right), minlength=bins)
     return float(np.abs(gaps).sum() / weights.sum())
-
-
-def _sigmoid(x: Floats) -> Floats:
-    return 1 / (1 + np.exp(-np.clip(x, -40, 40)))

@@ -16,9 +16,10 @@ import numpy as np
 
 from interlock.ondevice.embed import Embedder
 from interlock.ondevice.head import OUT_OF_SCOPE, Head, fit
+from interlock.ondevice.logistic import Logistic
 from interlock.ondevice.minilm import Vectors
 from interlock.ondevice.promise import Threshold, threshold_for
-from interlock.ondevice.trust import Trust, calibration_error, fit_trust, judged, shares
+from interlock.ondevice.trust import calibration_error, evidence, fit_trust, judged, shares
 
 OUT_OF_SCOPE_SHARE = 0.2  # of live traffic, unless the contract knows better
 ENOUGH_GIVEN = 100  # with this many out-of-scope examples of its own a contract needs no general ones
@@ -77,7 +78,7 @@ class Tier0:
 
     embedder: Embedder
     head: Head
-    trust: Trust
+    trust: Logistic
     threshold: Threshold
     report: Report
 
@@ -106,7 +107,7 @@ class Tier0:
         head, left_out = fit(examples, out_of_scope, embedder, seed=seed, off_topic=general)
         weights = shares(left_out, share)
         trust = fit_trust(left_out, weights)
-        chances, right = trust.chances(left_out.scores), judged(left_out)
+        chances, right = trust.chances(evidence(left_out.scores)), judged(left_out)
         threshold = threshold_for(promise, chances, right, weights, left_out.clusters(), confidence=confidence)
         inside = left_out.labels != OUT_OF_SCOPE
         report = Report(
@@ -134,7 +135,7 @@ class Tier0:
         """The same for rows of the embedder's `features`, where the caller has them already."""
         scores = self.head.scores(features)
         best_two = np.argsort(-scores, axis=1, kind="stable")[:, :2]
-        chances = self.trust.chances(scores)
+        chances = self.trust.chances(evidence(scores))
         return [
             self._understanding(int(first), int(second), float(chance))
             for (first, second), chance in zip(best_two, chances, strict=True)
@@ -179,7 +180,7 @@ class Tier0:
             if meta.get("format") != FORMAT:
                 raise ValueError(f"This head was saved in format {meta.get('format')}, not {FORMAT}: fit it again.")
             head = Head(tuple(meta["intents"]), arrays["landmarks"], arrays["labels"], arrays["coefficients"])
-        trust = Trust(tuple(meta["trust"]["slopes"]), meta["trust"]["offset"])
+        trust = Logistic(tuple(meta["trust"]["slopes"]), meta["trust"]["offset"])
         return cls(embedder, head, trust, Threshold(**meta["threshold"]), Report(**meta["report"]))
 
 
