@@ -34,19 +34,21 @@ _NO_RETRY = frozenset(("all_candidates_failed", "deadline_missed", "limit_reache
 
 def header(name: bytes, value: str) -> bytes:
     """One finished header line; what cannot stand in one is percent-encoded."""
+    return b"%b: %b\r\n" % (name, _value(value))
+
+
+def _value(value: str) -> bytes:
     if not (value.isascii() and value.isprintable()):
         value = quote(value, safe=" /:;,=.@()")
-    return b"%b: %b\r\n" % (name, value.encode("ascii"))
+    return value.encode("ascii")
 
 
 def reply_headers(settled: Settled) -> bytes:
     """What the caller may want to know about the call, beside the answer."""
+    call, model = settled.call.encode(), _value(settled.deployment)
     lines = [
-        JSON,
-        header(b"x-request-id", settled.call),
-        header(b"x-interlock-call-id", settled.call),
-        header(b"x-interlock-model", settled.deployment),
-        b"x-interlock-cost-nano-usd: %d\r\n" % settled.cost_nano_usd,
+        b"content-type: application/json\r\nx-request-id: %b\r\nx-interlock-call-id: %b\r\nx-interlock-model: %b\r\n"
+        b"x-interlock-cost-nano-usd: %d\r\n" % (call, call, model, settled.cost_nano_usd)
     ]
     if settled.simulated:
         lines.append(b"x-interlock-simulated: true\r\n")

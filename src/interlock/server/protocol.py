@@ -9,6 +9,7 @@ Above: serve. Below: uvicorn, exchange.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -51,7 +52,9 @@ class HotProtocol(HttpToolsProtocol):
         self._max_body_bytes = max_body_bytes
         self._receiving: Exchange | None = None
         self._running: Exchange | None = None
+        self._in_head = False
         self._head_bytes = 0
+        self._idle_since = math.inf
 
     # --- a request comes in ---
 
@@ -60,22 +63,19 @@ class HotProtocol(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._receiving = None
+        self._in_head = True
         self._head_bytes = 0
 
-    def on_url(self, url: bytes) -> None:
-        self.url += url
-        self._count_head(len(url))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        self._count_head(len(name) + len(value))
-
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self.transport.abort()
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.transport.abort()
+                return
+        super().data_received(data)
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
         handler = self._hot.get(self.url) or self._hot.get(self.url.partition(b"?")[0])
         parser = cast(httptools.HttpRequestParser, self.parser)
         if handler is None or parser.get_method() != b"POST":
@@ -130,7 +130,7 @@ class HotProtocol(HttpToolsProtocol):
     def _refuse_body(self, exchange: Exchange) -> None:
         exchange.refusal = TooLarge(
             f"the request's body is larger than {self._max_body_bytes} bytes",
-            hint="Send less, or raise `server.max_body_mb`.",
+            hint="Send less at once; large media can be given by address.",
         )
         exchange.pieces.clear()
         exchange.keep_alive = False
@@ -178,12 +178,43 @@ class HotProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    # --- between requests: uvicorn arms and cancels a timer for every request, here one timer looks at how long it has been ---
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_again_at(self._idle_since + self.timeout_keep_alive)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = math.inf
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        due = self._idle_since + self.timeout_keep_alive
+        if due <= self.loop.time():
+            super().timeout_keep_alive_handler()
+        elif due < math.inf:
+            self._look_again_at(due)
+
+    def _look_again_at(self, due: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_at(due, self.timeout_keep_alive_handler)
+
     # --- the client goes away ---
 
     def connection_lost(self, exc: Exception | None) -> None:
         running = self._running
         if running is not None and running.task is not None:
             running.task.cancel()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         self.pipeline.clear()
         self._receiving = None
         super().connection_lost(exc)
