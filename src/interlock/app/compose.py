@@ -181,6 +181,10 @@ class Interlock:
     def ledger_health(self) -> Health:
         return self._recorder.health()
 
+    def breakers(self) -> Mapping[str, str]:
+        """`closed`, `open` or `half_open` by deployment, for those that were called."""
+        return self.gateway.breakers()
+
     @property
     def warnings(self) -> list[str]:
         """What a person should know before trusting the figures."""

@@ -1,0 +1,76 @@
+"""A workspace's gateway behind HTTP. Above: cli. Below: app, serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, structs
+
+from interlock.app import Interlock
+from interlock.core.caller import Caller, Secret
+from interlock.core.ids import SystemIds
+from interlock.core.time import SystemClock
+
+from .auth import Keys, load_or_make_key
+from .serve import Parts, ServerSettings, serve
+
+KEY_FILE = "server.key"
+_STATUS = {"ok": "ok", "behind": "degraded", "full": "down"}
+
+
+class Opened(Struct, frozen=True):
+    """What whoever started the server wants to know."""
+
+    url: str
+    key: Secret
+    key_file: Path | None
+    """Where the key stands, when the server keeps one of its own."""
+    key_is_new: bool
+    names: tuple[str, ...]
+    """What may stand in `model`."""
+
+
+async def serve_workspace(il: Interlock, settings: ServerSettings, opened: Callable[[Opened], None]) -> None:
+    """Serves the gateway of an open `Interlock` until it is told to stop.
+
+    Raises:
+        CannotListen: the address cannot be opened.
+    """
+    key, key_file, is_new = _key(il)
+    files = il.workspace.settings
+    caller = Caller(files.tenant, key_id="server", versions=il.workspace.versions)
+    clock = SystemClock()
+    parts = Parts(
+        gateway=il.gateway,
+        keys=Keys({key: caller}),
+        ids=SystemIds(clock),
+        clock=clock,
+        health=lambda: health(il),
+        models=il.served_names,
+    )
+    names = tuple(il.served_names())
+    await serve(parts, settings, lambda url: opened(Opened(url, key, key_file, is_new, names)))
+
+
+def settings_of(il: Interlock, host: str = "", port: int | None = None) -> ServerSettings:
+    """Where to listen: what was asked for, else what the files say."""
+    said = il.workspace.settings.server
+    return ServerSettings(host=host or said.host, port=said.port if port is None else port)
+
+
+def health(il: Interlock) -> dict[str, Any]:
+    """The state of the parts: `ok`, `degraded` (calls are served, the store is behind) or `down` (calls are refused)."""
+    ledger = il.ledger_health()
+    return {"status": _STATUS[ledger.state], "ledger": structs.asdict(ledger), "breakers": il.breakers()}
+
+
+def _key(il: Interlock) -> tuple[Secret, Path | None, bool]:
+    """The key of the files, else one of the server's own, made on the first start."""
+    configured = il.workspace.settings.server.api_key
+    if configured:
+        return configured, None, False
+    path = il.workspace.store.parent / KEY_FILE
+    key, is_new = load_or_make_key(path)
+    return key, path, is_new
