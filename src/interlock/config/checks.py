@@ -51,10 +51,15 @@ def unknown_models(settings: Settings, node: Node, drafts: Collection[Draft]) ->
             for at, name in enumerate(models):
                 check(_candidate(node, alias, tier, at), name)
     for name in settings.prices:
-        provider = name.partition("/")[0]
-        if "/" not in name or provider not in settings.providers:
-            hint = nearest(provider, settings.providers) if "/" in name else f"Write provider/{name}."
-            found.append(fault_at(place(node, ("prices", name)), f"prices.{name}", "expected provider/model", hint))
+        provider, slash, _ = name.partition("/")
+        loc = ("prices", name)
+        if not slash:
+            found.append(
+                fault_at(place(node, loc), f"prices.{name}", "expected provider/model", f"Write provider/{name}.")
+            )
+        elif provider not in settings.providers:
+            hint = nearest(provider, settings.providers)
+            found.append(fault_at(place(node, loc), f"prices.{name}", f"no provider {provider!r}", hint))
     return [*found, *_unknown_targets(settings, node, drafts)]
 
 
@@ -70,7 +75,7 @@ def _candidate(node: Node, alias: str, tier: str, at: int) -> Loc:
 def _unknown_targets(settings: Settings, node: Node, drafts: Collection[Draft]) -> Iterator[Fault]:
     """Of the default model and the escalation rules; a rule may name a tier of any alias in use."""
     default = settings.routing.default_model
-    if default:
+    if default and default not in settings.models:
         try:
             tiers_of(settings, default)
         except UnknownModel as error:
@@ -87,6 +92,9 @@ def _unknown_targets(settings: Settings, node: Node, drafts: Collection[Draft]) 
 
 
 def _resolves(settings: Settings, name: str, alias: str) -> bool:
+    """Whether the name stands for something; what an alias lists is checked where it lists it."""
+    if name in settings.models or name in settings.models.get(alias, {}):
+        return True
     try:
         return bool(escalation_target(settings, name, alias))
     except UnknownModel:
@@ -180,7 +188,7 @@ def _named_refs(settings: Settings, node: Node, drafts: Collection[Draft]) -> It
 
 
 def unknown_model(settings: Settings, draft: Draft) -> list[Fault]:
-    if not draft.contract.model:
+    if not draft.contract.model or draft.contract.model in settings.models:
         return []
     try:
         tiers_of(settings, draft.contract.model)
@@ -197,8 +205,11 @@ def unnamed_model(settings: Settings, draft: Draft) -> list[Fault]:
     return [draft.fault((), f"no model is named, so {so}", "Set `model`, or `routing.default_model`.")]
 
 
-def flow_faults(draft: Draft, intents: Collection[str], articles: Collection[str]) -> list[Fault]:
-    """Names in flows that do not exist: intents, tools, articles, and what conditions and templates look at."""
+def flow_faults(draft: Draft, intents: Collection[str], articles: Collection[str] | None) -> list[Fault]:
+    """Names in flows that do not exist: intents, tools, articles, and what conditions and templates look at.
+
+    `articles` is `None` when they could not all be read; no `intents` means the same.
+    """
     found: list[Fault] = []
     contract = draft.contract
     if contract.flows and contract.tier0 is None:
@@ -216,7 +227,7 @@ def flow_faults(draft: Draft, intents: Collection[str], articles: Collection[str
     return found
 
 
-def _step_faults(draft: Draft, intent: str, flow: Flow, articles: Collection[str]) -> Iterator[Fault]:
+def _step_faults(draft: Draft, intent: str, flow: Flow, articles: Collection[str] | None) -> Iterator[Fault]:
     tools = [tool.name for tool in draft.contract.tools]
     given = {*draft.contract.inputs, *flow.slots}
     known = set(given)
@@ -226,7 +237,7 @@ def _step_faults(draft: Draft, intent: str, flow: Flow, articles: Collection[str
             hint = nearest(step.call, tools) or "List it under `tools`."
             yield draft.fault((*loc, "call"), f"the contract lists no tool {step.call!r}", hint)
         for number, article in enumerate(step.cite):
-            if article not in articles:
+            if articles is not None and article not in articles:
                 listed = inside(draft.node, (*loc, "cite", number))
                 where = (*loc, "cite", number) if listed is not None else (*loc, "cite")
                 yield draft.fault(where, f"no article {article!r}", nearest(article, articles))

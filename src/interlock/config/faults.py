@@ -124,6 +124,8 @@ def _expected(kind: str, ctx: Mapping[str, Any], said: str) -> str:
     for bound, words in bounds.items():
         if bound in ctx:
             return f"expected {words} {ctx[bound]:,}"
+    if kind == "too_short":
+        return "expected at least one"
     if kind == "string_too_short":
         return "expected a text that is not empty"
     return _EXPECTED.get(kind.partition("_")[0], said[:1].lower() + said[1:])

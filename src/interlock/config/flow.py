@@ -47,8 +47,8 @@ class Slot(Block):
             raise ValueError(
                 "a slot of type product, and only such a one, has `products`: a list of names or the path of a file"
             )
-        if self.type in ("order_id", "text") and self.pattern is None:
-            raise ValueError(f"a slot of type {self.type} needs a `pattern`")
+        if self.type == "text" and self.pattern is None:
+            raise ValueError("a slot of type text needs a `pattern`")
         return self
 
     @property

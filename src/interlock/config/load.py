@@ -67,7 +67,7 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
     where = _located(Path(path))
     files = Files(where.root, os.environ if env is None else env, findings)
     policy, drafts = _documents(files, where)
-    built_in = Settings.model_validate(_defaults(files).data())
+    built_in = Settings.model_validate(_defaults({}).data())
     settings, faults = validate(Settings, policy, "")
     findings.faults.extend(faults)
     if settings is None:
@@ -149,7 +149,7 @@ def _documents(files: Files, where: _Place) -> tuple[Node, list[Draft]]:
         for name, entry in own.items():
             sections[name] = _merged(files, name, sections[name], entry) if name in sections else entry
     start = Mark(files.shown(where.documents[0]), 1, 1)
-    return _over(_defaults(files), Node(start, sections)), list(drafts.values())
+    return _over(_defaults(files.env), Node(start, sections)), list(drafts.values())
 
 
 def _sections(files: Files, node: Node, *, contract_expected: bool) -> dict[str, Entry]:
@@ -198,9 +198,9 @@ def _over(base: Node, top: Node) -> Node:
     return Node(top.mark, joined)
 
 
-def _defaults(files: Files) -> Node:
+def _defaults(env: Mapping[str, str]) -> Node:
     path = Path(__file__).with_name("defaults.yaml")
-    node = parse(path.read_text(encoding="utf-8"), str(path), files.env).node
+    node = parse(path.read_text(encoding="utf-8"), str(path), env).node
     assert node is not None, "defaults.yaml ships with the package and is read by the tests"
     return node
 
@@ -275,8 +275,12 @@ def _agent(files: Files, settings: Settings, draft: Draft, shared: _Shared, vers
     """The contract with what it refers to; what does not exist is noted."""
     contract = draft.contract
     prompt = _prompt(files, draft, shared)
+    faults_before = len(files.findings.faults)
     intents, articles = _knowledge(files, draft)
-    files.findings.faults.extend(checks.flow_faults(draft, intents, [article.id for article in articles]))
+    # An article that cannot be read must not show up once more as one that is missing.
+    whole = len(files.findings.faults) == faults_before
+    citable = [article.id for article in articles] if whole else None
+    files.findings.faults.extend(checks.flow_faults(draft, intents, citable))
     _check_tools(files.findings, draft, shared)
     budget = settings.task_budgets.get(draft.name)
     schema = shared.schemas.get(contract.output_schema)

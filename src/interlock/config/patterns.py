@@ -27,8 +27,8 @@ def checked_pattern(text: str) -> re.Pattern[str]:
     if len(text) > MAX_CHARS:
         raise ValueError(f"a pattern has at most {MAX_CHARS} characters")
     try:
-        pattern = re.compile(text, re.IGNORECASE)
-        ways = _ways(_sre.parse(text))  # pyright: ignore[reportUnknownMemberType]
+        pattern = re.compile(text.removeprefix("(?i)"), re.IGNORECASE)
+        ways = _ways(_sre.parse(pattern.pattern))  # pyright: ignore[reportUnknownMemberType]
     except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"not a regular expression: {error}") from None
     if pattern.groups > 1:

@@ -239,7 +239,7 @@ class _Reader:
             name: str = event.value
             inner = f"{key}.{name}" if key else name
             node = self._node(next(self._events), inner, depth + 1)
-            if name == "<<" and event.style is None:
+            if name == "<<" and not event.style:
                 merged.extend(node.value if isinstance(node.value, tuple) else (node,))
             elif name in entries:
                 first = entries[name].key.line
@@ -254,13 +254,14 @@ class _Reader:
         return Node(mark, entries, size=1 + sum(entry.node.size for entry in entries.values()))
 
     def _scalar(self, event: _Event, mark: Mark, key: str) -> Node:
-        plain = event.style is None and event.tag is None
         written: str = event.value
         value, names = self._substituted(written, mark, key)
-        offset = mark.column - 1 if event.style is None else mark.column
+        offset = mark.column if event.style else mark.column - 1
         at = mark.line - self._first
         line = self._lines[at] if at < len(self._lines) else ""
         text = Mark(mark.file, mark.line, offset + 1) if written and line[offset:].startswith(written) else None
+        # What a variable holds stays text: a key of digits is no number. Fields that take a number read it from the text.
+        plain = not (event.style or event.tag or names)
         return Node(mark, scalar(value) if plain else value, text=text, env=names)
 
     def _substituted(self, text: str, mark: Mark, key: str) -> tuple[str, tuple[str, ...]]:
