@@ -35,6 +35,10 @@ class Gateway:
         self._beginner = Beginner(self._desk)
         self._exchange = Exchange(self._desk)
 
+    def breakers(self) -> dict[str, str]:
+        """`closed`, `open` or `half_open`, by deployment that was called."""
+        return self._desk.health.breakers()
+
     async def chat(
         self,
         caller: Caller,

@@ -96,3 +96,7 @@ class Health:
             if len(self._workflows) > KEPT:
                 self._workflows.popitem(last=False)
         return known
+
+    def breakers(self) -> dict[str, str]:
+        """The state of each deployment's breaker, by name."""
+        return {name: each.breaker.state for name, each in self._deployments.items()}
