@@ -215,21 +215,22 @@ def words(text: str) -> set[str]:
 
 
 def matching(products: list[sqlite3.Row], text: str) -> list[sqlite3.Row]:
-    """The products that the text names best: words that few products share weigh most, and most of a name must be there."""
+    """The products that the text names best: words that few products share weigh most."""
     asked = words(text)
     names = [words(product["name"]) for product in products]
     weight = {word: math.log(len(names) / sum(word in name for name in names)) for name in names for word in name}
-    scores: list[float] = []
+    scores: list[tuple[float, float]] = []
     for name in names:
         essential = name - {"women", "men"}
         wrong_cut = asked & {"women", "men"} and name & {"women", "men"} and not asked & name & {"women", "men"}
         whole = sum(weight[word] for word in essential)
-        scores.append(0.0 if wrong_cut else sum(weight[word] for word in essential & asked) / whole)
+        named = 0.0 if wrong_cut else sum(weight[word] for word in essential & asked)
+        scores.append((round(named / whole, 3), round(named, 3)))
     best = max(scores)
     return [
         product
         for product, score in zip(products, scores, strict=True)
-        if score >= ENOUGH_OF_A_NAME and score > best - 0.01
+        if score == best and score[0] >= ENOUGH_OF_A_NAME
     ]
 
 
