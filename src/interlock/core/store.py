@@ -89,6 +89,14 @@ class TaskFilter(Struct, frozen=True):
     limit: int = 50
 
 
+class CacheEntry(Struct, frozen=True):
+    """A cached value, with the instant until which it is fresh."""
+
+    value: bytes
+    stored_ns: int
+    fresh_until_ns: int
+
+
 class Signal(Struct, frozen=True):
     """Something from outside that a task waits for, e.g. a decision on an approval."""
 

@@ -6,7 +6,20 @@ Above: gateway, tools, economics, agents. Below: config, core; the database come
 from .cache import StoredCache
 from .health import Health, RecorderLimits
 from .owner import alive, this_owner
+from .read import Reader, TaskSummary, Trace, to_json
 from .record import Recorder
 from .tasks import TaskLog
 
-__all__ = ["Health", "Recorder", "RecorderLimits", "StoredCache", "TaskLog", "alive", "this_owner"]
+__all__ = [
+    "Health",
+    "Reader",
+    "Recorder",
+    "RecorderLimits",
+    "StoredCache",
+    "TaskLog",
+    "TaskSummary",
+    "Trace",
+    "alive",
+    "this_owner",
+    "to_json",
+]

@@ -63,7 +63,7 @@ class TaskLog:
         until_ns = self._until_ns()
         return await self._recorder.run(lambda store: store.tasks.renew(tasks, self.owner, lease_until_ns=until_ns))
 
-    async def release(self, task: str, fence: int, *, wake_at_ns: int | None = None) -> bool:
+    async def release(self, task: str, fence: int, wake_at_ns: int | None = None) -> bool:
         """Gives the lease back. `wake_at_ns` says when to look again; zero: only on a signal (or at once if it runs)."""
         return await self._recorder.run(lambda store: store.tasks.release(task, fence, wake_at_ns=wake_at_ns))
 

@@ -1,0 +1,192 @@
+"""The statement of a workflow: what its tasks cost, line by line, what they brought, what was wasted and what was saved.
+
+Above: app, cli. Below: statement, worth, and a `core.store.Store`. Money comes from the roll-ups and counts from the tasks, so a statement
+over all time ends in exactly the ledger's total. What simulated models would have cost stands apart and is never in a total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from interlock.core.sketch import merged
+from interlock.core.store import OutcomeRow, RollFilter, RollRow, Store
+
+from .statement import (
+    LABELS,
+    Line,
+    People,
+    Savings,
+    Statement,
+    Waste,
+    added,
+    counted,
+    latency_of,
+    per_success,
+)
+from .worth import Worth
+
+NS_PER_HOUR = 3_600_000_000_000
+ON_DEVICE = "local/"
+"""How deployments of the on-device tier begin."""
+ON_DEVICE_TIER = "tier0"
+"""The tier of tasks that were resolved without any model of a provider."""
+
+_LINE_OF_BUCKET: Mapping[str, str] = {
+    "input": "input",
+    "cache_read": "cache_read",
+    "cache_write": "cache_write",
+    "cache_write_1h": "cache_write",
+    "output": "output",
+    "reasoning": "reasoning",
+    "input_image": "media",
+    "input_audio": "media",
+    "output_image": "media",
+    "output_audio": "media",
+    "compute_ms": "compute",
+    "other": "other",
+}
+_TOKENS_OF_LINE: Mapping[str, tuple[str, ...]] = {
+    "input": ("input",),
+    "cache_read": ("cache_read",),
+    "cache_write": ("cache_write", "cache_write_1h"),
+    "output": ("output",),
+    "reasoning": ("reasoning",),
+    "media": ("input_image", "input_audio", "output_image", "output_audio"),
+}
+
+
+def statements(
+    store: Store,
+    *,
+    worth: Mapping[str, Worth] | None = None,
+    workflow: str | None = None,
+    tenant: str = "",
+    since_ns: int = 0,
+    until_ns: int = 0,
+) -> list[Statement]:
+    """One statement for each workflow and tenant, by cost. `worth` by workflow.
+
+    A period is made of whole hours: it begins with the hour of `since_ns` and ends before the hour after `until_ns` (zero: no
+    end). Money counts in the hour in which its call started, tasks in the hour in which they were created.
+    """
+    since_ns = since_ns // NS_PER_HOUR * NS_PER_HOUR
+    until_ns = -(-until_ns // NS_PER_HOUR) * NS_PER_HOUR
+    rolls = store.rolls(RollFilter(tenant=tenant, workflow=workflow, since_ns=since_ns, until_ns=until_ns))
+    ended = store.tasks.outcomes(tenant=tenant, workflow=workflow, since_ns=since_ns, until_ns=until_ns)
+    keys = sorted({(row.tenant, row.workflow) for row in (*rolls, *ended)})
+    found = [
+        _statement(
+            key,
+            (since_ns, until_ns),
+            [row for row in rolls if (row.tenant, row.workflow) == key],
+            [row for row in ended if (row.tenant, row.workflow) == key],
+            (worth or {}).get(key[1], Worth()),
+        )
+        for key in keys
+    ]
+    return sorted(found, key=lambda each: (-each.cost_nano_usd, -each.tasks))
+
+
+def succeeded(row: OutcomeRow) -> bool:
+    """Whether these tasks are successes: resolved by something real, and nobody who knows said otherwise."""
+    return row.outcome == "resolved" and not row.simulated and row.success is not False and row.kind != "late"
+
+
+def _statement(
+    key: tuple[str, str], period: tuple[int, int], rolls: list[RollRow], ended: list[OutcomeRow], worth: Worth
+) -> Statement:
+    calls = [row for row in rolls if row.role != "task"]
+    tasks = [row for row in ended if row.kind != "late"]
+    lines = added(line for row in calls for line in _lines(row))
+    cost = sum(row.cost_nano_usd for row in calls)
+    good = sum(row.n for row in tasks if succeeded(row))
+    people = _people(tasks, worth)
+    revenue = good * worth.revenue_nano_usd
+    latencies = merged(row.latency for row in rolls if row.role == "task")
+    return Statement(
+        tenant=key[0],
+        workflow=key[1],
+        since_ns=period[0],
+        until_ns=period[1],
+        tasks=sum(row.n for row in tasks),
+        succeeded=good,
+        simulated_tasks=sum(row.n for row in tasks if row.simulated),
+        cost_nano_usd=cost,
+        simulated_nano_usd=sum(row.simulated_nano_usd for row in calls),
+        cost_per_success_nano_usd=per_success(cost, good),
+        revenue_nano_usd=revenue,
+        margin_nano_usd=revenue - cost - people.cost_nano_usd,
+        lines=lines,
+        waste=_waste(lines, ended),
+        savings=_savings(calls, tasks),
+        people=people,
+        outcomes=counted((row.outcome or row.status, row.n) for row in tasks),
+        latency=latency_of(latencies, worth.slo_ms),
+        latencies=latencies,
+    )
+
+
+def _lines(row: RollRow) -> Iterable[Line]:
+    """A roll-up row's money by line; adds up to the row's money."""
+    whole = _whole_line(row)
+    if whole:
+        money = row.cost_nano_usd + row.simulated_nano_usd
+        yield Line(whole, LABELS[whole], money, _tokens(row, None), row.n, row.simulated)
+        return
+    spent = dict.fromkeys(_LINE_OF_BUCKET.values(), 0)
+    for bucket, amount in row.lines_nano_usd.items():
+        spent[_LINE_OF_BUCKET[bucket]] += amount
+    for name, amount in spent.items():
+        tokens = _tokens(row, name)
+        if amount or tokens:
+            yield Line(name, LABELS[name], amount, tokens, 0, row.simulated)
+
+
+def _whole_line(row: RollRow) -> str:
+    """The one line that takes all of a row's money, or nothing when its buckets decide."""
+    if row.kind == "tool":
+        return "tools"
+    if row.role == "attempt" and row.status != "ok":
+        return "failed_attempts"
+    return "on_device" if row.deployment.startswith(ON_DEVICE) else ""
+
+
+def _tokens(row: RollRow, line: str | None) -> int:
+    if line is None:
+        return row.usage.input_total + row.usage.output_total
+    return sum(getattr(row.usage, bucket) for bucket in _TOKENS_OF_LINE.get(line, ()))
+
+
+def _waste(lines: Sequence[Line], ended: Sequence[OutcomeRow]) -> Waste:
+    lost = [row for row in ended if row.kind != "late" and row.status == "finished" and not succeeded(row)]
+    return Waste(
+        tasks_without_success_nano_usd=sum(row.cost_nano_usd for row in lost),
+        failed_attempts_nano_usd=sum(
+            line.cost_nano_usd for line in lines if line.line == "failed_attempts" and not line.simulated
+        ),
+        superseded_workers_nano_usd=sum(row.cost_nano_usd for row in ended if row.kind == "late"),
+    )
+
+
+def _savings(calls: Sequence[RollRow], tasks: Sequence[OutcomeRow]) -> Savings:
+    saved = {"exact": 0, "semantic": 0}
+    for row in calls:
+        if row.cache in saved and not row.simulated:
+            saved[row.cache] += row.saved_nano_usd
+    alone = sum(row.n for row in tasks if row.tier == ON_DEVICE_TIER and succeeded(row))
+    # What a task costs when a real model works on it; without any, there is nothing to compare with.
+    modelled = [row for row in tasks if row.tier != ON_DEVICE_TIER and not row.simulated and row.cost_nano_usd]
+    n = sum(row.n for row in modelled)
+    average = sum(row.cost_nano_usd for row in modelled) // n if n else None
+    return Savings(
+        exact_cache_nano_usd=saved["exact"],
+        semantic_cache_nano_usd=saved["semantic"],
+        on_device_tasks=alone,
+        on_device_nano_usd=None if average is None else alone * average,
+    )
+
+
+def _people(tasks: Sequence[OutcomeRow], worth: Worth) -> People:
+    n = sum(row.n for row in tasks if row.outcome == "handed_to_human")
+    minutes = n * worth.human_minutes
+    return People(n, minutes, round(minutes * worth.human_minute_nano_usd))

@@ -1,0 +1,215 @@
+"""A statement as values, and how several of them become one.
+
+Above: pnl makes them; app and cli show them (`msgspec.to_builtins` is the JSON form, see `docs/schemas/pnl.schema.json`).
+Below: core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct, structs
+
+from interlock.core.sketch import bucket_of, merged, percentile_us
+
+LABELS: Mapping[str, str] = {
+    "input": "uncached input",
+    "cache_read": "cached input, read",
+    "cache_write": "cached input, written",
+    "output": "output",
+    "reasoning": "reasoning",
+    "media": "images and audio",
+    "compute": "own compute",
+    "tools": "tools",
+    "on_device": "on-device tier",
+    "failed_attempts": "failed attempts and retries",
+    "other": "not explained by a price (crashed calls' estimates, unknown prices)",
+}
+"""The lines of a statement in their order, and what they are called."""
+
+
+class Line(Struct, frozen=True):
+    """One line of a statement."""
+
+    line: str
+    """Key of `LABELS`."""
+    label: str
+    cost_nano_usd: int
+    tokens: int = 0
+    """Tokens behind the money, where it was paid for tokens."""
+    calls: int = 0
+    """Calls or attempts behind the money, on lines that count those."""
+    simulated: bool = False
+    """What a simulated model would have cost; in no total."""
+
+
+class Waste(Struct, frozen=True):
+    """Money that brought no success. The amounts overlap (a failed task has failed attempts): do not add them."""
+
+    tasks_without_success_nano_usd: int = 0
+    """Spent on finished tasks that did not succeed."""
+    failed_attempts_nano_usd: int = 0
+    superseded_workers_nano_usd: int = 0
+    """Spent by workers that had lost their task meanwhile."""
+
+
+class Savings(Struct, frozen=True):
+    """Money that was not spent."""
+
+    exact_cache_nano_usd: int = 0
+    semantic_cache_nano_usd: int = 0
+    on_device_tasks: int = 0
+    """Tasks that succeeded on the on-device tier."""
+    on_device_nano_usd: int | None = None
+    """What they would have cost at the average observed for a task of this workflow on a real model; `None` without one."""
+
+
+class People(Struct, frozen=True):
+    """Hand-overs to people, at the declared minutes and rate. Not in the ledger, so not in `cost_nano_usd`."""
+
+    hand_overs: int = 0
+    minutes: float = 0.0
+    cost_nano_usd: int = 0
+
+
+class Latency(Struct, frozen=True):
+    """Milliseconds from the start of finished tasks to their end, waiting for people included; within 2 %."""
+
+    n: int = 0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    slo_ms: float | None = None
+    within_slo: float | None = None
+    """Share of tasks (0–1) that took no longer than `slo_ms`."""
+
+
+class Statement(Struct, frozen=True):
+    """Profit and loss of one workflow of one tenant, or of all together."""
+
+    tenant: str
+    workflow: str
+    """Empty for calls that belong to no workflow."""
+    since_ns: int
+    until_ns: int
+    tasks: int
+    """Runs of the workflow, or lone calls, created in the period."""
+    succeeded: int
+    """Resolved, not simulated, and not contradicted by anybody who knows."""
+    simulated_tasks: int
+    cost_nano_usd: int
+    """Real money according to the ledger; the lines that are not simulated add up to it."""
+    simulated_nano_usd: int
+    """What simulated models would have cost; the simulated lines add up to it."""
+    cost_per_success_nano_usd: int | None
+    """`cost_nano_usd` by success, rounded up; `None` without a success."""
+    revenue_nano_usd: int
+    margin_nano_usd: int
+    """Revenue less the ledger's cost and people's minutes."""
+    lines: tuple[Line, ...]
+    waste: Waste
+    savings: Savings
+    people: People
+    outcomes: dict[str, int]
+    latency: Latency
+    latencies: dict[int, int] = {}
+    """The distribution behind `latency`, see `core.sketch`."""
+
+
+class Report(Statement, frozen=True):
+    """What `interlock pnl --json` prints: all workflows together, and each of them."""
+
+    workflows: tuple[Statement, ...] = ()
+
+
+def report(parts: Sequence[Statement]) -> Report:
+    """Several statements with their total."""
+    return Report(**structs.asdict(total(parts)), workflows=tuple(parts))
+
+
+def total(parts: Sequence[Statement]) -> Statement:
+    """All of them as one; goals of latency are left out, since each workflow has its own."""
+    latencies = merged(part.latencies for part in parts)
+    cost = sum(part.cost_nano_usd for part in parts)
+    succeeded = sum(part.succeeded for part in parts)
+    on_device = [part.savings.on_device_nano_usd for part in parts if part.savings.on_device_nano_usd is not None]
+    return Statement(
+        tenant=parts[0].tenant if len({part.tenant for part in parts}) == 1 else "",
+        workflow="",
+        since_ns=min((part.since_ns for part in parts), default=0),
+        until_ns=max((part.until_ns for part in parts), default=0),
+        tasks=sum(part.tasks for part in parts),
+        succeeded=succeeded,
+        simulated_tasks=sum(part.simulated_tasks for part in parts),
+        cost_nano_usd=cost,
+        simulated_nano_usd=sum(part.simulated_nano_usd for part in parts),
+        cost_per_success_nano_usd=per_success(cost, succeeded),
+        revenue_nano_usd=sum(part.revenue_nano_usd for part in parts),
+        margin_nano_usd=sum(part.margin_nano_usd for part in parts),
+        lines=added(line for part in parts for line in part.lines),
+        waste=Waste(
+            sum(part.waste.tasks_without_success_nano_usd for part in parts),
+            sum(part.waste.failed_attempts_nano_usd for part in parts),
+            sum(part.waste.superseded_workers_nano_usd for part in parts),
+        ),
+        savings=Savings(
+            sum(part.savings.exact_cache_nano_usd for part in parts),
+            sum(part.savings.semantic_cache_nano_usd for part in parts),
+            sum(part.savings.on_device_tasks for part in parts),
+            sum(on_device) if on_device else None,
+        ),
+        people=People(
+            sum(part.people.hand_overs for part in parts),
+            sum(part.people.minutes for part in parts),
+            sum(part.people.cost_nano_usd for part in parts),
+        ),
+        outcomes=counted((outcome, n) for part in parts for outcome, n in part.outcomes.items()),
+        latency=latency_of(latencies, None),
+        latencies=latencies,
+    )
+
+
+def added(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """Lines of one name as one, in the order of a statement, the simulated ones last."""
+    sums: dict[tuple[bool, str], Line] = {}
+    for line in lines:
+        key = (line.simulated, line.line)
+        other = sums.get(key)
+        if other is not None:
+            line = Line(  # noqa: PLW2901 - the sum takes the line's place
+                line.line,
+                line.label,
+                line.cost_nano_usd + other.cost_nano_usd,
+                line.tokens + other.tokens,
+                line.calls + other.calls,
+                line.simulated,
+            )
+        sums[key] = line
+    order = list(LABELS)
+    return tuple(sums[key] for key in sorted(sums, key=lambda key: (key[0], order.index(key[1]))))
+
+
+def latency_of(latencies: Mapping[int, int], slo_ms: float | None) -> Latency:
+    """The percentiles of a distribution (see `core.sketch`), and the share within the goal."""
+    n = sum(latencies.values())
+    if not n:
+        return Latency(slo_ms=slo_ms)
+    within = None
+    if slo_ms is not None:
+        last = bucket_of(round(slo_ms * 1000))
+        within = sum(count for bucket, count in latencies.items() if bucket <= last) / n
+    p50, p95, p99 = (round((percentile_us(latencies, share) or 0) / 1000, 3) for share in (0.5, 0.95, 0.99))
+    return Latency(n, p50, p95, p99, slo_ms, within)
+
+
+def per_success(cost: int, n: int) -> int | None:
+    """`cost` for each of `n`, rounded up; `None` for none."""
+    return -(-cost // n) if n else None
+
+
+def counted(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The sums by name, sorted by name."""
+    counts: dict[str, int] = {}
+    for name, n in pairs:
+        counts[name] = counts.get(name, 0) + n
+    return dict(sorted(counts.items()))
