@@ -30,7 +30,9 @@ Said = ChatResponse | InterlockError | Callable[[ChatRequest], ChatResponse]
 
 
 def says(text: Any, **fields: Any) -> ChatResponse:
-    return ChatResponse("fake-1", text if isinstance(text, str) else json.dumps(text), usage=Usage(input=100, output=20), **fields)
+    return ChatResponse(
+        "fake-1", text if isinstance(text, str) else json.dumps(text), usage=Usage(input=100, output=20), **fields
+    )
 
 
 def wants(*calls: tuple[str, dict[str, Any] | str], ids: Sequence[str] = (), text: str = "") -> ChatResponse:
@@ -42,8 +44,17 @@ def wants(*calls: tuple[str, dict[str, Any] | str], ids: Sequence[str] = (), tex
 
 
 def understands(intent: str, *, confidence: float = 0.99, accepted: bool = True, passage: Any = None) -> ChatResponse:
-    said = {"intent": intent, "confidence": confidence, "accepted": accepted, "threshold": 0.9, "runner_up": "", "reason": ""}
-    return ChatResponse("tier0", json.dumps({**said, "passage": passage}), usage=Usage(compute_ms=4), confidence=confidence)
+    said = {
+        "intent": intent,
+        "confidence": confidence,
+        "accepted": accepted,
+        "threshold": 0.9,
+        "runner_up": "",
+        "reason": "",
+    }
+    return ChatResponse(
+        "tier0", json.dumps({**said, "passage": passage}), usage=Usage(compute_ms=4), confidence=confidence
+    )
 
 
 NO_MODEL = Exhausted([])

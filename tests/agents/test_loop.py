@@ -53,7 +53,9 @@ async def test_tools_of_one_turn_run_at_the_same_time_and_each_answer_reaches_it
     agents = world.agents(contract(make(meet, effect="none")), [asked, says("done")])
     result = await agents.run("support", {"text": "go"})
     assert result.outcome == "resolved"
-    told = [(m.tool_call_id, json.loads(m.text)["result"]) for m in world.gateway.requests[1].messages if m.role == "tool"]
+    told = [
+        (m.tool_call_id, json.loads(m.text)["result"]) for m in world.gateway.requests[1].messages if m.role == "tool"
+    ]
     assert told == [("call_0", 0), ("call_1", 10), ("call_2", 20)]
 
 
@@ -72,12 +74,18 @@ async def test_a_refused_or_failed_call_tells_the_model_what_it_may_do_instead(w
     result = await agents.run("support", {"text": "go"})
     told = [json.loads(m.text)["error"] for m in world.gateway.requests[1].messages if m.role == "tool"]
     assert [t["code"] for t in told] == ["not_found", "invalid_arguments", "unknown_tool"]
-    assert [t["hint"] for t in told] == ["Ask for the number.", "Correct these and call again.", "Available: orders.get."]
+    assert [t["hint"] for t in told] == [
+        "Ask for the number.",
+        "Correct these and call again.",
+        "Available: orders.get.",
+    ]
     assert result.outcome == "resolved"
 
 
 async def test_an_answer_against_the_schema_gets_one_request_to_mend_it(world: World):
-    agents = world.agents(contract(**WITH_SCHEMA), [says({"reply": "x"}), says({"answer": "ok", "confidence": 0.8, "citations": ["a"]})])
+    agents = world.agents(
+        contract(**WITH_SCHEMA), [says({"reply": "x"}), says({"answer": "ok", "confidence": 0.8, "citations": ["a"]})]
+    )
     result = await agents.run("support", {"text": "go"})
     assert (result.outcome, result.answer, result.confidence, result.citations) == ("resolved", "ok", 0.8, ("a",))
     mend = world.gateway.requests[1].messages[-1]

@@ -79,9 +79,7 @@ def _without_model(state: State, contract: Contract, failed: Action) -> Decision
     settled = failed.settled
     code, message = (settled.error, settled.message) if settled else ("error", "")
     if contract.tier0 or contract.flows:
-        return hand_over(
-            state, "no_usable_model", f"{_left(state)}; no model could answer: {code}: {message}"
-        )
+        return hand_over(state, "no_usable_model", f"{_left(state)}; no model could answer: {code}: {message}")
     return end(state, contract, "failed", code or "model_failed", message, {"partial": gathered(state)})
 
 

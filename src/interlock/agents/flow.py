@@ -76,9 +76,7 @@ def _walk(state: State, contract: Contract, flow: Flow, understood: Understood, 
     for index, step in enumerate(flow.steps):
         holds = True if step.when is None else step.when.evaluate(scope)
         if holds is None:
-            return leave(
-                f"cannot decide `{step.when and step.when.text}`: a name it needs is not known", found
-            )
+            return leave(f"cannot decide `{step.when and step.when.text}`: a name it needs is not known", found)
         if not holds:
             continue
         try:

@@ -12,11 +12,11 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from interlock.core.caller import Caller
-from interlock.core.errors import Fenced, InvalidRequest
+from interlock.core.errors import Fenced, InvalidRequest, Shed
 from interlock.core.events import Noted, OutcomeSeen, Record, Started
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway
-from interlock.core.store import Signal
+from interlock.core.store import Signal, TaskRow
 from interlock.core.time import Clock
 from interlock.tools.call import ToolDesk
 
@@ -99,7 +99,7 @@ class Agents:
         Raises:
             InvalidRequest: the workflow is unknown or the input does not fit it; nothing was written.
             StoreUnavailable, LedgerFull: it cannot be recorded; a task that has begun goes on at the next `resume`.
-            Fenced: another worker took it over.
+            Fenced: another worker took it over. Shed: the process is ending, and the task was let go.
         """
         contract = self.contract(workflow)
         values = checked(contract, given)
@@ -122,15 +122,26 @@ class Agents:
             await self._journal.release(task, fence, wake_at_ns=0)
             return None
         contract = self.contract(state.started.workflow)
+        if not state.waiting:
+            await self._journal.append([self._resumed(state, contract, fence)])
+            state = fold(await self._journal.records(task))
+        return await self._work(state, fence, expected)
+
+    def _resumed(self, state: State, contract: Contract, fence: int) -> Record:
+        """The note that the task goes on, and whether its contract has changed since it began."""
+        assert state.started is not None
         changed = contract.versions.contract != state.started.versions.contract
         reason = (
             "the contract has changed since it began; its log is read under the new one"
             if changed
             else "taken up again"
         )
-        note = Record(task, state.next_seq, state.tenant, self._clock.wall_ns(), Noted(RESUMED, reason), None, fence)
-        await self._journal.append([note])
-        return await self._work(fold([*await self._journal.records(task)]), fence, expected)
+        event = Noted(RESUMED, reason)
+        return Record(state.task, state.next_seq, state.tenant, self._clock.wall_ns(), event, None, fence)
+
+    async def find(self, batch: str, line: int) -> TaskRow | None:
+        """The task of one line of an input file, if an earlier run began it."""
+        return await self._journal.find(batch, line)
 
     async def work_off(self, *, limit: int = 100) -> list[TaskResult]:
         """Resumes what somebody should work on now: answered questions, passed deadlines, tasks of workers that died."""
@@ -140,7 +151,7 @@ class Agents:
                 continue
             try:
                 result = await self.resume(row.id)
-            except Fenced:
+            except (Fenced, Shed):
                 continue
             if result is not None:
                 results.append(result)
@@ -227,9 +238,12 @@ class Agents:
         judge: Score | None = partial(_judge, expected) if expected else None
         self._leases.hold(state.task)
         try:
-            return result_of(await Worker(self._parts, contract, state.started.caller, fence, judge).work(state))
+            state = await Worker(self._parts, contract, state.started.caller, fence, judge).work(state)
         finally:
             self._leases.drop(state.task)
+        if state.finished is None and not state.waiting:
+            raise Shed(f"the process is ending; task {state.task} goes on when it is resumed", retry_after_s=1.0)
+        return result_of(state)
 
     async def _question(self, task: str, step: int, decision: str) -> Question:
         questions = await self.questions(task)

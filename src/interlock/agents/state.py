@@ -144,6 +144,11 @@ class State(Struct, frozen=True):
         return asked + doubted + idle
 
     @property
+    def waiting(self) -> bool:
+        """A person has been asked something and has not answered."""
+        return any(a.decided is None for a in self.approvals) or any(a.doubted for a in self.actions)
+
+    @property
     def answers(self) -> list[Action]:
         """The model calls that answered, tier 0 apart, in order."""
         return [a for a in self.actions if a.kind == "model" and not a.tier0 and a.ok and a.content is not None]

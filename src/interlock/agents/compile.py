@@ -1,0 +1,81 @@
+"""From a workspace's files to the contract that the loop uses.
+
+Above: `app`. Below: config's models, the tools, `contract`. The only file of this room that reads config's models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from interlock.config.conditions import Condition
+from interlock.config.contract import ToolUse
+from interlock.config.flow import Flow as FlowFile
+from interlock.config.jsonschema import Validator
+from interlock.config.workspace import Agent
+from interlock.core.chat import OutputSchema
+from interlock.tools.call import Grant
+from interlock.tools.define import Tool
+
+from .contract import Contract, Flow, FlowStep, Input, Slot
+
+
+def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "default", model: str = "") -> Contract:
+    """The contract of `agent`. Tools that nobody defined are left out: `Workspace.blockers` says so before a task runs.
+
+    `model` stands in for the contract's own.
+    """
+    declared = agent.contract
+    used = {use.name: use for use in declared.tools if use.name in tools}
+    return Contract(
+        workflow=agent.name,
+        tenant=tenant,
+        model=model or agent.model,
+        prompt=agent.prompt,
+        versions=agent.versions,
+        inputs={name: Input(field.type, field.required) for name, field in declared.inputs.items()},
+        grants={name: _grant(use, tools[name]) for name, use in used.items()},
+        undo_grants=_undo_grants(used, tools),
+        approvals={name: rule for name, use in used.items() if (rule := _rule(use)) is not None},
+        limits=agent.limits,
+        output_schema=OutputSchema(declared.output_schema, agent.output_schema) if agent.output_schema else None,
+        output_checker=Validator(agent.output_schema) if agent.output_schema else None,
+        store_prompts=declared.logging.store_prompts,
+        approval_expires_s=declared.approval.expires_after_s,
+        approval_on_expiry=declared.approval.on_expiry,
+        tier0=declared.tier0 is not None,
+        flows={intent: _flow(intent, flow, agent.products) for intent, flow in declared.flows.items()},
+    )
+
+
+def _grant(use: ToolUse, tool: Tool) -> Grant:
+    return Grant(tool, use.timeout_s, use.retries, use.max_calls)
+
+
+def _undo_grants(used: Mapping[str, ToolUse], tools: Mapping[str, Tool]) -> dict[str, Grant]:
+    """The tools that undo those used, on the terms of the ones they undo unless the contract lists them itself."""
+    grants: dict[str, Grant] = {}
+    for name, use in used.items():
+        undo = tools.get(tools[name].reversible_by)
+        if undo is not None:
+            grants[undo.name] = _grant(used.get(undo.name, use), undo)
+    return grants
+
+
+def _rule(use: ToolUse) -> Condition | Literal[True] | None:
+    rule = use.requires_human_approval
+    if isinstance(rule, bool):
+        return True if rule else None
+    return rule
+
+
+def _flow(intent: str, flow: FlowFile, products: Mapping[str, tuple[str, ...]]) -> Flow:
+    slots = tuple(
+        Slot(name, slot.type, slot.required, slot.pattern, slot.choices or products.get(f"{intent}.{name}", ()))
+        for name, slot in flow.slots.items()
+    )
+    steps = tuple(
+        FlowStep(step.call or "", step.arguments, step.save_as or "", step.when, step.answer, tuple(step.cite))
+        for step in flow.steps
+    )
+    return Flow(slots, steps, flow.answer_from == "knowledge")
