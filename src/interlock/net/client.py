@@ -246,8 +246,8 @@ def encode(request: HttpRequest, target: Target) -> bytes:
         or text.count("\n") != breaks
         or "\0" in text
         or not text.isascii()
-        or not _NAMES.fullmatch("".join(names))
         or not _OWN_HEADERS.isdisjoint(names)
+        or not _NAMES.fullmatch("".join(names))
         or request.method not in _METHODS
     ):
         raise _unsendable(request)
