@@ -1,0 +1,379 @@
+"""Anthropic's messages between bytes and `core.chat`.
+
+Above: providers/anthropic. Below: `core`, `plugins.wire`, msgspec.
+Source: the API reference and the pages on streaming, tool use and prompt caching (platform.claude.com/docs), November 2026.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from interlock.core.chat import (
+    ChatRequest,
+    ChatResponse,
+    Chunk,
+    Finish,
+    Message,
+    Part,
+    ToolCall,
+    ToolCallDelta,
+    ToolSpec,
+)
+from interlock.core.errors import BadReply, InvalidRequest, UpstreamCut, UpstreamError, UpstreamRefused
+from interlock.core.money import Usage
+from interlock.core.ports import Deployment
+
+from . import wire
+
+DIALECT = "anthropic"
+FINISHES: dict[str, Finish] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""Statuses of the error types, for errors that come inside a stream."""
+HARMLESS = frozenset(("metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier", "top_logprobs"))
+"""Fields of other dialects that change no answer."""
+
+
+class _Creation(Struct):
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class _Usage(Struct):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_creation: _Creation | None = None
+
+
+class _Block(Struct):
+    type: str = ""
+    text: str = ""
+    id: str = ""
+    name: str = ""
+    input: Raw = Raw(b"{}")
+
+
+class _Delta(Struct):
+    type: str = ""
+    text: str = ""
+    partial_json: str = ""
+    stop_reason: str | None = None
+
+
+class _Reply(Struct):
+    id: str = ""
+    model: str = ""
+    content: list[_Block] | None = None
+    stop_reason: str | None = None
+    usage: _Usage | None = None
+
+
+class _Fault(Struct):
+    type: str = ""
+    message: str = ""
+
+
+class _Event(Struct):
+    type: str
+    index: int = 0
+    message: _Reply | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
+    usage: _Usage | None = None
+    error: _Fault | None = None
+
+
+_reply = msgspec.json.Decoder(_Reply)
+_event = msgspec.json.Decoder(_Event)
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_json = msgspec.json.Encoder()
+
+
+# --- Requests ---------------------------------------------------------------------------------------------------
+
+
+def patched(request: ChatRequest, model: str, *, stream: bool) -> bytes:
+    """The caller's own bytes with the model and the output cap put in; `cache_control` and all else stay as they are."""
+    fields = _fields.decode(request.raw)
+    fields["model"] = Raw(_json.encode(model))
+    if request.max_output_tokens is not None:
+        fields["max_tokens"] = Raw(_json.encode(request.max_output_tokens))
+    fields["stream"] = Raw(b"true" if stream else b"false")
+    return _json.encode(fields)
+
+
+def encoded(request: ChatRequest, model: str, most: int, *, cache: str, native: bool, stream: bool) -> bytes:
+    """A request in this dialect; `most` caps an output that the caller did not cap, since the field is required here.
+
+    Raises:
+        InvalidRequest: something of the request has no place in this dialect.
+    """
+    wire.only_known(request, HARMLESS, DIALECT)
+    fields: dict[str, Any] = {
+        "model": model,
+        "max_tokens": request.max_output_tokens or most,
+        "messages": _turns(request.messages),
+    }
+    control: dict[str, Any] = {"cache_control": {"type": "ephemeral", "ttl": cache}} if cache else {}
+    if system := _system(request, native=native):
+        fields["system"] = [{"type": "text", "text": system, **control}] if cache else system
+    if request.tools:
+        fields["tools"] = [_tool(each) for each in request.tools]
+        if cache and not system:
+            fields["tools"][-1].update(control)
+        if choice := _tool_choice(request):
+            fields["tool_choice"] = choice
+    if request.temperature is not None:
+        if request.temperature > 1:
+            raise InvalidRequest(f"temperature {request.temperature:g}: {DIALECT} takes 0 to 1.", param="temperature")
+        fields["temperature"] = request.temperature
+    if request.top_p is not None and request.temperature is None:
+        fields["top_p"] = request.top_p
+    if request.stop:
+        fields["stop_sequences"] = list(request.stop)
+    if native and request.output_schema is not None:
+        fields["output_config"] = {"format": {"type": "json_schema", "schema": request.output_schema.schema}}
+    if request.user:
+        fields["metadata"] = {"user_id": request.user}
+    if stream:
+        fields["stream"] = True
+    return _json.encode(fields)
+
+
+def _system(request: ChatRequest, *, native: bool) -> str:
+    texts = [each.text for each in request.messages if each.role in ("system", "developer")]
+    if request.output_schema is not None and not native:
+        schema = _json.encode(request.output_schema.schema).decode()
+        texts.append(f"Reply with one JSON document and nothing else. It must satisfy this JSON Schema:\n{schema}")
+    elif request.json_mode:
+        texts.append("Reply with one JSON document and nothing else.")
+    return "\n\n".join(text for text in texts if text)
+
+
+def _turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
+    """User and assistant turns; neighbours of one role become one, as answers of parallel tools have to be."""
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role in ("system", "developer"):
+            continue
+        role = "assistant" if message.role == "assistant" else "user"
+        blocks = _blocks(message)
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"].extend(blocks)
+        elif blocks:
+            turns.append({"role": role, "content": blocks})
+    return turns
+
+
+def _blocks(message: Message) -> list[dict[str, Any]]:
+    if message.role == "tool":
+        return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text}]
+    if isinstance(message.content, str):
+        blocks: list[dict[str, Any]] = [{"type": "text", "text": message.content}] if message.content else []
+    else:
+        blocks = [_part(each) for each in message.content]
+    for call in message.tool_calls:
+        blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": _arguments(call)})
+    return blocks
+
+
+def _arguments(call: ToolCall) -> Raw:
+    """The arguments as the model wrote them; an object is required here, so anything else is wrapped in one."""
+    try:
+        value = msgspec.json.decode(call.arguments or "{}")
+    except msgspec.DecodeError:
+        value = None
+    if isinstance(value, dict):
+        return Raw(call.arguments.encode() or b"{}")
+    return Raw(_json.encode({"arguments": call.arguments}))
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if part.type == "text":
+        return {"type": "text", "text": part.text}
+    inside = wire.media(part)
+    if part.type == "audio":
+        raise InvalidRequest(f"audio cannot be carried to the {DIALECT} dialect.", param="messages")
+    kind = "image" if part.type == "image" else "document"
+    if inside is not None:
+        media_type = inside[0] or ("application/pdf" if kind == "document" else "image/png")
+        return {"type": kind, "source": {"type": "base64", "media_type": media_type, "data": inside[1]}}
+    return {"type": kind, "source": {"type": "url", "url": part.url}}
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    made: dict[str, Any] = {"name": tool.name, "input_schema": tool.parameters or {"type": "object"}}
+    if tool.description:
+        made["description"] = tool.description
+    return made
+
+
+def _tool_choice(request: ChatRequest) -> dict[str, Any]:
+    kinds = {"required": {"type": "any"}, "auto": {"type": "auto"}, "none": {"type": "none"}}
+    choice: dict[str, Any] = {}
+    if request.tool_choice:
+        choice = dict(kinds.get(request.tool_choice, {"type": "tool", "name": request.tool_choice}))
+    if request.parallel_tool_calls is False and request.tool_choice != "none":
+        choice = {**(choice or {"type": "auto"}), "disable_parallel_tool_use": True}
+    return choice
+
+
+# --- Replies ----------------------------------------------------------------------------------------------------
+
+
+def response_of(body: bytes, request: ChatRequest, deployment: Deployment) -> ChatResponse:
+    """A whole answer; thinking blocks are left out of its text.
+
+    Raises:
+        BadReply: the body is not of this dialect.
+    """
+    try:
+        reply = _reply.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadReply(f"{deployment.name} sent a body that is not a message: {error}") from error
+    if reply.content is None:
+        raise _unreadable(reply, body, deployment)
+    same = request.raw_dialect == DIALECT
+    return ChatResponse(
+        model=reply.model or deployment.model,
+        text="".join(each.text for each in reply.content if each.type == "text"),
+        tool_calls=tuple(
+            ToolCall(id=each.id, name=each.name, arguments=bytes(each.input).decode())
+            for each in reply.content
+            if each.type == "tool_use"
+        ),
+        finish=FINISHES.get(reply.stop_reason or "end_turn", "stop"),
+        usage=usage_of(reply.usage),
+        id=reply.id,
+        refusal="the vendor's safety system ended the answer" if reply.stop_reason == "refusal" else "",
+        raw=body if same else b"",
+        raw_dialect=DIALECT if same else "",
+    )
+
+
+class Reading:
+    """One stream on its way in."""
+
+    def __init__(self, deployment: Deployment, request: ChatRequest) -> None:
+        self._deployment = deployment
+        self._same = request.raw_dialect == DIALECT
+        self._usage = Usage()
+        self._tools: dict[int, int] = {}
+        """Index of a content block → index of its tool call."""
+        self._begun = False
+        self.stopped = False
+        """`message_stop` has come."""
+
+    def chunk(self, raw: bytes, data: list[bytes]) -> Chunk:
+        """One piece out of whole events that came together.
+
+        Raises:
+            BadReply: an event is not of this dialect. UpstreamRefused, UpstreamCut: an event says that the vendor failed.
+        """
+        text: list[str] = []
+        deltas: list[ToolCallDelta] = []
+        finish: Finish | None = None
+        usage: Usage | None = None
+        model = identity = ""
+        for each in data:
+            event = self._decoded(each)
+            if event.type == "message_start" and event.message is not None:
+                self._begun = True
+                model, identity = event.message.model, event.message.id
+                usage = self._counted(event.message.usage)
+            elif event.type == "content_block_start" and event.content_block is not None:
+                self._block(event.index, event.content_block, text, deltas)
+            elif event.type == "content_block_delta" and event.delta is not None:
+                if event.delta.type == "text_delta":
+                    text.append(event.delta.text)
+                elif event.delta.type == "input_json_delta" and event.delta.partial_json:
+                    deltas.append(ToolCallDelta(self._tools.get(event.index, 0), arguments=event.delta.partial_json))
+            elif event.type == "message_delta":
+                usage = self._counted(event.usage)
+                if event.delta is not None and event.delta.stop_reason is not None:
+                    finish = FINISHES.get(event.delta.stop_reason, "stop")
+            elif event.type == "message_stop":
+                self.stopped = True
+            elif event.type == "error":
+                raise self._failed(event.error or _Fault())
+        same = self._same
+        return Chunk(
+            "".join(text), tuple(deltas), finish, usage, model, identity, raw if same else b"", DIALECT if same else ""
+        )
+
+    def _decoded(self, data: bytes) -> _Event:
+        try:
+            return _event.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadReply(f"{self._deployment.name} sent an event that is not of a message: {error}") from error
+
+    def _block(self, index: int, block: _Block, text: list[str], deltas: list[ToolCallDelta]) -> None:
+        if block.type == "text" and block.text:
+            text.append(block.text)
+        elif block.type == "tool_use":
+            self._tools[index] = len(self._tools)
+            whole = bytes(block.input).decode()
+            deltas.append(
+                ToolCallDelta(self._tools[index], block.id, block.name, whole if whole not in ("{}", "null") else "")
+            )
+
+    def _counted(self, usage: _Usage | None) -> Usage:
+        """Usage so far: later events repeat only what changed, so the larger figure of each bucket stands."""
+        now = usage_of(usage)
+        self._usage = Usage(
+            input=max(now.input, self._usage.input),
+            cache_read=max(now.cache_read, self._usage.cache_read),
+            cache_write=max(now.cache_write, self._usage.cache_write),
+            cache_write_1h=max(now.cache_write_1h, self._usage.cache_write_1h),
+            output=max(now.output, self._usage.output),
+        )
+        return self._usage
+
+    def _failed(self, fault: _Fault) -> UpstreamError:
+        what = f"{self._deployment.name} reported {fault.type} in its stream: {fault.message}"
+        if self._begun:
+            return UpstreamCut(what)
+        return UpstreamRefused(what, upstream_status=STATUSES.get(fault.type, 500), body=fault.message)
+
+
+def usage_of(usage: _Usage | None) -> Usage:
+    """Buckets as this dialect counts them: disjoint already. Thinking is billed inside the output and not told apart."""
+    if usage is None:
+        return Usage()
+    written = usage.cache_creation_input_tokens or 0
+    longer = (usage.cache_creation.ephemeral_1h_input_tokens or 0) if usage.cache_creation else 0
+    return Usage(
+        input=usage.input_tokens or 0,
+        cache_read=usage.cache_read_input_tokens or 0,
+        cache_write=max(0, written - longer),
+        cache_write_1h=longer,
+        output=usage.output_tokens or 0,
+    )
+
+
+def _unreadable(reply: _Reply, body: bytes, deployment: Deployment) -> BadReply:
+    error = BadReply(f"{deployment.name} sent a message without content: {body[:200].decode('utf-8', 'replace')}")
+    error.usage = usage_of(reply.usage) if reply.usage else None
+    return error

@@ -1,0 +1,64 @@
+"""What models are able to take, and their habits on the wire: data with source and date, in `profiles.json`.
+
+Above: providers, `app`. Below: msgspec. The first row whose pattern matches `provider/model` or the bare model name counts.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+
+class ModelProfile(Struct, frozen=True, forbid_unknown_fields=True):
+    """One row."""
+
+    match: tuple[str, ...]
+    """Patterns with `*` over `provider/model` or the model name."""
+    context_window: int = 128_000
+    max_output: int = 16_384
+    logprobs: bool = False
+    """Token probabilities can be asked for."""
+    output_cap: str = "max_tokens"
+    """OpenAI dialect: the field that caps the output."""
+    sampling: bool = True
+    """Temperature, top_p, stop and seed may be set; reasoning models refuse them."""
+    source: str = ""
+    date: str = ""
+
+
+UNKNOWN = ModelProfile(match=("*",), source="none: assumed for a model that no row names")
+KEPT = 4_096
+
+
+class Profiles:
+    """Rows, and what was looked up so far."""
+
+    def __init__(self, rows: tuple[ModelProfile, ...]) -> None:
+        self._rows = rows
+        self._known: dict[str, ModelProfile] = {}
+
+    def of(self, provider: str, model: str) -> ModelProfile:
+        """The profile of a model; that of an unknown model, which promises little, where no row matches."""
+        name = f"{provider}/{model}"
+        known = self._known.get(name)
+        if known is None:
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            known = self._known[name] = self._find(name, model)
+        return known
+
+    def _find(self, name: str, model: str) -> ModelProfile:
+        bare = model.rsplit("/", 1)[-1]
+        for row in self._rows:
+            if any(fnmatchcase(name, pattern) or fnmatchcase(bare, pattern) for pattern in row.match):
+                return row
+        return UNKNOWN
+
+
+def load(path: Path | None = None) -> Profiles:
+    """The shipped rows, or those of `path`."""
+    data = (path or Path(__file__).with_name("profiles.json")).read_bytes()
+    return Profiles(msgspec.json.decode(data, type=tuple[ModelProfile, ...]))

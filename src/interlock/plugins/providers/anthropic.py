@@ -1,0 +1,81 @@
+"""Anthropic's Messages API.
+
+Above: found by name. Below: `core`, `plugins.wire`, `plugins.profiles`, `plugins.anthropic_wire`.
+Source: the API reference and the pages on streaming, errors and prompt caching (platform.claude.com/docs), November 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import msgspec
+
+from interlock.core.chat import ChatRequest, ChatResponse, Chunk
+from interlock.core.errors import UpstreamCut
+from interlock.core.ports import Deployment, HttpRequest, PluginEnv
+from interlock.core.time import Deadline
+from interlock.plugins import anthropic_wire as codec
+from interlock.plugins import profiles, wire
+from interlock.plugins.options import Options
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`options:` of a provider of this dialect."""
+
+    version: str = "2023-06-01"
+    """Value of the header `anthropic-version`."""
+    headers: dict[str, str] = {}
+    """Sent with every request, e.g. `anthropic-beta`."""
+    cache: Literal["", "5m", "1h"] = ""
+    """Marks tools and system prompt, the stable prefix, for the vendor's prompt cache with this lifetime."""
+    schema: Literal["prompt", "native"] = "prompt"
+    """Output schemas go into the system prompt, or natively as `output_config.format`, which takes a subset of JSON Schema and newer
+    models only. The answer is validated on our side either way."""
+
+
+class Anthropic:
+    """The provider."""
+
+    def __init__(self, env: PluginEnv) -> None:
+        self._env = env
+        self._profiles = profiles.load()
+        self._options = Options(Settings)
+
+    async def chat(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> ChatResponse:
+        response = await self._env.http.request(self._http(deployment, request, stream=False), deadline)
+        wire.check(response, deployment, self._env.clock)
+        return codec.response_of(response.body, request, deployment)
+
+    async def stream(
+        self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
+    ) -> AsyncIterator[Chunk]:
+        sent = self._http(deployment, request, stream=True)
+        reading = codec.Reading(deployment, request)
+        async with self._env.http.stream(sent, deadline, stall_s=deployment.stall_s) as reply:
+            if reply.status != 200:
+                raise wire.refusal(deployment, reply.status, reply.headers, await reply.read(), self._env.clock)
+            async for raw, data in wire.events(reply.chunks(), deployment):
+                yield reading.chunk(raw, data)
+        if not reading.stopped:
+            raise UpstreamCut(f"{deployment.name} ended its stream before message_stop.")
+
+    def _http(self, deployment: Deployment, request: ChatRequest, *, stream: bool) -> HttpRequest:
+        settings = self._options.of(deployment)
+        most = self._profiles.of(deployment.provider, deployment.model).max_output
+        if request.raw and request.raw_dialect == codec.DIALECT:
+            body = codec.patched(request, deployment.model, stream=stream)
+        else:
+            body = codec.encoded(
+                request, deployment.model, most, cache=settings.cache, native=settings.schema == "native", stream=stream
+            )
+        headers = [("content-type", "application/json"), ("anthropic-version", settings.version)]
+        if deployment.api_key:
+            headers.append(("x-api-key", deployment.api_key.reveal()))
+        headers.extend((name.lower(), value) for name, value in settings.headers.items())
+        return HttpRequest("POST", f"{deployment.base_url}/messages", tuple(headers), body)
+
+
+def build(env: PluginEnv) -> Anthropic:
+    """The provider of this dialect."""
+    return Anthropic(env)

@@ -1,0 +1,73 @@
+"""Google's Gemini API: generateContent and streamGenerateContent.
+
+Above: found by name. Below: `core`, `plugins.wire`, `plugins.gemini_wire`.
+Source: the API reference and the pages on function calling and thought signatures (ai.google.dev), November 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from interlock.core.chat import ChatRequest, ChatResponse, Chunk
+from interlock.core.errors import UpstreamCut
+from interlock.core.ports import Deployment, HttpRequest, PluginEnv
+from interlock.core.time import Deadline
+from interlock.plugins import gemini_wire as codec
+from interlock.plugins import wire
+from interlock.plugins.options import Options
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`options:` of a provider of this dialect."""
+
+    headers: dict[str, str] = {}
+    """Sent with every request."""
+
+
+class Gemini:
+    """The provider. Remembers, bounded, the thought signatures that the vendor wants back with earlier tool calls."""
+
+    def __init__(self, env: PluginEnv) -> None:
+        self._env = env
+        self._options = Options(Settings)
+        self._signatures = codec.Signatures()
+
+    async def chat(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> ChatResponse:
+        sent = self._http(deployment, request, "generateContent")
+        response = await self._env.http.request(sent, deadline)
+        if response.status != 200:
+            raise self._refusal(deployment, response.status, response.headers, response.body)
+        return codec.response_of(response.body, deployment, self._signatures)
+
+    async def stream(
+        self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
+    ) -> AsyncIterator[Chunk]:
+        sent = self._http(deployment, request, "streamGenerateContent?alt=sse")
+        reading = codec.Reading(deployment, self._signatures)
+        async with self._env.http.stream(sent, deadline, stall_s=deployment.stall_s) as reply:
+            if reply.status != 200:
+                raise self._refusal(deployment, reply.status, reply.headers, await reply.read())
+            async for _, data in wire.events(reply.chunks(), deployment):
+                yield reading.chunk(data)
+        if not reading.finished:
+            raise UpstreamCut(f"{deployment.name} ended its stream without a finishReason.")
+
+    def _http(self, deployment: Deployment, request: ChatRequest, method: str) -> HttpRequest:
+        headers = [("content-type", "application/json")]
+        if deployment.api_key:
+            headers.append(("x-goog-api-key", deployment.api_key.reveal()))
+        headers.extend((name.lower(), value) for name, value in self._options.of(deployment).headers.items())
+        url = f"{deployment.base_url}/models/{deployment.model}:{method}"
+        return HttpRequest("POST", url, tuple(headers), codec.encoded(request, self._signatures))
+
+    def _refusal(self, deployment: Deployment, status: int, headers: dict[str, str], body: bytes) -> Exception:
+        """A wrong key is answered with status 400 here, told apart by its reason."""
+        known = 401 if status == 400 and b"API_KEY_INVALID" in body else status
+        return wire.refusal(deployment, known, headers, body, self._env.clock)
+
+
+def build(env: PluginEnv) -> Gemini:
+    """The provider of this dialect."""
+    return Gemini(env)

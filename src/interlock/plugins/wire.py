@@ -1,0 +1,190 @@
+"""What the HTTP dialects share: error statuses to typed errors, waits that vendors ask for, event streams.
+
+Above: providers, third-party ones too. Below: `core`.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import AsyncIterator, Mapping
+
+import msgspec
+
+from interlock.core.chat import ChatRequest, Part
+from interlock.core.errors import (
+    BadReply,
+    InvalidRequest,
+    RateLimited,
+    UpstreamAuth,
+    UpstreamRefused,
+    UpstreamRejected,
+)
+from interlock.core.ports import Deployment, HttpResponse
+from interlock.core.time import NS_PER_S, Clock
+
+LARGEST_EVENT = 16 * 1024 * 1024
+QUOTA_WORDS = (b"insufficient_quota", b"enforced_spend_limit_reached", b"billing_hard_limit_reached")
+"""Error codes of vendors whose quota is used up: answered with 429, but waiting does not help (OpenAI, Anthropic; 2026-11)."""
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DATE = re.compile(r"\w{3}, (\d{2}) (\w{3}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT")
+_STAMP = re.compile(r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})")
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class _ErrorBody(msgspec.Struct):
+    message: str = ""
+    code: str | int | None = None
+
+
+class _ErrorReply(msgspec.Struct):
+    error: _ErrorBody | str = ""
+
+
+_error_decoder = msgspec.json.Decoder(_ErrorReply)
+
+
+def check(response: HttpResponse, deployment: Deployment, clock: Clock) -> None:
+    """Raises the error that the status stands for; returns when it is 200."""
+    if response.status != 200:
+        raise refusal(deployment, response.status, response.headers, response.body, clock)
+
+
+def refusal(
+    deployment: Deployment, status: int, headers: Mapping[str, str], body: bytes, clock: Clock
+) -> UpstreamRefused:
+    """The typed error of an error status, with the vendor's own words and the wait it asks for."""
+    message = f"{deployment.name} answered with status {status}: {said(body)}"
+    text = body.decode("utf-8", "replace")
+    kind: type[UpstreamRefused] = UpstreamRefused
+    wait_s: float | None = None
+    if status in (401, 402, 403) or (status == 429 and any(word in body for word in QUOTA_WORDS)):
+        kind = UpstreamAuth
+    elif status == 429:
+        kind = RateLimited
+        wait_s = wait_of(headers, body, clock)
+    elif status in (400, 404, 405, 413, 415, 422):
+        kind = UpstreamRejected
+    elif status >= 500:
+        wait_s = wait_of(headers, b"", clock)
+    error = kind(message, upstream_status=status, body=text, retry_after_s=wait_s)
+    error.deployment = deployment.name
+    return error
+
+
+def media(part: Part) -> tuple[str, str] | None:
+    """(media type, base64) of a part that carries its data, be it in a `data:` address; `None` for one that is elsewhere."""
+    if part.data:
+        return part.media_type, part.data
+    if part.url.startswith("data:"):
+        head, _, data = part.url[5:].partition(",")
+        if head.endswith(";base64"):
+            return head.removesuffix(";base64"), data
+    return None
+
+
+def only_known(request: ChatRequest, harmless: frozenset[str], dialect: str) -> None:
+    """Raises InvalidRequest where the caller set a field of its own dialect that this one cannot carry."""
+    lost = sorted(name for name, value in request.extra.items() if name not in harmless and value is not None)
+    if lost:
+        raise InvalidRequest(
+            f"{', '.join(lost)} cannot be carried to the {dialect} dialect.",
+            param=lost[0],
+            hint="Leave it out, or route to a model of the caller's own dialect.",
+        )
+
+
+def said(body: bytes) -> str:
+    """The vendor's message in an error body, cut short; the body itself where it has another form."""
+    try:
+        error = _error_decoder.decode(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        error = ""
+    message = error if isinstance(error, str) else error.message
+    return (message or body.decode("utf-8", "replace"))[:500] or "(empty body)"
+
+
+def wait_of(headers: Mapping[str, str], body: bytes, clock: Clock) -> float | None:
+    """Seconds that the vendor asks to wait, from any of the places where vendors say so; `None` where it says nothing."""
+    value = headers.get("retry-after-ms")
+    if value is not None and value.replace(".", "", 1).isdigit():
+        return float(value) / 1000
+    value = headers.get("retry-after")
+    if value is not None:
+        if value.replace(".", "", 1).isdigit():
+            return float(value)
+        until = _instant_s(value)
+        return None if until is None else max(0.0, until - clock.wall_ns() / NS_PER_S)
+    waits = [wait for wait in (_bucket_wait(name, value, headers, clock) for name, value in headers.items()) if wait]
+    if waits:
+        return max(waits)
+    delay = re.search(rb'"retryDelay"\s*:\s*"([0-9.]+)s"', body)
+    return float(delay.group(1)) if delay else None
+
+
+def _bucket_wait(name: str, value: str, headers: Mapping[str, str], clock: Clock) -> float | None:
+    """The wait for one rate-limit bucket that is empty: `x-ratelimit-reset-requests: 6m0s`, `anthropic-ratelimit-…-reset: <time>`."""
+    if "ratelimit" not in name or "reset" not in name:
+        return None
+    left = headers.get(name.replace("reset", "remaining"))
+    if left is None or left.strip() not in ("0", "0.0"):
+        return None
+    until = _instant_s(value)
+    if until is not None:
+        return max(0.0, until - clock.wall_ns() / NS_PER_S)
+    return sum(float(number) * _UNIT_S[unit] for number, unit in _SPAN.findall(value)) or None
+
+
+def _instant_s(value: str) -> float | None:
+    """Seconds since the epoch of an HTTP date or an RFC 3339 time in UTC."""
+    if found := _DATE.match(value):
+        day, month, year, hour, minute, second = found.groups()
+        if month not in MONTHS:
+            return None
+        parts = (int(year), MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second))
+    elif found := _STAMP.match(value):
+        parts = tuple(int(each) for each in found.groups())
+    else:
+        return None
+    return float(calendar.timegm((*parts, 0, 0, 0)))
+
+
+async def events(pieces: AsyncIterator[bytes], deployment: Deployment) -> AsyncIterator[tuple[bytes, list[bytes]]]:
+    """Whole server-sent events as they come: (their bytes as sent, the `data` of each). What came together stays together.
+
+    Raises:
+        BadReply: one event is larger than any vendor's. Whatever `pieces` raises.
+    """
+    buffer = b""
+    async for piece in pieces:
+        buffer = buffer + piece if buffer else piece
+        end = _end_of_events(buffer)
+        if end:
+            whole, buffer = buffer[:end], buffer[end:]
+            yield whole, data_of(whole)
+        elif len(buffer) > LARGEST_EVENT:
+            raise BadReply(f"{deployment.name} sent more than {LARGEST_EVENT} bytes without an end of event.")
+    if buffer.strip():
+        yield buffer, data_of(buffer)
+
+
+def _end_of_events(buffer: bytes) -> int:
+    plain = buffer.rfind(b"\n\n")
+    carriage = buffer.rfind(b"\r\n\r\n")
+    return max(plain + 2 if plain >= 0 else 0, carriage + 4 if carriage >= 0 else 0)
+
+
+def data_of(block: bytes) -> list[bytes]:
+    """The `data` of each event in `block`, lines of one event joined by a new line. Comments and other fields are left out."""
+    if b"\r" in block:
+        block = block.replace(b"\r\n", b"\n")
+    found: list[bytes] = []
+    for event in block.split(b"\n\n"):
+        if event.startswith(b"data:") and b"\n" not in event:
+            found.append(event[5:].lstrip())
+            continue
+        lines = [line[5:].lstrip() for line in event.split(b"\n") if line.startswith(b"data:")]
+        if lines:
+            found.append(b"\n".join(lines))
+    return found
