@@ -1,0 +1,162 @@
+"""The process that is killed: works off a batch on a real store until everything is finished, answering questions like a person would.
+
+Run as `python tests/crash/worker.py FOLDER TASKS SEED PAUSE_S`; prints `ready` once it works and `done` at the end.
+"""
+
+import asyncio
+import json
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+
+from interlock.agents.batch import Line, run_batch
+from interlock.agents.contract import Contract
+from interlock.agents.service import Agents, Question
+from interlock.core.budget import Budget
+from interlock.core.caller import Caller, Versions
+from interlock.core.chat import ChatRequest, ChatResponse, ToolCall
+from interlock.core.errors import InvalidRequest
+from interlock.core.events import Attempt, Settled
+from interlock.core.ids import SystemIds
+from interlock.core.money import Usage
+from interlock.core.ports import ChatReply
+from interlock.core.time import Deadline, SystemClock
+from interlock.ledger import Recorder, TaskLog
+from interlock.storage import SqliteStore
+from interlock.tools.call import Grant, ToolDesk
+from tests.crash.shop import Shop, read
+
+COST_NANO_USD = 700
+USED = Usage(input=50, output=10)
+
+
+class Model:
+    """Decides by how far the conversation is: look up and reserve at once, then refund and post at once, then the end."""
+
+    def __init__(self, ledger: Recorder, clock: SystemClock, pause_s: float) -> None:
+        self.ledger, self.clock, self.pause_s = ledger, clock, pause_s
+
+    async def chat(
+        self,
+        caller: Caller,
+        request: ChatRequest,
+        *,
+        budget: Budget | None = None,
+        deadline: Deadline | None = None,
+        fence: int = 0,
+    ) -> ChatReply:
+        crashed = Settled(
+            "c",
+            "model",
+            request.model,
+            caller,
+            "crashed",
+            self.clock.wall_ns(),
+            usage=USED,
+            cost_nano_usd=COST_NANO_USD,
+        )
+        slot = self.ledger.open(crashed)
+        await asyncio.sleep(self.pause_s)
+        said = self._say(request)
+        tried = Attempt("own/m", "ok", crashed.started_ns, 1, "small", USED, COST_NANO_USD)
+        settled = Settled(
+            "c", "model", request.model, caller, "ok", crashed.started_ns, deployment="own/m", tier="small",
+            attempts=(tried,), usage=USED, cost_nano_usd=COST_NANO_USD,
+        )  # fmt: skip
+        calls = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in said.tool_calls]
+        self.ledger.settle(slot, settled, {"response": {"text": said.text, "tool_calls": calls}}, fence=fence)
+        return ChatReply(said, settled)
+
+    def _say(self, request: ChatRequest) -> ChatResponse:
+        order = next(m.text for m in request.messages if m.role == "user").split()[0]
+        turn = sum(1 for m in request.messages if m.role == "assistant")
+        fails = order.endswith("7")
+        plan: list[list[str]] = [
+            ["orders.get", "stock.reserve"],
+            ["stock.fail"] if fails else ["payments.refund", "letters.post"],
+        ]
+        if turn >= len(plan):
+            return ChatResponse("m", "no answer" if fails else json.dumps({"answer": f"done {order}"}))
+        calls = tuple(ToolCall(f"{turn}-{name}", name, json.dumps({"order": order})) for name in plan[turn])
+        return ChatResponse("m", tool_calls=calls, finish="tool_calls")
+
+    def stream(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
+
+class AnswersAreJson:
+    """The output schema's checker, in three lines instead of a library."""
+
+    def faults(self, value: Any) -> list[str]:
+        return [] if isinstance(value, dict) and "answer" in value else ["answer is missing"]
+
+
+def contract(shop: Shop) -> Contract:
+    from interlock.core.chat import OutputSchema
+
+    grants = {tool.name: Grant(tool, timeout_s=20.0) for tool in shop.tools()}
+    return Contract(
+        "shop",
+        tenant="acme",
+        model="m",
+        versions=Versions(contract="c1"),
+        grants=grants,
+        undo_grants={"stock.release": grants["stock.release"]},
+        approvals={"payments.refund": True},
+        output_schema=OutputSchema("Done", {}),
+        output_checker=AnswersAreJson(),
+        store_prompts="full",
+    )
+
+
+def lines(tasks: int) -> list[Line]:
+    return [Line(n, {"text": f"o{n}"}) for n in range(1, tasks + 1)]
+
+
+async def main(folder: Path, tasks: int, seed: int, pause_s: float) -> None:
+    clock = SystemClock()
+    store = SqliteStore.open(folder / "interlock.db", synchronous="normal", busy_timeout_s=10)
+    ledger = Recorder(store, clock, path=folder / "interlock.db")
+    ledger.start()
+    shop = Shop(folder, pause_s)
+    log = TaskLog(ledger, store, clock)
+    ids = SystemIds(clock)
+    desk = ToolDesk(ledger, clock, ids, random.Random(seed), folder)
+    agents = Agents(
+        {"shop": contract(shop)}, gateway=Model(ledger, clock, pause_s), desk=desk, journal=log, clock=clock, ids=ids
+    )
+    print("ready", flush=True)
+    unfinished = {line.number for line in lines(tasks)}
+    while unfinished:
+        async for done in run_batch(
+            agents, "shop", [x for x in lines(tasks) if x.number in unfinished], batch="b", concurrency=6
+        ):
+            if done.result is None:
+                raise SystemExit(f"line {done.line.number}: {done.fault}")
+            if done.result.outcome != "waiting_approval":
+                unfinished.discard(done.line.number)
+                continue
+            for question in await agents.questions(done.result.task):
+                await answer(agents, question, folder)
+    await ledger.close()
+    store.close()
+    print("done", flush=True)
+
+
+async def answer(agents: Agents, question: Question, folder: Path) -> None:
+    """A person: approves refunds, and looks into the shop's own books where an effect is in doubt."""
+    decision: Any = "approve"
+    if question.kind == "doubt":
+        decision = "done" if question.arguments["order"] in read(folder, "post") else "redo"
+    try:
+        await agents.decide(question.task, question.step, decision, who="pat", result="posted")
+    except InvalidRequest:
+        return  # answered a moment before the last crash
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
