@@ -14,7 +14,8 @@ from interlock.core.money import Price, Rates, Usage
 from interlock.core.ports import Deployment
 from interlock.core.time import Deadline
 from interlock.gateway.chat import Gateway
-from interlock.gateway.settings import Parts, Profile, Rule, Settings, Tier
+from interlock.gateway.settings import Parts, Rule, Settings, Tier
+from interlock.plugins.profiles import ModelProfile
 from interlock.testing.clock import FakeClock
 from interlock.testing.ledger import MemoryLedger
 
@@ -139,7 +140,7 @@ class Bench:
             "providers": {"fake": provider, "simulated": provider, "local": provider},
             "tiers_of": self._tiers_of,
             "target_of": self._target_of,
-            "profile_of": lambda _: Profile(context_window=8_000, max_output=1_000),
+            "profile_of": lambda _: ModelProfile(match=(), context_window=8_000, max_output=1_000),
             "validator_of": lambda _: lambda value: [],
             "sleep": self.clock.sleep,
         }

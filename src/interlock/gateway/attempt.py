@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from msgspec import structs
+
 from interlock.core.chat import ChatRequest, ChatResponse
 from interlock.core.errors import (
     BadReply,
@@ -80,6 +82,8 @@ async def ask(
     health = desk.health.deployment(deployment.name)
     price = parts.price_of(deployment, input_tokens)
     profile = parts.profile_of(deployment)
+    if desk.needs_confidence and profile.logprobs and not request.logprobs and not request.stream:
+        request = structs.replace(request, logprobs=True)
     key = f"{call.id}.{len(call.attempts)}"
     tries = 0
     while True:

@@ -131,8 +131,11 @@ async def stale(parts: Parts, caching: Caching, call: Call) -> Answer | None:
     """An answer to the same request whose time is over; for the degradation ladder."""
     if parts.answers is None or usable(call, caching):
         return None
+    now_ns = parts.clock.wall_ns()
     entry = await parts.answers.get(exact_key(call))
-    return None if entry is None else _answer(call, entry, "exact", parts.clock.wall_ns())
+    if entry is None or now_ns > entry.fresh_until_ns + int(caching.stale_s * NS_PER_S):
+        return None
+    return _answer(call, entry, "exact", now_ns)
 
 
 async def keep(parts: Parts, caching: Caching, call: Call, answer: Answer) -> None:

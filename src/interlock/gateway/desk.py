@@ -14,7 +14,7 @@ from .settings import Parts, Settings
 class Desk:
     """Settings and parts, and what this process has seen and worked out so far."""
 
-    __slots__ = ("budgets", "gate", "health", "parts", "router", "settings")
+    __slots__ = ("budgets", "gate", "health", "needs_confidence", "parts", "router", "settings")
 
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self.settings = settings
@@ -23,3 +23,4 @@ class Desk:
         self.gate = Gate(settings.admission)
         self.budgets = Budgets()
         self.router = Router(parts.tiers_of, parts.target_of, parts.unusable)
+        self.needs_confidence = any("confidence" in rule.condition.text for rule in settings.rules)

@@ -15,6 +15,7 @@ from msgspec import Struct
 from interlock.core.budget import Limits
 from interlock.core.ids import Ids
 from interlock.core.ports import Deployment, Ledger, PriceOf, Provider, SemanticIndex
+from interlock.core.store import CacheEntry as Entry
 from interlock.core.time import Clock
 
 Rung = Literal["smaller_model", "shorter_context", "cached_answer", "best_effort"]
@@ -50,13 +51,23 @@ class Rule(Struct, frozen=True):
     target: str
 
 
-class Profile(Struct, frozen=True):
+class Profile(Protocol):
     """What a model is able to take and give."""
 
-    context_window: int = 128_000
-    """Tokens of input and output together."""
-    max_output: int = 16_384
-    """The most output tokens of one answer; the upper estimate where neither caller nor budget set a cap."""
+    @property
+    def context_window(self) -> int:
+        """Tokens of input and output together."""
+        ...
+
+    @property
+    def max_output(self) -> int:
+        """The most output tokens of one answer; the upper estimate where neither caller nor budget set a cap."""
+        ...
+
+    @property
+    def logprobs(self) -> bool:
+        """Token probabilities can be asked for; they are, where a rule looks at the confidence of answers."""
+        ...
 
 
 class Workflow(Struct, frozen=True):
@@ -141,14 +152,6 @@ class Settings(Struct, frozen=True):
         return self.workflows.get(name, self.anywhere)
 
 
-class Entry(Struct, frozen=True):
-    """One cached value, with the instant until which it is fresh."""
-
-    value: bytes
-    stored_ns: int
-    fresh_until_ns: int
-
-
 class AnswerCache(Protocol):
     """Bytes by key, bounded. Entries past their time may still be returned, until the cache drops them."""
 
@@ -185,3 +188,23 @@ class Parts(Struct, frozen=True):
     redact: Callable[[str], str] | None = None
     """Takes what is personal out of a text; without it `store_prompts: redacted` stores no prompt."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+__all__ = [
+    "RUNGS",
+    "Admission",
+    "AnswerCache",
+    "Breaking",
+    "Caching",
+    "Condition",
+    "Entry",
+    "Parts",
+    "Profile",
+    "Retrying",
+    "Rule",
+    "Rung",
+    "Settings",
+    "Tier",
+    "Validate",
+    "Workflow",
+]

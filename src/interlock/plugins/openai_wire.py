@@ -117,6 +117,8 @@ def patched(request: ChatRequest, model: str, cap: str, *, stream: bool, usage: 
     if allowed is not None and not any(fields.get(name) == str(allowed).encode() for name in CAPS):
         present = next((name for name in CAPS if name in fields and fields[name] != NULL), cap)
         fields[present] = Raw(_json.encode(allowed))
+    if request.logprobs and "logprobs" not in fields:
+        fields["logprobs"] = Raw(b"true")
     if stream != (fields.get("stream") == b"true"):
         fields["stream"] = Raw(b"true" if stream else b"false")
     if stream and usage and not request.include_usage:

@@ -1,15 +1,18 @@
 """What models are able to take, and their habits on the wire: data with source and date, in `profiles.json`.
 
-Above: providers, `app`. Below: msgspec. The first row whose pattern matches `provider/model` or the bare model name counts.
+Above: providers, `app`. Below: `core`, msgspec. The first row whose pattern matches `provider/model` or the bare model name counts.
 """
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+
+from interlock.core.ports import Deployment
 
 
 class ModelProfile(Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,3 +65,14 @@ def load(path: Path | None = None) -> Profiles:
     """The shipped rows, or those of `path`."""
     data = (path or Path(__file__).with_name("profiles.json")).read_bytes()
     return Profiles(msgspec.json.decode(data, type=tuple[ModelProfile, ...]))
+
+
+@cache
+def shipped() -> Profiles:
+    """The rows of this package, read once."""
+    return load()
+
+
+def profile_of(deployment: Deployment) -> ModelProfile:
+    """The shipped profile of what a deployment serves."""
+    return shipped().of(deployment.provider, deployment.model)

@@ -39,7 +39,7 @@ class Anthropic:
 
     def __init__(self, env: PluginEnv) -> None:
         self._env = env
-        self._profiles = profiles.load()
+        self._profiles = profiles.shipped()
         self._options = Options(Settings)
 
     async def chat(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> ChatResponse:

@@ -40,7 +40,7 @@ class OpenAI:
 
     def __init__(self, env: PluginEnv) -> None:
         self._env = env
-        self._profiles = profiles.load()
+        self._profiles = profiles.shipped()
         self._options = Options(Settings)
         self._headers: dict[str, tuple[Deployment, tuple[tuple[str, str], ...]]] = {}
 
