@@ -94,7 +94,3 @@ class Gateway:
             InterlockError: also after pieces were yielded, when the answer broke off; the call has settled by then.
         """
         return relay(self._desk, self._beginner, self._exchange, caller, request, budget, deadline, fence)
-
-    def breakers(self) -> dict[str, str]:
-        """`closed`, `open` or `half_open` by deployment, for those that were called."""
-        return self._desk.health.breakers()

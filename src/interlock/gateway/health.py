@@ -100,7 +100,3 @@ class Health:
     def breakers(self) -> dict[str, str]:
         """The state of each deployment's breaker, by name."""
         return {name: each.breaker.state for name, each in self._deployments.items()}
-
-    def breakers(self) -> dict[str, str]:
-        """The state of each breaker by deployment."""
-        return {name: known.breaker.state for name, known in self._deployments.items()}
