@@ -40,7 +40,7 @@ models:
   support:
     small: [mine/gpt-4o-mini]
 prices:
-  mine/gpt-4o-mini: {{input_usd: 0.15, output_usd: 0.60, source: bench, since: 2026-01-01}}
+  mine/gpt-4o-mini: {{input_mtok_usd: 0.15, output_mtok_usd: 0.60, source: bench, since: 2026-01-01}}
 routing: {{default_model: support}}
 caching:
   exact_cache: {{enabled: true, ttl_seconds: 3600}}

@@ -41,7 +41,8 @@ class InterlockError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip() if self.hint else self.message
+        stop = "" if self.message.endswith((".", "?", "!", ":")) else "."
+        return f"{self.message}{stop} {self.hint}" if self.hint else self.message
 
 
 class Fault(Struct, frozen=True):
