@@ -198,7 +198,7 @@ def test_a_contract_key_outside_of_agent_says_where_it_belongs(faults_of):
 def test_a_path_that_is_not_there_names_its_neighbour(write):
     root = write({"interlock.yaml": "tenant: a\n"})
 
-    with pytest.raises(ConfigError, match="no such file or folder — Did you mean 'interlock.yaml'?"):
+    with pytest.raises(ConfigError, match=r"no such file or folder — Did you mean 'interlock\.yaml'"):
         load(root / "interlok.yaml", {})
 
 

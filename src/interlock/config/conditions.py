@@ -11,22 +11,31 @@ it: `False and x` is false whatever `x` is. Above: schema, flow, gateway, agents
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Collection, Mapping
-from decimal import Decimal
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from .names import nearest
-from .shapes import is_list, is_section
+from .terms import (
+    COMPARISONS,
+    UNKNOWN,
+    Facts,
+    Term,
+    calculated,
+    compared,
+    kleene,
+    look_up,
+    named,
+    negated,
+    shown,
+    truth,
+)
 
 MAX_CHARS = 1000
 """Longest condition."""
 MAX_TOKENS = 200
 MAX_DEPTH = 24
 """Deepest nesting of brackets and negations."""
-_SHOWN_CHARS = 40
-"""Longest text shown by `explain`."""
 
 
 class ConditionError(ValueError):
@@ -37,21 +46,12 @@ class ConditionError(ValueError):
         self.message, self.column, self.hint = message, column, hint
 
 
-class _Unknown:
-    """Stands for the value of anything that cannot be said."""
-
-
-_UNKNOWN = _Unknown()
-Facts = Mapping[str, Any]
-_Term = Callable[[Facts], Any]
-
-
 class Condition:
     """A parsed condition. Equal texts are equal conditions."""
 
     __slots__ = ("_paths", "_root", "names", "text")
 
-    def __init__(self, text: str, root: _Term, paths: Mapping[str, int]) -> None:
+    def __init__(self, text: str, root: Term, paths: Mapping[str, int]) -> None:
         self.text = text
         self._root = root
         self._paths = dict(paths)
@@ -60,12 +60,12 @@ class Condition:
 
     def evaluate(self, facts: Facts) -> bool | None:
         """Whether it holds; `None` when a name that decides it is not known or the values cannot be compared."""
-        held = _truth(self._root(facts))
-        return None if held is _UNKNOWN else bool(held)
+        held = truth(self._root(facts))
+        return None if held is UNKNOWN else bool(held)
 
     def explain(self, facts: Facts) -> str:
         """The text with the values it saw: `confidence < 0.72 (confidence=0.41)`."""
-        seen = ", ".join(f"{path}={_shown(_look_up(path.split('.'), facts))}" for path in self._paths)
+        seen = ", ".join(f"{path}={shown(look_up(path.split('.'), facts, UNKNOWN))}" for path in self._paths)
         return f"{self.text} ({seen})" if seen else self.text
 
     def unknown_names(self, known: Collection[str]) -> list[ConditionError]:
@@ -192,32 +192,32 @@ class _Parser:
         if not self._take(op):
             self._refuse(f"expected {op!r}")
 
-    def _either(self) -> _Term:
+    def _either(self) -> Term:
         terms = [self._both()]
         while self._take("or"):
             terms.append(self._both())
-        return terms[0] if len(terms) == 1 else _kleene(terms, decided_by=True)
+        return terms[0] if len(terms) == 1 else kleene(terms, decided_by=True)
 
-    def _both(self) -> _Term:
+    def _both(self) -> Term:
         terms = [self._negated()]
         while self._take("and"):
             terms.append(self._negated())
-        return terms[0] if len(terms) == 1 else _kleene(terms, decided_by=False)
+        return terms[0] if len(terms) == 1 else kleene(terms, decided_by=False)
 
     def _deeper(self) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise ConditionError(f"nested deeper than {MAX_DEPTH} levels", self._next.column)
 
-    def _negated(self) -> _Term:
+    def _negated(self) -> Term:
         if not self._take("not"):
             return self._comparison()
         self._deeper()
         term = self._negated()
         self._depth -= 1
-        return _not(term)
+        return negated(term)
 
-    def _comparison(self) -> _Term:
+    def _comparison(self) -> Term:
         left = self._sum()
         negate = bool(self._next.text == "not" and self._take("not"))
         op = self._take("in") if negate else self._take("==", "!=", "<", "<=", ">", ">=", "in")
@@ -225,32 +225,32 @@ class _Parser:
             self._refuse("expected `in` after `not`")
         if not op:
             return left
-        term = _compared(op, left, self._sum())
-        if self._next.kind == "op" and self._next.text in _COMPARE:
+        term = compared(op, left, self._sum())
+        if self._next.kind == "op" and self._next.text in COMPARISONS:
             self._refuse("comparisons cannot be chained; expected `and` or `or`")
-        return _not(term) if negate else term
+        return negated(term) if negate else term
 
-    def _sum(self) -> _Term:
+    def _sum(self) -> Term:
         term = self._product()
         while op := self._take("+", "-"):
-            term = _calculated(op, term, self._product())
+            term = calculated(op, term, self._product())
         return term
 
-    def _product(self) -> _Term:
+    def _product(self) -> Term:
         term = self._signed()
         while op := self._take("*", "/"):
-            term = _calculated(op, term, self._signed())
+            term = calculated(op, term, self._signed())
         return term
 
-    def _signed(self) -> _Term:
+    def _signed(self) -> Term:
         if not self._take("-"):
             return self._value()
         self._deeper()
         term = self._signed()
         self._depth -= 1
-        return _calculated("-", lambda _: 0, term)
+        return calculated("-", lambda _: 0, term)
 
-    def _value(self) -> _Term:
+    def _value(self) -> Term:
         token = self._next
         if self._take("("):
             self._deeper()
@@ -265,12 +265,12 @@ class _Parser:
         self._at += 1
         if token.kind == "name" and token.text not in _CONSTANTS:
             self._paths.setdefault(token.text, token.column)
-            return _named(token.text)
+            return named(token.text)
         constant = _constant(token)
         return lambda _: constant
 
-    def _list(self) -> _Term:
-        items: list[_Term] = []
+    def _list(self) -> Term:
+        items: list[Term] = []
         self._deeper()
         while not self._take("]"):
             if items:
@@ -286,130 +286,3 @@ def _constant(token: _Token) -> Any:
     if token.kind == "text":
         return re.sub(r"\\(.)", r"\1", token.text[1:-1])
     return int(token.text) if token.text.isdigit() else float(token.text)
-
-
-# --- Meaning --------------------------------------------------------------------------------------------------------
-
-
-def look_up(path: list[str], facts: Facts, default: Any = None) -> Any:
-    """The value at a dotted path through mappings and lists, `default` where there is none. Never an attribute."""
-    value: Any = facts
-    for part in path:
-        if is_section(value) and part in value:
-            value = value[part]
-        elif is_list(value) and part.isdigit() and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            return default
-    return value
-
-
-def _look_up(path: list[str], facts: Facts) -> Any:
-    return look_up(path, facts, _UNKNOWN)
-
-
-def _named(text: str) -> _Term:
-    path = text.split(".")
-    return lambda facts: look_up(path, facts, _UNKNOWN)
-
-
-def _truth(value: Any) -> bool | _Unknown:
-    """How a value counts where a yes or no is needed: null is not known, the rest is true unless empty or zero."""
-    return _UNKNOWN if value is None or value is _UNKNOWN else bool(value)
-
-
-def _kleene(terms: list[_Term], *, decided_by: bool) -> _Term:
-    """`or` is decided by one truth, `and` by one falsehood; else one unknown makes the whole unknown."""
-
-    def term(facts: Facts) -> Any:
-        result: bool | _Unknown = not decided_by
-        for each in terms:
-            held = _truth(each(facts))
-            if held is decided_by:
-                return decided_by
-            if held is _UNKNOWN:
-                result = _UNKNOWN
-        return result
-
-    return term
-
-
-def _not(inner: _Term) -> _Term:
-    def term(facts: Facts) -> Any:
-        held = _truth(inner(facts))
-        return held if held is _UNKNOWN else not held
-
-    return term
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-
-
-def _same(left: Any, right: Any) -> bool:
-    """Equality without Python's `True == 1`."""
-    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
-
-
-def _within(left: Any, right: Any) -> Any:
-    if isinstance(right, str):
-        return left in right if isinstance(left, str) else _UNKNOWN
-    if not is_list(right):
-        return _UNKNOWN
-    if any(_same(left, item) for item in right):
-        return True
-    return _UNKNOWN if any(item is _UNKNOWN for item in right) else False
-
-
-_ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_COMPARE = {*_ORDER, "==", "!=", "in"}
-
-
-def _compared(op: str, left: _Term, right: _Term) -> _Term:
-    order = _ORDER.get(op)
-
-    def term(facts: Facts) -> Any:
-        a, b = left(facts), right(facts)
-        if a is _UNKNOWN or b is _UNKNOWN:
-            return _UNKNOWN
-        if op == "in":
-            return _within(a, b)
-        if order is None:
-            return _same(a, b) is (op == "==")
-        comparable = (_is_number(a) and _is_number(b)) or (isinstance(a, str) and isinstance(b, str))
-        return order(a, b) if comparable else _UNKNOWN
-
-    return term
-
-
-def _calculated(op: str, left: _Term, right: _Term) -> _Term:
-    def term(facts: Facts) -> Any:
-        a, b = left(facts), right(facts)
-        if not (_is_number(a) and _is_number(b)):
-            return _UNKNOWN
-        try:
-            return _arithmetic(op, a, b)
-        except (ArithmeticError, ValueError):
-            return _UNKNOWN
-
-    return term
-
-
-def _arithmetic(op: str, a: Any, b: Any) -> Any:
-    if isinstance(a, Decimal) != isinstance(b, Decimal):
-        a, b = float(a), float(b)
-    if op == "/":
-        return a / b
-    return a + b if op == "+" else a - b if op == "-" else a * b
-
-
-def _shown(value: Any) -> str:
-    if value is _UNKNOWN:
-        return "unknown"
-    text = repr(value) if not isinstance(value, Decimal) else str(value)
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"

@@ -27,7 +27,7 @@ class _IntentFile(Block):
     intents: dict[str, IntentExamples]
 
 
-class _FrontMatter(Block):
+class FrontMatter(Block):
     """Keys beside these are a team's own business."""
 
     model_config = ConfigDict(extra="ignore")
@@ -75,7 +75,7 @@ def _article(files: Files, path: Path, text: str) -> Article | None:
     files.findings.faults.extend(parsed.faults)
     if parsed.node is None:
         return None
-    meta, faults = validate(_FrontMatter, parsed.node, "")
+    meta, faults = validate(FrontMatter, parsed.node, "")
     files.findings.faults.extend(faults)
     if meta is None:
         return None

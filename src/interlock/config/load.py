@@ -18,7 +18,7 @@ from interlock.core.errors import ConfigError, Fault
 
 from . import checks
 from .checks import Draft
-from .contract import AgentContract
+from .documents import Documents, defaults, located, read_documents
 from .faults import place, validate
 from .files import Files, Findings
 from .jsonschema import SchemaInvalid, Validator
@@ -27,24 +27,9 @@ from .names import nearest
 from .schema import Settings
 from .shapes import is_section
 from .tool_names import declared_tools
-from .tree import Entry, Mark, Node, fault_at, parse
+from .tree import Mark, fault_at
 from .versions import content_hash
 from .workspace import Agent, Article, Pending, Workspace
-
-MAIN_FILE = "interlock.yaml"
-_YAML = (".yaml", ".yml")
-_SECTIONS = tuple(Settings.model_fields)
-_CONTRACT_KEYS = tuple(field.alias or name for name, field in AgentContract.model_fields.items())
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Which files make the workspace."""
-
-    root: Path
-    documents: tuple[Path, ...]
-    lone: bool
-    """One file by itself: names that stand in other files are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +49,20 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
         ConfigError: all that is wrong in all files.
     """
     findings = Findings()
-    where = _located(Path(path))
+    where = located(Path(path))
     files = Files(where.root, os.environ if env is None else env, findings)
-    policy, drafts = _documents(files, where)
-    built_in = Settings.model_validate(_defaults({}).data())
-    settings, faults = validate(Settings, policy, "")
+    read = read_documents(files, where)
+    built_in = Settings.model_validate(defaults({}).data())
+    settings, faults = validate(Settings, read.policy, "")
     findings.faults.extend(faults)
     if settings is None:
         # What the policy says is not known, so contracts are checked by themselves: all of their own faults, none that follow.
         settings = built_in
     else:
-        _check_policy(findings, settings, built_in, policy, drafts, lone=where.lone)
+        _check_policy(findings, settings, built_in, read, lone=where.lone)
     shared = _shared(files)
     policy_versions = _policy_versions(settings)
-    agents = {d.name: _agent(files, settings, d, shared, policy_versions) for d in drafts}
+    agents = {d.name: _agent(files, settings, d, shared, policy_versions) for d in read.drafts}
     if findings.faults:
         raise ConfigError(_once(findings.faults))
     return Workspace(
@@ -98,139 +83,24 @@ def _once(faults: list[Fault]) -> list[Fault]:
     return sorted(first.values(), key=lambda fault: (fault.file, fault.line, fault.column))
 
 
-# --- Which files ----------------------------------------------------------------------------------------------------
-
-
-def _located(path: Path) -> _Place:
-    if path.is_dir():
-        return _folder(path)
-    if not path.exists():
-        siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = nearest(path.name, siblings) if path.suffix in _YAML else ""
-        raise ConfigError(
-            [Fault(str(path), 1, 1, "", "no such file or folder", hint or "`interlock init` makes a workspace.")]
-        )
-    if path.name == MAIN_FILE:
-        return _folder(path.parent)
-    in_workspace = path.parent.name in ("agents", "policies")
-    return _Place(path.parent.parent if in_workspace else path.parent, (path,), lone=True)
-
-
-def _folder(root: Path) -> _Place:
-    main = root / MAIN_FILE
-    found = [main] if main.is_file() else []
-    for name in ("policies", "agents"):
-        folder = root / name
-        if folder.is_dir():
-            found.extend(sorted(each for each in folder.iterdir() if each.suffix in _YAML))
-    if not found:
-        hint = "`interlock init` makes a workspace; --workspace names another folder."
-        raise ConfigError([Fault(str(main), 1, 1, "", f"no {MAIN_FILE} and no agents/ in this folder", hint)])
-    return _Place(root, tuple(found), lone=False)
-
-
-def _documents(files: Files, where: _Place) -> tuple[Node, list[Draft]]:
-    """The policy sections of all files as one tree, and the contracts."""
-    sections: dict[str, Entry] = {}
-    drafts: dict[str, Draft] = {}
-    for path in where.documents:
-        node = files.yaml(path)
-        if node is None:
-            continue
-        own = _sections(files, node, contract_expected=path.parent.name == "agents")
-        contract = own.pop("agent", None)
-        if contract is not None:
-            draft = _draft(files, contract, path)
-            if draft is not None and draft.name in drafts:
-                message = f"the agent {draft.name!r} stands in {drafts[draft.name].file} too"
-                files.findings.faults.append(draft.fault(("name",), message, "Give one of them another name."))
-            elif draft is not None:
-                drafts[draft.name] = draft
-        for name, entry in own.items():
-            sections[name] = _merged(files, name, sections[name], entry) if name in sections else entry
-    start = Mark(files.shown(where.documents[0]), 1, 1)
-    return _over(_defaults(files.env), Node(start, sections)), list(drafts.values())
-
-
-def _sections(files: Files, node: Node, *, contract_expected: bool) -> dict[str, Entry]:
-    """The file's top-level sections by their lower-case names; unknown ones are faults."""
-    faults = files.findings.faults
-    if not isinstance(node.value, Mapping):
-        faults.append(node.fault("", "expected sections of key: value", f"Known: {', '.join(('agent', *_SECTIONS))}."))
-        return {}
-    found: dict[str, Entry] = {}
-    for name, entry in node.value.items():
-        key = name.lower()
-        if key not in (*_SECTIONS, "agent"):
-            hint = "This key belongs under `agent:`." if key in _CONTRACT_KEYS else nearest(key, (*_SECTIONS, "agent"))
-            faults.append(fault_at(entry.key, name, "unknown section", hint))
-        elif key in found:
-            faults.append(
-                fault_at(entry.key, name, "this section stands twice, in upper and in lower case", "Join them.")
-            )
-        else:
-            found[key] = entry
-    if contract_expected and "agent" not in found:
-        faults.append(fault_at(node.mark, "agent", "this file holds no contract", "A contract stands under `agent:`."))
-    return found
-
-
-def _merged(files: Files, key: str, first: Entry, second: Entry) -> Entry:
-    """Sections of two files joined; a value that both set is a fault."""
-    one, two = first.node, second.node
-    if not isinstance(one.value, Mapping) or not isinstance(two.value, Mapping):
-        message = f"{key} is already set in {first.key.file}:{first.key.line}"
-        files.findings.faults.append(fault_at(second.key, key, message, "Keep it in one file."))
-        return first
-    joined = dict(one.value)
-    for name, entry in two.value.items():
-        joined[name] = _merged(files, f"{key}.{name}", joined[name], entry) if name in joined else entry
-    return Entry(first.key, Node(one.mark, joined))
-
-
-def _over(base: Node, top: Node) -> Node:
-    """`top` laid over `base`, key by key."""
-    if not isinstance(base.value, Mapping) or not isinstance(top.value, Mapping):
-        return top
-    joined = dict(base.value)
-    for name, entry in top.value.items():
-        joined[name] = Entry(entry.key, _over(joined[name].node, entry.node)) if name in joined else entry
-    return Node(top.mark, joined)
-
-
-def _defaults(env: Mapping[str, str]) -> Node:
-    path = Path(__file__).with_name("defaults.yaml")
-    node = parse(path.read_text(encoding="utf-8"), str(path), env).node
-    assert node is not None, "defaults.yaml ships with the package and is read by the tests"
-    return node
-
-
-def _draft(files: Files, entry: Entry, path: Path) -> Draft | None:
-    contract, faults = validate(AgentContract, entry.node, "agent")
-    files.findings.faults.extend(faults)
-    if contract is None:
-        return None
-    node = Node(entry.key, entry.node.value)
-    return Draft(contract.name or path.stem, contract, node, files.shown(path))
-
-
 # --- Whether it fits together ---------------------------------------------------------------------------------------
 
 
-def _check_policy(
-    findings: Findings, settings: Settings, built_in: Settings, node: Node, drafts: list[Draft], *, lone: bool
-) -> None:
+def _check_policy(findings: Findings, settings: Settings, built_in: Settings, read: Documents, *, lone: bool) -> None:
+    """Names across sections and files. Where a part could not be read, what would follow from that is not said."""
+    node, drafts = read.policy, read.drafts
     dialects = {*plugins.names("providers"), *(each.dialect for each in built_in.providers.values())}
     strict = findings.warnings if lone else findings.faults
-    strict.extend(checks.unknown_models(settings, node, drafts))
-    strict.extend(checks.unknown_facts(settings, node, drafts))
+    if read.policy_whole:
+        strict.extend(checks.unknown_models(settings, node, drafts))
+        strict.extend(fault for draft in drafts for fault in checks.unknown_model(settings, draft))
+    if read.contracts_whole:
+        strict.extend(checks.unknown_facts(settings, node, drafts))
     findings.faults.extend(checks.unknown_dialects(settings, node, dialects))
     findings.warnings.extend(checks.models_without_key(settings, node, drafts))
     if not lone:
         findings.warnings.extend(checks.budgets_of_nobody(settings, node, drafts))
         findings.warnings.extend(fault for draft in drafts for fault in checks.unnamed_model(settings, draft))
-    for draft in drafts:
-        strict.extend(checks.unknown_model(settings, draft))
 
 
 def _shared(files: Files) -> _Shared:

@@ -1,7 +1,7 @@
 """Answers and arguments with places to fill: `Order {order.id} costs {order.total_usd|usd}`.
 
 A place is a name with dots and at most one filter out of a fixed list; nothing else is understood, so a template reaches only what the
-facts hold. `{{` and `}}` are braces. Above: flow, agents. Below: conditions (look-up) and the standard library.
+facts hold. `{{` and `}}` are braces. Above: flow, agents. Below: terms (look-up) and the standard library.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from .conditions import Facts, look_up
 from .names import nearest
 from .shapes import is_list, is_section
+from .terms import Facts, look_up
 
 MAX_CHARS = 20_000
 """Longest template."""

@@ -1,0 +1,112 @@
+"""docs/configuration.md describes every key of every section, with its default; nothing more and nothing less."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic_core import PydanticUndefined
+
+from interlock.config.blocks import Block
+from interlock.config.contract import AgentContract, Approval, Input, Logging, Tier0, ToolUse, Value
+from interlock.config.flow import Flow, Slot, Step
+from interlock.config.knowledge import FrontMatter, IntentExamples
+from interlock.config.schema import (
+    Caching,
+    EscalationRule,
+    ExactCache,
+    LimitsBlock,
+    PriceSettings,
+    ProviderSettings,
+    Routing,
+    SemanticCache,
+    Server,
+    Settings,
+    TaskBudget,
+)
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
+SECTIONS: dict[str, type[Block]] = {
+    "The top level": Settings,
+    "providers.<name>": ProviderSettings,
+    "prices.<provider/model>": PriceSettings,
+    "routing": Routing,
+    "routing.escalate_if[]": EscalationRule,
+    "task_budgets.<task>": TaskBudget,
+    "caching": Caching,
+    "caching.exact_cache": ExactCache,
+    "caching.semantic_cache": SemanticCache,
+    "server": Server,
+    "agent": AgentContract,
+    "agent.inputs.<name>": Input,
+    "agent.tools[]": ToolUse,
+    "agent.limits": LimitsBlock,
+    "agent.logging": Logging,
+    "agent.approval": Approval,
+    "agent.tier0": Tier0,
+    "agent.flows.<intent>": Flow,
+    "agent.flows.<intent>.slots.<name>": Slot,
+    "agent.flows.<intent>.steps[]": Step,
+    "agent.value": Value,
+    "Intents": IntentExamples,
+    "Articles": FrontMatter,
+}
+
+
+def described() -> dict[str, dict[str, str]]:
+    """Default as written by key, by heading."""
+    found: dict[str, dict[str, str]] = {}
+    for part in re.split(r"^### ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        heading, _, body = part.partition("\n")
+        rows = re.findall(
+            r"^\| `([^`]+)` \|[^|]*\| ([^|]*) \|", re.split(r"^# ", body, flags=re.MULTILINE)[0], flags=re.MULTILINE
+        )
+        found[heading.strip("`")] = {key: default.strip("`") for key, default in rows}
+    return found
+
+
+def every_block(model: type[Block] = Block) -> set[type[Block]]:
+    return {found for each in model.__subclasses__() for found in (each, *every_block(each))}
+
+
+def test_every_section_of_the_code_has_a_heading():
+    missing = {model.__name__ for model in every_block() if not model.__name__.startswith("_")} - {
+        model.__name__ for model in SECTIONS.values()
+    }
+
+    assert missing == set()
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_every_key_is_described_and_no_other(heading):
+    keys = {field.alias or name for name, field in SECTIONS[heading].model_fields.items()}
+
+    assert set(described()[heading]) == keys
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_defaults_are_described_as_they_are(heading):
+    rows = described()[heading]
+    for name, field in SECTIONS[heading].model_fields.items():
+        written = rows[field.alias or name]
+        if field.is_required():
+            assert written == "required"
+            continue
+        assert written != "required"
+        default = field.default
+        if (
+            default is PydanticUndefined
+            or default in (None, "", (), False)
+            or not isinstance(default, bool | int | float | str)
+        ):
+            continue
+        assert written == (
+            "true" if default is True else f"{default:g}" if isinstance(default, float) else str(default)
+        ), name
+
+
+def test_every_built_in_fact_is_named():
+    from interlock.config.schema import BUILT_IN_FACTS
+
+    text = PAGE.read_text(encoding="utf-8")
+
+    assert [name for name in BUILT_IN_FACTS if f"`{name}`" not in text] == []
