@@ -59,7 +59,8 @@ class Fault(Struct, frozen=True):
     def __str__(self) -> str:
         place = f":{self.line}:{self.column}" if self.line else ""
         where = f"{self.file}{place}: " if self.file else ""
-        return f"{where}{self.key}: {self.message}{' — ' + self.hint if self.hint else ''}"
+        key = f"{self.key}: " if self.key else ""
+        return f"{where}{key}{self.message}{' — ' + self.hint if self.hint else ''}"
 
 
 class ConfigError(InterlockError):
