@@ -372,9 +372,7 @@ def lines_of(part: CostPart, price: Price | None) -> dict[str, int]:
     """The part's money by `LINES`; adds up to its cost exactly, so what the price does not explain is `other`."""
     lines: dict[str, int] = {}
     if price is not None:
-        for name in BUCKETS:
-            amount = getattr(part.usage, name)
-            rate = getattr(price.rates, name)
+        for name, amount, rate in zip(BUCKETS, structs.astuple(part.usage), structs.astuple(price.rates), strict=True):
             if amount and rate:
                 lines[name] = bucket_cost(name, rate, amount)
     unexplained = part.cost_nano_usd - sum(lines.values())
