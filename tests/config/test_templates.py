@@ -25,6 +25,7 @@ FACTS = {
         ("{order.total_usd|usd} by { order.due | date }", "$1,290.50 by September 14, 2026"),
         ("{order.items.1} of {order.items}, paid: {order.paid}", "b of a, b, paid: yes"),
         ("{{order.id}} is {order.id}", "{order.id} is FH-1"),
+        ("Dear {order.note?}{gone?|usd}{order.id?}", "Dear FH-1"),
         ("no places", "no places"),
         ("", ""),
     ],
@@ -98,6 +99,7 @@ def test_arguments_that_are_one_place_keep_their_type():
         "text": "n 1290.5",
     }
     assert arguments.names == {"order"}
+    assert Arguments({"email": "{email?}"}).value({}) == {"email": None}
     with pytest.raises(NameMissing):
         arguments.value({})
 

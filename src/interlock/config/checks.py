@@ -229,7 +229,8 @@ def flow_faults(draft: Draft, intents: Collection[str], articles: Collection[str
 
 def _step_faults(draft: Draft, intent: str, flow: Flow, articles: Collection[str] | None) -> Iterator[Fault]:
     tools = [tool.name for tool in draft.contract.tools]
-    given = {*draft.contract.inputs, *flow.slots}
+    amounts = {f"{name}_currency" for name, slot in flow.slots.items() if slot.type == "amount"}
+    given = {*draft.contract.inputs, *flow.slots, *amounts}
     known = set(given)
     for at, step in enumerate(flow.steps):
         loc = ("flows", intent, "steps", at)

@@ -1,7 +1,7 @@
 """Answers and arguments with places to fill: `Order {order.id} costs {order.total_usd|usd}`.
 
 A place is a name with dots and at most one filter out of a fixed list; nothing else is understood, so a template reaches only what the
-facts hold. `{{` and `}}` are braces. Above: flow, agents. Below: terms (look-up) and the standard library.
+facts hold. `{name?}` may be absent. `{{` and `}}` are braces. Above: flow, agents. Below: terms (look-up) and the standard library.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .terms import Facts, look_up
 MAX_CHARS = 20_000
 """Longest template."""
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_INSIDE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\s*(?:\|\s*([a-z_]+)\s*)?")
+_INSIDE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)(\?)?\s*(?:\|\s*([a-z_]+)\s*)?")
 _MISSING = object()
 
 
@@ -43,6 +43,7 @@ class _Place(NamedTuple):
     path: str
     filter: str
     column: int
+    optional: bool
 
 
 class Template:
@@ -63,7 +64,7 @@ class Template:
         """The text with every place filled.
 
         Raises:
-            NameMissing: a name is not among the facts or is null, or its filter cannot show the value.
+            NameMissing: a name that is not marked with `?` is not among the facts or is null, or its filter cannot show it.
         """
         return "".join(piece if isinstance(piece, str) else _text(_filled(piece, facts)) for piece in self._pieces)
 
@@ -113,7 +114,7 @@ class Arguments:
         return frozenset[str]().union(*(template.names for _, template in self.templates))
 
     def value(self, facts: Facts) -> dict[str, Any]:
-        """The arguments with every place filled; a text that is one place alone keeps the value's type.
+        """The arguments with every place filled; a text that is one place alone keeps the value's type, null for an absent `{x?}`.
 
         Raises:
             NameMissing: as `Template.render`.
@@ -150,14 +151,16 @@ def _place(inside: str, column: int) -> _Place:
     if match is None:
         hint = "A place is a name with dots and at most one filter: {order.total_usd|usd}. A brace that is meant is written twice."
         raise TemplateError(f"{{{inside}}} is not a place", column, hint)
-    if match[2] is not None and match[2] not in _FILTERS:
-        raise TemplateError(f"unknown filter {match[2]!r}", column, nearest(match[2], _FILTERS))
-    return _Place(match[1], match[2] or "", column)
+    if match[3] is not None and match[3] not in _FILTERS:
+        raise TemplateError(f"unknown filter {match[3]!r}", column, nearest(match[3], _FILTERS))
+    return _Place(match[1], match[3] or "", column, optional=match[2] is not None)
 
 
 def _filled(place: _Place, facts: Facts) -> Any:
     value = look_up(place.path.split("."), facts, _MISSING)
     if value is _MISSING or value is None:
+        if place.optional:
+            return None
         raise NameMissing(place.path, f"{place.path} is not known here")
     if not place.filter:
         return value
@@ -168,6 +171,8 @@ def _filled(place: _Place, facts: Facts) -> Any:
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if is_list(value):
