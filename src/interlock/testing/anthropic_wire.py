@@ -1,0 +1,135 @@
+"""Anthropic's messages as the vendor writes them: whole replies, event streams, errors.
+
+Source: the API reference and the pages on streaming and errors (platform.claude.com/docs), November 2026.
+
+Above: vendors. Below: msgspec, upstream (the vocabulary of scripts).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .upstream import Answer, Asked
+
+PREFIX = "/v1"
+WRONG_KEY_STATUS = 401
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+_STOPS = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}
+
+
+def known(asked: Asked) -> bool:
+    return asked.method == "POST" and asked.path == f"{PREFIX}/messages"
+
+
+def authorised(asked: Asked, key: str) -> bool:
+    return asked.headers.get("x-api-key") == key
+
+
+def streamed(asked: Asked) -> bool:
+    return bool(asked.body.get("stream"))
+
+
+def error(answer: Answer) -> bytes:
+    kind = _TYPES.get(answer.status, "api_error")
+    return msgspec.json.encode(
+        {"type": "error", "error": {"type": kind, "message": answer.text}, "request_id": "req_011"}
+    )
+
+
+def whole(answer: Answer, asked: Asked) -> bytes:
+    content: list[dict[str, Any]] = []
+    if answer.reasoning_tokens:
+        content.append({"type": "thinking", "thinking": "let me see", "signature": "c2ln"})
+    if answer.text and not answer.tool_calls:
+        content.append({"type": "text", "text": answer.text})
+    content += [
+        {"type": "tool_use", "id": f"toolu_{place}", "name": name, "input": msgspec.json.decode(arguments)}
+        for place, (name, arguments) in enumerate(answer.tool_calls)
+    ]
+    return msgspec.json.encode(
+        {**_head(answer, asked), "content": content, "stop_reason": _stop(answer), "usage": _usage(answer, asked)}
+    )
+
+
+def events(answer: Answer, asked: Asked) -> list[bytes]:
+    began = {**_usage(answer, asked), "output_tokens": 1}
+    made = [
+        _event("message_start", message={**_head(answer, asked), "content": [], "stop_reason": None, "usage": began}),
+        _event("ping"),
+    ]
+    index = 0
+    if answer.reasoning_tokens:
+        made.append(_event("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""}))
+        made.append(_event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "let me see"}))
+        made.append(_event("content_block_stop", index=0))
+        index = 1
+    if answer.tool_calls:
+        for place, (name, arguments) in enumerate(answer.tool_calls):
+            made += _tool(index + place, place, name, arguments)
+    else:
+        made.append(_event("content_block_start", index=index, content_block={"type": "text", "text": ""}))
+        made += [
+            _event("content_block_delta", index=index, delta={"type": "text_delta", "text": piece})
+            for piece in _pieces(answer)
+        ]
+        made.append(_event("content_block_stop", index=index))
+    output = {"output_tokens": _usage(answer, asked)["output_tokens"]}
+    made.append(_event("message_delta", delta={"stop_reason": _stop(answer), "stop_sequence": None}, usage=output))
+    made.append(_event("message_stop"))
+    return made
+
+
+def _tool(index: int, place: int, name: str, arguments: str) -> list[bytes]:
+    block: dict[str, Any] = {"type": "tool_use", "id": f"toolu_{place}", "name": name, "input": {}}
+    middle = len(arguments) // 2
+    return [
+        _event("content_block_start", index=index, content_block=block),
+        *(
+            _event("content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": half})
+            for half in ("", arguments[:middle], arguments[middle:])
+        ),
+        _event("content_block_stop", index=index),
+    ]
+
+
+def _event(kind: str, **fields: Any) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode({"type": kind, **fields}))
+
+
+def _head(answer: Answer, asked: Asked) -> dict[str, Any]:
+    return {
+        "id": f"msg_{asked.number}",
+        "type": "message",
+        "role": "assistant",
+        "model": answer.model or asked.model,
+        "stop_sequence": None,
+    }
+
+
+def _stop(answer: Answer) -> str:
+    return "tool_use" if answer.tool_calls else _STOPS[answer.finish or "stop"]
+
+
+def _usage(answer: Answer, asked: Asked) -> dict[str, Any]:
+    sent = len(msgspec.json.encode(asked.body.get("messages", []))) // 4
+    return {
+        "input_tokens": sent if answer.input_tokens is None else answer.input_tokens - answer.cached_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": answer.cached_tokens,
+        "output_tokens": len(_pieces(answer)) if answer.output_tokens is None else answer.output_tokens,
+    }
+
+
+def _pieces(answer: Answer) -> list[str]:
+    words = answer.text.split(" ")
+    return [word if place == 0 else f" {word}" for place, word in enumerate(words)]
