@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from interlock.agents.batch import Line, run_batch
+from interlock.agents.batch import Done, run_batch
 from interlock.agents.compile import compile_contract
+from interlock.agents.lines import Line
 from interlock.agents.result import TaskResult
 from interlock.agents.service import Agents, Question
 from interlock.config.jsonschema import Validator
@@ -64,7 +65,7 @@ class Interlock:
         self._tools: Mapping[str, Tool] = load_tools(workspace.tools_file) if workspace.tools_file else {}
         self._embedder = tier0.Model()
         self._engines = tier0.engines(workspace, self._embedder)
-        self._prices = PriceBook(_price_overrides(workspace), clock=self._clock)
+        self._prices = PriceBook(workspace.settings.prices, self._clock)
         self._tiers_of = policy.tiers_of(workspace.settings, model=model)
         if model:
             self._tiers_of(model)
@@ -127,8 +128,8 @@ class Interlock:
 
     def run_batch(
         self, workflow: str, lines: Iterable[Line], *, concurrency: int = 8, batch: str = ""
-    ) -> AsyncIterator[TaskResult]:
-        """Many tasks, in the order in which they end; lines that were done before are passed over."""
+    ) -> AsyncIterator[Done]:
+        """What became of each line, as they end. With a `batch` name, a rerun resumes: finished lines are not run again."""
         self.require(workflow)
         return run_batch(self.agents, workflow, lines, concurrency=concurrency, batch=batch)
 
@@ -213,7 +214,6 @@ class Interlock:
             answers=TwoLevels(
                 MemoryCache(max_entries=caching.exact_cache.max_entries),
                 StoredCache(self._store, self._recorder, self._clock, max_entries=caching.exact_cache.max_entries),
-                self._clock,
             ),
             index=tier0.Similar(self._embedder, caching.semantic_cache.max_entries)
             if caching.semantic_cache.enabled
@@ -251,7 +251,3 @@ class Interlock:
 def _request(model: str, messages: str | Sequence[Message], fields: Mapping[str, Any]) -> ChatRequest:
     turns = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
     return ChatRequest(model=model, messages=turns, **fields)
-
-
-def _price_overrides(workspace: Workspace) -> dict[str, Any]:
-    return dict(workspace.settings.prices)

@@ -13,7 +13,7 @@ from typing import Self
 from interlock.config.load import load
 from interlock.config.workspace import Workspace
 from interlock.core.store import TaskFilter
-from interlock.economics.pnl import Statement, ValueOf, pnl
+from interlock.economics import Statement, Worth, statements
 from interlock.ledger.read import Reader, TaskSummary, Trace
 from interlock.storage import SqliteStore
 
@@ -43,13 +43,13 @@ class Reading:
 
     def pnl(self, *, workflow: str = "", tenant: str = "", since_ns: int = 0, until_ns: int = 0) -> list[Statement]:
         """One statement per workflow, valued as the contracts say."""
-        return pnl(
+        return statements(
             self._store,
-            workflow=workflow,
+            worth=worth_of(self.workspace),
+            workflow=workflow or None,
             tenant=tenant,
             since_ns=since_ns,
             until_ns=until_ns,
-            value=values_of(self.workspace),
         )
 
     def waiting(self, *, limit: int = 1000) -> Sequence[TaskSummary]:
@@ -67,10 +67,10 @@ def open_reading(path: str | Path) -> Reading:
     return Reading(load(path))
 
 
-def values_of(workspace: Workspace) -> Mapping[str, ValueOf]:
+def worth_of(workspace: Workspace) -> Mapping[str, Worth]:
     """What a success brings and a person costs, by workflow."""
     return {
-        name: ValueOf(
+        name: Worth(
             revenue_nano_usd=agent.contract.value.revenue_nano_usd,
             human_minute_nano_usd=agent.contract.value.human_minute_nano_usd,
             human_minutes=agent.contract.value.human_minutes,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from interlock.app import Interlock
 from interlock.core.caller import Caller, Secret
@@ -14,10 +13,10 @@ from interlock.core.ids import SystemIds
 from interlock.core.time import SystemClock
 
 from .auth import Keys, load_or_make_key
+from .health import health_of
 from .serve import Parts, ServerSettings, serve
 
 KEY_FILE = "server.key"
-_STATUS = {"ok": "ok", "behind": "degraded", "full": "down"}
 
 
 class Opened(Struct, frozen=True):
@@ -47,7 +46,7 @@ async def serve_workspace(il: Interlock, settings: ServerSettings, opened: Calla
         keys=Keys({key: caller}),
         ids=SystemIds(clock),
         clock=clock,
-        health=lambda: health(il),
+        health=lambda: health_of(il),
         models=il.served_names,
     )
     names = tuple(il.served_names())
@@ -58,12 +57,6 @@ def settings_of(il: Interlock, host: str = "", port: int | None = None) -> Serve
     """Where to listen: what was asked for, else what the files say."""
     said = il.workspace.settings.server
     return ServerSettings(host=host or said.host, port=said.port if port is None else port)
-
-
-def health(il: Interlock) -> dict[str, Any]:
-    """The state of the parts: `ok`, `degraded` (calls are served, the store is behind) or `down` (calls are refused)."""
-    ledger = il.ledger_health()
-    return {"status": _STATUS[ledger.state], "ledger": structs.asdict(ledger), "breakers": il.breakers()}
 
 
 def _key(il: Interlock) -> tuple[Secret, Path | None, bool]:
