@@ -207,6 +207,24 @@ def test_a_folder_without_a_workspace_says_how_to_begin(tmp_path):
         load(tmp_path, {})
 
 
+def test_no_message_shows_what_a_variable_holds(faults_of):
+    text = """\
+        models: {support: {small: ["${KEY}"]}}
+        routing: {default_model: "${KEY}", escalate_if: [{condition: "${KEY} > 1", model: "x/${KEY}"}]}
+        store: {a: "${KEY}"}
+        server: {host: ["${KEY}"]}
+        """
+    contract = 'agent: {prompt: "${KEY}", output_schema: "${KEY}", limits: {max_steps: "${KEY}"}, flows: "${KEY}"}'
+
+    both = faults_of({"interlock.yaml": text, "agents/b.yaml": contract}, {"KEY": "sk_live_0123456789"})
+    alone = faults_of({"interlock.yaml": "\n".join(text.splitlines()[:2])}, {"KEY": "sk_live_0123456789"})
+
+    assert len(both) >= 4
+    assert len(alone) >= 3
+    assert "sk_live" not in "".join(map(str, [*both, *alone]))
+    assert any("no alias or model '${KEY}'" in fault.message for fault in alone)
+
+
 def test_small_workspace_itself_has_no_faults(write):
     assert load(write(SMALL), {}).warnings == ()
 

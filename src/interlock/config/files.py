@@ -23,6 +23,8 @@ class Findings:
 
     faults: list[Fault] = field(default_factory=list[Fault])
     warnings: list[Fault] = field(default_factory=list[Fault])
+    variables: set[str] = field(default_factory=set[str])
+    """Names of the environment variables that the files ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Files:
             return None
         parsed = parse(text, self.shown(path), self.env if env else None)
         self.findings.faults.extend(parsed.faults)
+        self.findings.variables.update(parsed.variables)
         return parsed.node
 
     def json(self, path: Path, said_by: Mark | None = None, key: str = "") -> Any:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from interlock.core import plugins
 from interlock.core.caller import Versions
 from interlock.core.errors import ConfigError, Fault
@@ -30,6 +32,9 @@ from .tool_names import declared_tools
 from .tree import Mark, fault_at
 from .versions import content_hash
 from .workspace import Agent, Article, Pending, Workspace
+
+_HIDDEN_FROM_CHARS = 6
+"""Values of variables from this length on are taken out of messages; shorter ones are words such as `true`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
     policy_versions = _policy_versions(settings)
     agents = {d.name: _agent(files, settings, d, shared, policy_versions) for d in read.drafts}
     if findings.faults:
-        raise ConfigError(_once(findings.faults))
+        raise ConfigError(_once(findings.faults, files))
     return Workspace(
         root=where.root,
         settings=settings,
@@ -73,14 +78,24 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
         prompts=shared.prompts,
         tools_file=shared.tools_file,
         versions=policy_versions,
-        warnings=tuple(_once(findings.warnings)),
+        warnings=tuple(_once(findings.warnings, files)),
     )
 
 
-def _once(faults: list[Fault]) -> list[Fault]:
-    """In the order of the files; what an alias repeats is said once."""
+def _once(faults: list[Fault], files: Files) -> list[Fault]:
+    """In the order of the files; what an alias repeats is said once, and no value of a variable is shown."""
     first = {(fault.file, fault.line, fault.column, fault.message): fault for fault in reversed(faults)}
-    return sorted(first.values(), key=lambda fault: (fault.file, fault.line, fault.column))
+    values = {name: files.env.get(name, "") for name in sorted(files.findings.variables)}
+    hidden = {value: f"${{{name}}}" for name, value in values.items() if len(value) >= _HIDDEN_FROM_CHARS}
+    told = [_without(fault, hidden) for fault in first.values()]
+    return sorted(told, key=lambda fault: (fault.file, fault.line, fault.column))
+
+
+def _without(fault: Fault, hidden: Mapping[str, str]) -> Fault:
+    message, hint = fault.message, fault.hint
+    for value, name in hidden.items():
+        message, hint = message.replace(value, name), hint.replace(value, name)
+    return structs.replace(fault, message=message, hint=hint)
 
 
 # --- Whether it fits together ---------------------------------------------------------------------------------------

@@ -95,6 +95,8 @@ class Parsed:
 
     node: Node | None
     faults: tuple[Fault, ...]
+    variables: frozenset[str] = frozenset()
+    """Names of the environment variables that the text asks for."""
 
 
 class _Unreadable(Exception):
@@ -132,7 +134,7 @@ def parse(text: str, file: str, env: Mapping[str, str] | None = None, *, first_l
         )
     except yaml.YAMLError as error:
         return Parsed(None, (*reader.faults, fault_at(start, "", f"not valid YAML: {' '.join(str(error).split())}")))
-    return Parsed(node, tuple(reader.faults))
+    return Parsed(node, tuple(reader.faults), frozenset(reader.variables))
 
 
 def _yaml_hint(text: str, mark: Mark, first_line: int) -> str:
@@ -166,6 +168,7 @@ class _Reader:
         self._anchors: dict[str, Node] = {}
         self._count = 0
         self.faults: list[Fault] = []
+        self.variables: set[str] = set()
 
     def document(self) -> Node:
         root: Node | None = None
@@ -293,4 +296,6 @@ class _Reader:
                 self.faults.append(fault_at(mark, key, f"the environment variable {name} is not set", hint))
             return env.get(name, "")
 
-        return _ENV.sub(value_of, text), tuple(names)
+        replaced = _ENV.sub(value_of, text)
+        self.variables.update(names)
+        return replaced, tuple(names)
