@@ -21,7 +21,8 @@ QUESTION = "My order AB-12345 should have been here on Monday. Where is it, and 
 
 def request(number: int, streamed: bool, key: str) -> bytes:
     """About 1,000 bytes, every one different, so that no cache can answer it."""
-    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"{QUESTION} ({number})"}]
+    mark = "".join(chr(97 + int(digit)) for digit in str(number))
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"{QUESTION} ({mark})"}]
     asked: dict[str, Any] = {"model": "support", "messages": messages, "max_tokens": 300, "temperature": 0.2}
     if streamed:
         asked |= {"stream": True, "stream_options": {"include_usage": True}}

@@ -13,32 +13,50 @@ from typing import Any
 
 _CARD = re.compile(r"(?<![\w-])(?:\d[ -]?){12,18}\d(?![\w-])")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
-_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("email", re.compile(r"\b[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b")),
-    (
-        "secret",
-        re.compile(
-            r"\b(?:sk-[\w-]{16,}|AKIA[0-9A-Z]{16}|gh[pousr]_\w{30,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{35}"
-            r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,})"
-        ),
-    ),
-    ("ip", re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")),
-    (
-        "phone",
-        re.compile(
-            r"(?<![\w-])(?<!\d[ -])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,4}\)[ .-]?|\d{2,4}[ .-])\d{3,4}[ .-]?\d{3,4}(?![\w-]|[ -]\d)"
-        ),
-    ),
+_EMAIL = re.compile(r"\b[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b")
+_SECRET = re.compile(
+    r"\b(?:sk-[\w-]{16,}|AKIA[0-9A-Z]{16}|gh[pousr]_\w{30,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{35}"
+    r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,})"
 )
+_IP = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
+_PHONE = re.compile(
+    r"(?<![\w-])(?<!\d[ -])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,4}\)[ .-]?|\d{2,4}[ .-])\d{3,4}[ .-]?\d{3,4}(?![\w-]|[ -]\d)"
+)
+
+# Most text holds nothing of this. These say so for a hundredth of what the patterns above cost; none of those can match where
+# its sign is absent.
+_SECRET_SIGNS = ("sk-", "AKIA", "gh", "xox", "AIza", "eyJ")
+_DIGITS = "0123456789"
+_IBAN_SIGN = re.compile(r"[A-Z][A-Z]\d\d")
+_NUMBER_SIGN = re.compile(r"\d[\d .()-]{5,}\d")
+_ASCII_IBAN_SIGN = re.compile(r"[A-Z][A-Z][0-9][0-9]")
+_ASCII_NUMBER_SIGN = re.compile(r"[0-9][0-9 .()-]{5,}[0-9]")
+"""The same over ASCII text, where a digit is one of ten and the search takes a third of the time."""
 
 
 def redact(text: str) -> str:
     """`text` with each find replaced by `[kind]`. Order ids and other plain numbers stay."""
-    text = _IBAN.sub(lambda found: "[iban]" if _iban_holds(found[0]) else found[0], text)
-    text = _CARD.sub(lambda found: "[card]" if _luhn_holds(found[0]) else found[0], text)
-    for kind, pattern in _PATTERNS:
-        text = pattern.sub(f"[{kind}]", text)
+    iban, numbers = _signs_of_numbers(text)
+    if iban:
+        text = _IBAN.sub(lambda found: "[iban]" if _iban_holds(found[0]) else found[0], text)
+    if numbers:
+        text = _CARD.sub(lambda found: "[card]" if _luhn_holds(found[0]) else found[0], text)
+    if "@" in text:
+        text = _EMAIL.sub("[email]", text)
+    if any(sign in text for sign in _SECRET_SIGNS):
+        text = _SECRET.sub("[secret]", text)
+    if numbers:
+        text = _PHONE.sub("[phone]", _IP.sub("[ip]", text))
     return text
+
+
+def _signs_of_numbers(text: str) -> tuple[bool, bool]:
+    """Whether there may be an IBAN; whether there may be a card, phone number or address."""
+    if not text.isascii():
+        return _IBAN_SIGN.search(text) is not None, _NUMBER_SIGN.search(text) is not None
+    if not any(digit in text for digit in _DIGITS):
+        return False, False
+    return _ASCII_IBAN_SIGN.search(text) is not None, _ASCII_NUMBER_SIGN.search(text) is not None
 
 
 def redact_value(value: Any) -> Any:
