@@ -182,11 +182,40 @@ def test_result_of_a_later_step_is_not_known_before(faults_of):
         ({"interlock.yaml": "providers: {a: {dialect: openai, base_url: localhost}}"}, "begins with http"),
         ({"interlock.yaml": "- a\n- b"}, "expected sections"),
         ({"interlock.yaml": "models: {a: {small: []}}"}, "at least one model"),
+        ({"interlock.yaml": "task_budgets: {t: {max_cost_usd: }}"}, "expected dollars such as 0.05"),
+        ({"interlock.yaml": "task_budgets: {t: {max_steps: }}"}, "expected a whole number, found nothing"),
+        (
+            {"agents/other.yaml": "agent: {tools: [{name: a, requires_human_approval: }]}"},
+            "expected true, false or a condition",
+        ),
+        ({"agents/other.yaml": "agent: {tier0: {promise: 100%, intents: a}}"}, "expected between 50% and 99.9%"),
+        ({"interlock.yaml": "models: {a: [b], b: [simulated/x]}"}, "'b' is an alias, and an alias lists models"),
+        ({"agents/other.yaml": "agent: {tier0: {intents: kb}}"}, "cannot be read"),
+        ({"agents/other.yaml": "agent: {tier0: {intents: intents/suport.yaml}}"}, "Did you mean 'support.yaml'?"),
+        (
+            {"agents/other.yaml": "agent: {tier0: {intents: intents/support.yaml, knowledge: kbs}}"},
+            "Did you mean 'kb'?",
+        ),
         ({"interlock.yaml": "degradation: [best_effort, best_effort]"}, "at most once"),
     ],
 )
 def test_each_kind_of_mistake_has_its_own_words(faults_of, change, message):
     assert message in " ".join(str(fault) for fault in faults_of(change))
+
+
+def test_sections_and_lists_left_empty_are_their_defaults(write):
+    text = "models: {support: {small: simulated/small, mid: simulated/mid}}\nrouting:\ncaching:\n  exact_cache:\nproviders:\ndegradation:\n"
+
+    settings = load(write({**SMALL, "interlock.yaml": text}), {}).settings
+
+    assert settings == load(write(SMALL), {}).settings
+
+
+def test_an_address_from_a_variable_is_blamed_on_the_variable(faults_of):
+    (fault,) = faults_of({}, {"OPENAI_BASE_URL": "localhost:99"})
+
+    assert fault.key == "providers.openai.base_url"
+    assert fault.message.endswith("found something else in OPENAI_BASE_URL")
 
 
 def test_a_contract_key_outside_of_agent_says_where_it_belongs(faults_of):

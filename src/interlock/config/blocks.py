@@ -6,7 +6,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from interlock.core.caller import Secret
 from interlock.core.money import NANO_PER_USD
@@ -21,6 +21,13 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONDITION_WORDS = frozenset(("and", "or", "not", "in", "true", "false", "null", "None", "True", "False"))
 
 
+class _Nothing:
+    """What no kind of value accepts."""
+
+
+_NOTHING = _Nothing()
+
+
 class Block(BaseModel):
     """A section of a file: frozen, no key beside its own, keys in lower or UPPER case, an empty section is one of defaults."""
 
@@ -33,13 +40,17 @@ class Block(BaseModel):
             return {}
         if not is_section(data):
             return data
-        known = {field.alias or name for name, field in cls.model_fields.items()}
+        known = {field.alias or name: field for name, field in cls.model_fields.items()}
         named: dict[str, Any] = {}
         for key, value in data.items():
             name = key.lower() if isinstance(key, str) and key not in known and key.lower() in known else key
             if name in named:
                 raise ValueError(f"{name} stands here twice, in upper and in lower case")
-            named[name] = value
+            if value is not None:
+                named[name] = value
+            elif name in known and known[name].default_factory is None and not isinstance(known[name].default, tuple):
+                # A key that was left empty is a mistake: without this, an empty limit would be no limit.
+                named[name] = _NOTHING
         return named
 
 
@@ -93,8 +104,6 @@ def _text(value: Any) -> Any:
 def _secret(value: Any) -> Secret:
     if isinstance(value, Secret):
         return value
-    if value is None:
-        return Secret("")
     if not isinstance(value, str):
         raise ValueError("expected a text; put it in quotes")
     return Secret(value.strip())
@@ -144,11 +153,21 @@ def _template(value: Any) -> Template:
 def _arguments(value: Any) -> Arguments:
     if isinstance(value, Arguments):
         return value
-    if value is None:
-        return Arguments({})
     if not is_section(value):
         raise ValueError("expected a section of argument: value")
     return Arguments(plain(value))
+
+
+def _address(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("expected an address that begins with http:// or https://")
+    return value
+
+
+def _promise(value: float) -> float:
+    if not 0.5 <= value <= 0.999:
+        raise ValueError("expected between 50% and 99.9%")
+    return value
 
 
 def _list_of_one(value: Any) -> Any:
@@ -169,6 +188,8 @@ Positive = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=1_000_000_00
 Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=366 * 86_400, allow_inf_nan=False)]
 Amount = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=1e12, allow_inf_nan=False)]
 Share = Annotated[float, PlainValidator(_share)]
+Promise = Annotated[float, PlainValidator(lambda value: _promise(_share(value)))]
+Address = Annotated[str, BeforeValidator(_text), AfterValidator(_address)]
 NanoUsd = Annotated[int, PlainValidator(_nano_usd)]
 SecretText = Annotated[Secret, PlainValidator(_secret)]
 ConditionText = Annotated[Condition, PlainValidator(_condition)]

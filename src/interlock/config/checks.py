@@ -41,6 +41,10 @@ def unknown_models(settings: Settings, node: Node, drafts: Collection[Draft]) ->
     found: list[Fault] = []
 
     def check(loc: Loc, name: str) -> None:
+        if name in settings.models:
+            message = f"{name!r} is an alias, and an alias lists models"
+            found.append(fault_at(place(node, loc), dotted("", loc), message, "Write the models themselves."))
+            return
         try:
             ref_of(settings, name)
         except UnknownModel as error:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from .blocks import Amount, Block, BoolOrCondition, Name, NanoUsd, Positive, Seconds, Share, Text
+from .blocks import Amount, Block, BoolOrCondition, Name, NanoUsd, Positive, Promise, Seconds, Text
 from .flow import Flow
 from .schema import LimitsBlock
 
@@ -56,18 +56,12 @@ class Approval(Block):
 class Tier0(Block):
     """The on-device tier."""
 
-    promise: Share = 0.98
+    promise: Promise = 0.98
     """What it answers is right at least this often."""
     intents: Text
     """Path of the file with examples of each intent."""
     knowledge: Text = ""
     """Path of the folder of articles; empty for none."""
-
-    @model_validator(mode="after")
-    def _keepable(self) -> Tier0:
-        if not 0.5 <= self.promise <= 0.999:
-            raise ValueError("promise: expected between 50% and 99.9%")
-        return self
 
 
 class Value(Block):

@@ -109,7 +109,8 @@ def _fault(model: type[BaseModel], node: Node, key: str, detail: ErrorDetails) -
     if isinstance(raised, ValueError):
         if getattr(raised, "column", 0):
             return text_fault(node, loc, key, raised)
-        return fault_at(mark, dotted(key, loc), str(raised), getattr(raised, "hint", ""))
+        shown = _found(found) if found is not None and found.env else ""
+        return fault_at(mark, dotted(key, loc), f"{raised}{shown}", getattr(raised, "hint", ""))
     if kind == "literal_error":
         choices = _choices_at(model, loc)
         shown = " or ".join(repr(choice) for choice in choices) or str(ctx.get("expected", ""))

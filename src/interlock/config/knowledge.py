@@ -52,7 +52,8 @@ def read_intents(files: Files, path: Path, said_by: Mark, key: str) -> Mapping[s
 def read_articles(files: Files, folder: Path, said_by: Mark, key: str) -> tuple[Article, ...]:
     """The folder's articles; faults are noted in `files`."""
     if not folder.is_dir():
-        hint = nearest(folder.name, [each.name for each in folder.parent.iterdir()] if folder.parent.is_dir() else [])
+        siblings = folder.parent.iterdir() if folder.parent.is_dir() else ()
+        hint = nearest(folder.name, [each.name for each in siblings if each.is_dir()])
         files.findings.faults.append(fault_at(said_by, key, f"no folder {files.shown(folder)}", hint))
         return ()
     articles: dict[str, Article] = {}

@@ -14,6 +14,7 @@ from interlock.core.caller import Secret
 from interlock.core.money import Rates
 
 from .blocks import (
+    Address,
     Amount,
     Block,
     ConditionText,
@@ -58,7 +59,7 @@ class ProviderSettings(Block):
 
     dialect: Text
     """Name of the provider plug-in that speaks to it."""
-    base_url: Text = ""
+    base_url: Address = ""
     api_key: SecretText = Secret("")
     needs_key: bool = False
     """Without a key its models are not usable."""
@@ -69,12 +70,6 @@ class ProviderSettings(Block):
     models: Texts = ()
     """Bare model names it serves; `*` stands for anything."""
     options: dict[str, Plain] = Field(default_factory=dict[str, Any])
-
-    @model_validator(mode="after")
-    def _address(self) -> ProviderSettings:
-        if self.base_url and not self.base_url.startswith(("http://", "https://")):
-            raise ValueError("base_url: expected an address that begins with http:// or https://")
-        return self
 
 
 class PriceSettings(Block):
