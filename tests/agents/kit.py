@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from interlock.agents.contract import Contract, Flow, FlowStep, Slot
 from interlock.agents.service import Agents
 from interlock.agents.state import State, fold
@@ -82,6 +84,7 @@ class ScriptedGateway:
         opened = Settled("cal", "model", request.model, caller, "crashed", self.clock.wall_ns())
         slot = self.ledger.open(opened)
         ask = Spend(model_calls=1, input_tokens=100, output_tokens=min(20, request.max_output_tokens or 20))
+        ask += Spend(cost_nano_usd=0 if request.model.startswith("local/") else self.cost_nano_usd)
         try:
             held = budget.reserve(ask) if budget else Spend()
         except LimitReached as hit:
@@ -95,8 +98,9 @@ class ScriptedGateway:
             if budget:
                 budget.settle(held, Spend())
             raise said
+        used = replace(said.usage, output=min(said.usage.output, ask.output_tokens))
         cost = 0 if request.model.startswith("local/") else self.cost_nano_usd
-        tried = Attempt("fake/m", "ok", self.clock.wall_ns(), 5, "small", said.usage, cost, simulated=said.simulated)
+        tried = Attempt("fake/m", "ok", self.clock.wall_ns(), 5, "small", used, cost, simulated=said.simulated)
         settled = self._settle(
             slot,
             opened,
@@ -108,22 +112,20 @@ class ScriptedGateway:
             deployment="fake/m",
             tier="small",
             attempts=(tried,),
-            usage=said.usage,
+            usage=used,
             cost_nano_usd=cost,
             simulated=said.simulated,
             confidence=said.confidence,
         )  # fmt: skip
         if budget:
-            budget.settle(held, Spend(0, 1, 0, said.usage.input_total, said.usage.output_total, cost))
+            budget.settle(held, Spend(0, 1, 0, used.input_total, used.output_total, cost))
         return ChatReply(said, settled)
 
     def stream(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError
 
     def _settle(self, slot: int, opened: Settled, fence: int, content: Any = None, **fields: Any) -> Settled:
-        settled = Settled(
-            **{**{f: getattr(opened, f) for f in ("call", "kind", "name", "caller", "started_ns")}, **fields}
-        )
+        settled = replace(opened, **fields)
         self.ledger.settle(slot, settled, content, fence=fence)
         return settled
 
@@ -163,21 +165,17 @@ class World:
 
 def contract(*tools: Tool, undo: Sequence[Tool] = (), **fields: Any) -> Contract:
     """A contract with these tools; `limits={...}` and the other fields as in `Contract`."""
-    limits = fields.pop("limits", {})
-    return Contract(
-        "support",
-        **{
-            "tenant": "acme",
-            "model": "support",
-            "prompt": "You answer tickets.",
-            "versions": Versions(contract="c1"),
-            "grants": {tool.name: Grant(tool, timeout_s=2.0) for tool in tools},
-            "undo_grants": {tool.name: Grant(tool, timeout_s=2.0) for tool in undo},
-            "limits": Limits(**limits),
-            "store_prompts": "full",
-            **fields,
-        },
-    )
+    defaults: dict[str, Any] = {
+        "tenant": "acme",
+        "model": "support",
+        "prompt": "You answer tickets.",
+        "versions": Versions(contract="c1"),
+        "grants": {tool.name: Grant(tool, timeout_s=2.0) for tool in tools},
+        "undo_grants": {tool.name: Grant(tool, timeout_s=2.0) for tool in undo},
+        "store_prompts": "full",
+    }
+    limits = Limits(**fields.pop("limits", {}))
+    return Contract("support", limits=limits, **{**defaults, **fields})
 
 
 def step(**fields: Any) -> FlowStep:

@@ -26,7 +26,7 @@ SCHEMA = {
     "required": ["answer"],
     "additionalProperties": False,
 }
-WITH_SCHEMA = {"output_schema": OutputSchema("Reply", SCHEMA), "output_checker": Validator(SCHEMA)}
+WITH_SCHEMA: dict[str, Any] = {"output_schema": OutputSchema("Reply", SCHEMA), "output_checker": Validator(SCHEMA)}
 
 
 async def test_a_task_calls_a_tool_and_answers(world: World):

@@ -25,12 +25,12 @@ KILLS = int(os.environ.get("INTERLOCK_CRASH_KILLS", "100"))
 SEED = int(os.environ.get("INTERLOCK_CRASH_SEED", "20261121"))
 TASKS = 40
 PAUSE_S = 0.004
-WORKER = Path(__file__).with_name("worker.py")
+ROOT = Path(__file__).parents[2]
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, str(WORKER), str(folder), str(TASKS), str(SEED), str(PAUSE_S)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "tests.crash.worker", str(folder), str(TASKS), str(SEED), str(PAUSE_S)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def live_and_die(folder: Path, rng: random.Random) -> bool:

@@ -1,6 +1,6 @@
 """The process that is killed: works off a batch on a real store until everything is finished, answering questions like a person would.
 
-Run as `python tests/crash/worker.py FOLDER TASKS SEED PAUSE_S`; prints `ready` once it works and `done` at the end.
+Run from the checkout as `python -m tests.crash.worker FOLDER TASKS SEED PAUSE_S`; prints `ready` once it works and `done` at the end.
 """
 
 import asyncio
@@ -9,9 +9,6 @@ import random
 import sys
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from interlock.agents.batch import Line, run_batch
 from interlock.agents.contract import Contract

@@ -41,6 +41,7 @@ def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "
         output_schema=OutputSchema(declared.output_schema, agent.output_schema) if agent.output_schema else None,
         output_checker=Validator(agent.output_schema) if agent.output_schema else None,
         store_prompts=declared.logging.store_prompts,
+        trace_id=declared.logging.trace_id,
         approval_expires_s=declared.approval.expires_after_s,
         approval_on_expiry=declared.approval.on_expiry,
         tier0=declared.tier0 is not None,

@@ -94,6 +94,8 @@ class Contract(Struct, frozen=True):
     output_schema: OutputSchema | None = None
     output_checker: Checker | None = None
     store_prompts: StorePrompts = "redacted"
+    trace_id: bool = True
+    """Model calls carry the task's trace id to the vendor."""
     approval_expires_s: float = 86_400.0
     approval_on_expiry: Literal["deny", "approve"] = "deny"
     tier0: bool = False
