@@ -18,6 +18,7 @@ from interlock.core.caller import Caller
 from interlock.core.chat import ChatResponse
 from interlock.core.errors import Fenced, InterlockError, LedgerFull, StoreUnavailable
 from interlock.core.events import Finished, Noted, OutcomeSeen, Record
+from interlock.core.ids import traceparent
 from interlock.core.ports import ChatGateway
 from interlock.core.store import Signal
 from interlock.core.time import Clock
@@ -96,12 +97,14 @@ class Worker:
 
     async def _ask(self, state: State, decision: CallModel, intention: Intention) -> State:
         """One model call; what it settled as comes back from the gateway, or from the log where it failed."""
-        parts, step = self._parts, intention.steps[0]
-        budget = Budget(Limits()) if decision.request.model.startswith(TIER0_MODEL) else self._budget
+        parts, step, request = self._parts, intention.steps[0], decision.request
+        budget = Budget(Limits()) if request.model.startswith(TIER0_MODEL) else self._budget
+        if self._contract.trace_id:
+            request = replace(request, traceparent=traceparent(state.task, step))
         try:
             reply = await parts.gateway.chat(
                 self._at(step),
-                decision.request,
+                request,
                 budget=budget,
                 deadline=limits.deadline_of(state, self._contract, parts.clock),
                 fence=self._fence,

@@ -96,6 +96,8 @@ class ChatRequest(Struct, frozen=True, omit_defaults=True):
     user: str = ""
     facts: dict[str, Fact] = {}
     """What routing conditions may look at: account_tier, sentiment, risk, region, …"""
+    traceparent: str = ""
+    """W3C Trace Context header to send along, so that a vendor's or an own model server's logs can be joined with ours."""
     extra: dict[str, Any] = {}
     """Fields of the caller's dialect that this vocabulary does not name; sent on where the dialect is the same,
     refused where it is not."""

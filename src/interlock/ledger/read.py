@@ -14,6 +14,7 @@ from msgspec import Struct, structs
 
 from interlock.core.caller import Versions
 from interlock.core.events import Attempt, Escalation, Event, Record, Settled, Started
+from interlock.core.ids import trace_id
 from interlock.core.money import Price, Usage
 from interlock.core.store import Store, TaskFilter, TaskRow, Totals, money_of
 from interlock.core.time import NS_PER_S
@@ -130,6 +131,8 @@ class Trace(Struct, frozen=True):
     """Everything recorded about one task: what `interlock trace TASK --json` prints."""
 
     task: TaskSummary
+    trace_id: str
+    """W3C trace id of the task, as vendors were told it where the contract's `logging.trace_id` is on."""
     versions: Versions
     """What the task started with."""
     steps: tuple[TracedStep, ...]
@@ -158,7 +161,7 @@ class Reader:
             return None
         records = self._store.records(task)
         used = [price for price in map(self._store.price, _price_versions(records)) if price is not None]
-        return Trace(summary(row), _versions(records), tuple(map(traced, records)), tuple(used))
+        return Trace(summary(row), trace_id(task), _versions(records), tuple(map(traced, records)), tuple(used))
 
     def totals(self) -> Totals:
         """The ledger's sums taken three ways; they are equal, or the ledger is broken."""

@@ -73,6 +73,8 @@ class Anthropic:
         if deployment.api_key:
             headers.append(("x-api-key", deployment.api_key.reveal()))
         headers.extend((name.lower(), value) for name, value in settings.headers.items())
+        if request.traceparent:
+            headers.append(("traceparent", request.traceparent))
         return HttpRequest("POST", f"{deployment.base_url}/messages", tuple(headers), body)
 
 

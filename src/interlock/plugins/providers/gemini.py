@@ -59,6 +59,8 @@ class Gemini:
         if deployment.api_key:
             headers.append(("x-goog-api-key", deployment.api_key.reveal()))
         headers.extend((name.lower(), value) for name, value in self._options.of(deployment).headers.items())
+        if request.traceparent:
+            headers.append(("traceparent", request.traceparent))
         url = f"{deployment.base_url}/models/{deployment.model}:{method}"
         return HttpRequest("POST", url, tuple(headers), codec.encoded(request, self._signatures))
 

@@ -77,6 +77,8 @@ class OpenAI:
         headers = self._fixed_headers(deployment, settings)
         if settings.idempotency_header:
             headers = (*headers, (settings.idempotency_header, key))
+        if request.traceparent:
+            headers = (*headers, ("traceparent", request.traceparent))
         return HttpRequest("POST", f"{deployment.base_url}/chat/completions", headers, body)
 
     def _fixed_headers(self, deployment: Deployment, settings: Settings) -> tuple[tuple[str, str], ...]:
