@@ -138,7 +138,7 @@ def _merged(files: Files, key: str, first: Entry, second: Entry) -> Entry:
 def _over(base: Node, top: Node) -> Node:
     """`top` laid over `base`, key by key."""
     if not isinstance(base.value, Mapping) or not isinstance(top.value, Mapping):
-        return top
+        return base if isinstance(base.value, Mapping) and top.value is None else top
     joined = dict(base.value)
     for name, entry in top.value.items():
         joined[name] = Entry(entry.key, _over(joined[name].node, entry.node)) if name in joined else entry
