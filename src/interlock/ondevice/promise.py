@@ -22,6 +22,8 @@ Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
 NEVER = 2.0  # a threshold that no confidence reaches
+CONFIDENCE = 0.95  # one-sided
+COPIES = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +45,80 @@ class Threshold:
     more_examples: int
 
 
-def threshold_for(
-    promise: float, chances: Floats, right: Flags, weights: Floats, groups: Integers, *, confidence: float = 0.9
-) -> Threshold:
-    """The lowest threshold on `chances` whose answered part is right in at least `promise` of its traffic.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of texts that the head had not seen, one row per text.
 
-    The arrays are per unseen text: the head's confidence, whether its answer would be right (never so for a text out of
-    scope), the text's share of the traffic (scaled to sum 1 here), and a number shared by texts that tend to be wrong
-    together, such as those of one intent. Answers nothing (`kept` false) when the texts at hand cannot support the
-    promise. Raises ValueError for a promise outside 0.5..1.
+    `chances` is the head's confidence, `right` whether its answer would be right (never so for a text out of scope),
+    `weights` the text's share of the traffic, and `groups` a number shared by texts that tend to be wrong together,
+    such as those of one intent.
+    """
+
+    chances: Floats
+    right: Flags
+    weights: Floats
+    groups: Integers
+
+    def blurred(self, rows: Flags, independent: int) -> Evidence:
+        """The same with each text of `rows` spread over COPIES places of a bell curve around it (Silverman's width).
+
+        A few dozen texts out of scope leave gaps between and above them; blurred, they speak for those gaps too.
+        `independent` is how many of the texts count as independent of each other.
+        """
+        if rows.sum() < 2:
+            return self
+        odds = np.log(np.clip(self.chances[rows], 1e-9, 1 - 1e-9))
+        odds -= np.log1p(-np.clip(self.chances[rows], 1e-9, 1 - 1e-9))
+        width = 0.9 * float(odds.std()) * independent**-0.2
+        steps = np.array([NormalDist().inv_cdf((copy + 0.5) / COPIES) for copy in range(COPIES)])
+        spread = 1 / (1 + np.exp(-(odds[:, None] + width * steps).ravel()))
+        return Evidence(
+            np.concatenate([self.chances[~rows], spread]),
+            np.concatenate([self.right[~rows], np.repeat(self.right[rows], COPIES)]),
+            np.concatenate([self.weights[~rows], np.repeat(self.weights[rows] / COPIES, COPIES)]),
+            np.concatenate([self.groups[~rows], np.repeat(self.groups[rows], COPIES)]),
+        )
+
+
+def threshold_for(promise: float, evidence: Evidence, *, confidence: float = CONFIDENCE) -> Threshold:
+    """The lowest threshold whose answered part is right in at least `promise` of its traffic.
+
+    Answers nothing (`kept` false) when the evidence cannot support the promise with this confidence. Raises ValueError
+    for a promise outside 0.5..1.
     """
     if not 0.5 <= promise < 1:
         raise ValueError(f"A promise is a share from 0.5 to below 1, such as 0.98, and not {promise}.")
-    order = np.argsort(-chances, kind="stable")
-    share = weights[order] / weights.sum()
-    wrong = np.where(right[order], 0.0, share)
+    order = np.argsort(-evidence.chances, kind="stable")
+    chances = evidence.chances[order]
+    share = evidence.weights[order] / evidence.weights.sum()
+    wrong = np.where(evidence.right[order], 0.0, share)
     answered = np.cumsum(share)
-    bound = _upper(np.cumsum(wrong), _squares(wrong, groups[order]), float(share.max()), confidence)
-    last_of_ties = np.append(np.diff(chances[order]) != 0, True)
+    squares, largest = _groups(wrong, evidence.groups[order])
+    bound = _upper(np.cumsum(wrong), squares, np.maximum(largest, share.max()), confidence)
+    last_of_ties = np.append(np.diff(chances) != 0, True)
     keeps = np.flatnonzero((bound <= (1 - promise) * answered) & last_of_ties)
     if not len(keeps):
         needed = _needed(1 - promise, float(answered[-1]), len(order), confidence)
         return Threshold(NEVER, promise, confidence, False, 0.0, 0.0, 0.0, needed)
     place = int(keeps[-1])
-    value = float(chances[order][place])
+    value = float(chances[place])
     covered, wrongly, at_most = (float(values[place]) for values in (answered, np.cumsum(wrong), bound))
     return Threshold(value, promise, confidence, True, covered, wrongly, at_most, 0)
 
 
-def _squares(wrong: Floats, groups: Integers) -> Floats:
-    """Running sum of the squared weights of wrong answers, those of one group taken as one weight."""
-    together = np.zeros(len(wrong))
-    for group in np.unique(groups[wrong > 0]):
-        rows = groups == group
-        together[rows] = np.diff(np.cumsum(wrong[rows]) ** 2, prepend=0.0)
-    return np.cumsum(together)
+def _groups(wrong: Floats, groups: Integers) -> tuple[Floats, Floats]:
+    """Wrong answers of a group taken as one: running sum of the squares of these weights, and running largest."""
+    squares, largest = np.zeros(len(wrong)), np.zeros(len(wrong))
+    at_fault = np.flatnonzero(wrong > 0)
+    by_group = at_fault[np.argsort(groups[at_fault], kind="stable")]
+    for rows in np.split(by_group, np.flatnonzero(np.diff(groups[by_group])) + 1):
+        together = np.cumsum(wrong[rows])
+        squares[rows] = np.diff(together**2, prepend=0.0)
+        largest[rows] = together
+    return np.cumsum(squares), np.maximum.accumulate(largest)
 
 
-def _upper(wrong: Floats, squares: Floats, largest: float, confidence: float) -> Floats:
+def _upper(wrong: Floats, squares: Floats, largest: Floats, confidence: float) -> Floats:
     """Upper confidence bound of a weighted Poisson sum (Fay and Feuer), elementwise."""
     total, spread = wrong + largest, squares + largest**2
     return spread / (2 * total) * _chi_square(2 * total**2 / spread, confidence)

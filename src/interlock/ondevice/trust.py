@@ -12,11 +12,12 @@ import numpy.typing as npt
 from interlock.ondevice.head import OUT_OF_SCOPE, LeftOut
 from interlock.ondevice.logistic import Logistic, fit_logistic
 from interlock.ondevice.minilm import Vectors
+from interlock.ondevice.promise import Evidence
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-PSEUDO_TEXTS = 5.0  # all texts of removed intents together count as much as this many given out-of-scope texts
+PSEUDO_TEXTS = 2.0  # all texts of removed intents together count as much as this many given out-of-scope texts
 
 
 def evidence(scores: Vectors) -> Floats:
@@ -44,6 +45,16 @@ def shares(left_out: LeftOut, out_of_scope_share: float) -> Floats:
 def fit_trust(left_out: LeftOut, weights: Floats) -> Logistic:
     """The chance that the best intent is right, as a curve over the columns of `evidence`."""
     return fit_logistic(evidence(left_out.scores), judged(left_out), weights)
+
+
+def rehearsal(left_out: LeftOut, trust: Logistic, weights: Floats) -> Evidence:
+    """The left-out texts as evidence for a threshold, those out of scope blurred."""
+    chances = trust.chances(evidence(left_out.scores))
+    clusters = left_out.clusters()
+    given = (left_out.labels == OUT_OF_SCOPE) & ~left_out.pseudo
+    removed = np.unique(clusters[left_out.pseudo])
+    seen = Evidence(chances, judged(left_out), weights, clusters).blurred(given, int(given.sum()))
+    return seen.blurred(np.isin(seen.groups, removed), len(removed))
 
 
 def calibration_error(chances: Floats, right: Flags, weights: Floats, bins: int = 15) -> float:

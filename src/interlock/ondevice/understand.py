@@ -18,12 +18,12 @@ from interlock.ondevice.embed import Embedder
 from interlock.ondevice.head import OUT_OF_SCOPE, Head, fit
 from interlock.ondevice.logistic import Logistic
 from interlock.ondevice.minilm import Vectors
-from interlock.ondevice.promise import Threshold, threshold_for
-from interlock.ondevice.trust import calibration_error, evidence, fit_trust, judged, shares
+from interlock.ondevice.promise import CONFIDENCE, Threshold, threshold_for
+from interlock.ondevice.trust import calibration_error, evidence, fit_trust, judged, rehearsal, shares
 
 OUT_OF_SCOPE_SHARE = 0.2  # of live traffic, unless the contract knows better
 ENOUGH_GIVEN = 100  # with this many out-of-scope examples of its own a contract needs no general ones
-FORMAT = 1
+FORMAT = 2  # also part of the name under which a fitted head is kept: raise it when the method changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Tier0:
         promise: float = 0.98,
         seed: int = 0,
         oos_share: float | None = None,
-        confidence: float = 0.9,
+        confidence: float = CONFIDENCE,
     ) -> Tier0:
         """Learn the intents of `examples` (name -> texts) and set the threshold that keeps `promise`.
 
@@ -108,7 +108,7 @@ class Tier0:
         weights = shares(left_out, share)
         trust = fit_trust(left_out, weights)
         chances, right = trust.chances(evidence(left_out.scores)), judged(left_out)
-        threshold = threshold_for(promise, chances, right, weights, left_out.clusters(), confidence=confidence)
+        threshold = threshold_for(promise, rehearsal(left_out, trust, weights), confidence=confidence)
         inside = left_out.labels != OUT_OF_SCOPE
         report = Report(
             accuracy=float(right[inside].mean()),
