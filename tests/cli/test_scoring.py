@@ -1,55 +1,27 @@
-"""Answers against labels: right, wrong, left to a person, not scored."""
+"""What became of tasks against their labels: right, wrong, left to a person, not scored."""
 
 import pytest
 
-from interlock.cli.scoring import score
+from interlock.cli.scoring import verdict
 
-LABEL = {"outcome": "resolved", "intent": "returns", "article": "return-policy", "contains": ["45 days", "Label"]}
-GOOD = {"outcome": "resolved", "answer": "You have 45  days; the label comes\nby mail.", "citations": ["return-policy"]}
-
-
-def verdict(label=LABEL, **changes):
-    return score(label, **{**GOOD, **changes}).verdict
-
-
-def test_an_answer_that_satisfies_every_part_of_its_label_is_right():
-    assert verdict() == "right"
-    assert verdict(answer={"answer": "45 days, label"}) == "right"
+RESOLVED = {"outcome": "resolved", "article": "return-policy", "contains": ["45 days"]}
+TO_A_PERSON = {"outcome": "handed_to_human", "intent": "out_of_scope"}
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("expected", "outcome", "success", "said"),
     [
-        {"answer": "45 days"},
-        {"answer": None},
-        {"citations": ["exchanges"]},
-        {"citations": []},
-        {"intent": "exchange_item"},
-        {"outcome": "waiting_approval"},
+        (RESOLVED, "resolved", True, "right"),
+        (RESOLVED, "resolved", False, "wrong"),
+        (RESOLVED, "handed_to_human", False, "missed"),
+        (RESOLVED, "waiting_approval", None, "wrong"),
+        (RESOLVED, "simulated", False, "simulated"),
+        (RESOLVED, "limit_reached", False, "unfinished"),
+        (TO_A_PERSON, "handed_to_human", False, "right"),
+        (TO_A_PERSON, "resolved", False, "wrong"),
+        ({"outcome": "waiting_approval"}, "waiting_approval", None, "right"),
+        ({"contains": ["45 days"]}, "resolved", True, "right"),
     ],
 )
-def test_an_answer_that_differs_from_its_label_is_wrong_and_says_in_what(changes):
-    scored = score(LABEL, **{**GOOD, **changes})
-
-    assert scored.verdict == "wrong"
-    assert scored.why
-
-
-def test_a_task_left_to_a_person_is_missed_not_wrong():
-    assert verdict(outcome="handed_to_human", answer=None, citations=[]) == "missed"
-
-
-def test_a_task_that_has_to_go_to_a_person_is_right_there_and_wrong_when_answered():
-    label = {"outcome": "handed_to_human", "intent": "out_of_scope"}
-
-    assert verdict(label, outcome="handed_to_human", answer=None, citations=[]) == "right"
-    assert verdict(label) == "wrong"
-
-
-def test_what_a_simulated_model_answered_is_not_scored():
-    assert verdict(outcome="simulated") == "simulated"
-
-
-def test_a_label_without_an_outcome_expects_an_answer():
-    assert verdict({"contains": "45 days"}) == "right"
-    assert verdict({"article": ["exchanges", "return-policy"]}) == "right"
+def test_each_way_a_task_can_end_has_its_verdict(expected, outcome, success, said):
+    assert verdict(expected, outcome, success) == said

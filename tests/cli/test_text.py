@@ -57,4 +57,6 @@ def test_a_mistyped_name_gets_the_nearest_one():
 
 
 def test_arguments_are_shown_on_one_line():
-    assert compact({"order_id": "FH-1", "amount_usd": 42, "why": {"a": [1]}}) == "order_id=FH-1, amount_usd=42, why=a=[1]"
+    assert (
+        compact({"order_id": "FH-1", "amount_usd": 42, "why": {"a": [1]}}) == "order_id=FH-1, amount_usd=42, why=a=[1]"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from interlock.core.errors import ConfigError, Fault
+
+from .options import parser, workspace_path
+from .text import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,24 @@ class CheckResult:
     ok: bool
     faults: tuple[Fault, ...]
     warnings: tuple[Fault, ...]
+
+
+def options() -> argparse.ArgumentParser:
+    """What `interlock check` takes."""
+    made = parser("check", "Looks for faults in a workspace's files and names all of them at once.")
+    made.add_argument(
+        "path", nargs="?", type=Path, metavar="PATH", help="a workspace, or one file of a contract or policy"
+    )
+    return made
+
+
+def run(arguments: Sequence[str]) -> int:
+    """0 when the files are valid, 1 when there are faults."""
+    given = options().parse_args(arguments)
+    result = check(workspace_path(given.path or given.workspace))
+    shown = render(result, as_json=given.json)
+    print(shown if given.json else clean(shown))
+    return 0 if result.ok else 1
 
 
 def check(path: Path, env: Mapping[str, str] | None = None) -> CheckResult:

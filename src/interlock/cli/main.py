@@ -87,7 +87,15 @@ def perform(verb: str, arguments: Sequence[str]) -> int:
 
 def explain(error: InterlockError) -> int:
     """Prints what a person needs to know of `error` and returns its exit code."""
-    from interlock.core.errors import ConfigError, Exhausted, LedgerFull, StoreUnavailable, UpstreamError
+    from interlock.core.errors import (
+        ConfigError,
+        Exhausted,
+        InvalidRequest,
+        LedgerFull,
+        StoreUnavailable,
+        UnknownModel,
+        UpstreamError,
+    )
 
     from .text import clean
 
@@ -100,8 +108,10 @@ def explain(error: InterlockError) -> int:
     print(f"interlock: {clean(error.message)}", file=sys.stderr)
     if error.hint:
         print(f"  {clean(error.hint)}", file=sys.stderr)
+    if isinstance(error, InvalidRequest | UnknownModel):
+        return USAGE
     outside = isinstance(error, StoreUnavailable | UpstreamError | LedgerFull | Exhausted)
-    return OUTSIDE if outside else NOT_ALL_WELL
+    return OUTSIDE if outside or error.code == "cannot_listen" else NOT_ALL_WELL
 
 
 def usage() -> str:

@@ -21,6 +21,9 @@ OUTCOMES = {
 }
 """In the order in which summaries list them."""
 
+BAD_ENDS = ("failed", "limit_reached", "cancelled")
+"""Outcomes after which a run as a whole has not gone well."""
+
 WORDS = {
     "resolved": "resolved",
     "waiting_approval": "waiting for approval",

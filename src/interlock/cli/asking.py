@@ -1,0 +1,140 @@
+"""The questions that tasks put to people, out of the store, and how they are shown.
+
+Above: `approve`. Below: the ledger's trace, rich.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from interlock.app.reading import Reading
+from interlock.core.store import TaskFilter
+from interlock.ledger.read import Trace, iso
+
+from .palette import ACCENT, DIM, WARN
+from .text import cell, compact, one_line
+from .tree import result_of
+
+LIMIT = 1000
+
+
+class Waiting(Struct, frozen=True):
+    """One question to a person, with what they need to answer it."""
+
+    task: str
+    workflow: str
+    kind: Literal["approval", "doubt"]
+    step: int
+    """To be named in the answer."""
+    tool: str
+    arguments: Any
+    """What it would be called with; `None` where it was not kept."""
+    rule: str
+    expires: str
+    """When the question lapses, ISO 8601; empty: never."""
+    on_expiry: str
+    input: dict[str, Any]
+    seen: tuple[str, ...]
+    """What the task found out so far, a line for each call."""
+
+
+def waiting(reading: Reading, task: str = "") -> list[Waiting]:
+    """Everything that waits, oldest first; of one task only where it is named."""
+    if task:
+        traces = [reading.trace(task)]
+    else:
+        rows = [
+            row for status in ("waiting", "in_doubt") for row in reading.tasks(TaskFilter(status=status, limit=LIMIT))
+        ]
+        traces = [reading.trace(row.task) for row in sorted(rows, key=lambda row: row.task)]
+    return [question for trace in traces if trace for question in questions(trace)]
+
+
+def questions(trace: Trace) -> list[Waiting]:
+    """The questions of one task that nobody has answered."""
+    answered = {step.detail["step"] for step in trace.steps if step.type == "approval_decided"}
+    settled = {step.detail["step"] for step in trace.steps if step.type == "doubt_settled"}
+    calls = {step.detail["step"]: step for step in trace.steps if step.type == "intended"}
+    first = next((step for step in trace.steps if step.type == "started"), None)
+    given: dict[str, Any] = ((first.content if first else None) or {}).get("input", {})
+    found: list[Waiting] = []
+    for step in () if trace.task.status == "finished" else trace.steps:
+        detail = step.detail
+        if step.type == "approval_asked" and step.step not in answered:
+            arguments, rule = (step.content or {}).get("arguments"), str(detail.get("rule", ""))
+            expires, on_expiry = iso(detail.get("expires_ns", 0)), str(detail.get("on_expiry", "deny"))
+            place: tuple[Literal["approval", "doubt"], int] = ("approval", step.step)
+        elif step.type == "in_doubt" and detail["step"] not in settled:
+            call = calls.get(detail["step"])
+            arguments = (call.content or {}).get("arguments") if call else None
+            rule, expires, on_expiry = "the process ended in the middle of it: nobody knows whether it happened", "", ""
+            place = ("doubt", detail["step"])
+        else:
+            continue
+        found.append(
+            Waiting(
+                trace.task.task,
+                trace.task.workflow,
+                *place,
+                detail["tool"],
+                arguments,
+                rule,
+                expires,
+                on_expiry,
+                given,
+                seen(trace),
+            )
+        )
+    return found
+
+
+def seen(trace: Trace) -> tuple[str, ...]:
+    """What each call said, a line each."""
+    told = [(step.call.name, result_of(step.content)) for step in trace.steps if step.call is not None]
+    return tuple(f"{name}: {said}" for name, said in told if said)
+
+
+def drawn(question: Waiting, of_workspace: str) -> RenderableType:
+    """One question as a person decides it."""
+    want = Text.assemble((one_line(question.tool), f"{ACCENT} {WARN}"), "  ")
+    want.append(compact(question.arguments) if question.arguments is not None else "(its arguments were not kept)")
+    return Group(
+        Text.assemble(
+            (one_line(question.task), ACCENT), f"  {one_line(question.workflow)}  ", (f"step {question.step}", DIM)
+        ),
+        *labelled("came in", inputs(question.input)),
+        *labelled("saw", [cell(line, width=240) for line in question.seen]),
+        *labelled("wants to", [want]),
+        *labelled("because", [cell(question.rule + until(question))]),
+        *labelled("decide", [commands(question, of_workspace)]),
+    )
+
+
+def labelled(label: str, lines: Sequence[Text]) -> Iterator[Text]:
+    """Lines with a label before the first one."""
+    for index, line in enumerate(lines):
+        yield Text(f"  {label if not index else '':<10}", DIM).append_text(line)
+
+
+def inputs(given: dict[str, Any]) -> Sequence[Text]:
+    return [Text.assemble((f"{one_line(name)}: ", DIM), compact(value, 600)) for name, value in given.items()]
+
+
+def until(question: Waiting) -> str:
+    """Until when it can be decided, and what happens then."""
+    if not question.expires:
+        return ""
+    from datetime import datetime
+
+    at = datetime.fromisoformat(question.expires).astimezone().strftime("%Y-%m-%d %H:%M")
+    return f"; open until {at}, then {'it is denied' if question.on_expiry == 'deny' else 'it is approved'}"
+
+
+def commands(question: Waiting, of_workspace: str) -> Text:
+    ways = "--yes | --deny | --edit JSON" if question.kind == "approval" else "--done | --redo | --skip"
+    return cell(f"interlock approve {question.task}{of_workspace} {ways}")

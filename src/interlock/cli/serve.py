@@ -1,0 +1,72 @@
+"""`interlock serve`: the gateway over HTTP, until it is told to stop. Above: main. Below: server and app, put together there."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .options import parser, say, workspace_path
+
+if TYPE_CHECKING:
+    from interlock.app import Interlock
+    from interlock.server.workspace import Opened
+
+
+def options() -> argparse.ArgumentParser:
+    """What `interlock serve` takes."""
+    made = parser("serve", "Offers the gateway over HTTP to any client of the OpenAI dialect.", json=False)
+    made.add_argument("--host", metavar="H", help="address to listen at (default: server.host, 127.0.0.1)")
+    made.add_argument("--port", type=int, metavar="P", help="port, 0 for a free one (default: server.port, 8787)")
+    made.add_argument("-m", "--model", default="", metavar="M", help="stands in for every model that the files name")
+    return made
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Serves until ctrl-C or SIGTERM; 0 after an orderly end."""
+    given = options().parse_args(arguments)
+    root = workspace_path(given.workspace)
+    from interlock.server.serve import run as run_loop
+
+    run_loop(lambda: serve(root, given))
+    return 0
+
+
+async def serve(root: Path, given: argparse.Namespace) -> None:
+    """Opens the workspace, then the door."""
+    from interlock.app import Interlock
+    from interlock.server.serve import is_loopback
+    from interlock.server.workspace import serve_workspace, settings_of
+
+    async with Interlock.from_file(root, model=given.model) as il:
+        settings = settings_of(il, given.host or "", given.port)
+        if not is_loopback(settings.host):
+            say(f"remark: {settings.host} can be reached from other machines; whoever has the key can spend your money")
+        await serve_workspace(il, settings, lambda opened: announce(il, opened))
+    say("stopped; every call under way has ended and is in the ledger")
+
+
+def announce(il: Interlock, opened: Opened) -> None:
+    """What whoever started it needs to know."""
+    names = opened.names
+    listed = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+    say(f"interlock serves {il.workspace.name} at {opened.url}/v1")
+    say(f"  key      {told(opened)}")
+    say(f"  models   {listed + '; ' if listed else ''}any model or provider/model works")
+    say(f"  ledger   {il.workspace.store}")
+    for warning in il.warnings:
+        say(f"  remark   {warning}")
+    model = names[0] if names else "gpt-4o-mini"
+    say(f"  try      curl {opened.url}/v1/chat/completions -H 'authorization: Bearer KEY' \\")
+    say(f"""             -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "hello"}}]}}'""")
+    say("ctrl-C stops it")
+
+
+def told(opened: Opened) -> str:
+    """The key when it is new, otherwise where it stands."""
+    if opened.key_file is None:
+        return "server.api_key of interlock.yaml"
+    if opened.key_is_new:
+        return f"{opened.key.reveal()}   (new, shown once; kept in {opened.key_file})"
+    return f"the one in {opened.key_file}"

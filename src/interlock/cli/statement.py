@@ -1,0 +1,141 @@
+"""A P&L statement drawn so that somebody who never saw a token can read it.
+
+Above: `pnl`, `run`. Below: economics' statement, rich. Costs carry a minus, what was never paid stands apart from what was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from .options import millis, moment
+from .palette import ACCENT, BAD, DIM, GOOD, OUTCOMES, words
+from .text import cell, money, plural, share
+
+if TYPE_CHECKING:
+    from interlock.economics.statement import Line, Statement
+
+Row = tuple[Text, Text, Text]
+
+
+def draw(statement: Statement, *, title: str = "", whole: bool = True) -> Group:
+    """The statement as a table with its remarks below; `whole`: with the tasks' outcomes and latency."""
+    grid = Table.grid(padding=(0, 3, 0, 0))
+    grid.add_column(min_width=26)
+    grid.add_column(style=DIM)
+    grid.add_column(justify="right", min_width=12)
+    for row in money_rows(statement):
+        grid.add_row(*row)
+    remarks = [*remarks_of(statement), *(work_of(statement) if whole else ())]
+    notes = Table.grid(padding=(0, 3, 0, 0))
+    notes.add_column(min_width=16)
+    for name, said in remarks:
+        notes.add_row(cell(name), said)
+    return Group(Text(title or heading(statement), style=ACCENT), grid, Text(), notes)
+
+
+def heading(statement: Statement) -> str:
+    """Whose statement over which time."""
+    since = f"since {moment(statement.since_ns)[:16]}" if statement.since_ns else "over all time"
+    return f"Token P&L · {statement.workflow or 'all workflows'} · {since}"
+
+
+def money_rows(statement: Statement) -> Iterator[Row]:
+    """Revenue, each cost, people's time and what is left."""
+    each = statement.revenue_nano_usd // statement.succeeded if statement.succeeded else 0
+    how = plural(statement.succeeded, "success", "successes") + (f" × {money(each)}" if each else "")
+    yield cell("revenue"), cell(how), cell(money(statement.revenue_nano_usd))
+    for line in statement.lines:
+        if not line.simulated:
+            yield cell(f"  {line.label}"), cell(measure(line)), spent(line.cost_nano_usd)
+    yield rule("model and tool cost", -statement.cost_nano_usd)
+    people = statement.people
+    if people.hand_overs:
+        what = f"{plural(people.hand_overs, 'hand-over')} to people, {people.minutes:,.0f} minutes"
+        yield cell("people's time"), cell(what), spent(people.cost_nano_usd)
+    yield rule("margin", statement.margin_nano_usd, GOOD if statement.margin_nano_usd >= 0 else BAD)
+    yield cell(""), cell(""), cell("")
+    per = statement.cost_per_success_nano_usd
+    yield (
+        cell("cost per success", ACCENT),
+        cell("models and tools"),
+        cell("none yet" if per is None else money(per), ACCENT),
+    )
+    if statement.succeeded and people.cost_nano_usd:
+        whole = (statement.cost_nano_usd + people.cost_nano_usd) // statement.succeeded
+        yield cell(""), cell("with people's time for the rest"), cell(money(whole))
+
+
+def rule(name: str, amount: int, style: str = "") -> Row:
+    """A sum."""
+    return cell(name, ACCENT), cell(""), cell(money(amount), f"{ACCENT} {style}".strip())
+
+
+def spent(nano_usd: int) -> Text:
+    return cell(money(-nano_usd))
+
+
+def measure(line: Line) -> str:
+    """What a line's money was paid for."""
+    if line.calls:
+        return plural(line.calls, "call")
+    return plural(line.tokens, "token") if line.tokens else ""
+
+
+def remarks_of(statement: Statement) -> Iterator[tuple[str, Text]]:
+    """Waste, savings, and what simulated models would have cost."""
+    waste = statement.waste
+    parts = [
+        f"{money(amount)} {what}"
+        for amount, what in (
+            (waste.tasks_without_success_nano_usd, "on tasks without a success"),
+            (waste.failed_attempts_nano_usd, "on failed attempts"),
+            (waste.superseded_workers_nano_usd, "by workers that had lost their task"),
+        )
+        if amount
+    ]
+    yield "wasted", cell(" · ".join(parts) or "nothing")
+    yield "saved", cell(" · ".join(savings_of(statement)) or "nothing")
+    simulated = [line for line in statement.lines if line.simulated]
+    if simulated or statement.simulated_tasks:
+        kinds = ", ".join(f"{line.label} {measure(line)}".strip() for line in simulated)
+        said = f"{plural(statement.simulated_tasks, 'task')}, no success, no money"
+        cost = f"; at list price {money(statement.simulated_nano_usd)}" if statement.simulated_nano_usd else ""
+        yield "simulated", cell(f"{said}{cost}{f' ({kinds})' if kinds else ''}", OUTCOMES["simulated"])
+
+
+def savings_of(statement: Statement) -> Iterator[str]:
+    """Money that was not spent, by what kept it."""
+    savings = statement.savings
+    if savings.exact_cache_nano_usd:
+        yield f"{money(savings.exact_cache_nano_usd)} by the exact cache"
+    if savings.semantic_cache_nano_usd:
+        yield f"{money(savings.semantic_cache_nano_usd)} by the semantic cache"
+    if savings.on_device_tasks:
+        worth = savings.on_device_nano_usd
+        amount = f", {money(worth)} at what a model costs here per task" if worth is not None else ""
+        yield f"{plural(savings.on_device_tasks, 'task')} resolved on the device without a model call{amount}"
+
+
+def work_of(statement: Statement) -> Iterator[tuple[str, Text]]:
+    """What became of the tasks and how long they took."""
+    counts = " · ".join(
+        f"{n} {words(outcome)}" for outcome, n in sorted(statement.outcomes.items(), key=lambda e: -e[1])
+    )
+    yield "tasks", cell(f"{statement.tasks:,}" + (f": {counts}" if counts else ""))
+    if statement.tasks:
+        yield "succeeded", cell(f"{statement.succeeded:,} ({share(statement.succeeded, statement.tasks)})")
+    latency = statement.latency
+    if latency.n:
+        said = f"p50 {ms(latency.p50_ms)} · p95 {ms(latency.p95_ms)} · p99 {ms(latency.p99_ms)}"
+        if latency.slo_ms is not None and latency.within_slo is not None:
+            said += f" · {100 * latency.within_slo:.1f} % within the agreed {ms(latency.slo_ms)}"
+        yield "latency", cell(said)
+
+
+def ms(value: float | None) -> str:
+    return "" if value is None else millis(round(value * 1000))

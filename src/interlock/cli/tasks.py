@@ -1,0 +1,95 @@
+"""`interlock tasks`: the newest tasks and calls, one line each. Above: main. Below: app's reading of the store."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, get_args
+
+from interlock.core.events import Outcome
+from interlock.core.money import usd
+from interlock.core.store import TaskFilter, TaskStatus
+from interlock.core.time import NS_PER_S, SystemClock
+
+from .options import console, millis, parser, print_json, say, seconds_of, table, workspace_path
+from .palette import DIM, OUTCOMES
+from .text import cell
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from interlock.ledger.read import TaskSummary
+
+SHORT_ID = 20
+"""Of an id's 30 characters on a narrow terminal: the millisecond and a few random ones; `trace` takes any unique beginning."""
+WIDE = 118
+
+
+def options() -> argparse.ArgumentParser:
+    """What `interlock tasks` takes."""
+    made = parser("tasks", "Lists tasks and lone calls, newest first.")
+    made.add_argument(
+        "--outcome", choices=get_args(Outcome), metavar="X", help=f"one of {', '.join(get_args(Outcome))}"
+    )
+    made.add_argument(
+        "--status", choices=get_args(TaskStatus), metavar="X", help=f"one of {', '.join(get_args(TaskStatus))}"
+    )
+    made.add_argument("--workflow", default="", metavar="W", help="tasks of this workflow only")
+    made.add_argument("--since", type=seconds_of, metavar="SPAN", help="begun within this span: 90s, 15m, 24h, 7d")
+    made.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20; 0: all)")
+    return made
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Prints a table, or one JSON array of docs/schemas/tasks.schema.json."""
+    given = options().parse_args(arguments)
+    from interlock.app.reading import open_reading
+
+    since_ns = SystemClock().wall_ns() - round(given.since * NS_PER_S) if given.since else 0
+    wanted = TaskFilter(
+        workflow=given.workflow,
+        status=given.status or "",
+        outcome=given.outcome or "",
+        since_ns=since_ns,
+        limit=given.limit if given.limit > 0 else sys.maxsize,
+    )
+    with open_reading(workspace_path(given.workspace)) as reading:
+        found = reading.tasks(wanted)
+    if given.json:
+        print_json(found)
+        return 0
+    if not found:
+        say("no tasks match; `interlock run WORKFLOW --input FILE` makes some, `interlock tasks` lists all")
+        return 0
+    where = console()
+    short = where.is_terminal and where.width < WIDE
+    columns = ["task", "workflow", "outcome", "tier", "conf.", "calls", "cost", "time", "begun"]
+    where.print(table(columns, [row(each, short=short) for each in found], right=["conf.", "calls", "cost", "time"]))
+    if len(found) == given.limit:
+        say(f"the newest {given.limit}; --limit 0 lists all")
+    return 0
+
+
+def row(task: TaskSummary, *, short: bool) -> list[str | Text]:
+    """One task as cells."""
+    state = "in_doubt" if task.status == "in_doubt" else task.outcome or task.status
+    cost = usd(task.cost_nano_usd)
+    return [
+        cell(task.task[:SHORT_ID] if short else task.task),
+        cell(task.workflow or task.kind, "" if task.workflow else DIM),
+        cell(state, OUTCOMES.get(state, "yellow")),
+        cell(task.tier),
+        cell("" if task.confidence is None else f"{task.confidence:.2f}"),
+        cell(task.model_calls + task.tool_calls),
+        cell(f"{cost} *" if task.simulated_nano_usd or task.simulated else cost),
+        cell(millis(round(task.duration_ms * 1000)) if task.finished else ""),
+        cell(local(task.started), DIM),
+    ]
+
+
+def local(iso: str) -> str:
+    """A moment of the ledger in the machine's zone, to the second."""
+    from datetime import datetime
+
+    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S") if iso else ""

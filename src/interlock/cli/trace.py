@@ -1,0 +1,68 @@
+"""`interlock trace`: what one task did, step by step, and why. Above: main. Below: app's reading of the store; `tree` draws it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from interlock.core.errors import InvalidRequest
+from interlock.core.store import TaskFilter
+
+from .options import console, parser, workspace_path
+
+if TYPE_CHECKING:
+    from interlock.app.reading import Reading
+
+NEWEST = 5000
+"""Among so many tasks the beginning of an id is looked for."""
+FULL_ID = 30
+
+
+def options() -> argparse.ArgumentParser:
+    """What `interlock trace` takes."""
+    made = parser("trace", "Shows one task or call, step by step, with the reasons for every decision.")
+    made.add_argument("task", metavar="TASK", help="id of a task or call, a unique beginning of one, or `last`")
+    return made
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Prints a tree, or the JSON of docs/schemas/trace.schema.json."""
+    given = options().parse_args(arguments)
+    from interlock.app.reading import open_reading
+
+    with open_reading(workspace_path(given.workspace)) as reading:
+        trace = reading.trace(task_of(reading, given.task))
+    assert trace is not None, "task_of names tasks that exist"
+    if given.json:
+        from interlock.ledger.read import to_json
+
+        print(to_json(trace))
+        return 0
+    from .tree import draw
+
+    draw(console(), trace)
+    return 0
+
+
+def task_of(reading: Reading, given: str) -> str:
+    """The task that `given` stands for: its id, a beginning of it, or `last`.
+
+    Raises:
+        InvalidRequest: none or several; names what is near.
+    """
+    if given != "last" and len(given) >= FULL_ID and reading.trace(given) is not None:
+        return given
+    newest = [each.task for each in reading.tasks(TaskFilter(limit=1 if given == "last" else NEWEST))]
+    if given == "last" and newest:
+        return newest[0]
+    found = [task for task in newest if task.startswith((given, f"tsk_{given}"))] if given != "last" else []
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidRequest(
+            f"{len(found)} tasks begin with {given!r}", hint=f"Give more of it, e.g. {found[0]} or {found[1]}."
+        )
+    if not newest:
+        raise InvalidRequest("there are no tasks yet", hint="`interlock run WORKFLOW --input FILE` makes some.")
+    raise InvalidRequest(f"no task or call {given!r}", hint=f"The newest is {newest[0]}; `interlock tasks` lists more.")
