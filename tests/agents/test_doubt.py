@@ -109,7 +109,8 @@ async def test_what_must_not_be_repeated_is_put_to_a_person(world: World, decisi
 
 
 async def test_an_error_from_the_middle_of_a_tool_is_a_doubt_only_where_it_matters(world: World):
-    for effect, outcome in (("none", "resolved"), ("idempotent", "resolved"), ("once", "waiting_approval")):
+    cases: list[tuple[Any, str]] = [("none", "resolved"), ("idempotent", "resolved"), ("once", "waiting_approval")]
+    for effect, outcome in cases:
         bank = Bank(breaks=1)
         agents = world.agents(
             contract(make(bank.pay, name="pay", effect=effect)), [wants(("pay", {"amount": 5})), says("Done.")]

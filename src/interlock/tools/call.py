@@ -97,7 +97,7 @@ class ToolDesk:
         """What the tool answered, or a structured error that tells a model what it may do instead; settled either way.
 
         Raises:
-            LimitReached: the budget has no room for `ask`; the function was not run. LedgerFull: nothing can be recorded.
+            LedgerFull: nothing can be recorded, so nothing was run. A budget without room is an answer: `limit_reached`.
         """
         run = _Run(self._ledger, self._clock, caller, request, self._ids.new("cal"), fence)
         held = Spend()
@@ -109,7 +109,7 @@ class ToolDesk:
             reply = run.done(*cap(result, grant.max_output_bytes))
         except BaseException as failed:  # every way out settles; only what belongs to the caller goes on
             reply = run.failed(failed)
-            if isinstance(failed, LimitReached) or not isinstance(failed, Exception):
+            if not isinstance(failed, Exception):
                 raise
         finally:
             if budget:
