@@ -149,7 +149,9 @@ def _after_failure(
         health.breaker.abandoned()
         call.note(f"{name}: {error.message}")
         raise error
-    if retry.counts_against(error):
+    if isinstance(error, UpstreamTimeout) and call.deadline.passed(parts.clock):
+        health.breaker.abandoned()  # its caller's patience ended, which says nothing about the deployment
+    elif retry.counts_against(error):
         health.breaker.failed(now_s)
     elif isinstance(error, RateLimited):
         health.breaker.abandoned()
@@ -171,7 +173,7 @@ def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -
     """Counts a try that brought a whole answer."""
     usage = response.usage
     if not usage.input_total and not usage.output_total and not usage.compute_ms:
-        usage = Usage(input=tokens.of_request(trial.fitted.request), output=tokens.likely(response.text))
+        usage = Usage(input=tokens.likely_of(trial.fitted.request), output=tokens.likely(response.text))
         call.note(f"{trial.candidate.name} named no usage: estimated from the text")
     trial.price = desk.parts.price_of(trial.candidate.deployment, usage.input_total)
     call.end(trial, "ok", usage, None, simulated=response.simulated or trial.candidate.deployment.simulated)
@@ -206,7 +208,7 @@ def _billed(desk: Desk, call: Call, trial: Trial, error: BaseException) -> Usage
     output = tokens.likely(text) or _by_pace(desk, trial)
     call.note(f"{trial.candidate.name}: usage of the broken answer estimated ({output} output tokens)")
     if said is None:
-        return Usage(input=trial.fitted.ask.input_tokens, output=output)
+        return Usage(input=tokens.likely_of(trial.fitted.request), output=output)
     return said + Usage(output=max(0, output - said.output_total))
 
 

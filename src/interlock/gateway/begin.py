@@ -60,17 +60,18 @@ class Beginner:
         workflow = settings.workflow(caller.workflow)
         now_s = parts.clock.monotonic_s()
         ends_s: float | None = None
-        if budget is None:
+        lone = caller.step == 0
+        if budget is None and lone:
             budget, ends_s = self._desk.budgets.of(caller, workflow.limits, now_s)
         if not request.model:
             request = request.but(model=settings.default_model)
         deadline = deadline or Deadline(at_s=now_s + settings.timeout_s, total_s=settings.timeout_s)
         if ends_s is not None and ends_s < deadline.at_s:
             deadline = Deadline(at_s=ends_s, total_s=max(0.0, ends_s - now_s))
-        lone = caller.step == 0
+        placed = self._placed(caller) if lone else caller
         return Call(
-            parts.ids.new("cal"),
-            self._placed(caller) if lone else caller,
+            parts.ids.new("cal") if caller.task else "cal" + placed.task[3:],
+            placed,
             request,
             budget,
             deadline,
@@ -92,11 +93,12 @@ class Beginner:
         return structs.replace(caller, step=self._last_step)
 
     def _plan(self, call: Call) -> Plan:
-        router, rules = self._desk.router, self._desk.settings.rules
-        rule = route.rule_for(rules, call.facts()) if rules else None
-        if rule is None:
-            plan = router.plan(call.request.model)
-        else:
+        router, settings = self._desk.router, self._desk.settings
+        plan = router.plan(call.request.model)
+        ruled = settings.rules and plan.candidates[0].deployment.dialect not in settings.self_judging
+        call.held_before = route.holding(settings.rules, call.facts()) if ruled else ()
+        if call.held_before:
+            rule = settings.rules[call.held_before[0]]
             plan = router.plan(call.request.model, rule.target)
             call.target = rule.target
             call.note(f"rule: {rule.condition.explain(call.facts())} → {rule.target}")

@@ -63,7 +63,6 @@ class Call:
     """One call. Exactly one event is owed for it from the moment it exists."""
 
     __slots__ = (
-        "_facts",
         "attempts",
         "budget",
         "caller",
@@ -72,6 +71,7 @@ class Call:
         "escalations",
         "fence",
         "first_token_us",
+        "held_before",
         "id",
         "input_tokens",
         "lone",
@@ -114,6 +114,8 @@ class Call:
         self.started_ns = clock.wall_ns()
         self.started_s = clock.monotonic_s()
         self.slot = -1
+        self.held_before: tuple[int, ...] = ()
+        """Places of the rules that held before any model was asked; an answer does not set them off again."""
         self.target = ""
         """Of the rule that chose the start, if one did."""
         self.first_token_us = 0
@@ -122,7 +124,6 @@ class Call:
         self.reasons: list[str] = []
         self.escalations: list[Escalation] = []
         self.open_trial: Trial | None = None
-        self._facts: dict[str, Fact] | None = None
 
     def note(self, reason: str) -> None:
         """Keeps a decision for the event."""
@@ -133,19 +134,15 @@ class Call:
 
     def facts(self, confidence: float | None = None) -> Mapping[str, Fact]:
         """What conditions may look at. A name that is not known is absent, so that a condition over it does not hold."""
-        if self._facts is None:
-            self._facts = {
-                "workflow": self.caller.workflow,
-                "input_tokens": self.input_tokens,
-                **{name: value for name, value in self.request.facts.items() if value is not None},
-            }
-        facts = self._facts
-        facts["latency_budget_ms"] = int(self.deadline.left_s(self.clock) * 1000)
-        facts["cost_usd"] = sum(attempt.cost_nano_usd for attempt in self.attempts) / NANO_PER_USD
-        facts["attempt"] = len(self.attempts)
-        if confidence is None:
-            facts.pop("confidence", None)
-        else:
+        facts: dict[str, Fact] = {
+            **{name: value for name, value in self.request.facts.items() if value is not None},
+            "workflow": self.caller.workflow,
+            "input_tokens": self.input_tokens,
+            "latency_budget_ms": int(self.deadline.left_s(self.clock) * 1000),
+            "cost_usd": sum(attempt.cost_nano_usd for attempt in self.attempts) / NANO_PER_USD,
+            "attempt": len(self.attempts),
+        }
+        if confidence is not None:
             facts["confidence"] = confidence
         return facts
 

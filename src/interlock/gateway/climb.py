@@ -92,7 +92,7 @@ class Climb:
         if rules and answer.candidate is not None and answer.candidate.deployment.dialect in settings.self_judging:
             rules = ()
         facts: Mapping[str, Fact] = self._call.facts(answer.confidence) if rules else {}
-        return escalate.judge(rules, facts, faults, repaired, self._asked)
+        return escalate.judge(rules, facts, faults, repaired, self._asked, self._call.held_before)
 
     async def _above(self, answer: Answer, verdict: Up) -> Answer | None:
         """The next tier's answer, or `None` where the present one has to do."""
@@ -126,7 +126,8 @@ class Climb:
         """Who is asked next: a rule's target, or the tiers above the one that answered."""
         if target:
             plan = self._desk.router.plan(self._call.request.model, target)
-            return tuple(each for each in plan.candidates if each.name != answer.deployment)
+            tier = plan.candidates[0].tier  # no dearer one stands in: the present answer is there to fall back on
+            return tuple(each for each in plan.candidates if each.tier == tier and each.name != answer.deployment)
         candidates = self._plan.candidates
         at = next((place for place, each in enumerate(candidates) if each.name == answer.deployment), len(candidates))
         return tuple(each for each in candidates[at + 1 :] if each.tier != answer.tier)

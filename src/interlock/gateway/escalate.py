@@ -65,12 +65,17 @@ def confidence_of(request: ChatRequest, response: ChatResponse, value: Any) -> f
 
 
 def judge(
-    rules: Sequence[Rule], facts: Mapping[str, Fact], faults: Sequence[str], repaired: bool, asked: frozenset[str]
+    rules: Sequence[Rule],
+    facts: Mapping[str, Fact],
+    faults: Sequence[str],
+    repaired: bool,
+    asked: frozenset[str],
+    passed: Sequence[int] = (),
 ) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict on one answer and the reasons for it.
 
     `faults` are those of the schema check; `repaired` says that this model had its second chance; `asked` are the rule targets this
-    call has been to, so that no rule sends it in circles.
+    call has been to, so that no rule sends it in circles; `passed` are the places of rules that held before it was asked.
     """
     if faults:
         what = "; ".join(faults[:3])
@@ -78,7 +83,9 @@ def judge(
             return Repair(tuple(faults)), (f"schema_violation: {what}",)
         return Up("", f"schema_violation: {what}", must=True), (f"schema_violation after repair: {what}",)
     notes: list[str] = []
-    for rule in rules:
+    for place, rule in enumerate(rules):
+        if place in passed:
+            continue
         holds = rule.condition.evaluate(facts)
         if holds is True and rule.target not in asked:
             return Up(rule.target, rule.condition.explain(facts), must=False), tuple(notes)

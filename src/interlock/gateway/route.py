@@ -40,12 +40,9 @@ class Plan(Struct, frozen=True):
     reasons: tuple[str, ...] = ()
 
 
-def rule_for(rules: Sequence[Rule], facts: Mapping[str, Fact]) -> Rule | None:
-    """The first rule that holds for what is known before any model is asked."""
-    for rule in rules:
-        if rule.condition.evaluate(facts) is True:
-            return rule
-    return None
+def holding(rules: Sequence[Rule], facts: Mapping[str, Fact]) -> tuple[int, ...]:
+    """Places of the rules that hold for what is known before any model is asked; the first of them counts."""
+    return tuple(place for place, rule in enumerate(rules) if rule.condition.evaluate(facts) is True)
 
 
 def plan(alias: str, tiers: Sequence[Tier], chosen: Sequence[Tier], unusable: Callable[[Deployment], str]) -> Plan:

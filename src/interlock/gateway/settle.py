@@ -64,9 +64,12 @@ def answered(desk: Desk, call: Call, answer: Answer) -> ChatReply:
 def failed(desk: Desk, call: Call, error: BaseException, response: ChatResponse | None = None) -> Settled:
     """Settles a call that ended without a whole answer; `response` is what was relayed until then."""
     known = error if isinstance(error, InterlockError) else None
+    status = status_of(error)
+    if status == "refused" and call.attempts:
+        status = "error"  # a refusal means that nothing was sent
     event = _event(
         call,
-        status_of(error),
+        status,
         error=known.code if known else type(error).__name__,
         message=known.message if known else str(error),
         simulated=any(attempt.simulated for attempt in call.attempts),

@@ -67,6 +67,11 @@ def of_request(request: ChatRequest) -> int:
     return total
 
 
+def likely_of(request: ChatRequest) -> int:
+    """What a request most likely weighs; for input that a vendor billed without saying so."""
+    return int(of_request(request) * ASCII_LIKELY / ASCII_UPPER)
+
+
 def of_value(value: Any) -> int:
     """Upper estimate of a JSON value."""
     return int(len(msgspec.json.encode(value)) * ASCII_UPPER) + MESSAGE_OVERHEAD
