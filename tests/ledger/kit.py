@@ -44,7 +44,7 @@ def call(
     task: str,
     seq: int = 1,
     *,
-    id: str = "",
+    call_id: str = "",
     status: Status = "ok",
     attempts: Sequence[Attempt] | None = None,
     kind: str = "model",
@@ -60,7 +60,7 @@ def call(
         usage, cost = usage + each.usage, cost + each.cost_nano_usd
     return Settled(
         **{
-            "call": id or f"cal_{task}_{seq}",
+            "call": call_id or f"cal_{task}_{seq}",
             "kind": kind,
             "name": "support" if kind == "model" else "orders.get",
             "caller": Caller(tenant, user="ada", workflow=workflow, task=task, step=seq),

@@ -41,8 +41,8 @@ def test_the_true_event_and_its_recovered_form_are_one_call(store):
 def test_a_stale_worker_writes_nothing_but_its_money_is_kept(store):
     old = store.tasks.begin(started("t1"), "a", T0 + HOUR)
     new = store.tasks.claim("t1", "b", now_ns=T0 + 2 * HOUR, lease_until_ns=T0 + 3 * HOUR)
-    late = [record(call("t1", 3, id="late"), fence=old), finished("t1", 4, fence=old)]
-    good = [record(call("t1", 3, id="good"), fence=new)]
+    late = [record(call("t1", 3, call_id="late"), fence=old), finished("t1", 4, fence=old)]
+    good = [record(call("t1", 3, call_id="good"), fence=new)]
     refused = store.write([late, good])
     assert isinstance(refused[0], Fenced)
     assert "fence" in str(refused[0])
@@ -65,9 +65,9 @@ def test_a_group_is_written_whole_or_not_at_all_and_does_not_hold_up_its_neighbo
 
 
 def test_a_recovered_call_whose_place_is_taken_is_kept_aside(store):
-    store.write([[started("t1"), record(call("t1", 1, id="new"))]])
-    assert isinstance(store.write([[record(crashed("t1", 1, id="old", cost=500))]])[0], Fenced)
-    assert store.write([[record(crashed("t1", 1, id="old", cost=500))]]) != [None]
+    store.write([[started("t1"), record(call("t1", 1, call_id="new"))]])
+    assert isinstance(store.write([[record(crashed("t1", 1, call_id="old", cost=500))]])[0], Fenced)
+    assert store.write([[record(crashed("t1", 1, call_id="old", cost=500))]]) != [None]
     assert store.tasks.get("t1!old").cost_nano_usd == 500
     assert store.totals().events_nano_usd == 500 + call("t1").cost_nano_usd
 
