@@ -9,7 +9,7 @@ Above: `app` hands it to the store. Below: nothing.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 _CARD = re.compile(r"(?<![\w-])(?:\d[ -]?){12,18}\d(?![\w-])")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
@@ -23,40 +23,62 @@ _PHONE = re.compile(
     r"(?<![\w-])(?<!\d[ -])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,4}\)[ .-]?|\d{2,4}[ .-])\d{3,4}[ .-]?\d{3,4}(?![\w-]|[ -]\d)"
 )
 
-# Most text holds nothing of this. These say so for a hundredth of what the patterns above cost; none of those can match where
-# its sign is absent.
-_SECRET_SIGNS = ("sk-", "AKIA", "gh", "xox", "AIza", "eyJ")
-_DIGITS = "0123456789"
-_IBAN_SIGN = re.compile(r"[A-Z][A-Z]\d\d")
-_NUMBER_SIGN = re.compile(r"\d[\d .()-]{5,}\d")
-_ASCII_IBAN_SIGN = re.compile(r"[A-Z][A-Z][0-9][0-9]")
-_ASCII_NUMBER_SIGN = re.compile(r"[0-9][0-9 .()-]{5,}[0-9]")
-"""The same over ASCII text, where a digit is one of ten and the search takes a third of the time."""
+# Most text holds nothing of this. The signs below say so for a hundredth of what the patterns above cost: text is mapped to
+# classes of characters, in which a run of one class is found at the speed of memory. No pattern can match where its sign is absent.
+_NUMERIC = b"0123456789 .()-"
+_WORD = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+
+
+def _classes(**members: bytes) -> bytes:
+    """A table for `bytes.translate`: each member becomes the letter of its class, everything else a space."""
+    table = bytearray(b" " * 256)
+    for letter, characters in members.items():
+        for character in characters:
+            table[character] = ord(letter)
+    return bytes(table)
+
+
+_NUMERIC_RUNS = _classes(n=_NUMERIC)
+_IBAN_RUNS = _classes(A=bytes(range(65, 91)), d=b"0123456789")
+_WORD_RUNS = _classes(w=_WORD)
+_SHORTEST_NUMBER = b"n" * 7
+_NUMBER = re.compile(rb"[0-9][0-9 .()-]{5,}[0-9]")
+_SHORTEST_SECRET = b"w" * 11
+
+
+class _Signs(NamedTuple):
+    """What a text may hold."""
+
+    number: bool
+    iban: bool
+    secret: bool
+
+
+def _signs(text: str) -> _Signs:
+    if not text.isascii():
+        return _Signs(number=True, iban=True, secret=True)
+    plain = text.encode()
+    return _Signs(
+        number=_SHORTEST_NUMBER in plain.translate(_NUMERIC_RUNS) and _NUMBER.search(plain) is not None,
+        iban=b"AAdd" in plain.translate(_IBAN_RUNS),
+        secret=_SHORTEST_SECRET in plain.translate(_WORD_RUNS),
+    )
 
 
 def redact(text: str) -> str:
     """`text` with each find replaced by `[kind]`. Order ids and other plain numbers stay."""
-    iban, numbers = _signs_of_numbers(text)
-    if iban:
+    signs = _signs(text)
+    if signs.iban:
         text = _IBAN.sub(lambda found: "[iban]" if _iban_holds(found[0]) else found[0], text)
-    if numbers:
+    if signs.number:
         text = _CARD.sub(lambda found: "[card]" if _luhn_holds(found[0]) else found[0], text)
     if "@" in text:
         text = _EMAIL.sub("[email]", text)
-    if any(sign in text for sign in _SECRET_SIGNS):
+    if signs.secret:
         text = _SECRET.sub("[secret]", text)
-    if numbers:
+    if signs.number:
         text = _PHONE.sub("[phone]", _IP.sub("[ip]", text))
     return text
-
-
-def _signs_of_numbers(text: str) -> tuple[bool, bool]:
-    """Whether there may be an IBAN; whether there may be a card, phone number or address."""
-    if not text.isascii():
-        return _IBAN_SIGN.search(text) is not None, _NUMBER_SIGN.search(text) is not None
-    if not any(digit in text for digit in _DIGITS):
-        return False, False
-    return _ASCII_IBAN_SIGN.search(text) is not None, _ASCII_NUMBER_SIGN.search(text) is not None
 
 
 def redact_value(value: Any) -> Any:
