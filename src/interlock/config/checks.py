@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
+from interlock.core import plugins
 from interlock.core.errors import Fault, UnknownModel
 
 from .contract import AgentContract
@@ -127,6 +130,24 @@ def unknown_dialects(settings: Settings, node: Node, dialects: Collection[str]) 
         for name, each in settings.providers.items()
         if each.dialect not in dialects
     ]
+
+
+def wrong_options(settings: Settings, node: Node) -> list[Fault]:
+    """Options that the provider's plug-in does not take; a plug-in is loaded only where a file sets some."""
+    found: list[Fault] = []
+    for name, each in settings.providers.items():
+        module = plugins.find("providers", each.dialect) if each.options else None
+        if module is None:
+            continue
+        try:
+            msgspec.convert(each.options, module.Settings)
+        except msgspec.ValidationError as error:
+            message, _, at = str(error).partition(" - at `$.")
+            key = at.rstrip("`")
+            loc = ("providers", name, "options", *([key] if key in each.options else []))
+            takes = ", ".join(module.Settings.__struct_fields__) or "none"
+            found.append(fault_at(place(node, loc), dotted("", loc), message, f"It takes {takes}."))
+    return found
 
 
 def budgets_of_nobody(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:

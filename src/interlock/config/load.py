@@ -112,6 +112,7 @@ def _check_policy(findings: Findings, settings: Settings, built_in: Settings, re
     if read.contracts_whole:
         strict.extend(checks.unknown_facts(settings, node, drafts))
     findings.faults.extend(checks.unknown_dialects(settings, node, dialects))
+    findings.faults.extend(checks.wrong_options(settings, node))
     findings.warnings.extend(checks.models_without_key(settings, node, drafts))
     if not lone:
         findings.warnings.extend(checks.budgets_of_nobody(settings, node, drafts))
