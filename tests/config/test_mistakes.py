@@ -267,3 +267,13 @@ def test_bytes_that_are_no_text_are_a_fault_at_their_line(write):
 
     fault = caught.value.faults[0]
     assert (fault.line, fault.column, fault.message) == (5, 5, "not UTF-8 here")
+
+
+def test_options_that_a_provider_does_not_take_are_faults_at_their_place(tmp_path):
+    text = "providers:\n  sim: {dialect: simulated, simulated: true, options: {latency_ms: fast}}\n"
+    (tmp_path / "interlock.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path)
+    (fault,) = caught.value.faults
+    assert (fault.line, fault.key) == (2, "providers.sim.options.latency_ms")
+    assert "Expected `float`" in fault.message
