@@ -16,7 +16,7 @@ from interlock.config.templates import Arguments, Template
 from interlock.core.budget import Budget, Limits, Spend
 from interlock.core.caller import Caller, Versions
 from interlock.core.chat import ChatRequest, ChatResponse, ToolCall
-from interlock.core.errors import Exhausted, InterlockError, LimitReached
+from interlock.core.errors import Exhausted, InterlockError, LimitReached, Shed
 from interlock.core.events import Attempt, Settled
 from interlock.core.ids import SystemIds
 from interlock.core.money import Usage
@@ -94,7 +94,14 @@ class ScriptedGateway:
         said = queue.pop(0) if queue else NO_MODEL
         said = said(request) if callable(said) else said
         if isinstance(said, InterlockError):
-            self._settle(slot, opened, fence, status="error", error=said.code, message=said.message)
+            self._settle(
+                slot,
+                opened,
+                fence,
+                status="shed" if isinstance(said, Shed) else "error",
+                error=said.code,
+                message=said.message,
+            )
             if budget:
                 budget.settle(held, Spend())
             raise said

@@ -8,7 +8,8 @@ import pytest
 
 from interlock.config.jsonschema import Validator
 from interlock.core.chat import OutputSchema
-from interlock.core.errors import InvalidRequest, ToolError
+from interlock.core.errors import Fenced, InvalidRequest, Shed, ToolError
+from interlock.ledger import TaskLog
 from tests.agents.kit import NO_MODEL, World, contract, make, says, wants
 
 
@@ -139,3 +140,57 @@ async def test_content_is_redacted_once_the_task_is_over(world: World):
     result = await agents.run("support", {"text": "my secret"})
     assert result.answer == "secret"
     assert all(not record.content for record in await world.log.records(result.task))
+
+
+async def test_a_call_that_the_gateway_has_no_room_for_is_made_again(world: World):
+    agents = world.agents(
+        contract(), [Shed("full", retry_after_s=0.0), Shed("full", retry_after_s=0.0), says("Hello.")]
+    )
+    result = await agents.run("support", {"text": "go"})
+    assert (result.outcome, len(world.gateway.requests)) == ("resolved", 3)
+
+
+async def test_a_worker_that_lost_its_task_writes_nothing_more(world: World):
+    """The lease runs out while a tool hangs; another worker finishes the task; the first one's records are refused."""
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(first: bool = True) -> str:
+        began.set()
+        await go_on.wait()
+        return "late"
+
+    declared = contract(make(wait, effect="idempotent"))
+    slow = world.agents(declared, [wants(("wait", {}))])
+    running = asyncio.ensure_future(slow.run("support", {"text": "go"}))
+    await began.wait()
+    [row] = [row for row in await world.log.unfinished() if row.owner]
+    world.clock.advance(60)
+    other = TaskLog(world.ledger, world.store, world.clock, owner="elsewhere:1:2:3")
+    fence = await other.claim(row.id)
+    assert fence == row.fence + 1
+    go_on.set()
+    with pytest.raises(Fenced):
+        await running
+    names = [record.event.__class__.__name__ for record in await world.log.records(row.id)]
+    assert names == ["Started", "Intended", "Settled", "Intended"]
+
+
+async def test_leases_are_renewed_while_a_task_is_worked_on(world: World):
+    renewed: list[list[str]] = []
+    beats = asyncio.Event()
+
+    class Watching(TaskLog):
+        async def renew(self, tasks: Any) -> list[str]:
+            renewed.append(list(tasks))
+            beats.set()
+            return await super().renew(tasks)
+
+    async def wait() -> str:
+        await beats.wait()
+        return "ok"
+
+    world.log = Watching(world.ledger, world.store, world.clock, lease_s=0.03)
+    agents = world.agents(contract(make(wait, effect="none")), [wants(("wait", {})), says("Done.")])
+    result = await agents.run("support", {"text": "go"})
+    assert result.outcome == "resolved"
+    assert renewed[0] == [result.task]

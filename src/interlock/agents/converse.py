@@ -23,6 +23,8 @@ from .understand import understanding_of
 
 VIOLATION = "schema_violation"
 _MAX_INPUT_CHARS = 200_000
+_MAX_SHED = 5
+"""How often a call is made again that the gateway had no room for."""
 
 
 class Turn(Struct, frozen=True):
@@ -71,7 +73,7 @@ def _failed_call(state: State) -> Action | None:
     last = models[-1] if models else None
     if last is None or last.ok or last.settled is None or last.settled.status in ("crashed", "client_gone"):
         return None
-    return last
+    return None if last.settled.status == "shed" and last.tries < _MAX_SHED else last
 
 
 def _without_model(state: State, contract: Contract, failed: Action) -> Decision:
@@ -216,11 +218,22 @@ def opening(state: State, contract: Contract) -> str:
     others = {
         name: value for name, value in state.input.items() if name != contract.text_input and name in contract.inputs
     }
-    known = {key: value for key, value in gathered(state).items() if key not in ("input", "tools") and value}
+    known = _known(state)
     done = [_shown(a) for a in state.actions if a.kind == "tool" and a.turn == 0 and not a.compensates]
     parts = {"Given with it": others, "Already known": known, "Already done": done}
     lines = [f"{title}: {msgspec.json.encode(part).decode()}" for title, part in parts.items() if part]
     return "\n\n".join([text, *lines])
+
+
+def _known(state: State) -> dict[str, Any]:
+    """What the device is sure of, and the slots that a flow found."""
+    understood, facts = understanding_of(state), gathered(state)
+    known = {key: facts[key] for key in ("slots", "missing") if facts.get(key)}
+    if understood is not None and understood.accepted:
+        known["intent"] = understood.intent
+    if understood is not None and understood.passage and understood.passage.get("good"):
+        known["passage"] = {key: understood.passage.get(key) for key in ("article", "text")}
+    return known
 
 
 def answer_to(action: Action | None, state: State) -> str:

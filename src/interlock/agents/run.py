@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from interlock.core.budget import Budget, Limits, Spend
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatResponse
-from interlock.core.errors import Fenced, InterlockError, LedgerFull, StoreUnavailable
+from interlock.core.errors import Fenced, InterlockError, LedgerFull, Shed, StoreUnavailable
 from interlock.core.events import Finished, Noted, OutcomeSeen, Record
 from interlock.core.ids import traceparent
 from interlock.core.ports import ChatGateway
@@ -34,6 +34,8 @@ from .state import CALL_FAILED, State, apply, fold
 
 MAX_PARALLEL = 8
 """Tool calls of one task at the same time."""
+MAX_PAUSE_S = 5.0
+"""Longest wait before a call is made again that the gateway had no room for."""
 Score = Callable[[State], OutcomeSeen | None]
 """Judges a finished task by what its input line said should become of it."""
 
@@ -115,6 +117,8 @@ class Worker:
             what = {"step": step, "code": failed.code, "message": failed.message}
             event = Noted(CALL_FAILED, f"step {step}: {failed.code}: {failed.message}")
             await parts.journal.append([self._record(state, state.next_seq, event, what)])
+            if isinstance(failed, Shed):
+                await asyncio.sleep(min(failed.retry_after_s, MAX_PAUSE_S))
             return fold(await parts.journal.records(state.task))
         content = {"response": response_content(reply.response)}
         return apply(state, self._record(state, step, reply.settled, content))
@@ -145,6 +149,7 @@ class Worker:
         finally:
             for each in made:
                 each.cancel()
+            await asyncio.gather(*made, return_exceptions=True)
         for step, reply in zip(intention.steps, replies, strict=True):
             state = apply(state, self._record(state, step, reply.settled, reply.content))
         return state
