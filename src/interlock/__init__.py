@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from interlock.app import Interlock
     from interlock.core.errors import (
         ConfigError,
         InterlockError,
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 # Public name -> module that defines it. Type checkers read the imports above, programs this table; a test holds the two together.
 _HOMES = {
     "ConfigError": "interlock.core.errors",
+    "Interlock": "interlock.app",
     "InterlockError": "interlock.core.errors",
     "LimitReached": "interlock.core.errors",
     "RequestRefused": "interlock.core.errors",
@@ -36,6 +38,7 @@ _HOMES = {
 
 __all__ = [
     "ConfigError",
+    "Interlock",
     "InterlockError",
     "LimitReached",
     "RequestRefused",

@@ -37,9 +37,12 @@ async def test_a_call_that_names_no_model_goes_to_the_default_model(policy_folde
 
 @pytest.mark.requirement("GW-14")
 async def test_an_unsure_answer_escalates_and_the_reason_is_kept(policy_folder):
-    async with Upstream(UNSURE) as openai, Vendor("anthropic", Answer(text="On Friday.")) as anthropic:
-        async with await opened(policy_folder, openai, anthropic) as il:
-            reply = await il.chat("", "When does it arrive?", caller=CALLER, logprobs=True)
+    async with (
+        Upstream(UNSURE) as openai,
+        Vendor("anthropic", Answer(text="On Friday.")) as anthropic,
+        await opened(policy_folder, openai, anthropic) as il,
+    ):
+        reply = await il.chat("", "When does it arrive?", caller=CALLER, logprobs=True)
     (escalation,) = reply.settled.escalations
     assert (escalation.from_model, escalation.to_model) == ("openai/gpt-4o-mini", "anthropic/claude-3-5-sonnet")
     assert escalation.reason.startswith("confidence < 0.72 (confidence=0.3")
@@ -76,7 +79,7 @@ async def test_input_and_output_stay_within_the_budget_of_the_workflow(policy_fo
         with pytest.raises(LimitReached, match="max_input_tokens"):
             await il.chat("", "many words and more words " * 3_000, caller=CALLER)
     body = openai.asked[0].body
-    assert (body.get("max_tokens") or body.get("max_completion_tokens")) <= 700
+    assert (body.get("max_tokens") or body["max_completion_tokens"]) <= 700
     assert openai.served.requests == 1
 
 
@@ -110,10 +113,10 @@ async def test_a_similarity_below_the_threshold_is_no_hit(policy_folder):
 
 
 async def test_money_in_the_ledger_is_the_price_times_what_the_vendor_counted(policy_folder):
-    async with Upstream(Answer(text="Yes.", input_tokens=1_000, output_tokens=100)) as openai:
-        async with await opened(policy_folder, openai) as il:
-            reply = await il.chat("", (Message("user", "Is it so?"),), caller=CALLER)
-            store = il.workspace.store
+    answer = Answer(text="Yes.", input_tokens=1_000, output_tokens=100)
+    async with Upstream(answer) as openai, await opened(policy_folder, openai) as il:
+        reply = await il.chat("", (Message("user", "Is it so?"),), caller=CALLER)
+        store = il.workspace.store
     assert reply.settled.usage.input == 1_000
     # gpt-4o-mini: 0.15 and 0.60 dollars per million tokens
     assert reply.settled.cost_nano_usd == 1_000 * 150 + 100 * 600
