@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check format lock requirements clean
+.PHONY: help setup demo test bench check format lock requirements clean soak-crash
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -45,6 +45,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# The crash test of `make test` kills a process 100 times; this one kills it 3,000 times, at other instants each day.
+soak-crash: setup
+	INTERLOCK_CRASH_KILLS=3000 INTERLOCK_CRASH_SEED=$$(date +%Y%m%d) $(BIN)/python -m pytest tests/crash -q -s
 
 bench: setup
 	$(BIN)/python -m bench

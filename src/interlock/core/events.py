@@ -133,7 +133,7 @@ class Intended(Struct, frozen=True, omit_defaults=True, tag="intended"):
     effect: Effect = "none"
     arguments_hash: str = ""
     tool_call_id: str = ""
-    """The model's own id of the call, empty in flows."""
+    """The model's own id of the call; `flow:3` for the third step of a flow."""
     compensates: int = 0
     """Step whose effect this one undoes."""
     reserved_nano_usd: int = 0
