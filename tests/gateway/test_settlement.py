@@ -88,6 +88,7 @@ async def test_a_cancelled_call_is_settled_as_its_client_gone_with_what_it_had_c
         async def chat(self, target, request, deadline, key):
             waiting.set()
             await asyncio.get_running_loop().create_future()
+            raise AssertionError
 
     waiting = asyncio.Event()
     bench = Bench(Hanging())
@@ -125,7 +126,7 @@ async def test_a_billed_answer_that_was_garbage_is_counted_with_the_vendors_own_
 async def test_a_stream_that_breaks_is_an_error_and_never_a_silent_end():
     bench = Bench(Scripted(small=reply("small", text="one two !cut three")))
     pieces = bench.gateway.stream(Caller(tenant="acme"), ask(stream=True))
-    assert [(await anext(pieces)).text, (await anext(pieces)).text] == ["one ", "two "]
+    assert [getattr(await anext(pieces), "text", None) for _ in range(2)] == ["one ", "two "]
     with pytest.raises(UpstreamCut):
         await anext(pieces)
     assert bench.provider.models == ["small"], "after the first piece no other model is asked"

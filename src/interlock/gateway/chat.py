@@ -5,7 +5,7 @@ Above: `app`, agents, the faces. Below: every other file of this room, one per s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from msgspec import structs
 
@@ -87,7 +87,7 @@ class Gateway:
         budget: Budget | None = None,
         deadline: Deadline | None = None,
         fence: int = 0,
-    ) -> AsyncIterator[Chunk | ChatReply]:
+    ) -> AsyncGenerator[Chunk | ChatReply]:
         """The same walk with the relay in its middle: the pieces, then one `ChatReply`. Close it when the client is gone.
 
         Raises:

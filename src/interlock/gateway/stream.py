@@ -6,7 +6,7 @@ that a failure is an error of its own kind, never a silent end.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from interlock.core.budget import Budget
 from interlock.core.caller import Caller
@@ -34,7 +34,7 @@ async def relay(
     budget: Budget | None,
     deadline: Deadline | None,
     fence: int,
-) -> AsyncIterator[Chunk | ChatReply]:
+) -> AsyncGenerator[Chunk | ChatReply]:
     """The pieces, then the `ChatReply`; see `Gateway.stream`."""
     call, plan = beginner.begin(caller, request, budget, deadline, fence)  # route; from here on one event is owed
     taken: Taken | None = None
