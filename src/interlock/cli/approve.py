@@ -15,8 +15,6 @@ from .options import console, parser, print_json, say, workspace_path
 from .text import plural
 
 if TYPE_CHECKING:
-
-
     from .asking import Waiting
 
 Decision = Literal["approve", "edit", "deny", "done", "redo", "skip"]

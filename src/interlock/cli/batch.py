@@ -244,6 +244,8 @@ def reasons(reading: Reading, tasks: list[str]) -> Counter[str]:
     for task in tasks:
         trace = reading.trace(task)
         for step in trace.steps if trace else ():
+            if step.detail.get("name") == "left_flow":
+                counts["from this machine to a model"] += 1
             for escalation in step.call.escalations if step.call else ():
                 counts[escalation.reason.split(" (", 1)[0]] += 1
     return counts

@@ -17,7 +17,7 @@ from interlock.core.time import SystemClock
 from .given import one_input, options
 from .options import console, millis, print_json, say, workspace_path
 from .palette import ACCENT, BAD_ENDS, DIM, OUTCOMES, words
-from .text import cell, clean, money
+from .text import cell, clean, money, plural
 
 if TYPE_CHECKING:
     from interlock.agents.result import TaskResult
@@ -120,7 +120,11 @@ def show(result: TaskResult, given: argparse.Namespace) -> int:
         where.print(cell(f"cites {', '.join(result.citations)}", DIM))
     if result.error:
         where.print(cell(result.error, OUTCOMES.get(result.outcome, "")))
-    told = [f"tier {result.tier}" if result.tier else "", f"{result.steps} steps", millis(result.duration_ms * 1000)]
+    told = [
+        f"tier {result.tier}" if result.tier else "",
+        plural(result.steps, "step"),
+        millis(result.duration_ms * 1000),
+    ]
     where.print(cell(" · ".join([*filter(None, told), money(result.cost_nano_usd)]), DIM))
     if result.outcome == "simulated":
         say(

@@ -103,11 +103,8 @@ def came_in(trace: Trace) -> Iterator[Text]:
     if not given:
         yield Text("  in    ", DIM).append("its content was not kept (store_prompts)", DIM)
     for index, (name, value) in enumerate(given.items()):
-        yield (
-            Text("  in    " if not index else "        ", DIM)
-            .append_text(cell(f"{name}: ", DIM))
-            .append(compact(value, 600))
-        )
+        label = "  in    " if not index else "        "
+        yield Text.assemble((f"{label}{one_line(name)}: ", DIM), compact(value, 600))
     if trace.task.batch:
         yield Text("        ").append(one_line(f"line {trace.task.line} of {trace.task.batch}"), DIM)
 
@@ -175,9 +172,8 @@ def why_of(step: TracedStep, call: TracedCall, announced: TracedStep | None) -> 
 
 def attempt_line(number: int, attempt: TracedAttempt) -> Text:
     """One try of a call."""
-    text = cell(f"attempt {number}  {attempt.deployment or ''}  ", DIM).append(
-        attempt.status, STATUSES.get(attempt.status, "")
-    )
+    text = Text(f"attempt {number}  {one_line(attempt.deployment)}  ", DIM)
+    text.append(attempt.status, STATUSES.get(attempt.status, ""))
     text.append(f"  {millis(round(attempt.duration_ms * 1000))}  {usd(attempt.cost_nano_usd)}", DIM)
     if attempt.error or attempt.message:
         text.append("  " + one_line(f"{attempt.error}: {attempt.message}".strip(": ")), DIM)
@@ -284,7 +280,7 @@ def came_out(trace: Trace) -> Iterator[Text]:
         if len(lines) > ANSWER_LINES:
             yield Text("        … --json has all of it", DIM)
     if content.get("citations"):
-        yield cell("        cites " + ", ".join(map(str, content["citations"])), DIM)
+        yield Text("        cites " + one_line(", ".join(map(str, content["citations"]))), DIM)
     handover = content.get("handover")
     if isinstance(handover, dict):
         reason: Any = handover.get("reason", "")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

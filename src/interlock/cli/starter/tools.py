@@ -8,6 +8,7 @@ ORDERS = {"AB-1001": "on its way", "AB-1002": "being packed", "AB-1003": "delive
 @tool(name="orders.get", effect="none")
 def orders_get(order_id: str) -> dict[str, str]:
     """Status of one order."""
+    order_id = order_id.upper()
     if order_id not in ORDERS:
         raise ToolError("not_found", f"There is no order {order_id}.")
     return {"id": order_id, "status": ORDERS[order_id]}

@@ -1,0 +1,111 @@
+"""`interlock tasks`, `trace` and `pnl`: what is in the store, for people and for programs."""
+
+import pytest
+
+from interlock.cli.main import OK, USAGE
+from tests.cli.kit import Cli, faults
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m [bold]loud[/bold] [/] \u202eesrever :smile:"
+
+
+@pytest.mark.requirement("OP-02")
+def test_tasks_are_listed_newest_first_with_outcome_and_cost(ran: Cli):
+    said = ran("tasks")
+    listed = ran("tasks", "--json").json
+
+    assert said.code == OK
+    assert [each["line"] for each in listed] == sorted((each["line"] for each in listed), reverse=True)
+    assert all(each["task"] in said.out for each in listed)
+    assert faults(listed, "tasks") == []
+
+
+def test_tasks_are_filtered_by_outcome_status_workflow_and_age(ran: Cli):
+    assert len(ran("tasks", "--json", "--outcome", "simulated").json) == 1
+    assert len(ran("tasks", "--json", "--status", "finished", "--limit", 2).json) == 2
+    assert len(ran("tasks", "--json", "--workflow", "helpdesk", "--since", "1h").json) == 4
+    assert ran("tasks", "--json", "--status", "waiting").json == []
+    assert ran("tasks", "--outcome", "resolvd").code == USAGE
+    assert ran("tasks", "--since", "yesterday").code == USAGE
+
+
+def test_an_empty_list_teaches_the_next_command(starter: Cli):
+    said = starter("tasks")
+
+    assert (said.code, said.out) == (OK, "")
+    assert "interlock run WORKFLOW --input FILE" in said.err
+
+
+def test_a_trace_shows_input_steps_decisions_answer_and_versions(ran: Cli):
+    task = ran("tasks", "--json").json[-1]["task"]
+
+    said = ran("trace", task)
+
+    assert said.code == OK
+    for words in (
+        "hi, where is my order AB-1001?",
+        "understood order_status",
+        "flow_chosen",
+        "orders.get",
+        "→ id=AB-1001",
+        "Order AB-1001 is on its way.",
+        "cites delivery",
+        "a success according to expected",
+        "contract ",
+    ):
+        assert words in said.out
+    assert faults(ran("trace", task, "--json").json, "trace") == []
+
+
+def test_a_trace_names_why_a_task_left_the_device_and_marks_simulated_answers(ran: Cli):
+    said = ran("trace", "last")
+
+    assert "left_flow" in said.out
+    assert "simulated/small" in said.out
+    assert "answered by a simulated model" in said.out
+
+
+def test_a_task_is_found_by_a_unique_beginning_of_its_id(ran: Cli):
+    tasks = [each["task"] for each in ran("tasks", "--json").json]
+
+    assert ran("trace", tasks[1][4:28], "--json").json["task"]["task"] == tasks[1]
+    several = ran("trace", "tsk_")
+    nothing = ran("trace", "tsk_zzz")
+
+    assert (several.code, nothing.code) == (USAGE, USAGE)
+    assert "4 tasks begin with" in several.err
+    assert f"The newest is {tasks[0]}" in nothing.err
+
+
+def test_hostile_text_reaches_the_terminal_as_text_only(ran: Cli):
+    said = ran("run", "helpdesk", "--text", HOSTILE)
+    traced = ran("trace", "last")
+
+    for out in (said.out, said.err, traced.out):
+        assert "\x1b" not in out
+        assert "\u202e" not in out
+    assert "red [bold]loud[/bold] [/] esrever :smile:" in traced.out
+    assert ran("trace", "last", "--json").json["steps"][0]["content"]["input"]["text"] == HOSTILE
+
+
+@pytest.mark.requirement("OP-02")
+def test_the_statement_adds_up_and_keeps_simulated_money_apart(ran: Cli):
+    said = ran("pnl")
+    pnl = ran("pnl", "--json").json
+
+    assert said.code == OK
+    assert faults(pnl, "pnl") == []
+    real = [line for line in pnl["lines"] if not line["simulated"]]
+    assert sum(line["cost_nano_usd"] for line in real) == pnl["cost_nano_usd"]
+    assert pnl["cost_nano_usd"] == sum(each["cost_nano_usd"] for each in ran("tasks", "--json").json)
+    assert (pnl["tasks"], pnl["succeeded"], pnl["revenue_nano_usd"]) == (4, 2, 2 * 500_000_000)
+    assert "cost per success" in said.out
+    assert "1 task, no success, no money" in said.out
+
+
+def test_a_statement_of_nothing_says_so(starter: Cli):
+    assert "nothing has been spent" in starter("pnl").err
+    assert starter("pnl", "--json").json["tasks"] == 0
+
+
+def test_a_workflow_that_is_no_more_is_remarked(ran: Cli):
+    assert "no contract 'helpdsk'" in ran("pnl", "--workflow", "helpdsk").err
