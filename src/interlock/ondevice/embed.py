@@ -159,7 +159,8 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Places grouped by similar length, so that little padding is computed and no batch exceeds BATCH_TOKENS."""
     batch: list[int] = []
     for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[place] > BATCH_TOKENS:
+        padded = batch and lengths[place] > 1.5 * lengths[batch[0]] + 4
+        if padded or (batch and (len(batch) + 1) * lengths[place] > BATCH_TOKENS):
             yield batch
             batch = []
         batch.append(place)

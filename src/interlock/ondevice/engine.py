@@ -32,6 +32,8 @@ class Recipe:
     out_of_scope: Sequence[str]
     promise: float
     articles: Sequence[Article]
+    about: Mapping[str, Sequence[str]]
+    """Ids of the articles about an intent; an intent without any may be answered from all."""
 
 
 class Engine:
@@ -55,11 +57,11 @@ class Engine:
             reason=made.reason,
         )
 
-    def find(self, question: str, articles: Sequence[str] = ()) -> Passage | None:
-        """The best passage, among the articles of these ids when any are given."""
+    def find(self, question: str, intent: str = "") -> Passage | None:
+        """The best passage, among the articles about `intent` when there are any."""
         if self._passages is None:
             return None
-        found = self._passages.find(question, intent_articles=articles or None, top=1)
+        found = self._passages.find(question, intent_articles=self._recipe.about.get(intent), top=1)
         if not found:
             return None
         best = found[0]

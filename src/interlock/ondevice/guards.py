@@ -10,84 +10,24 @@ import re
 from collections import Counter
 
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
-_CODE = re.compile(r"\b(?=\w*\d)(?=\w*[a-z])[\w-]+", re.IGNORECASE)
+_CODE = re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]+", re.IGNORECASE)
 _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+|https?://\S+|\bwww\.\S+", re.IGNORECASE)
 _QUOTED = re.compile(r"[\"“”«»]([^\"“”«»]+)[\"“”«»]")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _NAME = re.compile(r"\b[A-Z][\w'’-]*")
 _SENTENCE_START = re.compile(r"(?:^|[.!?]\s+|[\"“(]\s*)[A-Z][\w'’-]*")
 
-NEGATIONS = frozenset(
-    [
-        "no",
-        "not",
-        "never",
-        "none",
-        "nobody",
-        "nothing",
-        "neither",
-        "nor",
-        "without",
-        "cannot",
-        "cant",
-        "dont",
-        "doesnt",
-        "didnt",
-        "wont",
-        "wouldnt",
-        "isnt",
-        "arent",
-        "wasnt",
-        "werent",
-        "shouldnt",
-        "couldnt",
-        "havent",
-        "hasnt",
-        "hadnt",
-        "aint",
-        "unable",
-        "stop",
-        "disable",
-        "cancel",
-        "undo",
-        "unlike",
-        "except",
-        "fail",
-        "fails",
-        "failed",
-    ]
-)
-NUMBER_WORDS = frozenset(
-    [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "twenty",
-        "thirty",
-        "forty",
-        "fifty",
-        "hundred",
-        "thousand",
-        "million",
-        "billion",
-        "half",
-        "double",
-        "twice",
-        "first",
-        "second",
-        "third",
-    ]
-)
+_NEGATIONS = """
+    no not never none nobody nothing neither nor without cannot cant dont doesnt didnt wont wouldnt isnt arent
+    wasnt werent shouldnt couldnt havent hasnt hadnt aint unable stop disable cancel undo unlike except fail
+    fails failed
+"""
+NEGATIONS = frozenset(_NEGATIONS.split())
+_NUMBER_WORDS = """
+    zero one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred
+    thousand million billion half double twice first second third
+"""
+NUMBER_WORDS = frozenset(_NUMBER_WORDS.split())
 OPPOSITES = (
     ("before", "after"), ("buy", "sell"), ("increase", "decrease"), ("open", "close"), ("start", "stop"), ("on", "off"),
     ("enable", "disable"), ("cheapest", "best"), ("best", "worst"), ("more", "less"), ("most", "least"), ("add", "remove"),

@@ -6,7 +6,6 @@ Hybrid: similarity in meaning (passage, passage under its title, and title alone
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from interlock.ondevice.arrays import pack, unpack
 from interlock.ondevice.embed import Embedder
 from interlock.ondevice.lexical import Bm25
 from interlock.ondevice.logistic import Logistic
@@ -88,16 +88,14 @@ class Passages:
     def to_bytes(self) -> bytes:
         """What is slow to fit, without the articles; for `from_bytes`."""
         curves = np.array([[*curve.slopes, curve.offset] for curve in (self.anywhere, self.within)])
-        buffer = io.BytesIO()
-        np.savez(buffer, vectors=self.vectors, curves=curves)
-        return buffer.getvalue()
+        return pack(vectors=self.vectors, curves=curves)
 
     @classmethod
     def from_bytes(cls, data: bytes, articles: Sequence[Article], embedder: Embedder) -> Passages:
         """The index that `to_bytes` wrote for the same articles. Raises ValueError for others."""
         windows, _, titled = _cut(articles)
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            vectors, curves = arrays["vectors"], arrays["curves"]
+        arrays = unpack(data)
+        vectors, curves = arrays["vectors"], arrays["curves"]
         if len(vectors) != len(windows):
             raise ValueError(f"The index holds {len(vectors)} passages and the articles {len(windows)}: fit it again.")
         anywhere, within = (Logistic((float(slope),), float(offset)) for slope, offset in curves)

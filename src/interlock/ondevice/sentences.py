@@ -9,35 +9,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-ABBREVIATIONS = frozenset(
-    [
-        "e.g.",
-        "i.e.",
-        "etc.",
-        "mr.",
-        "mrs.",
-        "ms.",
-        "dr.",
-        "prof.",
-        "vs.",
-        "no.",
-        "nr.",
-        "st.",
-        "approx.",
-        "incl.",
-        "excl.",
-        "max.",
-        "min.",
-        "tel.",
-        "fig.",
-        "a.m.",
-        "p.m.",
-        "inc.",
-        "ltd.",
-        "co.",
-        "u.s.",
-    ]
-)
+_ABBREVIATIONS = """
+    e.g. i.e. etc. mr. mrs. ms. dr. prof. vs. no. nr. p. pp. st. approx. incl. excl. max. min. tel. fig. a.m. p.m. inc. ltd.
+    co. u.s.
+"""
+ABBREVIATIONS = frozenset(_ABBREVIATIONS.split())
 _HEADING = re.compile(r"#{1,6}\s+(.*?)\s*#*\s*$")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,2}[.)])\s+")
 _END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]")

@@ -6,7 +6,6 @@ Below: `embed`, `head` (scores), `trust` (chance of being right), `promise` (thr
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from importlib import resources
 
 import numpy as np
 
+from interlock.ondevice.arrays import pack, unpack
 from interlock.ondevice.embed import Embedder
 from interlock.ondevice.head import OUT_OF_SCOPE, Head, fit
 from interlock.ondevice.logistic import Logistic
@@ -162,24 +162,21 @@ class Tier0:
             "threshold": asdict(self.threshold),
             "report": asdict(self.report),
         }
-        buffer = io.BytesIO()
-        np.savez(
-            buffer,
+        return pack(
             meta=np.frombuffer(json.dumps(meta).encode(), np.uint8),
             landmarks=self.head.landmarks,
             labels=self.head.labels,
             coefficients=self.head.coefficients,
         )
-        return buffer.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes, embedder: Embedder) -> Tier0:
         """The tier that `to_bytes` wrote. Raises ValueError for other bytes or another format's."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            meta = json.loads(arrays["meta"].tobytes())
-            if meta.get("format") != FORMAT:
-                raise ValueError(f"This head was saved in format {meta.get('format')}, not {FORMAT}: fit it again.")
-            head = Head(tuple(meta["intents"]), arrays["landmarks"], arrays["labels"], arrays["coefficients"])
+        arrays = unpack(data)
+        meta = json.loads(arrays["meta"].tobytes())
+        if meta.get("format") != FORMAT:
+            raise ValueError(f"This head was saved in format {meta.get('format')}, not {FORMAT}: fit it again.")
+        head = Head(tuple(meta["intents"]), arrays["landmarks"], arrays["labels"], arrays["coefficients"])
         trust = Logistic(tuple(meta["trust"]["slopes"]), meta["trust"]["offset"])
         return cls(embedder, head, trust, Threshold(**meta["threshold"]), Report(**meta["report"]))
 
