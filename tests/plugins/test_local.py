@@ -23,7 +23,8 @@ class Engine:
         self.threads.add(threading.get_ident())
         return Understanding("order_status", 0.97, accepted=True, threshold=0.9, runner_up="refund", reason=text)
 
-    def find(self, question, articles=()):
+    def find(self, question, intent=""):
+        assert intent == "order_status"
         return Passage("shipping-times", "Shipping times", "Three days.", 0.8, good=True)
 
 

@@ -56,8 +56,18 @@ def _engine(agent: Agent, folder: Path, model: Model) -> Engine:
         out_of_scope=agent.intents.get(OUT_OF_SCOPE, ()),
         promise=tier0.promise,
         articles=[Article(each.id, each.title, each.text) for each in agent.articles],
+        about=_about(agent),
     )
     return Engine(recipe, model, folder)
+
+
+def _about(agent: Agent) -> dict[str, list[str]]:
+    """Articles by the intents that their front matter names."""
+    found: dict[str, list[str]] = {}
+    for article in agent.articles:
+        for intent in article.intents:
+            found.setdefault(intent, []).append(article.id)
+    return found
 
 
 class Similar:

@@ -160,8 +160,8 @@ class TierZero(Protocol):
 
     def understand(self, text: str) -> Understanding: ...
 
-    def find(self, question: str, articles: Sequence[str] = ()) -> Passage | None:
-        """The passage that answers best, among `articles` when given."""
+    def find(self, question: str, intent: str = "") -> Passage | None:
+        """The passage that answers best; among the articles about `intent`, where there are any."""
         ...
 
 

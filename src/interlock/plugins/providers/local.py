@@ -72,7 +72,7 @@ def _answer(engine: TierZero, text: str, passages: bool, clock: Clock) -> tuple[
     """(answer, confidence, seconds it took)."""
     begun_s = clock.monotonic_s()
     seen = engine.understand(text)
-    found = engine.find(text) if passages else None
+    found = engine.find(text, seen.intent if seen.accepted else "") if passages else None
     answer = {
         **msgspec.structs.asdict(seen),
         "passage": None if found is None else msgspec.structs.asdict(found),
