@@ -1,0 +1,172 @@
+"""The official client, the server, the whole gateway, the pooled client and a vendor, in one process and over real sockets.
+
+The vendor counts what it bills; the ledger has to say the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from uvicorn.server import ServerState
+
+from interlock.app import Interlock, open_reading
+from interlock.core.caller import Caller, Secret
+from interlock.core.ids import SystemIds
+from interlock.core.store import TaskFilter
+from interlock.core.time import SystemClock
+from interlock.server.auth import Keys
+from interlock.server.health import health_of
+from interlock.server.serve import Parts, ServerSettings, _config
+from interlock.testing.upstream import Answer, Upstream
+
+from .door import ASK, ASK_STREAM, KEY, Door, FakeGateway, post
+
+FILES = """\
+workspace: shop
+tenant: acme
+store: interlock.db
+providers:
+  mine: {{dialect: openai, base_url: "{base_url}", api_key: sk-vendor}}
+models:
+  support:
+    small: [mine/small]
+prices:
+  mine/small: {{input_mtok_usd: 1.0, output_mtok_usd: 2.0, source: test, since: 2026-01-01}}
+"""
+MESSAGES: Any = [{"role": "user", "content": "Where is my order?"}]
+
+
+class House:
+    """Everything that is up."""
+
+    def __init__(self, folder: Path, upstream: Upstream, door: Door, il: Interlock) -> None:
+        self.folder = folder
+        self.upstream = upstream
+        self.door = door
+        self.il = il
+
+    def client(self) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(api_key=KEY, base_url=f"{self.door.url}/v1", max_retries=0)
+
+
+@asynccontextmanager
+async def house(folder: Path, answer: Answer | None = None) -> AsyncGenerator[House, None]:
+    clock = SystemClock()
+    async with Upstream(answer, api_key="sk-vendor") as upstream:
+        (folder / "interlock.yaml").write_text(FILES.format(base_url=upstream.base_url))
+        async with Interlock.from_file(folder) as il:
+            caller = Caller("acme", key_id="server", versions=il.workspace.versions)
+            parts = Parts(
+                il.gateway,
+                Keys({Secret(KEY): caller}),
+                SystemIds(clock),
+                clock,
+                lambda: health_of(il),
+                il.served_names,
+            )
+            config = _config(parts, ServerSettings())
+            config.load()
+            loop, state = asyncio.get_running_loop(), ServerState()
+            make: Any = config.http_protocol_class
+            server = await loop.create_server(lambda: make(config, state, {}, loop), "127.0.0.1", 0)
+            door = Door(server.sockets[0].getsockname()[1], FakeGateway(), state)
+            try:
+                yield House(folder, upstream, door, il)
+            finally:
+                server.close()
+                door.close()
+                for connection in tuple(state.connections):
+                    connection.transport.abort()
+                await server.wait_closed()
+
+
+def booked(folder: Path) -> tuple[int, int, int]:
+    """What the ledger says in all: input tokens, output tokens, nano-dollars."""
+    with open_reading(folder) as reading:
+        tasks = reading.tasks(TaskFilter(limit=1000))
+    return (
+        sum(task.input_tokens for task in tasks),
+        sum(task.output_tokens for task in tasks),
+        sum(task.cost_nano_usd for task in tasks),
+    )
+
+
+async def test_whole_and_streamed_answers_reach_the_client_and_the_ledger_says_what_the_vendor_billed(
+    tmp_path: Path,
+) -> None:
+    async with (
+        house(tmp_path, Answer(text="It has shipped.", input_tokens=11, output_tokens=4)) as up,
+        up.client() as client,
+    ):
+        whole: Any = await client.chat.completions.with_raw_response.create(model="support", messages=MESSAGES)
+        assert whole.parse().choices[0].message.content == "It has shipped."
+        assert whole.headers["x-interlock-model"] == "mine/small"
+        assert whole.headers["x-interlock-cost-nano-usd"] == str(11 * 1000 + 4 * 2000)
+        other: Any = [{"role": "user", "content": "And now?"}]
+        stream: Any = await client.chat.completions.create(model="support", messages=other, stream=True)
+        pieces = [piece async for piece in stream]
+        assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == "It has shipped."
+        served = up.upstream.served
+    assert (served.input_tokens, served.output_tokens) == (22, 8)
+    assert booked(tmp_path) == (22, 8, 22 * 1000 + 8 * 2000)
+
+
+@pytest.mark.parametrize("ask", [ASK, ASK_STREAM], ids=["whole", "stream"])
+async def test_a_client_that_goes_away_frees_the_vendor_within_a_tenth_of_a_second_and_the_call_settles(
+    tmp_path: Path, ask: bytes
+) -> None:
+    async with house(tmp_path, Answer(text="one two three four", stall_after=3)) as up:
+        wire = await up.door.send(post(ask))
+        if ask is ASK_STREAM:
+            await wire.head()
+        else:
+            while not up.upstream.served.requests:
+                await asyncio.sleep(0)
+        wire.close()
+        async with asyncio.timeout(0.1):
+            while not up.upstream.served.aborted:
+                await asyncio.sleep(0)
+    with open_reading(tmp_path) as reading:
+        (task,) = reading.tasks(TaskFilter(limit=10))
+        trace = reading.trace(task.task)
+    assert trace is not None
+    assert [step.call.status for step in trace.steps if step.call] == ["client_gone"]
+
+
+async def test_a_vendor_that_refuses_is_told_in_the_clients_own_kind_of_error(tmp_path: Path) -> None:
+    answer = Answer(status=400, text="This model does not see images.", error_code="no_images")
+    async with house(tmp_path, answer) as up, up.client() as client:
+        with pytest.raises(openai.BadRequestError, match="does not see images"):
+            await client.chat.completions.create(model="support", messages=MESSAGES)
+        with pytest.raises(openai.NotFoundError) as seen:
+            await client.chat.completions.create(model="suport", messages=MESSAGES)
+    assert "support" in str(seen.value)
+    assert up.upstream.served.requests == 1
+
+
+async def test_nothing_is_imported_within_a_call_once_it_is_warm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    asked: list[str] = []
+
+    class Watch:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            asked.append(name)
+
+    async with house(tmp_path) as up:
+        for number in range(3):
+            if number == 2:
+                monkeypatch.setattr(sys, "meta_path", [Watch(), *sys.meta_path])
+            for ask in (ASK, ASK_STREAM):
+                unlike = ask.replace(b"hi", b"hi %d" % number)
+                wire = await up.door.send(post(unlike, headers="connection: close\r\n"))
+                assert b"200" in (await wire.rest())[:20]
+    assert asked == []
