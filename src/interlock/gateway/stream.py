@@ -51,9 +51,12 @@ async def relay(
                 chunk = found.first
                 while chunk is not None:  # relay
                     taken.add(chunk)
-                    yield chunk
+                    if not taken.held:
+                        yield chunk
                     chunk = await taken.next()
-                answer = taken.whole()
+                answer = taken.whole()  # good enough?
+                for chunk in taken.held:
+                    yield chunk
                 await cache.keep(desk.parts, desk.settings.caching, call, answer)
     except BaseException as error:
         if taken is not None:

@@ -23,6 +23,7 @@ class Taken:
 
     __slots__ = (
         "_call",
+        "_checked",
         "_chunks",
         "_desk",
         "_exchange",
@@ -33,6 +34,7 @@ class Taken:
         "_rung",
         "_text",
         "_tools",
+        "held",
     )
 
     def __init__(self, desk: Desk, exchange: Exchange, call: Call, opened: Opened, rung: str) -> None:
@@ -46,6 +48,9 @@ class Taken:
         self._id = ""
         self._text: list[str] = []
         self._tools: dict[int, list[ToolCallDelta]] = {}
+        self._checked = bool(call.request.output_schema or call.request.json_mode)
+        self.held: list[Chunk] = []
+        """With a schema the end is held back until the whole was checked, so that nothing malformed ever ends well."""
         self._chunks: list[Chunk] | None = [] if desk.settings.caching.exact else None
 
     def add(self, chunk: Chunk) -> None:
@@ -65,6 +70,8 @@ class Taken:
             self._call.first_token_us = self._call.elapsed_us()
         self._model = chunk.model or self._model
         self._id = chunk.id or self._id
+        if self._checked and (self._finish is not None or self.held):
+            self.held.append(chunk)
         if self._chunks is not None:
             self._chunks.append(chunk)
 
