@@ -45,6 +45,7 @@ async def official(door: Door) -> AsyncIterator[openai.AsyncOpenAI]:
         yield made
 
 
+@pytest.mark.requirement("GW-01")
 async def test_a_text_comes_back_with_its_usage_and_how_the_call_settled(
     door: Door, official: openai.AsyncOpenAI
 ) -> None:
@@ -80,6 +81,7 @@ async def test_a_simulated_answer_says_so(door: Door, official: openai.AsyncOpen
     assert raw.headers["x-interlock-simulated"] == "true"
 
 
+@pytest.mark.requirement("GW-01")
 async def test_tools_go_in_and_calls_come_out(door: Door, official: openai.AsyncOpenAI) -> None:
     calls = (ToolCall("c1", "orders.get", '{"id": 1}'), ToolCall("c2", "orders.get", '{"id": 2}'))
     response = ChatResponse(model="m", tool_calls=calls, finish="tool_calls", usage=Usage(input=1, output=1))
@@ -113,6 +115,7 @@ async def test_tools_go_in_and_calls_come_out(door: Door, official: openai.Async
     assert (request.messages[2].tool_call_id, request.messages[2].text) == ("c0", "done")
 
 
+@pytest.mark.requirement("GW-01")
 async def test_schemas_media_and_everything_else_are_understood(door: Door, official: openai.AsyncOpenAI) -> None:
     content: Any = [
         {"type": "text", "text": "look"},
@@ -152,6 +155,7 @@ async def test_schemas_media_and_everything_else_are_understood(door: Door, offi
     assert (caller.workflow, caller.user, caller.tenant) == ("refunds", "u7", "acme")
 
 
+@pytest.mark.requirement("GW-01")
 @pytest.mark.parametrize("include_usage", [False, True])
 async def test_a_stream_of_own_making_reads_like_the_vendors(
     door: Door, official: openai.AsyncOpenAI, include_usage: bool
@@ -177,6 +181,7 @@ async def test_a_stream_of_own_making_reads_like_the_vendors(
     assert [piece.usage.completion_tokens for piece in pieces if piece.usage] == ([3] if include_usage else [])
 
 
+@pytest.mark.requirement("GW-01")
 @pytest.mark.parametrize("include_usage", [False, True])
 async def test_a_stream_of_the_same_dialect_is_handed_on_and_usage_only_to_who_asked(
     door: Door, official: openai.AsyncOpenAI, include_usage: bool
@@ -211,6 +216,7 @@ async def test_a_stream_that_fails_before_its_first_piece_has_an_honest_status(
     assert raised.value.response.headers["retry-after"] == "3"
 
 
+@pytest.mark.requirement("GW-30")
 async def test_a_stream_that_breaks_ends_in_a_typed_error_and_never_silently(
     door: Door, official: openai.AsyncOpenAI
 ) -> None:
@@ -221,6 +227,7 @@ async def test_a_stream_that_breaks_ends_in_a_typed_error_and_never_silently(
         await anext(stream)
 
 
+@pytest.mark.requirement("GW-01")
 @pytest.mark.parametrize(
     ("error", "raised", "code"),
     [

@@ -27,6 +27,7 @@ async def start(gateway: FakeGateway, shutdown_s: float = 5) -> tuple[Door, asyn
     return Door(int(address.rsplit(":", 1)[1]), gateway), task
 
 
+@pytest.mark.requirement("OP-06")
 async def test_a_call_under_way_is_finished_before_the_server_stops_and_the_process_lives_on() -> None:
     gateway = FakeGateway()
     gateway.hold = asyncio.Event()
