@@ -145,7 +145,7 @@ class Understanding(Struct, frozen=True):
 
 
 class Passage(Struct, frozen=True):
-    """Whole sentences of one article, verbatim."""
+    """Whole sentences of one article, verbatim but for line breaks."""
 
     article: str
     title: str

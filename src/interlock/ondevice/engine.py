@@ -65,7 +65,7 @@ class Engine:
         if not found:
             return None
         best = found[0]
-        return Passage(best.article_id, best.title, best.text, best.score, best.good)
+        return Passage(best.article_id, best.title, " ".join(best.text.split()), best.score, best.good)
 
     @property
     def report(self) -> Report:
