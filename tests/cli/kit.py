@@ -40,7 +40,8 @@ class Cli:
     def __call__(self, verb: str, *arguments: object) -> Said:
         self._capsys.readouterr()
         code = main([verb, "--workspace", str(self.folder), *map(str, arguments)])
-        return Said(code, *self._capsys.readouterr())
+        said = self._capsys.readouterr()
+        return Said(code, said.out, said.err)
 
     def file(self, name: str, *lines: Any) -> Path:
         """An input file; what is no text is written as JSON."""

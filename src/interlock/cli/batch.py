@@ -67,7 +67,7 @@ async def run(il: Interlock, inputs: lines.Input, job: Job, clock: Clock) -> int
     with open_reading(root) as reading:
         name = lines.name_of(reading, inputs.path, job.workflow, job.model, fresh=job.fresh)
     async with il:
-        introduce(il, inputs, job, await il.warm(job.workflow))
+        introduce(il, inputs, job, await warmed(il, job.workflow))
         tally = await work(il, inputs, job, name, clock)
     aside = set_aside(inputs.path, tally.bad)
     with open_reading(root) as reading:
@@ -151,6 +151,17 @@ def stopping(il: Interlock) -> Generator[None]:
             loop.remove_signal_handler(each)
 
 
+async def warmed(il: Interlock, workflow: str) -> str:
+    """Gets the on-device tier ready; returns what it promises. The first time it has to learn, which takes seconds."""
+    if il.workspace.agent(workflow).contract.tier0 is None:
+        return ""
+    where = console(stderr=True)
+    if where.is_terminal:
+        with where.status(f"the on-device tier learns from the examples of {workflow}"):
+            return await il.warm(workflow)
+    return await il.warm(workflow)
+
+
 def introduce(il: Interlock, inputs: lines.Input, job: Job, promise: str) -> None:
     """What is about to happen; a demo says more."""
     for warning in il.warnings:
@@ -181,10 +192,11 @@ def hints(told: summary.Batch, job: Job) -> list[tuple[str, str]]:
     """Commands worth trying after this run."""
     of = job.of_workspace
     found: list[tuple[str, str]] = []
+    ids = summary.short_ids(told.tasks)
     for outcome in ("resolved", "handed_to_human", "simulated", "failed"):
         one = next((each for each in told.tasks if each.outcome == outcome), None)
         if one is not None:
-            found.append((f"interlock trace {one.task}{of}", f"why one was {words(outcome)}"))
+            found.append((f"interlock trace {ids[one.task]}{of}", f"why one was {words(outcome)}"))
         if len(found) == (2 if job.demo else 1):
             break
     if any(each.outcome == "waiting_approval" for each in told.tasks):

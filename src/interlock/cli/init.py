@@ -14,11 +14,16 @@ from .options import say
 STARTER = Path(__file__).parent / "starter"
 
 
+def options() -> argparse.ArgumentParser:
+    """What `interlock init` takes."""
+    made = argparse.ArgumentParser(prog="interlock init", description="Makes a workspace to start from.")
+    made.add_argument("directory", nargs="?", type=Path, default=Path(), metavar="DIR", help="where (default: here)")
+    return made
+
+
 def run(arguments: Sequence[str]) -> int:
     """Copies the starter workspace; files that are there already are never touched."""
-    made = argparse.ArgumentParser(prog="interlock init", description="Makes a workspace to start from.")
-    made.add_argument("directory", nargs="?", type=Path, default=Path(), metavar="DIR")
-    folder: Path = made.parse_args(arguments).directory
+    folder: Path = options().parse_args(arguments).directory
     copies = {source: folder / target_of(source) for source in sorted(STARTER.rglob("*")) if is_ours(source)}
     there = [target for target in copies.values() if target.exists()]
     if there:

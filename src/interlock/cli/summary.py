@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from interlock.ledger.read import TaskSummary
 
 WRONG_SHOWN = 3
+SHORTEST_ID = 18
 
 
 class Ended(Struct, frozen=True):
@@ -142,11 +144,12 @@ def facts(batch: Batch) -> list[Text]:
     scored = [each for each in batch.tasks if each.verdict]
     if scored:
         lines.append(labels(scored))
+        ids = short_ids(batch.tasks)
         wrong = [each for each in scored if each.verdict == "wrong"]
         lines.extend(
             Text("             ")
             .append(one_line(f"line {each.line}: {each.why}", 110), DIM)
-            .append(f"  {each.task}", DIM)
+            .append(f"  {ids[each.task]}", DIM)
             for each in wrong[:WRONG_SHOWN]
         )
     return lines
@@ -203,7 +206,23 @@ def next_steps(hints: Sequence[tuple[str, str]]) -> RenderableType:
     from rich.table import Table
 
     made = Table.grid(padding=(0, 3, 0, 0))
+    made.add_column(no_wrap=True, overflow="fold")
+    made.add_column()
     made.add_row(cell("next", DIM))
     for command, what in hints:
-        made.add_row(cell(f"  {command}", ACCENT), cell(what, DIM))
+        made.add_row(cell(command, ACCENT), cell(what, DIM))
     return made
+
+
+def short_ids(tasks: Sequence[Ended]) -> dict[str, str]:
+    """For each task the beginning of its id that no other one of the batch shares, a little longer than it must be."""
+    ordered = sorted(each.task for each in tasks)
+    shared = [0, *(in_common(one, next_one) for one, next_one in pairwise(ordered)), 0]
+    return {task: task[: max(SHORTEST_ID, max(pair) + 3)] for task, pair in zip(ordered, pairwise(shared), strict=True)}
+
+
+def in_common(one: str, other: str) -> int:
+    """How many characters two ids begin with together."""
+    return next(
+        (index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
