@@ -116,7 +116,7 @@ async def test_the_model_sees_the_tools_and_the_schema_of_the_file(world: World,
     result = await agents.run("desk", {"text": "hello", "account_tier": "enterprise"})
     assert (result.outcome, result.answer) == ("resolved", "ok")
     request = world.gateway.requests[1]
-    assert [tool.name for tool in request.tools] == ["orders.get", "pay", "letters.post"]
+    assert [tool.name for tool in request.tools] == ["orders_get", "pay", "letters_post"]
     assert isinstance(request.tools[0], ToolSpec)
     assert request.output_schema is not None
     assert (request.output_schema.name, request.max_output_tokens) == ("Reply", 700)

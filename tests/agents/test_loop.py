@@ -8,7 +8,7 @@ import pytest
 
 from interlock.config.jsonschema import Validator
 from interlock.core.chat import OutputSchema
-from interlock.core.errors import Fenced, InvalidRequest, Shed, ToolError
+from interlock.core.errors import Fenced, InvalidRequest, LedgerFull, Shed, ToolError
 from interlock.ledger import TaskLog
 from tests.agents.kit import NO_MODEL, World, contract, make, says, wants
 
@@ -194,3 +194,61 @@ async def test_leases_are_renewed_while_a_task_is_worked_on(world: World):
     result = await agents.run("support", {"text": "go"})
     assert result.outcome == "resolved"
     assert renewed[0] == [result.task]
+
+
+async def test_models_see_names_that_every_vendor_takes_and_may_answer_with_them(world: World):
+    twin = make(lambda: "twin", name="orders_get", effect="none")
+    agents = world.agents(
+        contract(LOOK_UP, twin), [wants(("orders_get", {"order_id": "A1"}), ("orders_get_1", {})), says("Done.")]
+    )
+    result = await agents.run("support", {"text": "go"})
+    assert [tool.name for tool in world.gateway.requests[0].tools] == ["orders_get", "orders_get_1"]
+    assert [action.name for action in (await world.state(result.task)).actions if action.kind == "tool"] == [
+        "orders.get",
+        "orders_get",
+    ]
+    again = world.gateway.requests[1].messages
+    assert [call.name for message in again for call in message.tool_calls] == ["orders_get", "orders_get_1"]
+
+
+async def test_a_task_whose_run_was_cancelled_can_be_taken_up_at_once(world: World):
+    began = asyncio.Event()
+
+    async def hang(first: bool = True) -> str:
+        if began.is_set():
+            return "second time"
+        began.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    declared = contract(make(hang, effect="idempotent"))
+    running = asyncio.ensure_future(world.agents(declared, [wants(("hang", {}))]).run("support", {"text": "go"}))
+    await began.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    [row] = await world.log.runnable()
+    result = await world.agents(declared, [says("Done.")]).resume(row.id)
+    assert result is not None
+    assert (result.outcome, (await world.state(row.id)).actions[1].result) == ("resolved", "second time")
+
+
+async def test_a_full_ledger_stops_a_task_where_it_is_and_it_goes_on_later(world: World):
+    ran: list[int] = []
+    declared = contract(make(lambda: ran.append(1), name="act", effect="once"))
+    agents = world.agents(declared, [wants(("act", {}))])
+    open_slot = world.ledger.open
+
+    def full(if_crashed: Any) -> int:
+        if if_crashed.kind == "tool":
+            raise LedgerFull("no room")
+        return open_slot(if_crashed)
+
+    world.ledger.open = full
+    with pytest.raises(LedgerFull):
+        await agents.run("support", {"text": "go"})
+    world.ledger.open = open_slot
+    [row] = await world.log.runnable()
+    result = await world.agents(declared, [says("Done.")]).resume(row.id)
+    assert result is not None
+    assert (result.outcome, ran) == ("waiting_approval", [])

@@ -74,6 +74,7 @@ async def test_retries_are_made_only_where_they_do_no_harm(bench: Bench, effect:
     assert reply.settled.error == ("" if status == "ok" else "unexpected_error")
 
 
+@pytest.mark.requirement("TL-09")
 async def test_every_try_of_a_call_has_the_same_key(bench: Bench):
     keys: list[str] = []
 
@@ -97,6 +98,7 @@ async def test_a_tool_that_says_no_is_not_asked_again_unless_it_says_that_helps(
     assert (passing.calls, yes.settled.status) == (2, "ok")
 
 
+@pytest.mark.requirement("TL-09")
 @pytest.mark.parametrize("kind", ["async", "sync"])
 async def test_a_call_past_its_time_is_cut_off(bench: Bench, kind: str):
     release = threading.Event()

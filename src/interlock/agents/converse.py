@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from interlock.core.chat import ChatRequest, Message, ToolCall
+from interlock.core.chat import ChatRequest, Message, ToolCall, ToolSpec
 from interlock.core.events import Finished
 
 from . import approve, limits
@@ -43,7 +44,7 @@ def next_step(state: State, contract: Contract, now_ns: int) -> Decision:
     failed = _failed_call(state)
     if failed is not None:
         return _without_model(state, contract, failed)
-    turns = turns_of(state)
+    turns = turns_of(state, contract)
     if not turns:
         return _ask_model(state, contract, turns)
     last = turns[-1]
@@ -52,19 +53,30 @@ def next_step(state: State, contract: Contract, now_ns: int) -> Decision:
     return _conclude(state, contract, turns)
 
 
-def turns_of(state: State) -> list[Turn]:
+def turns_of(state: State, contract: Contract) -> list[Turn]:
     """The model's answers, oldest first; ids of calls are made unique where a model repeats or leaves them out."""
     turns: list[Turn] = []
+    names = {wire: name for name, wire in wire_names(contract).items()}
     for action in state.answers:
         response: dict[str, Any] = (action.content or {}).get("response", {})
         calls: dict[str, ToolCall] = {}
         for index, call in enumerate(response.get("tool_calls") or ()):
-            name = call.get("id") or f"call_{index}"
+            name = str(call.get("id") or f"call_{index}")
             name = name if name not in calls else f"{name}_{index}"
-            calls[name] = ToolCall(name, call.get("name", ""), call.get("arguments") or "{}")
+            tool = str(call.get("name") or "")
+            calls[name] = ToolCall(name, names.get(tool, tool), call.get("arguments") or "{}")
         text = str(response.get("text") or "")
         turns.append(Turn(action.step, text, tuple(calls.values()), str(response.get("refusal") or "")))
     return turns
+
+
+def wire_names(contract: Contract) -> dict[str, str]:
+    """The tools' names as models see them: vendors take letters, digits, - and _ only, so `orders.get` is `orders_get`."""
+    names: dict[str, str] = {}
+    for name in contract.grants:
+        wire = name.replace(".", "_")
+        names[name] = wire if wire not in names.values() else f"{wire}_{len(names)}"
+    return names
 
 
 def _failed_call(state: State) -> Action | None:
@@ -91,12 +103,17 @@ def _ask_model(state: State, contract: Contract, turns: list[Turn], notes: tuple
     request = ChatRequest(
         model=contract.model,
         messages=messages(state, contract, turns),
-        tools=tuple(grant.tool.spec for grant in contract.grants.values()),
+        tools=_specs(contract),
         max_output_tokens=left,
         output_schema=contract.output_schema,
         facts={**contract.facts(state.input), **({"intent": understood.intent} if understood else {})},
     )
     return CallModel(request, key=_unfinished_key(state), notes=notes)
+
+
+def _specs(contract: Contract) -> tuple[ToolSpec, ...]:
+    wire = wire_names(contract)
+    return tuple(replace(grant.tool.spec, name=wire[name]) for name, grant in contract.grants.items())
 
 
 def _unfinished_key(state: State) -> str:
@@ -202,8 +219,10 @@ def messages(state: State, contract: Contract, turns: list[Turn]) -> tuple[Messa
     """The conversation: prompt, input, each turn with the results of its calls, and a request to mend an unusable answer."""
     said: list[Message] = [Message("system", contract.prompt)] if contract.prompt else []
     said.append(Message("user", opening(state, contract)))
+    wire = wire_names(contract)
     for turn in turns:
-        said.append(Message("assistant", turn.text, tool_calls=turn.calls))
+        asked = tuple(replace(call, name=wire.get(call.name, call.name)) for call in turn.calls)
+        said.append(Message("assistant", turn.text, tool_calls=asked))
         results = {action.tool_call_id: action for action in state.actions if action.turn == turn.step}
         said += [Message("tool", answer_to(results.get(call.id), state), tool_call_id=call.id) for call in turn.calls]
         if not turn.calls:

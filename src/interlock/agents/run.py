@@ -72,7 +72,7 @@ class Worker:
         """
         parts, contract = self._parts, self._contract
         self._budget = limits.budget_of(state, contract)
-        state = await self._listen(state)
+        state = await self._listen(state) if state.actions else state
         while state.finished is None and not parts.stopping():
             decision = decide(state, contract, parts.clock.wall_ns())
             if isinstance(decision, Wait):

@@ -6,13 +6,14 @@ Above: `app`, `server`, `cli`. Below: `run`, the journal. One `Agents` per proce
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from interlock.core.caller import Caller
-from interlock.core.errors import Fenced, InvalidRequest, Shed
+from interlock.core.errors import Fenced, InterlockError, InvalidRequest, Shed
 from interlock.core.events import Noted, OutcomeSeen, Record, Started
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway
@@ -239,6 +240,13 @@ class Agents:
         self._leases.hold(state.task)
         try:
             state = await Worker(self._parts, contract, state.started.caller, fence, judge).work(state)
+        except Fenced:
+            raise
+        except BaseException:
+            # Whoever comes next need not wait until the lease has run out.
+            with suppress(InterlockError):
+                await self._journal.release(state.task, fence, wake_at_ns=0)
+            raise
         finally:
             self._leases.drop(state.task)
         if state.finished is None and not state.waiting:

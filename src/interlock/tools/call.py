@@ -30,7 +30,7 @@ from interlock.core.ids import Ids
 from interlock.core.ports import Ledger
 from interlock.core.time import Clock, Deadline
 
-from .define import Tool, ToolContext, encode, takes_ctx
+from .define import Tool, ToolContext, accepted, encode
 from .threads import Threads
 
 UNEXPECTED = "unexpected_error"
@@ -119,14 +119,16 @@ class ToolDesk:
     async def _perform(self, run: _Run, grant: Grant, arguments: dict[str, Any], deadline: Deadline | None) -> Any:
         """Try, and try again where that can do no harm."""
         tool = grant.tool
+        given = {**arguments, "ctx": run.context(self._workspace)}
         if run.request.ask_first and tool.reconcile is not None:
-            known = await self._ask(run, tool.reconcile, grant, arguments, deadline)
+            known = await self._ask(run, grant, accepted(tool.reconcile, given), deadline)
             if known is not None:
                 return known
+        given = given if tool.takes_ctx else arguments
         tries = 1 + (grant.retries if tool.effect in ("none", "idempotent") else 0)
         for number in range(1, tries + 1):
             try:
-                return await self._once(run, tool.function, grant, arguments, deadline)
+                return await self._once(run, tool.function, grant, given, deadline)
             except Exception as failed:
                 late = deadline is not None and deadline.passed(self._clock)
                 if number == tries or late or not _worth_another_try(failed):
@@ -134,16 +136,11 @@ class ToolDesk:
             await asyncio.sleep(self.backoff_s * 2 ** (number - 1) * self._rng.uniform(0.5, 1.0))
         raise AssertionError("the last try returns or raises")
 
-    async def _ask(
-        self,
-        run: _Run,
-        reconcile: Callable[..., Any],
-        grant: Grant,
-        arguments: dict[str, Any],
-        deadline: Deadline | None,
-    ) -> Any:
+    async def _ask(self, run: _Run, grant: Grant, given: dict[str, Any], deadline: Deadline | None) -> Any:
+        """What the tool says became of an earlier try; `None` when it had not happened."""
+        assert grant.tool.reconcile is not None
         try:
-            known = await self._once(run, reconcile, grant, arguments, deadline)
+            known = await self._once(run, grant.tool.reconcile, grant, given, deadline)
         except Exception as failed:
             message = f"{grant.tool.name} may have happened already, and asking it failed: {failed}"
             raise ToolError("reconcile_failed", message, retryable=True) from failed
@@ -155,11 +152,10 @@ class ToolDesk:
         run: _Run,
         function: Callable[..., Any],
         grant: Grant,
-        arguments: dict[str, Any],
+        given: dict[str, Any],
         deadline: Deadline | None,
     ) -> Any:
         started_ns, began_s = self._clock.wall_ns(), self._clock.monotonic_s()
-        given = {**arguments, "ctx": run.context(self._workspace)} if takes_ctx(function) else arguments
         timeout_s = grant.timeout_s if deadline is None else min(grant.timeout_s, deadline.left_s(self._clock))
         scope = asyncio.timeout(timeout_s)
         failed: BaseException | None = None

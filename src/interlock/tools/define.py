@@ -59,6 +59,7 @@ class Tool(Struct, frozen=True):
     """Name of the tool that undoes this one; it gets this one's arguments and the fields of its result, those it takes."""
     reconcile: Callable[..., Any] | None = None
     """Asks the outside world what became of a call: takes what the tool takes, returns the result, or `None` if it never happened."""
+    takes_ctx: bool = False
 
     @property
     def spec(self) -> ToolSpec:
@@ -173,12 +174,16 @@ def make(
         description=description or doc.split("\n\n", 1)[0].replace("\n", " ").strip(),
         reversible_by=reversible_by,
         reconcile=reconcile,
+        takes_ctx="ctx" in inspect.signature(function).parameters,
     )
 
 
-def takes_ctx(function: Callable[..., Any]) -> bool:
-    """Whether a function wants the `ToolContext`, as its parameter `ctx`."""
-    return "ctx" in inspect.signature(function).parameters
+def accepted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Of `arguments`, those that `function` has parameters for."""
+    taken = inspect.signature(function).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        return dict(arguments)
+    return {name: value for name, value in arguments.items() if name in taken}
 
 
 def _parameters(function: Callable[..., Any], title: str) -> tuple[Parameter, ...]:
