@@ -60,9 +60,12 @@ class LeftOut:
     intents: Integers  # the text's own intent, removed or not, or OUT_OF_SCOPE
 
     def clusters(self) -> Integers:
-        """A number per row, equal for rows that tend to be wrong together: one intent's texts, left out the same way."""
-        alone = self.intents == OUT_OF_SCOPE
-        return np.where(alone, 2 * len(alone) + np.arange(len(alone)), 2 * self.intents + self.pseudo)
+        """A number per row, equal for rows that tend to be wrong together.
+
+        The texts of one removed intent are taken for the same neighbour. The intents that stay are not a sample of
+        others, so their texts stand for themselves.
+        """
+        return np.where(self.pseudo, self.intents, len(self.labels) + np.arange(len(self.labels)))
 
 
 def fit(

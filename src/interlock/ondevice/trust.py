@@ -17,7 +17,7 @@ from interlock.ondevice.promise import Evidence
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-PSEUDO_TEXTS = 2.0  # all texts of removed intents together count as much as this many given out-of-scope texts
+PSEUDO_TEXTS = 5.0  # all texts of removed intents together count as much as this many given out-of-scope texts
 
 
 def evidence(scores: Vectors) -> Floats:
