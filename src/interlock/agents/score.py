@@ -30,22 +30,34 @@ def score(state: State, expected: Mapping[str, Any]) -> OutcomeSeen | None:
 
 
 def mismatches(state: State, expected: Mapping[str, Any]) -> list[str]:
-    """One line for each label that does not hold; empty when all do."""
+    """One line for each label that does not hold; empty when all do. `intent` and `article` may list several that are right."""
     wrong: list[str] = []
     outcome = state.finished.outcome if state.finished else "waiting_approval"
     if expected.get("outcome") not in (None, "", outcome):
         wrong.append(f"outcome {outcome}, expected {expected['outcome']}")
     intent = _intent(state)
-    if expected.get("intent") not in (None, "", intent):
-        wrong.append(f"intent {intent or 'none'}, expected {expected['intent']}")
+    if expected.get("intent") and intent not in _listed(expected["intent"]):
+        wrong.append(f"intent {intent or 'none'}, expected {_or(expected['intent'])}")
     cited: list[Any] = state.answer.get("citations") or []
-    if expected.get("article") and expected["article"] not in cited:
-        wrong.append(f"cited {', '.join(map(str, cited)) or 'nothing'}, expected {expected['article']}")
-    said = str(state.answer.get("answer") or "").lower()
-    wanted: Any = expected.get("contains") or []
-    pieces = cast("list[Any]", wanted) if isinstance(wanted, list) else [wanted]
-    wrong += [f"the answer lacks {piece!r}" for piece in pieces if str(piece).lower() not in said]
+    if expected.get("article") and not set(_listed(expected["article"])) & set(cited):
+        wrong.append(f"cited {', '.join(map(str, cited)) or 'nothing'}, expected {_or(expected['article'])}")
+    said = _plain(str(state.answer.get("answer") or ""))
+    wanted = _listed(expected.get("contains") or [])
+    wrong += [f"the answer lacks {piece!r}" for piece in wanted if _plain(str(piece)) not in said]
     return wrong
+
+
+def _plain(text: str) -> str:
+    """Lower case, white space run together: a line break in an answer is not a fault."""
+    return " ".join(text.lower().split())
+
+
+def _listed(label: Any) -> list[Any]:
+    return cast("list[Any]", label) if isinstance(label, list) else [label]
+
+
+def _or(label: Any) -> str:
+    return " or ".join(str(each) for each in _listed(label))
 
 
 def _intent(state: State) -> str:
