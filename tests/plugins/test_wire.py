@@ -109,7 +109,9 @@ def test_the_callers_own_bytes_are_forwarded_with_a_minimal_patch():
         b'{ "model":"support", "messages":[{"role":"user","content":"\\u00e9  x"}], "odd":{"a" : 1.50}, "max_tokens":9}'
     )
     request = ChatRequest("support", ASK.messages, max_output_tokens=9, raw=raw, raw_dialect="openai")
-    sent = openai_wire.patched(request, "gpt-4o-mini", "max_tokens", stream=False, usage=False)
+    sent = openai_wire.patched(
+        request, "gpt-4o-mini", "max_tokens", sampling=True, tools="yes", stream=False, usage=False
+    )
     assert decoded(sent) == {**decoded(raw), "model": "gpt-4o-mini"}
     assert b'"\\u00e9  x"' in sent, "values are the caller's bytes, not re-encoded"
     assert b"1.50" in sent
@@ -118,7 +120,9 @@ def test_the_callers_own_bytes_are_forwarded_with_a_minimal_patch():
 def test_a_patched_request_carries_the_cap_where_the_caller_had_it():
     raw = b'{"model":"m","messages":[],"max_completion_tokens":900}'
     request = ChatRequest("m", (), max_output_tokens=50, raw=raw, raw_dialect="openai")
-    assert decoded(openai_wire.patched(request, "x", "max_tokens", stream=False, usage=False)) == {
+    assert decoded(
+        openai_wire.patched(request, "x", "max_tokens", sampling=True, tools="yes", stream=False, usage=False)
+    ) == {
         "model": "x",
         "messages": [],
         "max_completion_tokens": 50,
@@ -127,7 +131,7 @@ def test_a_patched_request_carries_the_cap_where_the_caller_had_it():
 
 def test_usage_is_asked_for_on_streams_and_hidden_from_callers_who_did_not():
     request = ChatRequest("m", (), raw=b'{"model":"m","messages":[],"stream":true}', raw_dialect="openai")
-    sent = decoded(openai_wire.patched(request, "x", "max_tokens", stream=True, usage=True))
+    sent = decoded(openai_wire.patched(request, "x", "max_tokens", sampling=True, tools="yes", stream=True, usage=True))
     assert sent["stream_options"] == {"include_usage": True}
     event = b'{"id":"c","model":"x","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
     usage = b'{"id":"c","model":"x","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}'
@@ -152,6 +156,7 @@ def test_reasoning_models_are_spared_what_they_refuse():
             "o3",
             "max_completion_tokens",
             sampling=False,
+            tools="yes",
             stream=False,
             usage=False,
         )
@@ -197,7 +202,11 @@ LOOK = ToolSpec("look", {"type": "object"}, "Looks.")
 @pytest.mark.requirement("GW-07")
 def test_anthropic_turns_alternate_and_parallel_answers_share_one():
     request = ChatRequest("m", TURNS, tools=(LOOK,), tool_choice="look", parallel_tool_calls=False, stop=("x",))
-    sent = decoded(anthropic_wire.encoded(request, "claude", 64_000, cache="1h", native=False, stream=True))
+    sent = decoded(
+        anthropic_wire.encoded(
+            request, "claude", 64_000, anthropic_wire.Thoughts(), cache="1h", native=False, sampling=True, stream=True
+        )
+    )
     assert [turn["role"] for turn in sent["messages"]] == ["user", "assistant", "user"]
     assert [block["type"] for block in sent["messages"][2]["content"]] == ["tool_result", "tool_result", "text"]
     assert [block["input"] for block in sent["messages"][1]["content"]] == [{"at": 1}, {"arguments": "not json"}]
@@ -206,7 +215,7 @@ def test_anthropic_turns_alternate_and_parallel_answers_share_one():
         {"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
     ]
     assert sent["tool_choice"] == {"type": "tool", "name": "look", "disable_parallel_tool_use": True}
-    assert (sent["max_tokens"], sent["stream"], sent["stop_sequences"]) == (64_000, True, ["x"])
+    assert (sent["max_tokens"], sent["stream"], sent["stop_sequences"]) == (32_000, True, ["x"])
 
 
 def test_an_anthropic_callers_bytes_keep_their_cache_control():
@@ -230,7 +239,7 @@ def test_anthropic_cache_writes_are_told_apart_by_lifetime():
             },
         }
     )
-    usage = anthropic_wire.response_of(body, ASK, AT).usage
+    usage = anthropic_wire.response_of(body, ASK, AT, anthropic_wire.Thoughts()).usage
     assert usage == Usage(input=5, cache_read=100, cache_write=10, cache_write_1h=20, output=7)
 
 
@@ -257,7 +266,9 @@ def test_what_a_dialect_cannot_carry_is_refused_by_name_and_what_changes_nothing
     def sent(**fields):
         request = msgspec.structs.replace(ASK, **fields)
         if encode == "anthropic":
-            return anthropic_wire.encoded(request, "m", 100, cache="", native=False, stream=False)
+            return anthropic_wire.encoded(
+                request, "m", 100, anthropic_wire.Thoughts(), cache="", native=False, sampling=True, stream=False
+            )
         return gemini_wire.encoded(request, gemini_wire.Signatures())
 
     with pytest.raises(InvalidRequest, match="logit_bias"):
@@ -297,3 +308,72 @@ def test_a_prompt_that_gemini_blocks_is_a_refusal_and_no_garbage():
 def test_every_profile_row_has_a_source_and_a_date():
     rows = msgspec.json.decode(profiles.Path(profiles.__file__).with_name("profiles.json").read_bytes())
     assert all(row["source"] and row["date"] for row in rows)
+
+
+@pytest.mark.requirement("GW-07")
+@pytest.mark.parametrize("streamed", [False, True])
+def test_anthropic_thinking_goes_back_unchanged_with_the_calls_it_led_to(streamed):
+    thoughts = anthropic_wire.Thoughts()
+    thinking = {"type": "thinking", "thinking": "let me see", "signature": "c2ln"}
+    hidden = {"type": "redacted_thinking", "data": "eHh4"}
+    call = {"type": "tool_use", "id": "c1", "name": "look", "input": {}}
+    if streamed:
+        reading = anthropic_wire.Reading(AT, ASK, thoughts)
+        events = [
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "let me "}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "see"}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "c2ln"}},
+            {"type": "content_block_start", "index": 1, "content_block": hidden},
+            {"type": "content_block_start", "index": 2, "content_block": call},
+        ]
+        reading.chunk(b"", [msgspec.json.encode(event) for event in events])
+    else:
+        body = msgspec.json.encode({"content": [thinking, hidden, call], "stop_reason": "tool_use"})
+        anthropic_wire.response_of(body, ASK, AT, thoughts)
+    request = ChatRequest("m", (*ASK.messages, Message("assistant", tool_calls=(ToolCall("c1", "look"),))))
+    sent = decoded(
+        anthropic_wire.encoded(request, "m", 9, thoughts, cache="", native=False, sampling=True, stream=False)
+    )
+    assert sent["messages"][1]["content"] == [thinking, hidden, call]
+
+
+def test_models_that_take_tools_only_without_reasoning_get_them_so():
+    request = msgspec.structs.replace(ASK, tools=(LOOK,))
+
+    def sent(tools, **fields):
+        made = msgspec.structs.replace(request, **fields)
+        if made.raw:
+            return decoded(openai_wire.patched(made, "m", "c", sampling=True, tools=tools, stream=False, usage=False))
+        return decoded(openai_wire.encoded(made, "m", "c", sampling=False, tools=tools, stream=False, usage=False))
+
+    raw = {"raw": b'{"model":"m","tools":[]}', "raw_dialect": "openai"}
+    assert "reasoning_effort" not in sent("yes")
+    assert sent("without_reasoning")["reasoning_effort"] == "none"
+    assert sent("without_reasoning", **raw)["reasoning_effort"] == "none"
+    assert sent("without_reasoning", extra={"reasoning_effort": "low"})["reasoning_effort"] == "low"
+    for fields in ({}, raw):
+        with pytest.raises(InvalidRequest, match="another interface"):
+            sent("no", **fields)
+
+
+def test_a_callers_bytes_lose_what_the_model_refuses_and_nothing_else():
+    request = ChatRequest("m", (), raw=b'{"model":"m","temperature":0.3,"top_p":1,"odd":[1]}', raw_dialect="openai")
+    sent = openai_wire.patched(request, "gpt-5", "c", sampling=False, tools="yes", stream=False, usage=False)
+    assert sent == b'{"model":"gpt-5","odd":[1]}'
+
+
+def test_models_that_refuse_sampling_are_not_sent_any():
+    request = msgspec.structs.replace(ASK, temperature=0.3)
+    encode = anthropic_wire.encoded
+    for sampling in (True, False):
+        sent = decoded(
+            encode(request, "m", 9, anthropic_wire.Thoughts(), cache="", native=False, sampling=sampling, stream=False)
+        )
+        assert ("temperature" in sent) is sampling
+    shipped = profiles.shipped()
+    assert shipped.of("anthropic", "claude-sonnet-4-5").sampling
+    assert not shipped.of("anthropic", "claude-opus-5-5").sampling
+    assert shipped.of("anthropic", "claude-opus-5-5").context_window == 1_000_000
+    assert shipped.of("openai", "gpt-6-astra").tools == "no"
+    assert shipped.of("openai", "gpt-6-luna").tools == "without_reasoning"

@@ -6,6 +6,7 @@ Source: the API reference and the pages on streaming, tool use and prompt cachin
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import msgspec
@@ -29,6 +30,9 @@ from interlock.core.ports import Deployment
 from . import wire
 
 DIALECT = "anthropic"
+THOUGHTS_KEPT = 10_000
+USUAL_OUTPUT = 32_000
+"""Cap of an output that neither caller nor budget capped; thinking counts towards it."""
 FINISHES: dict[str, Finish] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -50,6 +54,7 @@ STATUSES = {
     "overloaded_error": 529,
 }
 """Statuses of the error types, for errors that come inside a stream."""
+THINKING = ("thinking", "redacted_thinking")
 HARMLESS = frozenset(("metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier", "top_logprobs"))
 """Fields of other dialects that change no answer."""
 
@@ -70,6 +75,9 @@ class _Usage(Struct):
 class _Block(Struct):
     type: str = ""
     text: str = ""
+    thinking: str = ""
+    signature: str = ""
+    data: str = ""
     id: str = ""
     name: str = ""
     input: Raw = Raw(b"{}")
@@ -78,6 +86,8 @@ class _Block(Struct):
 class _Delta(Struct):
     type: str = ""
     text: str = ""
+    thinking: str = ""
+    signature: str = ""
     partial_json: str = ""
     stop_reason: str | None = None
 
@@ -111,6 +121,24 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 _json = msgspec.json.Encoder()
 
 
+class Thoughts:
+    """Thinking blocks by the first tool call that followed them, those seen longest ago forgotten first.
+
+    The vendor wants them back unchanged with the calls they led to; callers of other dialects have no place for them.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, list[dict[str, str]]] = OrderedDict()
+
+    def keep(self, call_id: str, blocks: list[dict[str, str]]) -> None:
+        self._kept[call_id] = blocks
+        if len(self._kept) > THOUGHTS_KEPT:
+            self._kept.popitem(last=False)
+
+    def of(self, message: Message) -> list[dict[str, str]]:
+        return self._kept.get(message.tool_calls[0].id, []) if message.tool_calls else []
+
+
 # --- Requests ---------------------------------------------------------------------------------------------------
 
 
@@ -124,8 +152,18 @@ def patched(request: ChatRequest, model: str, *, stream: bool) -> bytes:
     return _json.encode(fields)
 
 
-def encoded(request: ChatRequest, model: str, most: int, *, cache: str, native: bool, stream: bool) -> bytes:
-    """A request in this dialect; `most` caps an output that the caller did not cap, since the field is required here.
+def encoded(
+    request: ChatRequest,
+    model: str,
+    most: int,
+    thoughts: Thoughts,
+    *,
+    cache: str,
+    native: bool,
+    sampling: bool,
+    stream: bool,
+) -> bytes:
+    """A request in this dialect. `most` is the model's largest output; `sampling` says whether it takes temperature and top_p.
 
     Raises:
         InvalidRequest: something of the request has no place in this dialect.
@@ -133,8 +171,8 @@ def encoded(request: ChatRequest, model: str, most: int, *, cache: str, native: 
     wire.only_known(request, HARMLESS, DIALECT)
     fields: dict[str, Any] = {
         "model": model,
-        "max_tokens": request.max_output_tokens or most,
-        "messages": _turns(request.messages),
+        "max_tokens": request.max_output_tokens or min(most, USUAL_OUTPUT),
+        "messages": _turns(request.messages, thoughts),
     }
     control: dict[str, Any] = {"cache_control": {"type": "ephemeral", "ttl": cache}} if cache else {}
     if system := _system(request, native=native):
@@ -145,12 +183,8 @@ def encoded(request: ChatRequest, model: str, most: int, *, cache: str, native: 
             fields["tools"][-1].update(control)
         if choice := _tool_choice(request):
             fields["tool_choice"] = choice
-    if request.temperature is not None:
-        if request.temperature > 1:
-            raise InvalidRequest(f"temperature {request.temperature:g}: {DIALECT} takes 0 to 1.", param="temperature")
-        fields["temperature"] = request.temperature
-    if request.top_p is not None and request.temperature is None:
-        fields["top_p"] = request.top_p
+    if sampling:
+        _sample(fields, request)
     if request.stop:
         fields["stop_sequences"] = list(request.stop)
     if native and request.output_schema is not None:
@@ -160,6 +194,15 @@ def encoded(request: ChatRequest, model: str, most: int, *, cache: str, native: 
     if stream:
         fields["stream"] = True
     return _json.encode(fields)
+
+
+def _sample(fields: dict[str, Any], request: ChatRequest) -> None:
+    if request.temperature is not None:
+        if request.temperature > 1:
+            raise InvalidRequest(f"temperature {request.temperature:g}: {DIALECT} takes 0 to 1.", param="temperature")
+        fields["temperature"] = request.temperature
+    elif request.top_p is not None:  # the newer models take one of the two only
+        fields["top_p"] = request.top_p
 
 
 def _system(request: ChatRequest, *, native: bool) -> str:
@@ -172,14 +215,14 @@ def _system(request: ChatRequest, *, native: bool) -> str:
     return "\n\n".join(text for text in texts if text)
 
 
-def _turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
+def _turns(messages: tuple[Message, ...], thoughts: Thoughts) -> list[dict[str, Any]]:
     """User and assistant turns; neighbours of one role become one, as answers of parallel tools have to be."""
     turns: list[dict[str, Any]] = []
     for message in messages:
         if message.role in ("system", "developer"):
             continue
         role = "assistant" if message.role == "assistant" else "user"
-        blocks = _blocks(message)
+        blocks = [*thoughts.of(message), *_blocks(message)]
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"].extend(blocks)
         elif blocks:
@@ -243,8 +286,8 @@ def _tool_choice(request: ChatRequest) -> dict[str, Any]:
 # --- Replies ----------------------------------------------------------------------------------------------------
 
 
-def response_of(body: bytes, request: ChatRequest, deployment: Deployment) -> ChatResponse:
-    """A whole answer; thinking blocks are left out of its text.
+def response_of(body: bytes, request: ChatRequest, deployment: Deployment, thoughts: Thoughts) -> ChatResponse:
+    """A whole answer; thinking blocks are left out of its text and kept for the tool loop.
 
     Raises:
         BadReply: the body is not of this dialect.
@@ -255,6 +298,10 @@ def response_of(body: bytes, request: ChatRequest, deployment: Deployment) -> Ch
         raise BadReply(f"{deployment.name} sent a body that is not a message: {error}") from error
     if reply.content is None:
         raise _unreadable(reply, body, deployment)
+    first = next((each.id for each in reply.content if each.type == "tool_use"), "")
+    blocks = [_thought(each) for each in reply.content if each.type in THINKING]
+    if first and blocks:
+        thoughts.keep(first, blocks)
     same = request.raw_dialect == DIALECT
     return ChatResponse(
         model=reply.model or deployment.model,
@@ -276,8 +323,11 @@ def response_of(body: bytes, request: ChatRequest, deployment: Deployment) -> Ch
 class Reading:
     """One stream on its way in."""
 
-    def __init__(self, deployment: Deployment, request: ChatRequest) -> None:
+    def __init__(self, deployment: Deployment, request: ChatRequest, thoughts: Thoughts) -> None:
         self._deployment = deployment
+        self._thoughts = thoughts
+        self._thinking: dict[int, _Block] = {}
+        """By the index of the content block."""
         self._same = request.raw_dialect == DIALECT
         self._usage = Usage()
         self._tools: dict[int, int] = {}
@@ -306,10 +356,7 @@ class Reading:
             elif event.type == "content_block_start" and event.content_block is not None:
                 self._block(event.index, event.content_block, text, deltas)
             elif event.type == "content_block_delta" and event.delta is not None:
-                if event.delta.type == "text_delta":
-                    text.append(event.delta.text)
-                elif event.delta.type == "input_json_delta" and event.delta.partial_json:
-                    deltas.append(ToolCallDelta(self._tools.get(event.index, 0), arguments=event.delta.partial_json))
+                self._delta(event.index, event.delta, text, deltas)
             elif event.type == "message_delta":
                 usage = self._counted(event.usage)
                 if event.delta is not None and event.delta.stop_reason is not None:
@@ -329,10 +376,23 @@ class Reading:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadReply(f"{self._deployment.name} sent an event that is not of a message: {error}") from error
 
+    def _delta(self, index: int, delta: _Delta, text: list[str], deltas: list[ToolCallDelta]) -> None:
+        if delta.type == "text_delta":
+            text.append(delta.text)
+        elif delta.type == "input_json_delta" and delta.partial_json:
+            deltas.append(ToolCallDelta(self._tools.get(index, 0), arguments=delta.partial_json))
+        elif (block := self._thinking.get(index)) is not None:
+            block.thinking += delta.thinking
+            block.signature += delta.signature
+
     def _block(self, index: int, block: _Block, text: list[str], deltas: list[ToolCallDelta]) -> None:
         if block.type == "text" and block.text:
             text.append(block.text)
+        elif block.type in THINKING:
+            self._thinking[index] = block
         elif block.type == "tool_use":
+            if self._thinking and not self._tools:
+                self._thoughts.keep(block.id, [_thought(each) for each in self._thinking.values()])
             self._tools[index] = len(self._tools)
             whole = bytes(block.input).decode()
             deltas.append(
@@ -356,6 +416,12 @@ class Reading:
         if self._begun:
             return UpstreamCut(what)
         return UpstreamRefused(what, upstream_status=STATUSES.get(fault.type, 500), body=fault.message)
+
+
+def _thought(block: _Block) -> dict[str, str]:
+    if block.type == "redacted_thinking":
+        return {"type": block.type, "data": block.data}
+    return {"type": block.type, "thinking": block.thinking, "signature": block.signature}
 
 
 def usage_of(usage: _Usage | None) -> Usage:

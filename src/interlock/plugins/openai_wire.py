@@ -34,6 +34,7 @@ FINISHES: dict[str, Finish] = {
     "content_filter": "content_filter",
 }
 CAPS = ("max_completion_tokens", "max_tokens")
+SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty", "logit_bias")
 NULL = Raw(b"null")
 
 
@@ -109,16 +110,26 @@ _json = msgspec.json.Encoder()
 # --- Requests ---------------------------------------------------------------------------------------------------
 
 
-def patched(request: ChatRequest, model: str, cap: str, *, stream: bool, usage: bool) -> bytes:
-    """The caller's own bytes with the model, the output cap and the wish for usage put in; all else is as it was."""
+def patched(
+    request: ChatRequest, model: str, cap: str, *, sampling: bool, tools: str, stream: bool, usage: bool
+) -> bytes:
+    """The caller's own bytes with the model, the output cap and the wish for usage put in.
+
+    All else stays as it was, but for what the model's profile (`sampling`, `tools`) says it would refuse.
+    """
     fields = _fields.decode(request.raw)
     fields["model"] = Raw(_json.encode(model))
     allowed = request.max_output_tokens
     if allowed is not None and not any(fields.get(name) == str(allowed).encode() for name in CAPS):
         present = next((name for name in CAPS if name in fields and fields[name] != NULL), cap)
         fields[present] = Raw(_json.encode(allowed))
-    if request.logprobs and "logprobs" not in fields:
+    if not sampling:
+        for name in SAMPLING:
+            fields.pop(name, None)
+    elif request.logprobs and "logprobs" not in fields:
         fields["logprobs"] = Raw(b"true")
+    if request.tools and tools != "yes":
+        fields.setdefault("reasoning_effort", Raw(_json.encode(_effort(tools, model))))
     if stream != (fields.get("stream") == b"true"):
         fields["stream"] = Raw(b"true" if stream else b"false")
     if stream and usage and not request.include_usage:
@@ -128,40 +139,57 @@ def patched(request: ChatRequest, model: str, cap: str, *, stream: bool, usage: 
     return _json.encode(fields)
 
 
-def encoded(request: ChatRequest, model: str, cap: str, *, sampling: bool, stream: bool, usage: bool) -> bytes:
-    """A request in this dialect. `sampling` says whether the model takes temperature and its like."""
+def encoded(
+    request: ChatRequest, model: str, cap: str, *, sampling: bool, tools: str, stream: bool, usage: bool
+) -> bytes:
+    """A request in this dialect. `sampling` and `tools` are the model's profile.
+
+    Raises:
+        InvalidRequest: the request has something that this dialect, or the model in it, cannot take.
+    """
     fields: dict[str, Any] = {"model": model, "messages": [_message(each) for each in request.messages]}
     if request.tools:
         fields["tools"] = [_tool(each) for each in request.tools]
-    if request.tool_choice:
-        fields["tool_choice"] = (
-            request.tool_choice
-            if request.tool_choice in ("auto", "none", "required")
-            else {"type": "function", "function": {"name": request.tool_choice}}
-        )
-    if request.parallel_tool_calls is not None and request.tools:
-        fields["parallel_tool_calls"] = request.parallel_tool_calls
+        if request.tool_choice:
+            fields["tool_choice"] = _tool_choice(request.tool_choice)
+        if tools != "yes":
+            fields["reasoning_effort"] = _effort(tools, model)
+        _put(fields, parallel_tool_calls=request.parallel_tool_calls)
     if sampling:
         _put(fields, temperature=request.temperature, top_p=request.top_p, seed=request.seed)
-        if request.stop:
-            fields["stop"] = list(request.stop)
-        if request.logprobs:
-            fields["logprobs"] = True
-    _put(fields, **{cap: request.max_output_tokens}, user=request.user or None)
-    if request.output_schema is not None:
-        schema = request.output_schema
-        fields["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": schema.name, "schema": schema.schema, "strict": schema.strict},
-        }
-    elif request.json_mode:
-        fields["response_format"] = {"type": "json_object"}
+        _put(fields, stop=list(request.stop) or None, logprobs=request.logprobs or None)
+    _put(fields, **{cap: request.max_output_tokens}, user=request.user or None, response_format=_format(request))
     fields.update(request.extra)
     if stream:
         fields["stream"] = True
         if usage:
             fields["stream_options"] = {"include_usage": True}
     return _json.encode(fields)
+
+
+def _tool_choice(choice: str) -> Any:
+    return choice if choice in ("auto", "none", "required") else {"type": "function", "function": {"name": choice}}
+
+
+def _format(request: ChatRequest) -> dict[str, Any] | None:
+    schema = request.output_schema
+    if schema is None:
+        return {"type": "json_object"} if request.json_mode else None
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": schema.name, "schema": schema.schema, "strict": schema.strict},
+    }
+
+
+def _effort(tools: str, model: str) -> str:
+    """The reasoning effort with which a model takes tools here, unless the caller says another."""
+    if tools == "no":
+        raise InvalidRequest(
+            f"{model} takes tools only through another interface than chat completions.",
+            param="tools",
+            hint="Route requests with tools to another model.",
+        )
+    return "none"
 
 
 def _put(fields: dict[str, Any], **values: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -27,7 +28,9 @@ class ModelProfile(Struct, frozen=True, forbid_unknown_fields=True):
     output_cap: str = "max_tokens"
     """OpenAI dialect: the field that caps the output."""
     sampling: bool = True
-    """Temperature, top_p, stop and seed may be set; reasoning models refuse them."""
+    """Temperature, top_p, stop, seed and token probabilities may be set; they are left out for models that refuse them."""
+    tools: Literal["yes", "without_reasoning", "no"] = "yes"
+    """OpenAI dialect: whether tools can be given in chat completions; some models take them only with reasoning off, some not at all."""
     source: str = ""
     date: str = ""
 

@@ -35,23 +35,24 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Anthropic:
-    """The provider."""
+    """The provider. Remembers, bounded, the thinking that the vendor wants back with earlier tool calls."""
 
     def __init__(self, env: PluginEnv) -> None:
         self._env = env
         self._profiles = profiles.shipped()
         self._options = Options(Settings)
+        self._thoughts = codec.Thoughts()
 
     async def chat(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> ChatResponse:
         response = await self._env.http.request(self._http(deployment, request, stream=False), deadline)
         wire.check(response, deployment, self._env.clock)
-        return codec.response_of(response.body, request, deployment)
+        return codec.response_of(response.body, request, deployment, self._thoughts)
 
     async def stream(
         self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
     ) -> AsyncIterator[Chunk]:
         sent = self._http(deployment, request, stream=True)
-        reading = codec.Reading(deployment, request)
+        reading = codec.Reading(deployment, request, self._thoughts)
         async with self._env.http.stream(sent, deadline, stall_s=deployment.stall_s) as reply:
             if reply.status != 200:
                 raise wire.refusal(deployment, reply.status, reply.headers, await reply.read(), self._env.clock)
@@ -62,12 +63,19 @@ class Anthropic:
 
     def _http(self, deployment: Deployment, request: ChatRequest, *, stream: bool) -> HttpRequest:
         settings = self._options.of(deployment)
-        most = self._profiles.of(deployment.provider, deployment.model).max_output
+        profile = self._profiles.of(deployment.provider, deployment.model)
         if request.raw and request.raw_dialect == codec.DIALECT:
             body = codec.patched(request, deployment.model, stream=stream)
         else:
             body = codec.encoded(
-                request, deployment.model, most, cache=settings.cache, native=settings.schema == "native", stream=stream
+                request,
+                deployment.model,
+                profile.max_output,
+                self._thoughts,
+                cache=settings.cache,
+                native=settings.schema == "native",
+                sampling=profile.sampling,
+                stream=stream,
             )
         headers = [("content-type", "application/json"), ("anthropic-version", settings.version)]
         if deployment.api_key:

@@ -70,10 +70,10 @@ class OpenAI:
         profile = self._profiles.of(deployment.provider, deployment.model)
         cap = settings.output_cap or profile.output_cap
         usage = stream and settings.stream_usage
-        if request.raw and request.raw_dialect == DIALECT:
-            body = codec.patched(request, deployment.model, cap, stream=stream, usage=usage)
-        else:
-            body = codec.encoded(request, deployment.model, cap, sampling=profile.sampling, stream=stream, usage=usage)
+        same = request.raw and request.raw_dialect == DIALECT
+        body = (codec.patched if same else codec.encoded)(
+            request, deployment.model, cap, sampling=profile.sampling, tools=profile.tools, stream=stream, usage=usage
+        )
         headers = self._fixed_headers(deployment, settings)
         if settings.idempotency_header:
             headers = (*headers, (settings.idempotency_header, key))

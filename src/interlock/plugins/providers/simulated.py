@@ -163,7 +163,7 @@ def _fail(settings: Settings, deployment: Deployment, draw: Draw) -> None:
 def _response(
     settings: Settings, deployment: Deployment, request: ChatRequest, said: random.Random, digest: bytes
 ) -> ChatResponse:
-    confidence = None if settings.confidence is None else said.betavariate(*settings.confidence)
+    confidence = None if settings.confidence is None else round(said.betavariate(*settings.confidence), 4)
     text, calls = "", _calls(settings, request, said)
     if not calls:
         text = _text(settings, request, said, confidence)
@@ -193,7 +193,7 @@ def _text(settings: Settings, request: ChatRequest, said: random.Random, confide
     schema: dict[str, Any] = request.output_schema.schema if request.output_schema else {"type": "object"}
     value = instance(schema, LABEL + settings.answer)
     if isinstance(value, dict) and "confidence" in value and confidence is not None:
-        value["confidence"] = round(confidence, 4)
+        value["confidence"] = confidence
     return msgspec.json.encode(value).decode()
 
 
