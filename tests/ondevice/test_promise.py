@@ -33,8 +33,14 @@ def test_too_few_texts_answer_nothing_and_say_how_many_are_missing() -> None:
     threshold = threshold_for(0.99, flawless)
     assert not threshold.kept
     assert threshold.value > 1
-    assert 200 < threshold.more_examples < 700
+    assert 300 / 40 <= threshold.examples_factor <= 16
     assert threshold_for(0.9, flawless).kept
+
+
+def test_where_too_many_are_wrong_more_of_the_same_is_not_asked_for() -> None:
+    chances = np.linspace(0.5, 1, 400)
+    hopeless = Evidence(chances, np.arange(400)[::-1] % 5 > 0, np.ones(400), np.arange(400))
+    assert threshold_for(0.95, hopeless).examples_factor == 0
 
 
 def test_errors_that_come_together_are_trusted_less_than_single_ones() -> None:

@@ -48,7 +48,7 @@ def test_a_tier_survives_its_bytes_unchanged_and_refuses_other_formats(tier: Tie
     assert again.understand(texts) == tier.understand(texts)
     assert again.report == tier.report
     older = pack(meta=np.frombuffer(b'{"format": 1}', np.uint8))
-    with pytest.raises(ValueError, match="in format 1, not 2: fit it again"):
+    with pytest.raises(ValueError, match="in format 1, not 3: fit it again"):
         Tier0.from_bytes(older, model)
     for damaged in (b"", b"something else", data[:-40], data.replace(b"order_status", b"order_statux")):
         with pytest.raises(ValueError, match=r"damaged|pickle"):
@@ -60,7 +60,7 @@ def test_too_high_a_promise_answers_nothing_and_says_what_is_missing(model: Mini
     tier = Tier0.fit(examples, [], model, promise=0.99)
     made = tier.understand(["where is my order"])[0]
     assert (made.accepted, made.intent) == (False, "a")
-    assert "too few examples to promise 99.0%" in made.reason
+    assert "no threshold keeps 99.0% with the examples at hand" in made.reason
     assert "Tier 0 answers nothing: 4 examples" in tier.report.summary()
 
 

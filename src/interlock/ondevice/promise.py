@@ -10,7 +10,6 @@ texts of one removed intent are taken for the same neighbour) count as one error
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -24,6 +23,7 @@ Integers = npt.NDArray[np.int64]
 NEVER = 2.0  # a threshold that no confidence reaches
 CONFIDENCE = 0.95  # one-sided
 COPIES = 9
+FACTORS = (1.2, 1.5, 2.0, 3.0, 5.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Threshold:
     """Answer where the confidence is at least `value`. `kept` says whether any threshold keeps the promise.
 
     Shares are of all traffic, estimated on unseen texts: `coverage` answered, `wrong_share` answered wrongly and
-    `wrong_bound` its upper bound. `more_examples` is a rough count of further examples that would let the promise be
-    kept, 0 when it is kept.
+    `wrong_bound` its upper bound. `examples_factor` is how many times as many texts, no better and no worse, would let the
+    promise be kept: 1 when it is kept, 0 when more of the same would not help because too many are wrong.
     """
 
     value: float
@@ -42,7 +42,7 @@ class Threshold:
     coverage: float
     wrong_share: float
     wrong_bound: float
-    more_examples: int
+    examples_factor: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +94,21 @@ def threshold_for(promise: float, evidence: Evidence, *, confidence: float = CON
     wrong = np.where(evidence.right[order], 0.0, share)
     answered = np.cumsum(share)
     squares, largest = _groups(wrong, evidence.groups[order])
-    bound = _upper(np.cumsum(wrong), squares, np.maximum(largest, share.max()), confidence)
+    total, largest = np.cumsum(wrong), np.maximum(largest, share.max())
+    bound = _upper(total, squares, largest, confidence)
     last_of_ties = np.append(np.diff(chances) != 0, True)
     keeps = np.flatnonzero((bound <= (1 - promise) * answered) & last_of_ties)
     if not len(keeps):
-        needed = _needed(1 - promise, float(answered[-1]), len(order), confidence)
-        return Threshold(NEVER, promise, confidence, False, 0.0, 0.0, 0.0, needed)
+        factors = [
+            factor
+            for factor in FACTORS
+            if (_upper(total, squares / factor, largest / factor, confidence) <= (1 - promise) * answered).any()
+        ]
+        return Threshold(NEVER, promise, confidence, False, 0.0, 0.0, 0.0, factors[0] if factors else 0.0)
     place = int(keeps[-1])
     value = float(chances[place])
-    covered, wrongly, at_most = (float(values[place]) for values in (answered, np.cumsum(wrong), bound))
-    return Threshold(value, promise, confidence, True, covered, wrongly, at_most, 0)
+    covered, wrongly, at_most = (float(values[place]) for values in (answered, total, bound))
+    return Threshold(value, promise, confidence, True, covered, wrongly, at_most, 1.0)
 
 
 def _groups(wrong: Floats, groups: Integers) -> tuple[Floats, Floats]:
@@ -128,9 +133,3 @@ def _chi_square(freedom: Floats, confidence: float) -> Floats:
     """Quantile of chi-square after Wilson and Hilferty (1931); within 1 % from 2 degrees of freedom on."""
     part = 2 / (9 * freedom)
     return freedom * (1 - part + NormalDist().inv_cdf(confidence) * np.sqrt(part)) ** 3
-
-
-def _needed(allowed: float, answered: float, texts: int, confidence: float) -> int:
-    """How many more texts until a bound without a single error fits, if half of the traffic gets answered."""
-    flawless = -math.log(1 - confidence) / allowed
-    return max(1, math.ceil(2 * flawless / answered) - texts)

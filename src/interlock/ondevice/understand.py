@@ -7,6 +7,7 @@ Below: `embed`, `head` (scores), `trust` (chance of being right), `promise` (thr
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -23,7 +24,7 @@ from interlock.ondevice.trust import calibration_error, evidence, fit_trust, jud
 
 OUT_OF_SCOPE_SHARE = 0.2  # of live traffic, unless the contract knows better
 ENOUGH_GIVEN = 100  # with this many out-of-scope examples of its own a contract needs no general ones
-FORMAT = 2  # also part of the name under which a fitted head is kept: raise it when the method changes
+FORMAT = 3  # also part of the name under which a fitted head is kept: raise it when the method changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Report:
     promise: float
     threshold: float
     kept: bool
-    more_examples: int
+    more_examples: int  # 0 also when more of the same would not help
     examples: dict[str, int]
     out_of_scope_examples: int
     off_topic_examples: int
@@ -62,9 +63,10 @@ class Report:
     def summary(self) -> str:
         """One sentence for people."""
         if not self.kept:
+            remedy = f"Add some {self.more_examples} more" if self.more_examples else "Merge intents that get confused"
             return (
                 f"Tier 0 answers nothing: {sum(self.examples.values())} examples cannot support a promise of "
-                f"{self.promise:.1%}. Add some {self.more_examples} more, or lower the promise."
+                f"{self.promise:.1%}. {remedy}, or lower the promise."
             )
         return (
             f"Tier 0 answers about {self.coverage:.0%} of the traffic from a confidence of {self.threshold:.3f}, with "
@@ -120,7 +122,7 @@ class Tier0:
             promise=promise,
             threshold=threshold.value,
             kept=threshold.kept,
-            more_examples=threshold.more_examples,
+            more_examples=_more(threshold, sum(map(len, examples.values())) + len(out_of_scope)),
             examples={name: len(texts) for name, texts in examples.items()},
             out_of_scope_examples=len(out_of_scope),
             off_topic_examples=len(general),
@@ -149,7 +151,7 @@ class Tier0:
         elif limit.kept:
             reason = f"confidence {chance:.3f} is below the {limit.value:.3f} that keeps {limit.promise:.1%}"
         else:
-            reason = f"too few examples to promise {limit.promise:.1%}: some {limit.more_examples} more are needed"
+            reason = f"no threshold keeps {limit.promise:.1%} with the examples at hand: {self.report.summary()}"
         intents = self.head.intents
         return Understanding(intents[first], chance, accepted, limit.value, intents[second], reason)
 
@@ -179,6 +181,11 @@ class Tier0:
         head = Head(tuple(meta["intents"]), arrays["landmarks"], arrays["labels"], arrays["coefficients"])
         trust = Logistic(tuple(meta["trust"]["slopes"]), meta["trust"]["offset"])
         return cls(embedder, head, trust, Threshold(**meta["threshold"]), Report(**meta["report"]))
+
+
+def _more(threshold: Threshold, texts: int) -> int:
+    """Roughly how many examples are missing, spread over intents and out of scope as those at hand."""
+    return math.ceil(max(0.0, threshold.examples_factor - 1) * texts)
 
 
 def off_topic_texts() -> list[str]:
