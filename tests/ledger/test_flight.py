@@ -107,7 +107,7 @@ def test_a_living_process_keeps_its_journal(tmp_path):
 
 
 def test_a_journal_that_cannot_be_made_says_what_to_do(tmp_path):
-    with pytest.raises(StoreUnavailable, match="could not be made.*Free space"):
+    with pytest.raises(StoreUnavailable, match=r"could not be made.*Free space"):
         Flight(tmp_path / "no such folder" / "f", 1)
 
 

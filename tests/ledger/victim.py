@@ -13,7 +13,9 @@ from tests.ledger.kit import call, crashed
 def main(path: Path, name: str, seed: int) -> None:
     rng = random.Random(seed)
     store = SqliteStore.open(path, busy_timeout_s=5)
-    recorder = Recorder(store, SystemClock(), path=path, limits=RecorderLimits(calls=2048, group=8, flush_window_s=0.002))
+    recorder = Recorder(
+        store, SystemClock(), path=path, limits=RecorderLimits(calls=2048, group=8, flush_window_s=0.002)
+    )
     recorder.start()
     print(f"ready {recorder.health().recovered}", flush=True)
     open_calls: list[tuple[int, str]] = []
