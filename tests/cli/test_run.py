@@ -104,7 +104,7 @@ def test_a_rerun_passes_over_what_is_finished_and_fresh_begins_anew(ran: Cli):
     after = ran("run", "helpdesk", "--input", path, "--json")
 
     assert (again.out, after.out) == ("", "")
-    assert "4 lines had been done before" in again.err
+    assert "nothing was left to do: 4 lines had been done before" in again.err
     assert len(fresh.lines) == 4
     assert len(ran("tasks", "--json", "--limit", 0).json) == 8
 
@@ -161,3 +161,14 @@ def test_an_unknown_workflow_names_the_nearest(starter: Cli):
 
     assert said.code == CONFIGURATION
     assert "helpdesk" in said.err
+
+
+def test_the_money_of_a_run_is_that_of_its_tasks_in_the_store(ran: Cli):
+    path = ran.file("two.jsonl", {"text": "where is order AB-1003"}, {"text": "how long is delivery"})
+    ran("run", "helpdesk", "--input", path)
+
+    said = ran("run", "helpdesk", "--input", path)
+
+    assert "2 successes × $0.50" in said.out
+    assert "Token P&L · helpdesk · two.jsonl" in said.out
+    assert ran("pnl", "--json").json["succeeded"] == 4

@@ -2,11 +2,44 @@
 
 import socket
 import sqlite3
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from interlock.cli.main import CONFIGURATION, OUTSIDE, USAGE, main
+from interlock.cli.main import CONFIGURATION, NOT_ALL_WELL, OUTSIDE, USAGE, main
 from tests.cli.kit import Cli
+
+REFUSAL = (
+    b'{"error": {"message": "Incorrect API key provided", "type": "invalid_request_error", "code": "invalid_api_key"}}'
+)
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A vendor that knows none of our keys."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(401)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(REFUSAL)))
+        self.end_headers()
+        self.wfile.write(REFUSAL)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Quiet."""
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+        serving.join()
+
 
 pytestmark = pytest.mark.requirement("OP-02")
 
@@ -26,6 +59,25 @@ def test_a_missing_key_names_the_variable(starter: Cli, monkeypatch):
 
     assert said.code == CONFIGURATION
     assert "OPENAI_API_KEY" in said.err
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_a_key_that_the_vendor_refuses_names_the_variable_and_the_tasks_go_to_a_person(
+    starter: Cli, refusing: str, monkeypatch, single
+):
+    monkeypatch.setenv("OPENAI_BASE_URL", refusing)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
+    path = starter.file("one.jsonl", {"text": "write a poem about tulips"})
+
+    what = ("--text", "write a poem about tulips") if single else ("--input", path)
+    said = starter("run", "helpdesk", *what, "--model", "openai/gpt-4o-mini")
+
+    assert said.code == NOT_ALL_WELL
+    assert "handed to a person" in said.out
+    told = " ".join((said.out + said.err).split())
+    assert "1 task got no answer from a model: openai/gpt-4o-mini answered with status 401" in told
+    assert "Check the key: OPENAI_API_KEY" in told
+    assert "sk-wrong" not in said.out + said.err
 
 
 @pytest.mark.parametrize(("model", "start"), [("ollama/llama3.2", "ollama serve"), ("vllm/llama", "vllm serve llama")])

@@ -10,10 +10,11 @@ import contextlib
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from rich.console import RenderableType
 
 from interlock.agents.batch import Done
 from interlock.app import Interlock
@@ -22,7 +23,8 @@ from interlock.core.store import TaskFilter
 from interlock.core.time import Clock
 from interlock.ledger.read import TaskSummary
 
-from . import lines, statement, summary
+from . import lines, statement, summary, trouble
+from .earned import statement_of
 from .options import console, print_json, say
 from .palette import BAD_ENDS, words
 from .progress import Shown, showing
@@ -71,18 +73,26 @@ async def run(il: Interlock, inputs: lines.Input, job: Job, clock: Clock) -> int
         tally = await work(il, inputs, job, name, clock)
     aside = set_aside(inputs.path, tally.bad)
     with open_reading(root) as reading:
-        told = batch_of(reading, inputs, job, name, tally, aside)
-        parts = [] if tally.stopped else reading.pnl(workflow=job.workflow)
-    where = console(stderr=job.as_json)
-    drawn = statement.draw(parts[0], whole=False) if parts else None
-    summary.draw(where, told, drawn, hints(told, job))
+        rows = [row for row in reading.tasks(TaskFilter(batch=name, limit=sys.maxsize)) if row.status != "running"]
+        told = batch_of(reading, inputs, job, rows, tally, aside)
+        drawn = money(reading, job, inputs, rows)
+    summary.draw(console(stderr=job.as_json), told, None if tally.stopped else drawn, hints(told, job))
     if tally.stopped:
         say(
             f"\nstopped: {plural(len(told.tasks), 'task')} of {inputs.count} done; this goes on with the rest:\n  {job.command}"
         )
         return INTERRUPTED
-    bad_ends = any(each.outcome in BAD_ENDS for each in told.tasks)
-    return NOT_ALL_WELL if (tally.bad or bad_ends) and not job.demo else 0
+    well = not (tally.bad or told.troubles or any(each.outcome in BAD_ENDS for each in told.tasks))
+    return 0 if well or job.demo else NOT_ALL_WELL
+
+
+def money(reading: Reading, job: Job, inputs: lines.Input, rows: Sequence[TaskSummary]) -> RenderableType | None:
+    """The statement of this run; in a demo the store holds nothing else, so it is the whole one with all its lines."""
+    if job.demo:
+        return statement.draw(reading.pnl(workflow=job.workflow)[0], whole=False)
+    agent = reading.workspace.agent(job.workflow)
+    made = statement_of(rows, agent.contract.value, job.workflow, agent.p95_latency_slo_ms)
+    return statement.draw(made, title=f"Token P&L · {job.workflow} · {inputs.path.name}", whole=False) if rows else None
 
 
 async def work(il: Interlock, inputs: lines.Input, job: Job, name: str, clock: Clock) -> Tally:
@@ -217,11 +227,9 @@ def set_aside(path: Path, bad: list[Done]) -> Path | None:
 
 
 def batch_of(
-    reading: Reading, inputs: lines.Input, job: Job, name: str, tally: Tally, aside: Path | None
+    reading: Reading, inputs: lines.Input, job: Job, rows: Sequence[TaskSummary], tally: Tally, aside: Path | None
 ) -> summary.Batch:
     """The whole batch out of the store, what earlier runs did included."""
-    rows = reading.tasks(TaskFilter(batch=name, limit=sys.maxsize))
-    rows = [row for row in rows if row.status != "running"]
     escalated = [row.task for row in rows if row.escalations][:EXPLAINED]
     wrong = summary.WRONG_SHOWN
     tasks: list[summary.Ended] = []
@@ -240,7 +248,15 @@ def batch_of(
         rejected=len(tally.bad),
         rejected_file=str(aside or ""),
         reasons=dict(reasons(reading, escalated).most_common()),
+        troubles=advised(reading, job, rows),
     )
+
+
+def advised(reading: Reading, job: Job, rows: Sequence[TaskSummary]) -> tuple[str, ...]:
+    """What to do about models that could not answer."""
+    found = trouble.troubles(row.message for row in rows)
+    name = job.model or reading.workspace.agent(job.workflow).model
+    return tuple(trouble.advice(reading.workspace, name, found))
 
 
 def judged(reading: Reading, row: TaskSummary) -> str:

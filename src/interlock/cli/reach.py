@@ -81,13 +81,17 @@ def reason(fault: OSError) -> str:
 
 
 def keyless_fault(workspace: Workspace, each: Deployment) -> Fault:
-    """A missing key, with the variable that it is read from unless the files say otherwise (see config/defaults.yaml)."""
-    variable = f"{each.provider.upper().replace('-', '_')}_API_KEY"
+    """A missing key, with where to set it."""
     return Fault(
         str(workspace.root / "interlock.yaml"),
         0,
         0,
         f"providers.{each.provider}.api_key",
         f"{each.name} needs a key, and none is set",
-        f"Set the environment variable {variable}, or `api_key` under providers.{each.provider}.",
+        f"Set the environment variable {variable_of(each.provider)}, or `api_key` under providers.{each.provider}.",
     )
+
+
+def variable_of(provider: str) -> str:
+    """The environment variable that a provider's key is read from unless the files say otherwise (see config/defaults.yaml)."""
+    return f"{provider.upper().replace('-', '_')}_API_KEY"

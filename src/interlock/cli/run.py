@@ -44,7 +44,14 @@ def run(arguments: Sequence[str]) -> int:
     if not single:
         return run_file(given, workspace)
     values = one_input(given.text, given.values, agent.contract.inputs)
-    return show(asyncio.run(run_one(given, workspace, values)), given)
+    result = asyncio.run(run_one(given, workspace, values))
+    code = show(result, given)
+    from . import trouble
+
+    found = trouble.advice(workspace, given.model or agent.model, trouble.troubles([result.error or ""]))
+    for said in found:
+        say(said)
+    return 1 if found else code
 
 
 async def run_one(given: argparse.Namespace, workspace: Workspace, values: dict[str, Any]) -> TaskResult:

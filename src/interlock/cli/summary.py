@@ -57,6 +57,8 @@ class Batch(Struct, frozen=True):
     rejected_file: str = ""
     reasons: Mapping[str, int] = {}
     """Why tasks were escalated: rule as it stands in the file → how often."""
+    troubles: tuple[str, ...] = ()
+    """Why models could not answer, and what to do about it."""
 
 
 def ended(row: TaskSummary, said: Verdict | None, why: str) -> Ended:
@@ -107,11 +109,11 @@ def heading(batch: Batch) -> Text:
     from rich.text import Text
 
     ran = len(batch.tasks) - batch.done_before
-    text = Text.assemble(
-        (f"\n{plural(ran, 'task')} of {batch.workflow} in {millis(round(batch.wall_s * 1e6))}", ACCENT)
-    )
+    if not ran and batch.done_before:
+        return Text(f"\nnothing was left to do: {plural(batch.done_before, 'line')} had been done before", ACCENT)
+    text = Text(f"\n{plural(ran, 'task')} of {batch.workflow} in {millis(round(batch.wall_s * 1e6))}", ACCENT)
     if batch.done_before:
-        text.append(f", {plural(batch.done_before, 'line')} had been done before; all of them are counted below", DIM)
+        text.append(f", {plural(batch.done_before, 'line')} had been done before; all are counted below", DIM)
     return text
 
 
@@ -196,6 +198,7 @@ def warnings(batch: Batch) -> list[Text]:
                 BAD,
             )
         )
+    found.extend(cell(said, BAD) for said in batch.troubles)
     failed = Counter(each.error or each.message for each in batch.tasks if each.outcome in BAD_ENDS)
     found.extend(cell(f"{count}× {why}", BAD, 160) for why, count in failed.most_common(3) if why)
     return found
@@ -217,6 +220,8 @@ def next_steps(hints: Sequence[tuple[str, str]]) -> RenderableType:
 def short_ids(tasks: Sequence[Ended]) -> dict[str, str]:
     """For each task the beginning of its id that no other one of the batch shares, a little longer than it must be."""
     ordered = sorted(each.task for each in tasks)
+    if not ordered:
+        return {}
     shared = [0, *(in_common(one, next_one) for one, next_one in pairwise(ordered)), 0]
     return {task: task[: max(SHORTEST_ID, max(pair) + 3)] for task, pair in zip(ordered, pairwise(shared), strict=True)}
 
