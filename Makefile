@@ -48,7 +48,7 @@ test: setup
 
 # The crash test of `make test` kills a process 100 times; this one kills it 3,000 times, at other instants each day.
 soak-crash: setup
-	INTERLOCK_CRASH_KILLS=3000 INTERLOCK_CRASH_SEED=$$(date +%Y%m%d) $(BIN)/python -m pytest tests/crash -q -s
+	INTERLOCK_CRASH_KILLS=3000 INTERLOCK_CRASH_SEED=$$(date +%Y%m%d) $(BIN)/python -m pytest tests/crash -q -s -o faulthandler_timeout=0
 
 bench: setup
 	$(BIN)/python -m bench

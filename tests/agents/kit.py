@@ -114,7 +114,7 @@ class ScriptedGateway:
             fence,
             content={"response": {"text": said.text, "tool_calls": [
                 {"id": c.id, "name": c.name, "arguments": c.arguments} for c in said.tool_calls
-            ], "refusal": said.refusal}},
+            ], "refusal": said.refusal, "finish": said.finish}},
             status="ok",
             deployment="fake/m",
             tier="small",

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -252,3 +254,39 @@ async def test_a_full_ledger_stops_a_task_where_it_is_and_it_goes_on_later(world
     result = await world.agents(declared, [says("Done.")]).resume(row.id)
     assert result is not None
     assert (result.outcome, ran) == ("waiting_approval", [])
+
+
+async def test_an_answer_cut_off_by_the_contracts_limit_is_a_partial_one(world: World):
+    cut = says("It will be", finish="length")
+    result = await world.agents(contract(limits={"max_output_tokens": 20}), [cut]).run("support", {"text": "go"})
+    assert (result.outcome, result.answer) == ("limit_reached", "It will be")
+    assert result.error is not None
+    assert result.error.startswith("max_output_tokens")
+
+
+async def test_an_answer_cut_off_by_the_model_itself_gets_a_second_try(world: World):
+    agents = world.agents(contract(), [says("It will be", finish="length"), says("Tomorrow.")])
+    assert (await agents.run("support", {"text": "go"})).answer == "Tomorrow."
+    assert "cut off" in world.gateway.requests[1].messages[-1].text
+
+
+async def test_a_server_goes_on_with_what_is_due_until_it_is_stopped(world: World):
+    ran: list[int] = []
+    declared = contract(make(lambda: ran.append(1), name="act", effect="idempotent"), approvals={"act": True})
+    agents = world.agents(declared, [wants(("act", {})), says("Done.")])
+    waiting = await agents.run("support", {"text": "go"})
+    working = asyncio.ensure_future(agents.keep_working(every_s=0.001))
+    [question] = await agents.questions(waiting.task)
+    await agents.decide(waiting.task, question.step, "approve", who="pat")
+    async with asyncio.timeout(10):
+        while (await world.state(waiting.task)).finished is None:
+            await asyncio.sleep(0)
+    agents.stop()
+    await working
+    assert ran == [1]
+
+
+def test_the_loop_needs_no_heavy_library():
+    code = "import sys, interlock.agents.batch; print([m for m in ('pydantic', 'yaml', 'jsonschema_rs', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

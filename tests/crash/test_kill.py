@@ -90,6 +90,7 @@ def check(folder: Path) -> Counter[str]:
     for line, state in states.items():
         outcome = state.finished.outcome if state.finished else "unfinished"
         assert outcome == ("resolved" if f"o{line}" in fine else "failed"), (line, state)
+        assert (state.note("flow_chosen") is not None) == str(line).endswith("3"), (line, state)
     assert sorted(line.split()[0] for line in read(folder, "refund")) == fine, "each refund happened once"
     assert sorted(read(folder, "post")) == fine, "each letter was posted once"
     assert sorted(keyed(folder, "reserve")) == sorted(orders), "each reservation has one key, whatever was tried again"

@@ -1,5 +1,7 @@
 """The process that is killed: works off a batch on a real store until everything is finished, answering questions like a person would.
 
+A tenth of the orders goes through a flow, another tenth fails and is undone, the rest is a model's with tools in parallel.
+
 Run from the checkout as `python -m tests.crash.worker FOLDER TASKS SEED PAUSE_S`; prints `ready` once it works and `done` at the end.
 """
 
@@ -10,9 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from interlock.agents.batch import Line, run_batch
-from interlock.agents.contract import Contract
+from interlock.agents.contract import Contract, Flow, FlowStep
 from interlock.agents.service import Agents, Question
+from interlock.config.templates import Arguments, Template
 from interlock.core.budget import Budget
 from interlock.core.caller import Caller, Versions
 from interlock.core.chat import ChatRequest, ChatResponse, ToolCall
@@ -46,30 +51,22 @@ class Model:
         deadline: Deadline | None = None,
         fence: int = 0,
     ) -> ChatReply:
-        crashed = Settled(
-            "c",
-            "model",
-            request.model,
-            caller,
-            "crashed",
-            self.clock.wall_ns(),
-            usage=USED,
-            cost_nano_usd=COST_NANO_USD,
-        )
+        started_ns, cost = self.clock.wall_ns(), 0 if request.model.startswith("local/") else COST_NANO_USD
+        crashed = Settled("c", "model", request.model, caller, "crashed", started_ns, usage=USED, cost_nano_usd=cost)
         slot = self.ledger.open(crashed)
         await asyncio.sleep(self.pause_s)
         said = self._say(request)
-        tried = Attempt("own/m", "ok", crashed.started_ns, 1, "small", USED, COST_NANO_USD)
-        settled = Settled(
-            "c", "model", request.model, caller, "ok", crashed.started_ns, deployment="own/m", tier="small",
-            attempts=(tried,), usage=USED, cost_nano_usd=COST_NANO_USD,
-        )  # fmt: skip
+        tried = Attempt("own/m", "ok", started_ns, 1, "small", USED, cost)
+        settled = replace(crashed, status="ok", deployment="own/m", tier="small", attempts=(tried,))
         calls = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in said.tool_calls]
         self.ledger.settle(slot, settled, {"response": {"text": said.text, "tool_calls": calls}}, fence=fence)
         return ChatReply(said, settled)
 
     def _say(self, request: ChatRequest) -> ChatResponse:
         order = next(m.text for m in request.messages if m.role == "user").split()[0]
+        if request.model.startswith("local/"):
+            seen = {"intent": "send", "confidence": 0.99, "accepted": order.endswith("3"), "threshold": 0.9}
+            return ChatResponse("tier0", json.dumps(seen))
         turn = sum(1 for m in request.messages if m.role == "assistant")
         fails = order.endswith("7")
         plan: list[list[str]] = [
@@ -83,6 +80,17 @@ class Model:
 
     def stream(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError
+
+
+ORDER = Arguments({"order": "{text}"})
+FLOW = (
+    FlowStep(call="orders.get", arguments=ORDER),
+    FlowStep(call="stock.reserve", arguments=ORDER),
+    FlowStep(call="payments.refund", arguments=ORDER, save_as="refund"),
+    FlowStep(call="letters.post", arguments=ORDER),
+    FlowStep(answer=Template("done {refund.refunded}")),
+)
+"""What orders that end in 3 go through, without the model."""
 
 
 class AnswersAreJson:
@@ -106,6 +114,8 @@ def contract(shop: Shop) -> Contract:
         approvals={"payments.refund": True},
         output_schema=OutputSchema("Done", {}),
         output_checker=AnswersAreJson(),
+        tier0=True,
+        flows={"send": Flow(steps=FLOW)},
         store_prompts="full",
     )
 

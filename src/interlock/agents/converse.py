@@ -35,6 +35,8 @@ class Turn(Struct, frozen=True):
     text: str
     calls: tuple[ToolCall, ...]
     refusal: str = ""
+    cut: bool = False
+    """The model was stopped by a limit on its output."""
 
 
 def next_step(state: State, contract: Contract, now_ns: int) -> Decision:
@@ -66,7 +68,8 @@ def turns_of(state: State, contract: Contract) -> list[Turn]:
             tool = str(call.get("name") or "")
             calls[name] = ToolCall(name, names.get(tool, tool), call.get("arguments") or "{}")
         text = str(response.get("text") or "")
-        turns.append(Turn(action.step, text, tuple(calls.values()), str(response.get("refusal") or "")))
+        refusal, cut = str(response.get("refusal") or ""), response.get("finish") == "length"
+        turns.append(Turn(action.step, text, tuple(calls.values()), refusal, cut))
     return turns
 
 
@@ -156,6 +159,9 @@ def planned(call: ToolCall, contract: Contract) -> PlannedCall:
 
 def _conclude(state: State, contract: Contract, turns: list[Turn]) -> Decision:
     """The answer, one request to mend it, or the end of a task whose model cannot keep to the schema."""
+    cut = limits.cut_off(state, contract) if turns[-1].cut else None
+    if cut is not None:
+        return limits.stop(state, cut)
     value, faults = read_answer(contract, turns[-1])
     if not faults:
         return _resolved(state, value)
@@ -173,6 +179,8 @@ def read_answer(contract: Contract, turn: Turn) -> tuple[Any, list[str]]:
         return None, [f"the model refused: {turn.refusal}"]
     if not turn.text.strip():
         return None, ["the answer is empty"]
+    if turn.cut:
+        return None, ["the answer was cut off at the model's own maximum length; a shorter one is needed"]
     if contract.output_schema is None:
         return turn.text, []
     try:

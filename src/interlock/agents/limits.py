@@ -79,6 +79,12 @@ def left_output_tokens(state: State, contract: Contract) -> int | None:
     return None if maximum is None else max(1, maximum - state.spent.output_tokens)
 
 
+def cut_off(state: State, contract: Contract) -> LimitReached | None:
+    """The limit that stopped a model in the middle of its answer; `None` where the model's own maximum did."""
+    maximum, used = contract.limits.max_output_tokens, state.spent.output_tokens
+    return None if maximum is None else LimitReached("max_output_tokens", used=used, asked=1, maximum=maximum)
+
+
 def budget_of(state: State, contract: Contract) -> Budget:
     """What the task may still use, as its log says; calls that crashed count with their reservations."""
     return Budget(contract.limits, state.spent)

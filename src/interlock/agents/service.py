@@ -5,6 +5,7 @@ Above: `app`, `server`, `cli`. Below: `run`, the journal. One `Agents` per proce
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from interlock.core.caller import Caller
-from interlock.core.errors import Fenced, InterlockError, InvalidRequest, Shed
+from interlock.core.errors import Fenced, InterlockError, InvalidRequest, LedgerFull, Shed, StoreUnavailable
 from interlock.core.events import Noted, OutcomeSeen, Record, Started
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway
@@ -66,16 +67,16 @@ class Agents:
         self._contracts = contracts
         self._journal, self._clock, self._ids = journal, clock, ids
         self._leases = Leases(journal)
-        self._stopping = False
-        self._parts = Parts(gateway, desk, journal, clock, redact, lambda: self._stopping)
+        self._stopping = asyncio.Event()
+        self._parts = Parts(gateway, desk, journal, clock, redact, self._stopping.is_set)
 
     def stop(self) -> None:
         """Lets every task go at its next step; they resume where they are."""
-        self._stopping = True
+        self._stopping.set()
 
     @property
     def stopping(self) -> bool:
-        return self._stopping
+        return self._stopping.is_set()
 
     def contract(self, workflow: str) -> Contract:
         """Raises InvalidRequest when there is none of that name."""
@@ -144,19 +145,29 @@ class Agents:
         """The task of one line of an input file, if an earlier run began it."""
         return await self._journal.find(batch, line)
 
-    async def work_off(self, *, limit: int = 100) -> list[TaskResult]:
+    async def work_off(self, *, limit: int = 100, concurrency: int = 8) -> list[TaskResult]:
         """Resumes what somebody should work on now: answered questions, passed deadlines, tasks of workers that died."""
-        results: list[TaskResult] = []
-        for row in list(await self._journal.runnable())[:limit]:
-            if self._stopping or row.workflow not in self._contracts:
-                continue
-            try:
-                result = await self.resume(row.id)
-            except (Fenced, Shed):
-                continue
-            if result is not None:
-                results.append(result)
-        return results
+        room = asyncio.Semaphore(concurrency)
+
+        async def one(task: str) -> TaskResult | None:
+            async with room:
+                try:
+                    return None if self.stopping else await self.resume(task)
+                except (Fenced, Shed):
+                    return None
+
+        rows = [row for row in await self._journal.runnable() if row.workflow in self._contracts]
+        results = await asyncio.gather(*(one(row.id) for row in rows[:limit]))
+        return [result for result in results if result is not None]
+
+    async def keep_working(self, *, every_s: float = 1.0, concurrency: int = 8) -> None:
+        """`work_off` again and again until `stop`; for a server, where nobody else resumes tasks. A store that is away is waited for."""
+        while not self.stopping:
+            with suppress(StoreUnavailable, LedgerFull):
+                await self.work_off(concurrency=concurrency)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(every_s):
+                    await self._stopping.wait()
 
     async def questions(self, task: str) -> list[Question]:
         """What the task waits for a person to say."""
