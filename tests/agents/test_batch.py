@@ -83,6 +83,19 @@ async def test_stopping_lets_go_at_the_next_step_and_a_rerun_finishes(world: Wor
     assert sorted(ran) == [f"t{n}" for n in range(1, 6)]
 
 
+async def test_two_runs_of_one_file_at_the_same_time_do_each_line_once(world: World):
+    ran: list[str] = []
+    declared = contract(make(lambda: ran.append("x"), name="act", effect="once"))
+    both = [
+        world.agents(declared, [lambda r: wants(("act", {})) if len(r.messages) == 2 else says("ok")] * 40)
+        for _ in range(2)
+    ]
+    done = await asyncio.gather(*[whole(agents, lines(6), batch="b", concurrency=3) for agents in both])
+    assert len(ran) == 6
+    assert {d.line.number for each in done for d in each if d.result} == {1, 2, 3, 4, 5, 6}
+    assert {d.fault.split(" took")[0].split(" has")[0] for each in done for d in each if d.fault} <= {"another worker"}
+
+
 async def test_an_unknown_workflow_is_said_before_any_line_is_read(world: World):
     with pytest.raises(InvalidRequest, match="there is no workflow 'other'"):
         [done async for done in run_batch(world.agents(contract()), "other", lines(1))]

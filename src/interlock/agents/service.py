@@ -6,6 +6,8 @@ Above: `app`, `server`, `cli`. Below: `run`, the journal. One `Agents` per proce
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -101,11 +103,11 @@ class Agents:
         Raises:
             InvalidRequest: the workflow is unknown or the input does not fit it; nothing was written.
             StoreUnavailable, LedgerFull: it cannot be recorded; a task that has begun goes on at the next `resume`.
-            Fenced: another worker took it over. Shed: the process is ending, and the task was let go.
+            Fenced: another worker took it over, or has this line already. Shed: the process is ending, and the task was let go.
         """
         contract = self.contract(workflow)
         values = checked(contract, given)
-        task = self._ids.new("tsk")
+        task = _line_task(contract, batch, line) if batch else self._ids.new("tsk")
         who = caller or Caller(contract.tenant)
         who = Caller(contract.tenant, who.user, who.key_id, workflow, task, versions=contract.versions)
         started = Started(workflow, who, contract.versions, batch, line, contract.facts(values))
@@ -277,6 +279,12 @@ class Agents:
 
     async def _send(self, task: str, name: str, payload: dict[str, Any]) -> None:
         await self._journal.signal(Signal(task, self._ids.new("sig"), name, payload, self._clock.wall_ns()))
+
+
+def _line_task(contract: Contract, batch: str, line: int) -> str:
+    """The id of a line's task. It is the same in every process, so that two that run one file at once begin no line twice."""
+    digest = hashlib.sha256(f"{contract.tenant}\n{contract.workflow}\n{batch}\n{line}".encode()).digest()
+    return f"tsk_{base64.b32hexencode(digest)[:26].decode().lower()}"
 
 
 def _judge(expected: Mapping[str, Any], state: State) -> OutcomeSeen | None:
