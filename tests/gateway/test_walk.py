@@ -1,5 +1,7 @@
 """The walk of a whole answer."""
 
+import sys
+
 import pytest
 
 from interlock.core.budget import Budget, Limits
@@ -66,3 +68,11 @@ async def test_a_stream_yields_its_pieces_and_then_the_settled_reply():
     assert "".join(piece.text for piece in pieces) == "an answer "
     assert last.settled is bench.event
     assert bench.event.status == "ok"
+
+
+async def test_nothing_is_imported_inside_a_call():
+    bench = Bench(Scripted(small=reply("small", confidence=0.4)), Settings(rules=(unsure("mid"),)))
+    before = set(sys.modules)
+    await bench.chat()
+    await bench.streamed()
+    assert set(sys.modules) == before

@@ -13,7 +13,7 @@ from interlock.core.chat import ChatRequest, Message, Part, ToolCall, ToolSpec
 from interlock.core.errors import BadReply, InvalidRequest, RateLimited, UpstreamAuth, UpstreamRefused
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
-from interlock.plugins import anthropic_wire, gemini_wire, openai_wire, profiles, wire
+from interlock.plugins import anthropic_ask, anthropic_wire, gemini_wire, openai_wire, profiles, wire
 from interlock.testing.clock import FakeClock
 
 AT = Deployment("openai", "gpt-4o-mini", "openai", base_url="http://127.0.0.1:1/v1", api_key=Secret("sk-secret"))
@@ -203,8 +203,8 @@ LOOK = ToolSpec("look", {"type": "object"}, "Looks.")
 def test_anthropic_turns_alternate_and_parallel_answers_share_one():
     request = ChatRequest("m", TURNS, tools=(LOOK,), tool_choice="look", parallel_tool_calls=False, stop=("x",))
     sent = decoded(
-        anthropic_wire.encoded(
-            request, "claude", 64_000, anthropic_wire.Thoughts(), cache="1h", native=False, sampling=True, stream=True
+        anthropic_ask.encoded(
+            request, "claude", 64_000, anthropic_ask.Thoughts(), cache="1h", native=False, sampling=True, stream=True
         )
     )
     assert [turn["role"] for turn in sent["messages"]] == ["user", "assistant", "user"]
@@ -221,7 +221,7 @@ def test_anthropic_turns_alternate_and_parallel_answers_share_one():
 def test_an_anthropic_callers_bytes_keep_their_cache_control():
     raw = b'{"model":"a","max_tokens":9,"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}],"messages":[]}'
     request = ChatRequest("a", (), max_output_tokens=5, raw=raw, raw_dialect="anthropic")
-    sent = decoded(anthropic_wire.patched(request, "claude", stream=False))
+    sent = decoded(anthropic_ask.patched(request, "claude", stream=False))
     assert sent == {**decoded(raw), "model": "claude", "max_tokens": 5, "stream": False}
 
 
@@ -239,7 +239,7 @@ def test_anthropic_cache_writes_are_told_apart_by_lifetime():
             },
         }
     )
-    usage = anthropic_wire.response_of(body, ASK, AT, anthropic_wire.Thoughts()).usage
+    usage = anthropic_wire.response_of(body, ASK, AT, anthropic_ask.Thoughts()).usage
     assert usage == Usage(input=5, cache_read=100, cache_write=10, cache_write_1h=20, output=7)
 
 
@@ -266,8 +266,8 @@ def test_what_a_dialect_cannot_carry_is_refused_by_name_and_what_changes_nothing
     def sent(**fields):
         request = msgspec.structs.replace(ASK, **fields)
         if encode == "anthropic":
-            return anthropic_wire.encoded(
-                request, "m", 100, anthropic_wire.Thoughts(), cache="", native=False, sampling=True, stream=False
+            return anthropic_ask.encoded(
+                request, "m", 100, anthropic_ask.Thoughts(), cache="", native=False, sampling=True, stream=False
             )
         return gemini_wire.encoded(request, gemini_wire.Signatures())
 
@@ -313,7 +313,7 @@ def test_every_profile_row_has_a_source_and_a_date():
 @pytest.mark.requirement("GW-07")
 @pytest.mark.parametrize("streamed", [False, True])
 def test_anthropic_thinking_goes_back_unchanged_with_the_calls_it_led_to(streamed):
-    thoughts = anthropic_wire.Thoughts()
+    thoughts = anthropic_ask.Thoughts()
     thinking = {"type": "thinking", "thinking": "let me see", "signature": "c2ln"}
     hidden = {"type": "redacted_thinking", "data": "eHh4"}
     call = {"type": "tool_use", "id": "c1", "name": "look", "input": {}}
@@ -333,7 +333,7 @@ def test_anthropic_thinking_goes_back_unchanged_with_the_calls_it_led_to(streame
         anthropic_wire.response_of(body, ASK, AT, thoughts)
     request = ChatRequest("m", (*ASK.messages, Message("assistant", tool_calls=(ToolCall("c1", "look"),))))
     sent = decoded(
-        anthropic_wire.encoded(request, "m", 9, thoughts, cache="", native=False, sampling=True, stream=False)
+        anthropic_ask.encoded(request, "m", 9, thoughts, cache="", native=False, sampling=True, stream=False)
     )
     assert sent["messages"][1]["content"] == [thinking, hidden, call]
 
@@ -365,10 +365,10 @@ def test_a_callers_bytes_lose_what_the_model_refuses_and_nothing_else():
 
 def test_models_that_refuse_sampling_are_not_sent_any():
     request = msgspec.structs.replace(ASK, temperature=0.3)
-    encode = anthropic_wire.encoded
+    encode = anthropic_ask.encoded
     for sampling in (True, False):
         sent = decoded(
-            encode(request, "m", 9, anthropic_wire.Thoughts(), cache="", native=False, sampling=sampling, stream=False)
+            encode(request, "m", 9, anthropic_ask.Thoughts(), cache="", native=False, sampling=sampling, stream=False)
         )
         assert ("temperature" in sent) is sampling
     shipped = profiles.shipped()

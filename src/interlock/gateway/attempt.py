@@ -213,7 +213,9 @@ def _billed(desk: Desk, call: Call, trial: Trial, error: BaseException) -> Usage
 
 
 def _by_pace(desk: Desk, trial: Trial) -> int:
-    """Output tokens that a deployment has usually made after so long, when none was seen."""
+    """Output tokens that a deployment has usually made after so long, when none was seen; a stream would have shown them."""
+    if trial.fitted.request.stream:
+        return 0
     pace = desk.health.deployment(trial.candidate.name).output_per_s
     if pace is None:
         return 0

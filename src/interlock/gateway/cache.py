@@ -15,6 +15,7 @@ from interlock.core.chat import ChatResponse, Chunk
 from interlock.core.time import NS_PER_S
 
 from .call import Answer, Call
+from .desk import Desk
 from .settings import AnswerCache, Caching, Entry, Parts
 
 
@@ -111,8 +112,9 @@ def question(call: Call, caching: Caching) -> tuple[str, str] | None:
     return blake2b(_encoder.encode(same), digest_size=16).hexdigest(), last.content
 
 
-async def look(parts: Parts, caching: Caching, call: Call) -> Answer | None:
+async def look(desk: Desk, call: Call) -> Answer | None:
     """A fresh answer to the same request, or else to a question that means the same."""
+    parts, caching = desk.parts, desk.settings.caching
     if parts.answers is None:
         return None
     now_ns = parts.clock.wall_ns()
@@ -127,8 +129,9 @@ async def look(parts: Parts, caching: Caching, call: Call) -> Answer | None:
     return None if similar is None else await _similar(parts, parts.answers, caching, call, similar, now_ns)
 
 
-async def stale(parts: Parts, caching: Caching, call: Call) -> Answer | None:
+async def stale(desk: Desk, call: Call) -> Answer | None:
     """An answer to the same request whose time is over; for the degradation ladder."""
+    parts, caching = desk.parts, desk.settings.caching
     if parts.answers is None or usable(call, caching):
         return None
     now_ns = parts.clock.wall_ns()
@@ -138,9 +141,9 @@ async def stale(parts: Parts, caching: Caching, call: Call) -> Answer | None:
     return _answer(call, entry, "exact", now_ns)
 
 
-async def keep(parts: Parts, caching: Caching, call: Call, answer: Answer) -> None:
+async def keep(desk: Desk, call: Call, answer: Answer) -> None:
     """Stores a whole, undegraded answer for the next one who asks."""
-    response = answer.response
+    parts, caching, response = desk.parts, desk.settings.caching, answer.response
     if parts.answers is None or answer.cache or answer.degraded or response.finish != "stop" or response.tool_calls:
         return
     similar = question(call, caching) if parts.index is not None else None

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from msgspec import structs
-
 from interlock.core.budget import Budget
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Chunk
@@ -16,13 +14,11 @@ from interlock.core.errors import InterlockError
 from interlock.core.ports import ChatReply
 from interlock.core.time import Deadline
 
-from . import cache, ladder, settle
+from . import cache, settle
 from .begin import Beginner
-from .call import Answer, Call
 from .climb import Climb
 from .desk import Desk
 from .exchange import Exchange
-from .route import Plan
 from .settings import Parts, Settings
 from .stream import relay
 
@@ -54,30 +50,22 @@ class Gateway:
             InterlockError: of the kind that says what the caller can do; the call has settled by then.
         """
         desk = self._desk
-        call, plan = self._beginner.begin(
-            caller, request, budget, deadline, fence
-        )  # route; from here on one event is owed
+        # Route. From here on one event is owed, and the flight journal holds it should the process die.
+        call, plan = self._beginner.begin(caller, request, budget, deadline, fence)
         try:
             with await desk.gate.enter(call.deadline, desk.parts.clock):  # admit
-                answer = await cache.look(desk.parts, desk.settings.caching, call)  # exact, then semantic
+                answer = await cache.look(desk, call)  # exact, then semantic
                 if answer is None:
-                    answer = await self._answer(
-                        call, plan
-                    )  # shape, attempt, good enough? else up, else down the ladder
-                    await cache.keep(desk.parts, desk.settings.caching, call, answer)
+                    climb = Climb(desk, self._exchange, call, plan)
+                    try:
+                        answer = await climb.up()  # shape, attempt, good enough? else the next tier
+                    except InterlockError as cause:
+                        answer = await climb.down(cause)  # the degradation ladder
+                    await cache.keep(desk, call, answer)
         except BaseException as error:
             settle.failed(desk, call, error)
             raise
         return settle.answered(desk, call, answer)
-
-    async def _answer(self, call: Call, plan: Plan) -> Answer:
-        """The best answer there is: good enough, or the first that the degradation ladder still finds."""
-        climb = Climb(self._desk, self._exchange, call, plan)
-        try:
-            return await climb.up()
-        except InterlockError as cause:
-            found, rung = await ladder.descend(self._desk, call, plan, cause, climb.held, climb.valid)
-            return structs.replace(found, degraded=rung)
 
     def stream(
         self,

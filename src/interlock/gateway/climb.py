@@ -13,7 +13,7 @@ from interlock.core.chat import ChatRequest, Fact
 from interlock.core.errors import InterlockError, OutputInvalid
 from interlock.core.events import Escalation
 
-from . import degrade, escalate
+from . import degrade, escalate, ladder
 from .attempt import first
 from .call import Answer, Call
 from .desk import Desk
@@ -61,7 +61,12 @@ class Climb:
                 return self._marked(answer)
             answer, repaired = better, False
 
-    async def valid(self, candidates: Sequence[Candidate], request: ChatRequest) -> Answer:
+    async def down(self, cause: InterlockError) -> Answer:
+        """What the degradation ladder still finds. Raises `cause` where it finds nothing."""
+        found, rung = await ladder.descend(self._desk, self._call, self._plan, cause, self.held, self._valid)
+        return structs.replace(found, degraded=rung)
+
+    async def _valid(self, candidates: Sequence[Candidate], request: ChatRequest) -> Answer:
         """The first candidate's answer, if it satisfies the schema; the ladder asks this way. Raises as `up`."""
         answer, faults = self._checked(await self._first(candidates, request))
         if faults:

@@ -61,7 +61,7 @@ async def _take(
         request = degrade.shortened(call.request, _allowed(desk, call, plan, cause))
         return None if request is None else await ask((*plan.candidates, *plan.smaller), request)
     if rung == "cached_answer":
-        return await cache.stale(desk.parts, desk.settings.caching, call)
+        return await cache.stale(desk, call)
     return held
 
 

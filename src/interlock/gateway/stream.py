@@ -40,7 +40,7 @@ async def relay(
     taken: Taken | None = None
     try:
         with await desk.gate.enter(call.deadline, desk.parts.clock):  # admit
-            answer = await cache.look(desk.parts, desk.settings.caching, call)  # exact
+            answer = await cache.look(desk, call)  # exact
             found, rung = (answer, "") if answer else await _opened(desk, exchange, call, plan)  # attempt, ladder
             if isinstance(found, Answer):
                 for chunk in replayed(found):
@@ -57,7 +57,7 @@ async def relay(
                 answer = taken.whole()  # good enough?
                 for chunk in taken.held:
                     yield chunk
-                await cache.keep(desk.parts, desk.settings.caching, call, answer)
+                await cache.keep(desk, call, answer)
     except BaseException as error:
         if taken is not None:
             await taken.broken(error)

@@ -170,6 +170,8 @@ async def events(pieces: AsyncIterator[bytes], deployment: Deployment) -> AsyncI
 
 
 def _end_of_events(buffer: bytes) -> int:
+    if buffer.endswith(b"\n\n"):
+        return len(buffer)
     plain = buffer.rfind(b"\n\n")
     carriage = buffer.rfind(b"\r\n\r\n")
     return max(plain + 2 if plain >= 0 else 0, carriage + 4 if carriage >= 0 else 0)
@@ -177,6 +179,8 @@ def _end_of_events(buffer: bytes) -> int:
 
 def data_of(block: bytes) -> list[bytes]:
     """The `data` of each event in `block`, lines of one event joined by a new line. Comments and other fields are left out."""
+    if block.startswith(b"data: ") and block.find(b"\n") == len(block) - 2:
+        return [block[6:-2]]  # one event of one line, as most are
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n")
     found: list[bytes] = []

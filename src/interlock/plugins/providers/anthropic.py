@@ -1,6 +1,6 @@
 """Anthropic's Messages API.
 
-Above: found by name. Below: `core`, `plugins.wire`, `plugins.profiles`, `plugins.anthropic_wire`.
+Above: found by name. Below: `core`, `plugins.wire`, `plugins.profiles`, `plugins.anthropic_ask`, `plugins.anthropic_wire`.
 Source: the API reference and the pages on streaming, errors and prompt caching (platform.claude.com/docs), November 2026.
 """
 
@@ -15,8 +15,7 @@ from interlock.core.chat import ChatRequest, ChatResponse, Chunk
 from interlock.core.errors import UpstreamCut
 from interlock.core.ports import Deployment, HttpRequest, PluginEnv
 from interlock.core.time import Deadline
-from interlock.plugins import anthropic_wire as codec
-from interlock.plugins import profiles, wire
+from interlock.plugins import anthropic_ask, anthropic_wire, profiles, wire
 from interlock.plugins.options import Options
 
 
@@ -41,18 +40,18 @@ class Anthropic:
         self._env = env
         self._profiles = profiles.shipped()
         self._options = Options(Settings)
-        self._thoughts = codec.Thoughts()
+        self._thoughts = anthropic_ask.Thoughts()
 
     async def chat(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> ChatResponse:
         response = await self._env.http.request(self._http(deployment, request, stream=False), deadline)
         wire.check(response, deployment, self._env.clock)
-        return codec.response_of(response.body, request, deployment, self._thoughts)
+        return anthropic_wire.response_of(response.body, request, deployment, self._thoughts)
 
     async def stream(
         self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
     ) -> AsyncIterator[Chunk]:
         sent = self._http(deployment, request, stream=True)
-        reading = codec.Reading(deployment, request, self._thoughts)
+        reading = anthropic_wire.Reading(deployment, request, self._thoughts)
         async with self._env.http.stream(sent, deadline, stall_s=deployment.stall_s) as reply:
             if reply.status != 200:
                 raise wire.refusal(deployment, reply.status, reply.headers, await reply.read(), self._env.clock)
@@ -64,10 +63,10 @@ class Anthropic:
     def _http(self, deployment: Deployment, request: ChatRequest, *, stream: bool) -> HttpRequest:
         settings = self._options.of(deployment)
         profile = self._profiles.of(deployment.provider, deployment.model)
-        if request.raw and request.raw_dialect == codec.DIALECT:
-            body = codec.patched(request, deployment.model, stream=stream)
+        if request.raw and request.raw_dialect == anthropic_ask.DIALECT:
+            body = anthropic_ask.patched(request, deployment.model, stream=stream)
         else:
-            body = codec.encoded(
+            body = anthropic_ask.encoded(
                 request,
                 deployment.model,
                 profile.max_output,
