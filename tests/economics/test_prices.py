@@ -24,6 +24,11 @@ def book():
     return PriceBook({}, at("2026-11-01"))
 
 
+def own(**fields: object) -> PriceSettings:
+    """An own price, from the keys of the file."""
+    return PriceSettings.model_validate(fields)
+
+
 def deployment(name: str, base_url: str = "") -> Deployment:
     provider, model = name.split("/", 1)
     return Deployment(provider, model, "openai", base_url=base_url)
@@ -98,14 +103,12 @@ def test_a_version_is_the_hash_of_all_that_a_price_says(book):
 
 @pytest.mark.requirement("EC-02")
 def test_an_own_price_goes_first_and_a_pattern_holds_for_many():
-    own = {
-        "openai/gpt-4o-mini": PriceSettings(
-            input_mtok_usd=0.1, output_mtok_usd=0.4, source="contract 2026", since="2026-05-01"
-        ),
-        "mine/*": PriceSettings(input_mtok_usd=1, output_mtok_usd=2),
-        "mine/big*": PriceSettings(input_mtok_usd=3, output_mtok_usd=4),
+    mine = {
+        "openai/gpt-4o-mini": own(input_mtok_usd=0.1, output_mtok_usd=0.4, source="contract 2026", since="2026-05-01"),
+        "mine/*": own(input_mtok_usd=1, output_mtok_usd=2),
+        "mine/big*": own(input_mtok_usd=3, output_mtok_usd=4),
     }
-    book = PriceBook(own, at("2026-11-01"))
+    book = PriceBook(mine, at("2026-11-01"))
     price = book(deployment("openai/gpt-4o-mini"), 0)
     assert (price.rates.input, price.rates.output, price.rates.reasoning) == (100_000_000, 400_000_000, 400_000_000)
     assert (price.source, price.since, price.estimated) == ("contract 2026", "2026-05-01", False)
@@ -116,7 +119,7 @@ def test_an_own_price_goes_first_and_a_pattern_holds_for_many():
 
 @pytest.mark.requirement("EC-02")
 def test_an_own_gpu_by_the_hour_is_spread_over_the_tokens_that_it_makes():
-    gpu = PriceSettings(gpu_hour_usd=2.10, tokens_per_second=900, source="lease 2026-10")
+    gpu = own(gpu_hour_usd=2.10, tokens_per_second=900, source="lease 2026-10")
     price = PriceBook({"mine/llama": gpu}, Clock())(deployment("mine/llama"), 0)
     an_hour = cost_of(price.rates, Usage(input=1_000_000, output=900 * 3600))
     assert 2_100_000_000 <= an_hour <= 2_100_000_010
@@ -124,7 +127,7 @@ def test_an_own_gpu_by_the_hour_is_spread_over_the_tokens_that_it_makes():
 
 
 def test_an_own_price_above_a_number_of_tokens_leaves_the_public_one_below():
-    above = PriceSettings(input_mtok_usd=9, output_mtok_usd=9, above_input=100_000)
+    above = own(input_mtok_usd=9, output_mtok_usd=9, above_input=100_000)
     book = PriceBook({"openai/gpt-4o-mini": above}, at("2026-11-01"))
     name = deployment("openai/gpt-4o-mini")
     assert book(name, 100_000).rates.input == 150_000_000
@@ -137,7 +140,7 @@ def test_an_unknown_price_is_never_silent(book):
     assert (price.rates, price.estimated) == (Rates(), True)
     assert "ollama/llama3.2" in book.warnings[0]
     assert "count as $0.00" in book.warnings[0]
-    fallback = PriceBook({"*": PriceSettings(input_mtok_usd=5, output_mtok_usd=5)}, Clock())
+    fallback = PriceBook({"*": own(input_mtok_usd=5, output_mtok_usd=5)}, Clock())
     price = fallback(unknown, 0)
     assert (price.rates.input, price.estimated) == (5_000_000_000, True)
     assert "fallback" in fallback.warnings[0]

@@ -3,14 +3,15 @@
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 from interlock.core.caller import Caller, Versions
 from interlock.core.errors import StoreUnavailable
 from interlock.core.events import Attempt, Finished, Record, Settled, Started, Status
 from interlock.core.money import Price, Rates, Usage, cost_of
-from interlock.core.store import parts_of
+from interlock.core.store import Store, parts_of
 from interlock.ledger import Recorder
 
 T0 = 1_790_000_000_000_000_000
@@ -47,55 +48,54 @@ def call(
     call_id: str = "",
     status: Status = "ok",
     attempts: Sequence[Attempt] | None = None,
-    kind: str = "model",
+    kind: Any = "model",
     workflow: str = "support_reply",
     tenant: str = "acme",
     started_ns: int = T0,
-    **fields: object,
+    **fields: Any,
 ) -> Settled:
     """A settled call whose usage and money are the sums over its attempts."""
     tried = tuple(attempts if attempts is not None else [attempt()])
     usage, cost = Usage(), 0
     for each in tried:
         usage, cost = usage + each.usage, cost + each.cost_nano_usd
-    return Settled(
-        **{
-            "call": call_id or f"cal_{task}_{seq}",
-            "kind": kind,
-            "name": "support" if kind == "model" else "orders.get",
-            "caller": Caller(tenant, user="ada", workflow=workflow, task=task, step=seq),
-            "status": status,
-            "started_ns": started_ns,
-            "duration_us": 2_000,
-            "deployment": tried[-1].deployment if tried and tried[-1].status == "ok" else "",
-            "attempts": tried,
-            "usage": usage,
-            "cost_nano_usd": cost,
-            "price": PRICE.version,
-            "simulated": bool(tried) and tried[-1].simulated,
-            **fields,
-        }
-    )
+    told: dict[str, Any] = {
+        "call": call_id or f"cal_{task}_{seq}",
+        "kind": kind,
+        "name": "support" if kind == "model" else "orders.get",
+        "caller": Caller(tenant, user="ada", workflow=workflow, task=task, step=seq),
+        "status": status,
+        "started_ns": started_ns,
+        "duration_us": 2_000,
+        "deployment": tried[-1].deployment if tried and tried[-1].status == "ok" else "",
+        "attempts": tried,
+        "usage": usage,
+        "cost_nano_usd": cost,
+        "price": PRICE.version,
+        "simulated": bool(tried) and tried[-1].simulated,
+        **fields,
+    }
+    return Settled(**told)
 
 
-def crashed(task: str, seq: int = 1, *, cost: int = 777, **fields: object) -> Settled:
+def crashed(task: str, seq: int = 1, *, cost: int = 777, **fields: Any) -> Settled:
     """What is true of an open call if the process dies."""
     usage = Usage(input=5_000, output=700)
     return call(task, seq, status="crashed", attempts=(), usage=usage, cost_nano_usd=cost, **fields)
 
 
-def record(settled: Settled, *, fence: int = 0, content: dict | None = None) -> Record:
+def record(settled: Settled, *, fence: int = 0, content: dict[str, Any] | None = None) -> Record:
     caller = settled.caller
     return Record(caller.task, caller.step, caller.tenant, settled.started_ns, settled, content, fence)
 
 
-def started(task: str, *, workflow: str = "support_reply", at_ns: int = T0, **fields: object) -> Record:
+def started(task: str, *, workflow: str = "support_reply", at_ns: int = T0, **fields: Any) -> Record:
     event = Started(workflow, Caller("acme", workflow=workflow, task=task), Versions(contract="c1"), **fields)
     return Record(task, 0, "acme", at_ns, event, {"input": {"text": "Where is my order?"}})
 
 
 def finished(
-    task: str, seq: int, *, outcome: str = "resolved", fence: int = 0, at_ns: int = T0 + 10**9, **fields: object
+    task: str, seq: int, *, outcome: Any = "resolved", fence: int = 0, at_ns: int = T0 + 10**9, **fields: Any
 ) -> Record:
     return Record(task, seq, "acme", at_ns, Finished(outcome, **fields), {"answer": "Friday."}, fence)
 
@@ -109,7 +109,7 @@ def money(settled: Settled) -> tuple[int, int]:
 class Gate:
     """A store that can be made to fail, as a locked or full one does."""
 
-    def __init__(self, store) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self.down = False
         self.writes = 0
@@ -120,7 +120,7 @@ class Gate:
             raise StoreUnavailable("the disk is full", hint="Free some space.")
         return self._store.write(groups, prices)
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
 
@@ -134,7 +134,7 @@ def die(recorder: Recorder) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Generator[None]:
     """Another process in the middle of a long transaction."""
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -24,6 +24,7 @@ def let_go(flight):
 
 def landed(path):
     wreck = Wreck.find(path)
+    assert wreck is not None
     found = list(wreck.calls())
     wreck.close(remove=False)
     return found
@@ -86,7 +87,7 @@ def test_what_does_not_fit_loses_content_then_prose_then_attempts_but_never_plac
 
 def test_content_of_any_kind_is_no_reason_to_lose_a_call(tmp_path):
     flight = Flight(tmp_path / "f", 1)
-    deep: list = []
+    deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
     for content in ({"n": 2**90}, {"o": object()}, {"deep": deep}):

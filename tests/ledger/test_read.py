@@ -72,10 +72,10 @@ def test_a_trace_shows_each_record_with_its_attempts_usage_money_reasons_and_ver
 
 
 def test_simulated_money_is_shown_apart(store):
-    trace = Reader(store).trace("t3")
-    money = (trace.task.cost_nano_usd, trace.task.simulated_nano_usd, trace.steps[0].call.cost_nano_usd)
-    assert money == (0, attempt().cost_nano_usd, 0)
-    assert trace.task.outcome == "simulated"
+    trace = json.loads(to_json(Reader(store).trace("t3")))
+    assert (trace["task"]["cost_nano_usd"], trace["task"]["simulated_nano_usd"]) == (0, attempt().cost_nano_usd)
+    assert trace["steps"][0]["call"]["cost_nano_usd"] == 0
+    assert trace["task"]["outcome"] == "simulated"
 
 
 def test_a_task_that_does_not_exist_has_no_trace(store):
@@ -86,9 +86,8 @@ def test_a_task_that_does_not_exist_has_no_trace(store):
 def test_the_steps_of_all_traces_add_up_to_the_ledger(store):
     reader = Reader(store)
     traces = [reader.trace(each.task) for each in reader.tasks(TaskFilter())]
-    assert sum(step.call.cost_nano_usd for trace in traces for step in trace.steps if step.call) == (
-        reader.totals().events_nano_usd
-    )
+    calls = [step.call for trace in traces if trace for step in trace.steps if step.call]
+    assert sum(each.cost_nano_usd for each in calls) == reader.totals().events_nano_usd > 0
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))

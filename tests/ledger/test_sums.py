@@ -2,13 +2,14 @@
 
 import tempfile
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from interlock.core.events import OutcomeSeen, Record
-from interlock.core.store import RollFilter
+from interlock.core.store import RollFilter, Store
 from interlock.economics import report, statements
 from interlock.ledger import Recorder, RecorderLimits
 from interlock.storage import SqliteStore
@@ -83,7 +84,9 @@ class World:
 
     def start(self) -> Recorder:
         clock = Clock()
-        recorder = Recorder(self.gate, clock, path=self.path, price_of_version={"v1": PRICE}.get, limits=LIMITS)
+        recorder = Recorder(
+            cast("Store", self.gate), clock, path=self.path, price_of_version={"v1": PRICE}.get, limits=LIMITS
+        )
         recorder.start()
         return recorder
 

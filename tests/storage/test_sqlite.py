@@ -15,8 +15,8 @@ from interlock.storage.statements import migrations, statements
 from tests.ledger.kit import PRICE, call, finished, locked, record, started
 
 
-def opened(path, **options):
-    return SqliteStore.open(path, **{"busy_timeout_s": 0.05, "synchronous": "normal", **options})
+def opened(path, busy_timeout_s=0.05):
+    return SqliteStore.open(path, busy_timeout_s=busy_timeout_s, synchronous="normal")
 
 
 def test_the_folder_is_made_and_the_file_is_in_wal_mode(tmp_path):
