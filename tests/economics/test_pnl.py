@@ -60,7 +60,7 @@ def test_the_statement_of_a_workflow_line_by_line(store):
     assert line(statement, "cache_read").cost_nano_usd == -(-500 * 75_000 // 10**6)
     assert line(statement, "cache_read").tokens == 500
     assert line(statement, "failed_attempts").cost_nano_usd == statement.waste.failed_attempts_nano_usd == DONE
-    assert line(statement, "tools").cost_nano_usd == 5_000
+    assert (line(statement, "tools").cost_nano_usd, line(statement, "tools").calls) == (5_000, 1)
     assert line(statement, "on_device").calls == 1
     assert line(statement, "other").cost_nano_usd == 0
     assert statement.cost_per_success_nano_usd == -(-statement.cost_nano_usd // 3)

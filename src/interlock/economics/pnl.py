@@ -131,7 +131,8 @@ def _lines(row: RollRow) -> Iterable[Line]:
     whole = _whole_line(row)
     if whole:
         money = row.cost_nano_usd + row.simulated_nano_usd
-        yield Line(whole, LABELS[whole], money, _tokens(row, None), row.n, row.simulated)
+        counts = row.role == "call" or whole == "failed_attempts"
+        yield Line(whole, LABELS[whole], money, _tokens(row, None), row.n if counts else 0, row.simulated)
         return
     spent = dict.fromkeys(_LINE_OF_BUCKET.values(), 0)
     for bucket, amount in row.lines_nano_usd.items():
