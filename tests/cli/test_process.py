@@ -42,11 +42,12 @@ def test_ctrl_c_lets_go_in_order_and_the_command_it_names_does_the_rest(starter:
     path = slow(starter)
     arguments = ["run", "helpdesk", "-w", starter.folder, "--input", path, "--concurrency", 2, "--json"]
 
-    first = process(*arguments)
-    assert first.stdout is not None
-    seen = [first.stdout.readline() for _ in range(3)]
-    first.send_signal(signal.SIGINT)
-    out, err = first.communicate(timeout=60)
+    with process(*arguments) as first:
+        assert first.stdout is not None
+        assert first.stderr is not None
+        seen = [first.stdout.readline() for _ in range(3)]
+        first.send_signal(signal.SIGINT)
+        out, err = first.stdout.read(), first.stderr.read()
     done = [json.loads(line)["task"] for line in (*seen, *out.splitlines())]
 
     assert first.returncode == INTERRUPTED
@@ -126,7 +127,7 @@ def test_serve_prints_its_address_and_a_new_key_answers_and_stops_in_order(start
             urllib.request.urlopen(f"{url}/models", timeout=20)
         refused.value.close()
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=30)
+        err = running.stderr.read()
 
     assert running.returncode == OK
     assert (refused.value.code, "support" in names) == (401, True)

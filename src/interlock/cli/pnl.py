@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from interlock.core.time import NS_PER_S, SystemClock
 
@@ -32,39 +32,32 @@ def run(arguments: Sequence[str]) -> int:
     """Prints the statement over everything asked for, and one for each workflow where there are several."""
     given = options().parse_args(arguments)
     from interlock.app.reading import open_reading
-    from interlock.economics.statement import total
+    from interlock.economics.statement import report
 
     since_ns = SystemClock().wall_ns() - round(given.since * NS_PER_S) if given.since else 0
     with open_reading(workspace_path(given.workspace)) as reading:
         if given.workflow and given.workflow not in reading.workspace.agents:
             say(f"remark: the workspace has no contract {given.workflow!r} (any more), so it has no revenue")
         parts = reading.pnl(workflow=given.workflow, tenant=given.tenant, since_ns=since_ns)
-    whole = parts[0] if len(parts) == 1 else total(parts)
     if given.json:
-        print_json({**plain(whole), "workflows": [plain(part) for part in parts]})
+        print_json(report(parts))
         return 0
     if not parts:
         say("nothing has been spent or earned in this period; `interlock run WORKFLOW --input FILE` changes that")
         return 0
-    show(parts, whole)
+    show(parts)
     return 0
 
 
-def plain(statement: Statement) -> dict[str, Any]:
-    """A statement as JSON shows it: without the distribution behind its percentiles."""
-    from msgspec import to_builtins
+def show(parts: Sequence[Statement]) -> None:
+    """A statement for each workflow, and where there are several the total."""
+    from interlock.economics.statement import total
 
-    shown: dict[str, Any] = to_builtins(statement)
-    del shown["latencies"]
-    return shown
-
-
-def show(parts: Sequence[Statement], whole: Statement) -> None:
-    """The statement of everything, after those of its parts."""
     from .statement import draw
 
     where = console()
-    for part in parts if len(parts) > 1 else ():
+    for part in parts:
         where.print(draw(part))
         where.print()
-    where.print(draw(whole))
+    if len(parts) > 1:
+        where.print(draw(total(parts)))

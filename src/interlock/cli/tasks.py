@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SHORT_ID = 20
 """Of an id's 30 characters on a narrow terminal: the millisecond and a few random ones; `trace` takes any unique beginning."""
-WIDE = 118
+WIDE, NARROW = 118, 100
 
 
 def options() -> argparse.ArgumentParser:
@@ -63,29 +63,41 @@ def run(arguments: Sequence[str]) -> int:
         say("no tasks match; `interlock run WORKFLOW --input FILE` makes some, `interlock tasks` lists all")
         return 0
     where = console()
-    short = where.is_terminal and where.width < WIDE
-    columns = ["task", "workflow", "outcome", "tier", "conf.", "calls", "cost", "time", "begun"]
-    where.print(table(columns, [row(each, short=short) for each in found], right=["conf.", "calls", "cost", "time"]))
+    names, rows = layout(found, where.width if where.is_terminal else WIDE)
+    where.print(table(names, rows, right=["conf.", "calls", "cost", "time"]))
     if len(found) == given.limit:
         say(f"the newest {given.limit}; --limit 0 lists all")
     return 0
 
 
-def row(task: TaskSummary, *, short: bool) -> list[str | Text]:
-    """One task as cells."""
+def layout(found: Sequence[TaskSummary], width: int) -> tuple[list[str], list[list[Text]]]:
+    """Columns and cells that fit into `width`: a narrow terminal gets short ids and leaves out what it can do without."""
+    short = width < WIDE
+    left_out = {"tier", "conf.", "calls"} if short else set[str]()
+    if width < NARROW and len({each.workflow for each in found}) == 1:
+        left_out.add("workflow")
+    cells = [cells_of(each, short=short) for each in found]
+    names = [name for name in cells[0] if name not in left_out]
+    return names, [[each[name] for name in names] for each in cells]
+
+
+def cells_of(task: TaskSummary, *, short: bool) -> dict[str, Text]:
+    """One task by column."""
     state = "in_doubt" if task.status == "in_doubt" else task.outcome or task.status
     cost = usd(task.cost_nano_usd)
-    return [
-        cell(task.task[:SHORT_ID] if short else task.task),
-        cell(task.workflow or task.kind, "" if task.workflow else DIM),
-        cell(state, OUTCOMES.get(state, "yellow")),
-        cell(task.tier),
-        cell("" if task.confidence is None else f"{task.confidence:.2f}"),
-        cell(task.model_calls + task.tool_calls),
-        cell(f"{cost} *" if task.simulated_nano_usd or task.simulated else cost),
-        cell(millis(round(task.duration_ms * 1000)) if task.finished else ""),
-        cell(local(task.started), DIM),
-    ]
+    found = {
+        "task": cell(task.task[:SHORT_ID] if short else task.task),
+        "workflow": cell(task.workflow or task.kind, "" if task.workflow else DIM),
+        "outcome": cell(state, OUTCOMES.get(state, "yellow")),
+        "tier": cell(task.tier),
+        "conf.": cell("" if task.confidence is None else f"{task.confidence:.2f}"),
+        "calls": cell(task.model_calls + task.tool_calls),
+        "cost": cell(f"{cost} *" if task.simulated_nano_usd or task.simulated else cost),
+        "time": cell(millis(round(task.duration_ms * 1000)) if task.finished else ""),
+        "begun": cell(local(task.started)[5:16] if short else local(task.started), DIM),
+    }
+    found["task"].no_wrap = True
+    return found
 
 
 def local(iso: str) -> str:
