@@ -7,6 +7,8 @@ reference is a plain logistic head on the same embeddings, measured once on CLIN
 
 from __future__ import annotations
 
+import interlock.ondevice  # noqa: F401  # pyright: ignore[reportUnusedImport]  # isort: skip  # before numpy: its BLAS keeps to one thread
+
 import csv
 import gzip
 import json
@@ -29,6 +31,7 @@ from interlock.ondevice.understand import ENOUGH_GIVEN, OUT_OF_SCOPE_SHARE, Tier
 
 DATA = Path(os.environ.get("INTERLOCK_BENCH_DATA", Path(__file__).parent.parent.parent / "shared/data"))
 COMMAND = "python -m bench tier0"
+RESOLUTION = 0.005  # of 100 out-of-scope texts one moves the accuracy by 0.3 points
 PROMISES = (0.95, 0.97, 0.98, 0.99)
 TRUE_SHARE = 0.18  # out-of-scope share of CLINC150's test part
 ANCHOR_COVERAGE = 0.621
@@ -173,8 +176,8 @@ def summary(name: str, turns: Sequence[Judged], *, goal: bool = False) -> list[F
         if not kept:
             continue
         accuracy = 1 - wrong / coverage
-        figures.append(figure(f"{label}, right of answered", accuracy, "share", promise))
-        missed = sum(row.accuracy < promise - 0.005 for row in kept)
+        figures.append(figure(f"{label}, right of answered", accuracy, "share", promise - RESOLUTION))
+        missed = sum(row.accuracy < promise - RESOLUTION for row in kept)
         figures.append(figure(f"{label}, splits more than 0.5 points below it", missed, f"of {len(kept)}"))
         outside = mean([row.outside_answered for row in kept])
         figures.append(figure(f"{label}, out of scope answered", outside, "share"))
