@@ -13,6 +13,7 @@ from interlock.core.errors import (
     Exhausted,
     InvalidRequest,
     RateLimited,
+    Shed,
     UpstreamAuth,
     UpstreamRefused,
     UpstreamRejected,
@@ -50,6 +51,30 @@ async def test_a_wait_longer_than_the_deadline_is_not_begun():
     with pytest.raises(RateLimited):
         await bench.chat(deadline=Deadline.after(bench.clock, 5.0))
     assert bench.clock.slept == []
+
+
+@pytest.mark.requirement("GW-25")
+async def test_calls_that_come_while_a_vendor_wants_none_wait_for_it_where_nobody_else_stands_by():
+    bench = Bench(Scripted(small=[limited(5.0), reply("small")]), Settings(retrying=Retrying(max_tries=1)), tiers=ONE)
+    with pytest.raises(RateLimited):
+        await bench.chat()
+    got = await bench.chat()
+    assert got.response.model == "small"
+    assert 5.0 <= bench.clock.slept[0] <= 5.25, "and not all at the same instant"
+    bench = Bench(Scripted(small=limited(5.0)), Settings(retrying=Retrying(max_tries=1)), tiers=ONE)
+    with pytest.raises(RateLimited):
+        await bench.chat(deadline=Deadline.after(bench.clock, 2.0))
+    with pytest.raises(RateLimited) as refused:
+        await bench.chat(deadline=Deadline.after(bench.clock, 2.0))
+    assert refused.value.retry_after_s == 5.0
+    assert len(bench.provider.sent) == 1, "the second call was not sent: its deadline comes before"
+
+
+async def test_no_room_for_a_connection_is_no_try_and_costs_nothing():
+    bench = Bench(Scripted(small=Shed("too many wait for a connection.", retry_after_s=1.0)))
+    assert (await bench.chat()).response.model == "small2"
+    assert bench.event.attempts[0].usage.input_total == 0
+    assert bench.gateway.breakers()["fake/small"] == "closed"
 
 
 async def test_a_rate_limited_candidate_gives_way_to_another_of_its_tier_at_once():

@@ -21,6 +21,7 @@ from interlock.core.errors import (
     InvalidRequest,
     LimitReached,
     RateLimited,
+    Shed,
     UpstreamError,
     UpstreamTimeout,
 )
@@ -61,7 +62,7 @@ async def first(desk: Desk, call: Call, candidates: Sequence[Candidate], request
             if error.limit not in ("max_cost_nano_usd", "context_window"):
                 raise
             errors.append(error)
-        except (UpstreamError, InvalidRequest) as error:
+        except (UpstreamError, InvalidRequest, Shed) as error:
             if retry.final(error):
                 raise
             errors.append(error)
@@ -87,8 +88,9 @@ async def ask(
     key = f"{call.id}.{len(call.attempts)}"
     tries = 0
     while True:
+        await _room(desk, call, candidate, health, others)
         fitted = shape.fit(request, input_tokens, call.budget, price, profile, settings.min_output_tokens)
-        if closed := health.enter(parts.clock.monotonic_s()):
+        if closed := health.breaker.enter(parts.clock.monotonic_s()):
             raise _unavailable(call, candidate, closed)
         trial = Trial(candidate, fitted, price, key, parts.clock)
         try:
@@ -99,13 +101,36 @@ async def ask(
         tries += 1
         try:
             return await _timed(desk, call, trial, send)
-        except (UpstreamError, InvalidRequest) as error:
+        except (UpstreamError, InvalidRequest, Shed) as error:
             wait_s = _after_failure(desk, call, trial, health, error, tries, others)
         except BaseException as error:
             health.breaker.abandoned()
             end_broken(desk, call, trial, error)
             raise
         await parts.sleep(wait_s)
+
+
+async def _room(desk: Desk, call: Call, candidate: Candidate, health: DeploymentHealth, others: bool) -> None:
+    """Waits out the time in which the vendor wants no calls, where that is short and nobody else of the tier stands by.
+
+    Raises:
+        RateLimited: it is not worth the wait.
+    """
+    parts, retrying = desk.parts, desk.settings.retrying
+    blocked_s = health.blocked_s(parts.clock.monotonic_s())
+    for _ in range(retrying.max_tries):
+        if not blocked_s:
+            return
+        if others or blocked_s > retrying.retry_after_max_s or blocked_s >= call.deadline.left_s(parts.clock):
+            break
+        call.note(f"{candidate.name} wants no call for another {blocked_s:.1f} s: waited")
+        await parts.sleep(blocked_s + parts.rng.uniform(0.0, retrying.base_s))
+        blocked_s = health.blocked_s(parts.clock.monotonic_s())
+    if blocked_s:
+        call.note(f"{candidate.name} not asked: it wants no call for another {blocked_s:.1f} s")
+        error = RateLimited(f"not asked: rate limited for another {blocked_s:.1f} s.", upstream_status=429)
+        error.retry_after_s, error.deployment = blocked_s, candidate.name
+        raise error
 
 
 async def _timed(desk: Desk, call: Call, trial: Trial, send: Send[T]) -> T:
@@ -134,7 +159,7 @@ def _after_failure(
     call: Call,
     trial: Trial,
     health: DeploymentHealth,
-    error: UpstreamError | InvalidRequest,
+    error: UpstreamError | InvalidRequest | Shed,
     tries: int,
     others: bool,
 ) -> float:
@@ -145,7 +170,7 @@ def _after_failure(
         error.deployment = error.deployment or name
     end_broken(desk, call, trial, error)
     now_s = parts.clock.monotonic_s()
-    if isinstance(error, InvalidRequest):
+    if not isinstance(error, UpstreamError):  # nothing was sent
         health.breaker.abandoned()
         call.note(f"{name}: {error.message}")
         raise error
@@ -199,7 +224,7 @@ def end_broken(desk: Desk, call: Call, trial: Trial, error: BaseException) -> No
 
 def _billed(desk: Desk, call: Call, trial: Trial, error: BaseException) -> Usage:
     """What a broken try used: what the vendor said, or else an estimate that is marked as one."""
-    if isinstance(error, InvalidRequest) or (isinstance(error, UpstreamError) and not retry.may_have_run(error)):
+    if isinstance(error, InterlockError) and not retry.may_have_run(error):
         return Usage()
     said = error.usage if isinstance(error, UpstreamError) and error.usage is not None else trial.usage_seen
     if said is not None and said.output_total and not trial.text_seen:

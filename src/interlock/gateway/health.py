@@ -36,11 +36,10 @@ class DeploymentHealth:
         self.output_per_s: float | None = None
         """Moving average of output tokens per second; estimates what an aborted answer had cost by then."""
 
-    def enter(self, now_s: float) -> str:
-        """Empty when a call may go out; else why not."""
-        if now_s < self.blocked_until_s - TIMER_SLACK_S:
-            return f"rate limited by the vendor for another {self.blocked_until_s - now_s:.1f} s"
-        return self.breaker.enter(now_s)
+    def blocked_s(self, now_s: float) -> float:
+        """Seconds for which the vendor still wants no calls."""
+        left_s = self.blocked_until_s - now_s
+        return left_s if left_s > TIMER_SLACK_S else 0.0
 
     def answered(self, seconds: float, output_tokens: int) -> None:
         self.breaker.succeeded()

@@ -12,7 +12,9 @@ from msgspec import Struct
 from interlock.core.errors import (
     ConnectFailed,
     InterlockError,
+    InvalidRequest,
     RateLimited,
+    Shed,
     UpstreamError,
     UpstreamRefused,
     UpstreamRejected,
@@ -60,7 +62,7 @@ def decide(
     )
     if wait_s >= left_s:
         return NoMore(f"{error.code}: the deadline comes before the next try in {wait_s:.1f} s")
-    if wait_s > retrying.cap_s:
+    if wait_s > retrying.retry_after_max_s:
         return NoMore(f"{error.code}: the vendor asks to wait {wait_s:.0f} s")
     return Again(wait_s)
 
@@ -70,9 +72,11 @@ def counts_against(error: UpstreamError) -> bool:
     return not isinstance(error, (RateLimited, UpstreamRejected))
 
 
-def may_have_run(error: UpstreamError) -> bool:
+def may_have_run(error: InterlockError) -> bool:
     """Whether a model may have worked for this failed try, so that the vendor may bill it."""
-    return not isinstance(error, (ConnectFailed, UpstreamRefused))
+    if isinstance(error, UpstreamError):
+        return not isinstance(error, (ConnectFailed, UpstreamRefused))
+    return not isinstance(error, (InvalidRequest, Shed))
 
 
 def final(error: InterlockError) -> bool:

@@ -87,6 +87,8 @@ class Retrying(Struct, frozen=True):
     base_s: float = 0.25
     cap_s: float = 8.0
     """Waits are drawn evenly from 0 to min(cap_s, base_s * 2^n)."""
+    retry_after_max_s: float = 30.0
+    """The longest wait that a vendor may ask for; the deadline bounds it too."""
     budget: float = 10.0
     """Retries a deployment may have in hand; this bounds what an outage can add."""
     earned: float = 0.1
