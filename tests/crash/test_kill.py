@@ -34,8 +34,14 @@ def start(folder: Path) -> subprocess.Popen[str]:
 
 
 def live_and_die(folder: Path, rng: random.Random) -> bool:
-    """One life of the worker; True when it finished before its end came."""
-    process = start(folder)
+    """One life of the worker, at times with a second one beside it that outlives it; True when the work was finished."""
+    workers = [start(folder) for _ in range(2 if rng.random() < 0.25 else 1)]
+    ended = [die(worker, rng) for worker in workers]
+    return all(ended)
+
+
+def die(process: subprocess.Popen[str], rng: random.Random) -> bool:
+    """The process is killed at an instant of its own, sometimes before it has begun; True when it had finished by then."""
     assert process.stdout is not None
     assert process.stderr is not None
     with process.stdout, process.stderr:

@@ -33,6 +33,8 @@ from interlock.tools.call import Grant, ToolDesk
 from tests.crash.shop import Shop, read
 
 COST_NANO_USD = 700
+PAUSE_S = 0.01
+"""Before a line is looked at again that another worker has."""
 USED = Usage(input=50, output=10)
 
 
@@ -142,6 +144,9 @@ async def main(folder: Path, tasks: int, seed: int, pause_s: float) -> None:
         async for done in run_batch(
             agents, "shop", [x for x in lines(tasks) if x.number in unfinished], batch="b", concurrency=6
         ):
+            if done.fault.startswith("another worker"):
+                await asyncio.sleep(PAUSE_S)
+                continue
             if done.result is None:
                 raise SystemExit(f"line {done.line.number}: {done.fault}")
             if done.result.outcome != "waiting_approval":
