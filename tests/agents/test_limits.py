@@ -109,3 +109,8 @@ async def test_limits_that_are_not_reached_change_nothing(world: World):
     result = await agents.run("support", {"text": "hello"})
     assert result.outcome == "resolved"
     assert world.gateway.requests[0].max_output_tokens == 20
+
+
+async def test_without_any_limit_a_model_that_never_ends_is_stopped(world: World):
+    result = await world.agents(contract(COUNT), [ENDLESS[0]] * 60).run("support", {"text": "count"})
+    assert (result.outcome, result.steps) == ("limit_reached", 100)

@@ -203,9 +203,8 @@ def _resolved(state: State, value: Any) -> Decision:
     simulated = any(a.settled is not None and a.settled.simulated for a in state.answers)
     fields = as_object(value)
     said = fields.get("confidence")
-    confidence = (
-        float(said) if isinstance(said, (int, float)) and 0 <= said <= 1 else settled.confidence if settled else None
-    )
+    own = float(said) if isinstance(said, (int, float)) and not isinstance(said, bool) and 0 <= said <= 1 else None
+    confidence = own if own is not None else settled.confidence if settled else None
     finished = Finished(
         "simulated" if simulated else "resolved",
         tier=settled.tier if settled else "",
@@ -268,19 +267,10 @@ def answer_to(action: Action | None, state: State) -> str:
     if action is None:
         return '{"error":{"code":"not_done","message":"This call was not made."}}'
     shown = _shown(action)
-    edited = next(
-        (
-            a
-            for a in state.approvals
-            if a.decided and a.decided.decision == "edit" and a.asked.tool_call_id == action.tool_call_id
-        ),
-        None,
-    )
-    if edited is not None and edited.turn == action.turn:
-        shown["changed_by_a_person"] = {
-            "arguments": edited.edited,
-            "note": edited.decided.note if edited.decided else "",
-        }
+    for approval in state.approvals:
+        about = (approval.turn, approval.asked.tool_call_id) == (action.turn, action.tool_call_id)
+        if about and approval.decided and approval.decided.decision == "edit":
+            shown["changed_by_a_person"] = {"arguments": approval.edited, "note": approval.decided.note}
     return msgspec.json.encode(shown).decode()
 
 

@@ -19,6 +19,9 @@ from .contract import TIER0_MODEL, Contract
 from .human import gathered
 from .state import State
 
+DEFAULT_MAX_STEPS = 100
+"""Where a contract says nothing: a model that calls tools for ever does not run for ever."""
+
 
 def guard(state: State, contract: Contract, decision: Decision, now_ns: int) -> Decision:
     """`decision`, or the end of the task where it would exceed a limit. Compensations are never held back."""
@@ -104,7 +107,12 @@ def _exceeded(state: State, contract: Contract, decision: CallModel | CallTools)
     tools = Counter(call.name for call in decision.calls) if isinstance(decision, CallTools) else Counter[str]()
     counted_model = isinstance(decision, CallModel) and not decision.request.model.startswith(TIER0_MODEL)
     asks: list[tuple[str, int, int, int | None]] = [
-        ("max_steps", spent.steps, tools.total() or 1, limits.max_steps),
+        (
+            "max_steps",
+            spent.steps,
+            tools.total() or 1,
+            DEFAULT_MAX_STEPS if limits.max_steps is None else limits.max_steps,
+        ),
         ("max_tool_calls", spent.tool_calls, tools.total(), limits.max_tool_calls),
         ("max_model_calls", spent.model_calls, int(counted_model), limits.max_model_calls),
     ]
