@@ -181,3 +181,22 @@ async def test_a_model_call_that_a_crash_cut_off_is_made_again_and_counts_twice(
     state = await world.state("tsk_1")
     assert (state.spent.model_calls, [a.tries for a in state.actions]) == (2, [2])
     await asyncio.sleep(0)
+
+
+@pytest.mark.requirement("AG-03")
+async def test_a_call_that_a_crash_cut_off_counts_against_the_limits(world: World):
+    at_ns = world.clock.wall_ns()
+    caller = Caller("acme", workflow="support", task="tsk_1")
+    started = Record("tsk_1", 0, "acme", at_ns, Started("support", caller, Versions()), {"input": {"text": "x"}})
+    fence = await world.log.begin(started)
+    cut = Settled("m", "model", "support", caller, "crashed", at_ns, cost_nano_usd=700)
+    await world.log.append(
+        [
+            Record("tsk_1", 1, "acme", at_ns, Intended(2, "model", "support", "tsk_1:2")),
+            Record("tsk_1", 2, "acme", at_ns, cut),
+        ]
+    )
+    await world.log.release("tsk_1", fence, wake_at_ns=0)
+    result = await world.agents(contract(limits={"max_model_calls": 1}), [says("Hello.")]).resume("tsk_1")
+    assert result is not None
+    assert (result.outcome, result.cost_nano_usd) == ("limit_reached", 700)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from interlock.config.jsonschema import Validator
+from interlock.core.caller import Versions
 from interlock.core.chat import OutputSchema
 from interlock.core.errors import Fenced, InvalidRequest, LedgerFull, Shed, ToolError
 from interlock.ledger import TaskLog
@@ -290,3 +291,28 @@ def test_the_loop_needs_no_heavy_library():
     code = "import sys, interlock.agents.batch; print([m for m in ('pydantic', 'yaml', 'jsonschema_rs', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_what_was_handed_to_a_person_stays_readable_until_it_is_closed(world: World):
+    agents = world.agents(contract(model="", store_prompts="none"))
+    result = await agents.run("support", {"text": "Please help."})
+    assert result.outcome == "handed_to_human"
+    assert (await world.state(result.task)).answer["handover"]["input"] == {"text": "Please help."}
+    await agents.close(result.task, success=True, who="pat", note="called them")
+    state = await world.state(result.task)
+    assert state.answer == {}
+    assert state.seen is not None
+    assert (state.seen.success, state.seen.source, state.seen.note) == (True, "person", "pat: called them")
+    with pytest.raises(InvalidRequest, match="has not finished"):
+        await agents.close("tsk_unknown", success=True, who="pat")
+
+
+async def test_a_changed_contract_is_used_from_then_on_and_the_log_says_so(world: World):
+    first = world.agents(contract(LOOK_UP, approvals={"orders.get": True}), [wants(("orders.get", {"order_id": "A1"}))])
+    waiting = await first.run("support", {"text": "go"})
+    changed = world.agents(contract(LOOK_UP, versions=Versions(contract="c2"), model="other"), [says("Done.")])
+    [question] = await changed.questions(waiting.task)
+    await changed.decide(waiting.task, question.step, "approve", who="pat")
+    result = await changed.resume(waiting.task)
+    assert result is not None
+    assert (result.outcome, world.gateway.requests[0].model) == ("resolved", "other")

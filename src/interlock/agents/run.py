@@ -76,10 +76,9 @@ class Worker:
         while state.finished is None and not parts.stopping():
             decision = decide(state, contract, parts.clock.wall_ns())
             if isinstance(decision, Wait):
-                heard = await self._listen(state)
-                if heard is state:
+                before, state = state, await self._listen(state)
+                if state is before:
                     return await self._let_go(state, decision.wake_at_ns)
-                state = heard
                 continue
             intention = intend(state, decision, parts.clock.wall_ns(), self._fence)
             state = await self._write(state, self._judged(state, intention.records))
