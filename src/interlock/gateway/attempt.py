@@ -25,10 +25,9 @@ from interlock.core.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from interlock.core.money import Usage
 from interlock.core.time import Deadline
 
-from . import retry, shape, tokens
+from . import bill, retry, shape, tokens
 from .call import Answer, Call, Trial
 from .desk import Desk
 from .health import DeploymentHealth
@@ -196,18 +195,20 @@ def _after_failure(
 
 def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -> Answer:
     """Counts a try that brought a whole answer."""
-    usage = response.usage
+    name, usage = trial.candidate.name, response.usage
+    health = desk.health.deployment(name)
     if not usage.input_total and not usage.output_total and not usage.compute_ms:
-        usage = Usage(input=tokens.likely_of(trial.fitted.request), output=tokens.likely(response.text))
-        call.note(f"{trial.candidate.name} named no usage: estimated from the text")
+        usage = bill.of_silent(health, trial, response)
+        call.note(f"{name} named no usage: estimated from the text")
+    else:
+        bill.learn(health, trial, response)
     trial.price = desk.parts.price_of(trial.candidate.deployment, usage.input_total)
     call.end(trial, "ok", usage, None, simulated=response.simulated or trial.candidate.deployment.simulated)
-    seconds = desk.parts.clock.monotonic_s() - trial.started_s
-    desk.health.deployment(trial.candidate.name).answered(seconds, usage.output_total)
+    health.answered(desk.parts.clock.monotonic_s() - trial.started_s, usage.output_total)
     return Answer(
         response=response,
         candidate=trial.candidate,
-        deployment=trial.candidate.name,
+        deployment=name,
         tier=trial.candidate.tier,
         price=trial.price.version,
         confidence=response.confidence,
@@ -217,35 +218,14 @@ def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -
 
 def end_broken(desk: Desk, call: Call, trial: Trial, error: BaseException) -> None:
     """Counts a try that brought no whole answer, with what the vendor will bill for it as far as can be known."""
-    known = error if isinstance(error, InterlockError) else None
-    usage = _billed(desk, call, trial, error)
-    call.end(trial, status_of(error), usage, known, simulated=trial.candidate.deployment.simulated)
-
-
-def _billed(desk: Desk, call: Call, trial: Trial, error: BaseException) -> Usage:
-    """What a broken try used: what the vendor said, or else an estimate that is marked as one."""
-    if isinstance(error, InterlockError) and not retry.may_have_run(error):
-        return Usage()
-    said = error.usage if isinstance(error, UpstreamError) and error.usage is not None else trial.usage_seen
-    if said is not None and said.output_total and not trial.text_seen:
-        return said
-    text = "".join(trial.text_seen)
-    output = tokens.likely(text) or _by_pace(desk, trial)
-    call.note(f"{trial.candidate.name}: usage of the broken answer estimated ({output} output tokens)")
-    if said is None:
-        return Usage(input=tokens.likely_of(trial.fitted.request), output=output)
-    return said + Usage(output=max(0, output - said.output_total))
-
-
-def _by_pace(desk: Desk, trial: Trial) -> int:
-    """Output tokens that a deployment has usually made after so long, when none was seen; a stream would have shown them."""
-    if trial.fitted.request.stream:
-        return 0
-    pace = desk.health.deployment(trial.candidate.name).output_per_s
-    if pace is None:
-        return 0
+    candidate = trial.candidate
     seconds = desk.parts.clock.monotonic_s() - trial.started_s
-    return min(int(pace * seconds), trial.fitted.ask.output_tokens)
+    usage, estimated = bill.of_broken(desk.health.deployment(candidate.name), trial, error, seconds)
+    if estimated:
+        call.note(f"{candidate.name}: usage of the broken answer estimated ({usage.output_total} output tokens)")
+    trial.price = desk.parts.price_of(candidate.deployment, usage.input_total)
+    known = error if isinstance(error, InterlockError) else None
+    call.end(trial, status_of(error), usage, known, simulated=candidate.deployment.simulated)
 
 
 def _unavailable(call: Call, candidate: Candidate, why: str) -> UpstreamError:

@@ -23,7 +23,16 @@ SLO_WEIGHT = 0.01
 class DeploymentHealth:
     """One deployment as this process has seen it."""
 
-    __slots__ = ("_retrying", "blocked_until_s", "breaker", "latency_s", "output_per_s", "retries")
+    __slots__ = (
+        "_retrying",
+        "blocked_until_s",
+        "breaker",
+        "input_share",
+        "latency_s",
+        "output_per_s",
+        "output_share",
+        "retries",
+    )
 
     def __init__(self, breaking: Breaking, retrying: Retrying) -> None:
         self.breaker = Breaker(breaking)
@@ -35,6 +44,10 @@ class DeploymentHealth:
         """Moving average of whole answers."""
         self.output_per_s: float | None = None
         """Moving average of output tokens per second; estimates what an aborted answer had cost by then."""
+        self.input_share: float | None = None
+        """Moving average of the input tokens billed, as a share of the upper estimate."""
+        self.output_share: float | None = None
+        """Moving average of the output tokens billed, as a share of the likely count of the text."""
 
     def blocked_s(self, now_s: float) -> float:
         """Seconds for which the vendor still wants no calls."""
@@ -44,12 +57,15 @@ class DeploymentHealth:
     def answered(self, seconds: float, output_tokens: int) -> None:
         self.breaker.succeeded()
         self.retries = min(self._retrying.budget, self.retries + self._retrying.earned)
-        self.latency_s = seconds if self.latency_s is None else self.latency_s + WEIGHT * (seconds - self.latency_s)
+        self.latency_s = _moved(self.latency_s, seconds)
         if output_tokens and seconds > 0:
-            pace = output_tokens / seconds
-            self.output_per_s = (
-                pace if self.output_per_s is None else self.output_per_s + WEIGHT * (pace - self.output_per_s)
-            )
+            self.output_per_s = _moved(self.output_per_s, output_tokens / seconds)
+
+    def counted(self, input_share: float, output_share: float | None) -> None:
+        """The vendor said what an answer weighed."""
+        self.input_share = _moved(self.input_share, input_share)
+        if output_share is not None:
+            self.output_share = _moved(self.output_share, output_share)
 
     def take_retry(self) -> bool:
         """Takes one retry out of what is in hand."""
@@ -57,6 +73,10 @@ class DeploymentHealth:
             return False
         self.retries -= 1.0
         return True
+
+
+def _moved(average: float | None, seen: float) -> float:
+    return seen if average is None else average + WEIGHT * (seen - average)
 
 
 class WorkflowPace:

@@ -19,6 +19,8 @@ ASCII_LIKELY = 0.25
 WIDE_UPPER = 0.80
 """Tokens per UTF-8 byte beyond ASCII; o200k needs 0.2 to 0.35 for Cyrillic and Han, older vocabularies up to 0.6."""
 WIDE_LIKELY = 0.35
+LIKELY_SHARE = ASCII_LIKELY / ASCII_UPPER
+"""The likely weight of a request as a share of its upper estimate, before the vendor has said any."""
 MESSAGE_OVERHEAD = 8
 IMAGE_TOKENS = 1_600
 """Upper bound of one picture at the vendors' usual detail (Anthropic: up to about 1,600; OpenAI tiles: up to 1,445)."""
@@ -65,11 +67,6 @@ def of_request(request: ChatRequest) -> int:
     if request.output_schema is not None:
         total += of_value(request.output_schema.schema)
     return total
-
-
-def likely_of(request: ChatRequest) -> int:
-    """What a request most likely weighs; for input that a vendor billed without saying so."""
-    return int(of_request(request) * ASCII_LIKELY / ASCII_UPPER)
 
 
 def of_value(value: Any) -> int:
