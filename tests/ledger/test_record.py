@@ -229,6 +229,24 @@ async def test_a_process_that_dies_leaves_each_call_once(gate, path):
     assert calls_in(path) == ["cal_committed_1", "cal_open_1", "cal_settled_1"]
 
 
+async def test_a_closed_ledger_takes_on_no_call(recorder):
+    await recorder.close()
+    with pytest.raises(LedgerFull, match="shutting down"):
+        recorder.open(crashed("t1"))
+
+
+async def test_a_call_that_ends_after_the_ledger_was_closed_is_settled_at_the_next_start(gate, path):
+    first = Recorder(gate, SystemClock(), path=path, limits=SMALL)
+    first.start()
+    slot = first.open(crashed("t1"))
+    await first.close()
+    first.settle(slot, call("t1"))
+    second = Recorder(gate, SystemClock(), path=path, limits=SMALL)
+    assert second.start() == 1
+    await second.close()
+    assert calls_in(path) == ["cal_t1_1"]
+
+
 async def test_two_recorders_of_one_process_have_their_own_journals(gate, store, path):
     one, two = (Recorder(gate, SystemClock(), path=path, limits=SMALL) for _ in range(2))
     one.start()

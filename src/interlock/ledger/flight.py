@@ -56,7 +56,7 @@ class Flight:
         self.slots = slots
         self.path, self._file = _own_file(path)
         try:
-            os.posix_fallocate(self._file, 0, slots * SLOT_BYTES)
+            _allocate(self._file, slots * SLOT_BYTES)
             self._map = mmap.mmap(self._file, slots * SLOT_BYTES)
         except OSError as error:
             self.path.unlink(missing_ok=True)
@@ -174,6 +174,15 @@ def _own_file(path: Path) -> tuple[Path, int]:
             return mine, file
         os.close(file)
     raise _unusable(path, OSError("a hundred journals of this process stand there already"))
+
+
+def _allocate(file: int, size: int) -> None:
+    """Gives the file its disk blocks now, by writing them where the system has no call for it."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+        return
+    for at in range(0, size, SLOT_BYTES):
+        os.pwrite(file, bytes(SLOT_BYTES), at)
 
 
 def _locked(path: Path, file: int) -> bool:

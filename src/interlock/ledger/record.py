@@ -66,6 +66,7 @@ class Recorder:
         self._refusing = threading.Lock()
         self._refused = 0
         self._recovered = 0
+        self._closed = False
 
     def start(self) -> int:
         """Settles what dead processes left behind, then begins to write; returns how many calls were recovered.
@@ -80,6 +81,10 @@ class Recorder:
         return self._recovered
 
     def open(self, if_crashed: Settled) -> int:
+        if self._closed:
+            raise LedgerFull(
+                "the ledger is closed: this process is shutting down.", hint="Send the call to another one."
+            )
         slot = self._slots.take() if self._queue.bytes < self._limits.buffered_bytes else None
         if slot is None:
             with self._refusing:
@@ -148,6 +153,7 @@ class Recorder:
 
     def close_now(self, drain_s: float = 5.0) -> int:
         """As `close`, where no event loop runs. Calls still open stay in the journal and count as crashed."""
+        self._closed = True
         left = self._writer.stop(drain_s)
         if self._flight is not None:
             self._flight.close(remove=self._slots.used == 0)
