@@ -76,6 +76,14 @@ def test_a_task_is_found_by_a_unique_beginning_of_its_id(ran: Cli):
     assert f"The newest is {tasks[0]}" in nothing.err
 
 
+def test_a_call_leads_to_its_task(ran: Cli):
+    trace = ran("trace", "last", "--json").json
+    call = next(step["call"]["call"] for step in trace["steps"] if step["call"])
+
+    assert ran("trace", call, "--json").json["task"] == trace["task"]
+    assert ran("trace", "cal_nope").code == USAGE
+
+
 def test_hostile_text_reaches_the_terminal_as_text_only(ran: Cli):
     said = ran("run", "helpdesk", "--text", HOSTILE)
     traced = ran("trace", "last")

@@ -61,9 +61,7 @@ def test_ctrl_c_lets_go_in_order_and_the_command_it_names_does_the_rest(starter:
     done += [json.loads(line)["task"] for line in rest.stdout.splitlines()]
     assert rest.returncode == OK
     assert len(done) == len(set(done)) == LINES
-    assert sorted(calls(starter)) == [
-        f"{'ab' if each.islower() else 'AB'}-{1000 + n}" for n, each in enumerate(sorted(calls(starter)))
-    ]
+    assert sorted(map(str.upper, calls(starter))) == [f"AB-{1000 + n}" for n in range(LINES)]
 
 
 def test_a_reader_that_has_had_enough_ends_the_run_quietly(starter: Cli):
@@ -123,6 +121,11 @@ def test_serve_prints_its_address_and_a_new_key_answers_and_stops_in_order(start
         request = urllib.request.Request(f"{url}/models", headers={"authorization": f"Bearer {key}"})
         with urllib.request.urlopen(request, timeout=20) as reply:
             names = [each["id"] for each in json.load(reply)["data"]]
+        body = b'{"model": "support", "messages": [{"role": "user", "content": "hello"}]}'
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        chat = urllib.request.Request(f"{url}/chat/completions", data=body, headers=headers)
+        with urllib.request.urlopen(chat, timeout=20) as reply:
+            call = reply.headers["x-interlock-call-id"]
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"{url}/models", timeout=20)
         refused.value.close()
@@ -133,6 +136,7 @@ def test_serve_prints_its_address_and_a_new_key_answers_and_stops_in_order(start
     assert (refused.value.code, "support" in names) == (401, True)
     assert "stopped; every call under way has ended" in err
     assert str(starter.folder / ".interlock" / "interlock.db") in head[3]
+    assert starter("trace", call, "--json").json["steps"][0]["call"]["call"] == call
 
 
 @pytest.mark.parametrize("option", ["--version", "--help"])

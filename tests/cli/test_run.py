@@ -156,6 +156,13 @@ def test_an_empty_file_is_a_usage_error(starter: Cli):
     assert "there is nothing in it" in said.err
 
 
+def test_without_a_workflow_the_ones_that_there_are_get_named(starter: Cli):
+    said = starter("run")
+
+    assert said.code == USAGE
+    assert "which workflow? There are: helpdesk." in said.err
+
+
 def test_an_unknown_workflow_names_the_nearest(starter: Cli):
     said = starter("run", "helpdsk", "--text", "x")
 

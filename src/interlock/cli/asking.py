@@ -51,7 +51,7 @@ def waiting(reading: Reading, task: str = "") -> list[Waiting]:
         rows = [
             row for status in ("waiting", "in_doubt") for row in reading.tasks(TaskFilter(status=status, limit=LIMIT))
         ]
-        traces = [reading.trace(row.task) for row in sorted(rows, key=lambda row: row.task)]
+        traces = [reading.trace(row.task) for row in sorted(rows, key=lambda row: row.waiting_since)]
     return [question for trace in traces if trace for question in questions(trace)]
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def options() -> argparse.ArgumentParser:
     """What `interlock run` takes."""
     made = parser("run", "Runs a workflow over a file of inputs, or over one input.")
-    made.add_argument("workflow", metavar="WORKFLOW", help="name of a contract in agents/")
+    made.add_argument("workflow", nargs="?", metavar="WORKFLOW", help="name of a contract in agents/")
     made.add_argument("values", nargs="*", metavar="key=value", help="one input, field by field")
     made.add_argument("--text", metavar="TEXT", help="one input whose field `text` is this")
     made.add_argument(

@@ -17,7 +17,7 @@ from interlock.core.time import SystemClock
 from .given import one_input, options
 from .options import console, millis, print_json, say, workspace_path
 from .palette import ACCENT, BAD_ENDS, DIM, OUTCOMES, words
-from .text import cell, clean, money, plural
+from .text import cell, clean, money, nearest, plural
 
 if TYPE_CHECKING:
     from interlock.agents.result import TaskResult
@@ -37,6 +37,8 @@ def run(arguments: Sequence[str]) -> int:
     from interlock.config.load import load
 
     workspace = load(root)
+    if not given.workflow:
+        made.error(f"which workflow? {nearest('', list(workspace.agents))}")
     agent = workspace.agent(given.workflow)
     if given.input is None and not single:
         fields = ", ".join(f"{name}{'' if each.required else '?'}" for name, each in agent.contract.inputs.items())

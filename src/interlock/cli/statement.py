@@ -100,6 +100,10 @@ def remarks_of(statement: Statement) -> Iterator[tuple[str, Text]]:
     ]
     yield "wasted", cell(" · ".join(parts) or "nothing")
     yield "saved", cell(" · ".join(savings_of(statement)) or "nothing")
+    contradicted = statement.outcomes.get("resolved", 0) - statement.succeeded
+    if contradicted > 0:
+        said = f"{plural(contradicted, 'resolved task')} that labels or people contradict: no success, no revenue"
+        yield "not counted", cell(said)
     simulated = [line for line in statement.lines if line.simulated]
     if simulated or statement.simulated_tasks:
         kinds = ", ".join(f"{line.label} {measure(line)}".strip() for line in simulated)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from interlock.ledger.read import TaskSummary
 
 SHORT_ID = 20
-"""Of an id's 30 characters on a narrow terminal: the millisecond and a few random ones; `trace` takes any unique beginning."""
+"""Of an id's 30 characters on a narrow terminal; `trace` takes any unique beginning."""
 WIDE, NARROW = 118, 100
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 NEWEST = 5000
 """Among so many tasks the beginning of an id is looked for."""
 FULL_ID = 30
+CALL, TASK = "cal_", "tsk_"
+SEARCHED = 1000
+"""In so many of the newest tasks a call is looked for; there is no index of calls inside tasks."""
 
 
 def options() -> argparse.ArgumentParser:
@@ -53,10 +56,12 @@ def task_of(reading: Reading, given: str) -> str:
     """
     if given != "last" and len(given) >= FULL_ID and reading.trace(given) is not None:
         return given
+    if given.startswith(CALL):
+        return task_of_call(reading, given)
     newest = [each.task for each in reading.tasks(TaskFilter(limit=1 if given == "last" else NEWEST))]
     if given == "last" and newest:
         return newest[0]
-    found = [task for task in newest if task.startswith((given, f"tsk_{given}"))] if given != "last" else []
+    found = [task for task in newest if task.startswith((given, TASK + given))] if given != "last" else []
     if len(found) == 1:
         return found[0]
     if found:
@@ -66,3 +71,21 @@ def task_of(reading: Reading, given: str) -> str:
     if not newest:
         raise InvalidRequest("there are no tasks yet", hint="`interlock run WORKFLOW --input FILE` makes some.")
     raise InvalidRequest(f"no task or call {given!r}", hint=f"The newest is {newest[0]}; `interlock tasks` lists more.")
+
+
+def task_of_call(reading: Reading, call: str) -> str:
+    """The task of a call, by the id that `serve` sends back as `x-interlock-call-id` or a trace shows.
+
+    Raises:
+        InvalidRequest: no lone call, and none in the newest tasks, has that id.
+    """
+    lone = TASK + call.removeprefix(CALL)
+    if reading.trace(lone) is not None:
+        return lone
+    for each in reading.tasks(TaskFilter(limit=SEARCHED)):
+        trace = reading.trace(each.task)
+        if trace and any(step.call and step.call.call == call for step in trace.steps):
+            return each.task
+    raise InvalidRequest(
+        f"no call {call!r} alone or in the newest {SEARCHED:,} tasks", hint="`interlock tasks` lists tasks."
+    )
