@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from interlock.core.budget import Budget, Limits
-from interlock.core.errors import LedgerFull, ToolError
+from interlock.core.errors import LedgerFull, LimitReached, ToolError
 from interlock.tools.call import Grant, ToolRequest
 from interlock.tools.define import ToolContext, make
 from tests.tools.kit import CALLER, Bench
@@ -211,3 +211,12 @@ async def test_what_may_have_happened_is_asked_for_first(bench: Bench):
         reply = await bench.call(tool, ask_first=True)
         assert (tried.calls, reply.content["result"]) == (calls, known or 1)
         assert reply.settled.reasons == (f"asked the tool: {reason}",)
+
+
+async def test_a_limit_that_something_inside_the_tool_ran_into_is_not_the_tasks_own(bench: Bench):
+    def nested() -> None:
+        raise LimitReached("max_cost", used=1, asked=1, maximum=1)
+
+    reply = await bench.call(make(nested, effect="once"))
+    assert (reply.settled.status, reply.settled.error) == ("error", "unexpected_error")
+    assert "max_cost would be exceeded" in reply.settled.message

@@ -167,6 +167,12 @@ class ToolDesk:
         except TimeoutError as late:
             failed = ToolTimeout(grant.tool.name, timeout_s) if scope.expired() else late
             raise failed from late
+        except InterlockError as caught:
+            # Only a ToolError is a tool's word; a limit or timeout of something that it called is not.
+            failed = caught if isinstance(caught, ToolError) else RuntimeError(f"{type(caught).__name__}: {caught}")
+            if failed is caught:
+                raise
+            raise failed from caught
         except BaseException as caught:
             failed = caught
             raise
