@@ -2,6 +2,8 @@
 
 import re
 import sqlite3
+import subprocess
+import sys
 import threading
 from importlib.resources import files
 
@@ -89,6 +91,14 @@ def test_two_processes_may_share_one_file(tmp_path):
     assert set(row.lines_nano_usd) == {"input", "output"}
     one.close()
     two.close()
+
+
+def test_many_processes_may_make_the_file_at_the_same_moment(tmp_path):
+    code = (
+        "import sys; from interlock.storage import SqliteStore; SqliteStore.open(sys.argv[1], busy_timeout_s=5).close()"
+    )
+    makers = [subprocess.Popen([sys.executable, "-c", code, tmp_path / "store.db"]) for _ in range(6)]
+    assert [maker.wait(60) for maker in makers] == [0] * 6
 
 
 def test_many_threads_may_use_one_store(tmp_path):

@@ -19,6 +19,9 @@ from .statements import migrations
 
 Synchronous = Literal["full", "normal"]
 IDLE_READERS = 4
+OPENING_TRIES = 100
+OPENING_PAUSE_S = 0.02
+"""Together two seconds."""
 
 _HINTS = {
     "SQLITE_BUSY": "Another process holds the database: let it finish or stop it; nothing is lost, writing is tried again.",
@@ -45,7 +48,7 @@ class Database:
         self._closed = False
         with explained(path, "open the database"):
             self._writer = self._connect()
-            self._writer.execute("PRAGMA journal_mode = WAL")
+            self._into_wal()
             self._migrate()
 
     @contextmanager
@@ -105,6 +108,18 @@ class Database:
         reader.row_factory = sqlite3.Row
         reader.execute("PRAGMA query_only = 1")
         return reader
+
+    def _into_wal(self) -> None:
+        """WAL mode, for good. SQLite does not wait here when another process makes the file at the same moment, so we do."""
+        pause = threading.Event()
+        for left in range(OPENING_TRIES, -1, -1):
+            try:
+                self._writer.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not left:
+                    raise
+            pause.wait(OPENING_PAUSE_S)
 
     def _migrate(self) -> None:
         """Brings the file to the newest schema; several processes may do so at the same time."""
