@@ -77,6 +77,14 @@ async def test_the_output_is_capped_by_what_the_budget_has_left_and_a_cut_answer
     assert any("cut at 50 output tokens" in each for each in bench.event.reasons)
 
 
+async def test_an_answer_cut_by_the_callers_own_cap_or_the_models_is_not_degraded():
+    said = structs.replace(reply("small", output=50), finish="length")
+    bench = Bench(Scripted(small=said), tiers=ONE)
+    await bench.chat(ask(max_output_tokens=50), budget=Budget(Limits(max_output_tokens=700)))
+    await bench.chat(ask(), budget=Budget(Limits(max_output_tokens=9_000)))
+    assert [event.degraded for event in bench.ledger.settled] == ["", ""]
+
+
 async def test_a_caller_without_a_cap_gets_none_unless_a_limit_asks_for_it():
     bench = Bench(Scripted())
     await bench.chat()

@@ -11,6 +11,7 @@ from interlock.core.errors import Exhausted, LimitReached, UpstreamRefused
 from interlock.gateway import degrade, tokens
 from interlock.gateway.settings import Caching, Settings
 from interlock.plugins.caches.memory import MemoryCache
+from interlock.plugins.profiles import ModelProfile
 from tests.gateway.kit import Bench, Scripted, ask, reply, rule
 
 DOWN = UpstreamRefused("status 503.", upstream_status=503)
@@ -48,6 +49,24 @@ async def test_shorter_context_when_the_input_is_over_its_limit():
     assert (sent.messages[0], sent.messages[-1]) == (LONG[0], LONG[-1])
     assert 2 < len(sent.messages) < len(LONG)
     assert sent.messages[1:-1] == LONG[-len(sent.messages) + 1 : -1], "the newest turns are the ones that stay"
+
+
+@pytest.mark.requirement("GW-17")
+async def test_shorter_context_when_the_models_window_is_too_small():
+    bench = Bench(Scripted())
+    turns = (*LONG[:-1] * 6, LONG[-1])
+    await bench.chat(ChatRequest("support", turns))
+    assert bench.event.degraded == "shorter_context"
+    assert len(bench.provider.sent[0][1].messages) < len(turns)
+    assert any("context_window" in each for each in bench.event.reasons)
+
+
+async def test_a_window_that_is_only_assumed_refuses_nothing():
+    assumed = ModelProfile(match=(), context_window=10, max_output=10, assumed=True)
+    bench = Bench(Scripted(), profile_of=lambda _: assumed)
+    await bench.chat(ChatRequest("support", LONG, max_output_tokens=900))
+    assert bench.provider.sent[0][1].max_output_tokens == 900
+    assert bench.event.degraded == ""
 
 
 @pytest.mark.requirement("GW-17")

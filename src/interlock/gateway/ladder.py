@@ -11,7 +11,7 @@ from typing import TypeVar
 from interlock.core.chat import ChatRequest
 from interlock.core.errors import InterlockError, InvalidRequest, LimitReached, OutputInvalid
 
-from . import cache, degrade
+from . import cache, degrade, tokens
 from .call import Answer, Call
 from .desk import Desk
 from .route import Candidate, Plan
@@ -69,7 +69,8 @@ def _allowed(desk: Desk, call: Call, plan: Plan, cause: InterlockError) -> int:
     """Input tokens that the limit behind `cause` leaves room for."""
     limit = cause.limit if isinstance(cause, LimitReached) else ""
     profile = desk.parts.profile_of(plan.candidates[0].deployment)
-    window = profile.context_window - max(desk.settings.min_output_tokens, call.request.max_output_tokens or 0)
+    output = max(desk.settings.min_output_tokens, call.request.max_output_tokens or 0)
+    window = int((profile.context_window - output) / tokens.LIKELY_SHARE)  # in terms of the upper estimate
     if limit == "context_window" or call.budget is None:
         return window
     left = call.budget.left("input_tokens")

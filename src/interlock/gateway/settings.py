@@ -65,6 +65,11 @@ class Profile(Protocol):
         ...
 
     @property
+    def assumed(self) -> bool:
+        """The figures are assumed ones, so that nothing is refused or capped for their sake."""
+        ...
+
+    @property
     def logprobs(self) -> bool:
         """Token probabilities can be asked for; they are, where a rule looks at the confidence of answers."""
         ...

@@ -12,6 +12,7 @@ from interlock.core.chat import ChatRequest
 from interlock.core.errors import LimitReached
 from interlock.core.money import TOKENS_PER_RATE, Price
 
+from . import tokens
 from .settings import Profile
 
 
@@ -32,13 +33,9 @@ def fit(
     Raises:
         LimitReached: less than `floor` output tokens are left, or the input alone is too much.
     """
-    room = profile.context_window - input_tokens
-    if room < floor:
-        raise LimitReached("context_window", used=0, asked=input_tokens + floor, maximum=profile.context_window)
     wanted = request.max_output_tokens or profile.max_output
-    allowed = min(wanted, profile.max_output, room)
-    if budget is not None:
-        allowed = _within(budget, allowed, input_tokens, price, min(floor, wanted))
+    natural = wanted if profile.assumed else min(wanted, profile.max_output, _room(input_tokens, profile, floor))
+    allowed = natural if budget is None else _within(budget, natural, input_tokens, price, min(floor, wanted))
     ask = Spend(
         model_calls=1,
         input_tokens=input_tokens,
@@ -49,8 +46,18 @@ def fit(
     capped = budget is not None and _caps_output(budget)
     if allowed == asked_for or (asked_for is None and not capped):
         return Fitted(request, ask)
-    cut = allowed if asked_for is None or allowed < asked_for else 0
-    return Fitted(structs.replace(request, max_output_tokens=allowed), ask, cut)
+    return Fitted(structs.replace(request, max_output_tokens=allowed), ask, allowed if allowed < natural else 0)
+
+
+def _room(input_tokens: int, profile: Profile, floor: int) -> int:
+    """Output tokens that the context window leaves, by the likely weight of the input: a refusal has to be surer than a reservation."""
+    likely = int(input_tokens * tokens.LIKELY_SHARE)
+    room = profile.context_window - likely
+    if room < floor:
+        error = LimitReached("context_window", used=0, asked=likely + floor, maximum=profile.context_window)
+        error.hint = "Send less, route to a model with a larger window, or allow the rung shorter_context."
+        raise error
+    return room
 
 
 def upper_cost(price: Price, input_tokens: int, output_tokens: int) -> int:

@@ -31,11 +31,13 @@ class ModelProfile(Struct, frozen=True, forbid_unknown_fields=True):
     """Temperature, top_p, stop, seed and token probabilities may be set; they are left out for models that refuse them."""
     tools: Literal["yes", "without_reasoning", "no"] = "yes"
     """OpenAI dialect: whether tools can be given in chat completions; some models take them only with reasoning off, some not at all."""
+    assumed: bool = False
+    """The figures are assumed: they serve estimates, and nothing is refused or capped for their sake."""
     source: str = ""
     date: str = ""
 
 
-UNKNOWN = ModelProfile(match=("*",), source="none: assumed for a model that no row names")
+UNKNOWN = ModelProfile(match=("*",), assumed=True, source="none: assumed for a model that no row names")
 KEPT = 4_096
 
 
