@@ -6,7 +6,7 @@ Source: the API reference and the pages on streaming, errors and prompt caching 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Literal
 
 import msgspec
@@ -49,7 +49,7 @@ class Anthropic:
 
     async def stream(
         self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         sent = self._http(deployment, request, stream=True)
         reading = anthropic_wire.Reading(deployment, request, self._thoughts)
         async with self._env.http.stream(sent, deadline, stall_s=deployment.stall_s) as reply:

@@ -6,7 +6,7 @@ Source: the API reference and the pages on function calling and thought signatur
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -43,7 +43,7 @@ class Gemini:
 
     async def stream(
         self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         sent = self._http(deployment, request, "streamGenerateContent?alt=sse")
         reading = codec.Reading(deployment, self._signatures)
         async with self._env.http.stream(sent, deadline, stall_s=deployment.stall_s) as reply:

@@ -7,7 +7,7 @@ Above: found by name. Below: `core`. The answer is one JSON object: `{intent, co
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -58,7 +58,7 @@ class Local:
 
     async def stream(
         self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         whole = await self.chat(deployment, request, deadline, key)
         yield Chunk(text=whole.text, finish="stop", usage=whole.usage, model=whole.model)
 

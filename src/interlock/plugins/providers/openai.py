@@ -7,7 +7,7 @@ Source: the API reference for chat completions (platform.openai.com/docs/api-ref
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -51,7 +51,7 @@ class OpenAI:
 
     async def stream(
         self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         sent = self._http(deployment, request, key, stream=True)
         relayed = finished = False
         async with self._env.http.stream(sent, deadline, stall_s=deployment.stall_s) as reply:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from hashlib import blake2b
 from typing import Any
 
@@ -93,7 +93,7 @@ class Simulated:
 
     async def stream(
         self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         settings = self._options.of(deployment)
         draw = self._draw(settings, deployment, request)
         if draw.first_token_s:
