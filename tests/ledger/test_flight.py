@@ -43,6 +43,15 @@ def test_a_slot_holds_the_crash_until_the_call_has_settled_and_nothing_when_it_i
     assert (settled.settled, settled.content) == (call("t3"), {"response": {"text": "Friday."}})
 
 
+def test_a_cleared_slot_keeps_no_byte_of_its_content(tmp_path):
+    flight = Flight(tmp_path / "f", 2)
+    flight.put_open(1, crashed("t1"))
+    flight.put_settled(1, call("t1"), {"card": "4929-1188-0042-7761"})
+    flight.clear(1)
+    assert set((tmp_path / "f").read_bytes()) == {0}
+    flight.close(remove=True)
+
+
 def test_the_file_is_allocated_whole_so_that_a_full_disk_cannot_kill_the_process(tmp_path):
     flight = Flight(tmp_path / "f", 64)
     status = (tmp_path / "f").stat()

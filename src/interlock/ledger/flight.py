@@ -78,10 +78,11 @@ class Flight:
         return size
 
     def clear(self, slot: int) -> None:
-        """The slot's call is committed."""
-        at = slot * SLOT_BYTES
-        _HEAD.pack_into(self._map, at, 0, 0)
-        _HEAD.pack_into(self._map, at + OPEN_BYTES, 0, 0)
+        """The slot's call is committed. Its bytes go too: content that is deleted later must not stay behind here."""
+        for at in (slot * SLOT_BYTES, slot * SLOT_BYTES + OPEN_BYTES):
+            length, _ = _HEAD.unpack_from(self._map, at)
+            _HEAD.pack_into(self._map, at, 0, 0)
+            self._map[at + _HEAD.size : at + _HEAD.size + length] = bytes(length)
 
     def close(self, *, remove: bool) -> None:
         """Lets go of the file; `remove` when every slot is clear."""
