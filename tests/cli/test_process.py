@@ -1,6 +1,7 @@
 """The command line as processes: ctrl-C, kill -9, a reader that has had enough, what a start loads."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from interlock.cli.main import INTERRUPTED, OK
+from interlock.cli.main import INTERRUPTED, OK, OUTSIDE
 from tests.cli.kit import INTERLOCK, Cli, process
 
 SLOW_TOOLS = '''
@@ -77,6 +78,34 @@ def test_a_reader_that_has_had_enough_ends_the_run_quietly(starter: Cli):
     assert running.returncode == OK
     assert "Traceback" not in err
     assert "BrokenPipe" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("tasks", "--limit", "0"), ("tasks", "--json", "--limit", "0"), ("pnl",), ("trace", "last")]
+)
+def test_a_pipe_that_is_closed_early_is_no_trouble(ran: Cli, arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    said = subprocess.run(
+        [INTERLOCK, *arguments, "-w", ran.folder], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(writing)
+
+    assert said.returncode == OK
+    assert "Traceback" not in said.stderr
+    assert "Broken" not in said.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_under_stdout_is_said_in_words(ran: Cli):
+    with Path("/dev/full").open("w") as full:
+        said = subprocess.run(
+            [INTERLOCK, "tasks", "--json", "-w", ran.folder], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+
+    assert said.returncode == OUTSIDE
+    assert said.stderr == "interlock: standard output: No space left on device\n"
 
 
 def test_a_call_cut_by_kill_9_that_must_not_be_repeated_is_put_to_a_person(starter: Cli):

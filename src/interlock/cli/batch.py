@@ -72,6 +72,8 @@ async def run(il: Interlock, inputs: lines.Input, job: Job, clock: Clock) -> int
         introduce(il, inputs, job, await warmed(il, job.workflow))
         tally = await work(il, inputs, job, name, clock)
     aside = set_aside(inputs.path, tally.bad)
+    if tally.busy:
+        say(f"remark: another process works on {plural(tally.busy, 'line')} of this file; they are not counted here")
     with open_reading(root) as reading:
         rows = [row for row in reading.tasks(TaskFilter(batch=name, limit=sys.maxsize)) if row.status != "running"]
         told = batch_of(reading, inputs, job, rows, tally, aside)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from errno import ENOSPC
 from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
@@ -73,16 +74,22 @@ def perform(verb: str, arguments: Sequence[str]) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted; keep the interpreter from complaining when it flushes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()  # the reader (`| head`) has what it wanted
         return OK
     except InterlockError as error:
         return explain(error)
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno != ENOSPC:
             raise
-        print(f"interlock: {error.filename}: {error.strerror}", file=sys.stderr)
+        if error.errno == ENOSPC:
+            drop_stdout()
+        print(f"interlock: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
         return OUTSIDE
+
+
+def drop_stdout() -> None:
+    """Nothing more goes to stdout, so that the interpreter does not complain when it flushes it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explain(error: InterlockError) -> int:

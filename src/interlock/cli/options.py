@@ -67,8 +67,12 @@ def console(*, stderr: bool = False) -> Console:
     """Where tables go; plain when the stream is no terminal or NO_COLOR is set, and then as wide as the data needs."""
     from rich.console import Console
 
+    class Sink(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError; `main` knows what to do with it
+
     stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, highlight=False, emoji=False, markup=False, width=None if stream.isatty() else 140)
+    return Sink(file=stream, highlight=False, emoji=False, markup=False, width=None if stream.isatty() else 140)
 
 
 def table(
