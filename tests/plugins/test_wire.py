@@ -171,13 +171,20 @@ def test_usage_of_openai_falls_into_disjoint_buckets():
             "usage": {
                 "prompt_tokens": 100,
                 "completion_tokens": 50,
-                "prompt_tokens_details": {"cached_tokens": 60, "audio_tokens": 10},
+                "prompt_tokens_details": {
+                    "cached_tokens": 50,
+                    "cache_write_tokens": 10,
+                    "audio_tokens": 10,
+                    "image_tokens": None,
+                },
                 "completion_tokens_details": {"reasoning_tokens": 20, "audio_tokens": 5},
             },
         }
     )
     usage = openai_wire.response_of(body, ASK, AT).usage
-    assert usage == Usage(input=30, cache_read=60, input_audio=10, output=25, reasoning=20, output_audio=5)
+    assert usage == Usage(
+        input=30, cache_read=50, cache_write=10, input_audio=10, output=25, reasoning=20, output_audio=5
+    )
     assert (usage.input_total, usage.output_total) == (100, 50)
 
 

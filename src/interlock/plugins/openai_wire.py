@@ -40,7 +40,9 @@ NULL = Raw(b"null")
 
 class _PromptDetails(Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
     audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class _CompletionDetails(Struct):
@@ -315,11 +317,14 @@ def usage_of(usage: _Usage | None) -> Usage:
         return Usage()
     asked = usage.prompt_tokens_details or _PromptDetails()
     made = usage.completion_tokens_details or _CompletionDetails()
-    cached, heard = asked.cached_tokens or 0, asked.audio_tokens or 0
+    cached, kept = asked.cached_tokens or 0, asked.cache_write_tokens or 0
+    heard, seen = asked.audio_tokens or 0, asked.image_tokens or 0
     thought, spoken = made.reasoning_tokens or 0, made.audio_tokens or 0
     return Usage(
-        input=max(0, usage.prompt_tokens - cached - heard),
+        input=max(0, usage.prompt_tokens - cached - kept - heard - seen),
         cache_read=cached,
+        cache_write=kept,
+        input_image=seen,
         input_audio=heard,
         output=max(0, (usage.completion_tokens or 0) - thought - spoken),
         reasoning=thought,
