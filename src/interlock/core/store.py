@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from .errors import Fenced
 from .events import CallKind, Outcome, Record, Settled, Status
-from .money import BUCKETS, Price, Usage, bucket_cost
+from .money import BUCKETS, Price, Usage
 
 TaskStatus = Literal["running", "waiting", "in_doubt", "finished"]
 TaskKind = Literal["task", "call", "late"]
@@ -320,32 +320,29 @@ def parts_of(settled: Settled) -> list[CostPart]:
     The parts add up to `settled.cost_nano_usd` exactly: whatever the attempts do not account for stands with the call.
     """
     answered = _answering(settled)
-    rest = [
-        CostPart("attempt", a.deployment, a.tier, a.status, a.simulated, a.usage, a.cost_nano_usd, a.price)
-        for index, a in enumerate(settled.attempts)
-        if index != answered
-    ]
-    spent = sum(part.cost_nano_usd for part in rest)
     own = settled.attempts[answered] if answered is not None else None
-    simulated = own.simulated if own else settled.simulated
-    price = own.price if own and own.price else settled.price
+    rest: list[CostPart] = []
+    if len(settled.attempts) > (own is not None):
+        rest = [
+            CostPart("attempt", a.deployment, a.tier, a.status, a.simulated, a.usage, a.cost_nano_usd, a.price)
+            for index, a in enumerate(settled.attempts)
+            if index != answered
+        ]
     first = CostPart(
         "call",
         settled.deployment,
         settled.tier,
         settled.status,
-        simulated,
-        _left_of(settled.usage, [part.usage for part in rest]),
-        settled.cost_nano_usd - spent,
-        price,
+        own.simulated if own else settled.simulated,
+        _left_of(settled.usage, [part.usage for part in rest]) if rest else settled.usage,
+        settled.cost_nano_usd - sum([part.cost_nano_usd for part in rest]),
+        own.price if own and own.price else settled.price,
     )
     return [first, *rest]
 
 
 def _left_of(usage: Usage, taken: Sequence[Usage]) -> Usage:
     """`usage` without what others took of it."""
-    if not taken:
-        return usage
     columns = zip(structs.astuple(usage), *(structs.astuple(each) for each in taken), strict=True)
     return Usage(*(max(0, whole - sum(others)) for whole, *others in columns))
 
@@ -368,16 +365,3 @@ def money_of(settled: Settled) -> tuple[int, int]:
         return (0, cost) if settled.simulated else (cost, 0)
     simulated = sum(part.cost_nano_usd for part in parts_of(settled) if part.simulated)
     return settled.cost_nano_usd - simulated, simulated
-
-
-def lines_of(part: CostPart, price: Price | None) -> dict[str, int]:
-    """The part's money by `LINES`; adds up to its cost exactly, so what the price does not explain is `other`."""
-    lines: dict[str, int] = {}
-    if price is not None:
-        for name, amount, rate in zip(BUCKETS, structs.astuple(part.usage), structs.astuple(price.rates), strict=True):
-            if amount and rate:
-                lines[name] = bucket_cost(name, rate, amount)
-    unexplained = part.cost_nano_usd - sum(lines.values())
-    if unexplained:
-        lines["other"] = unexplained
-    return lines

@@ -1,4 +1,4 @@
-"""What a record is as a row, and what a batch of records adds to its tasks and to the hours' roll-ups.
+"""What a record is as a row, and what a batch of records adds to its tasks.
 
 Above: writes. Below: core. Pure: values in, rows out.
 """
@@ -6,7 +6,7 @@ Above: writes. Below: core. Pure: values in, rows out.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -19,16 +19,14 @@ from interlock.core.events import (
     Event,
     Finished,
     InDoubt,
+    Outcome,
     OutcomeSeen,
     Record,
     Settled,
     Started,
 )
-from interlock.core.money import BUCKETS, Price
-from interlock.core.sketch import Counts, bucket_of
-from interlock.core.store import LINES, TaskKind, lines_of, money_of, parts_of
+from interlock.core.store import TaskKind, money_of
 
-NS_PER_HOUR = 3_600_000_000_000
 LATE_MARK = "!"
 """Between the task and the call in the id under which a fenced-out call is kept."""
 
@@ -39,28 +37,6 @@ _STATE = ("status", "outcome", "wake_at_ns", "confidence", "tier", "escalations"
 _LAST = ("success", "success_source", "error", "message")
 _SUMS = ("events", "model_calls", "tool_calls", "input_tokens", "output_tokens", "cost_nano_usd")
 _MORE_SUMS = ("simulated_nano_usd", "saved_nano_usd", "asked", "doubted", "finished_ns", "fence")
-
-PriceOfVersion = Callable[[str], Price | None]
-RollKey = tuple[int, str, str, str, str, str, str, str, int, str, str]
-
-
-class RollSum:
-    """What one batch adds to one roll-up row."""
-
-    __slots__ = ("counts", "latency", "lines", "n", "saved", "usage")
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.saved = 0
-        self.counts = [0, 0]
-        """Real and simulated nano-dollars."""
-        self.usage = [0] * len(BUCKETS)
-        self.lines = dict.fromkeys(LINES, 0)
-        self.latency: Counts = {}
-
-    def took(self, duration_us: int) -> None:
-        bucket = bucket_of(duration_us)
-        self.latency[bucket] = self.latency.get(bucket, 0) + 1
 
 
 def encode(value: Any) -> str:
@@ -94,7 +70,7 @@ def event_row(record: Record) -> tuple[Any, ...]:
     )
     if not isinstance(event, Settled):
         return head + _NO_CALL
-    real, simulated = _money(event)
+    real, simulated = money(event)
     caller = event.caller
     return (
         *head,
@@ -119,7 +95,8 @@ def event_row(record: Record) -> tuple[Any, ...]:
     )
 
 
-def _money(settled: Settled) -> tuple[int, int]:
+def money(settled: Settled) -> tuple[int, int]:
+    """`core.store.money_of`, with the usual call in front: one try, nothing simulated."""
     attempts = settled.attempts
     if not settled.simulated and (not attempts or (len(attempts) == 1 and not attempts[0].simulated)):
         return settled.cost_nano_usd, 0
@@ -164,16 +141,12 @@ def _new_row(record: Record) -> dict[str, Any]:
 
 def _lone(row: dict[str, Any], settled: Settled) -> None:
     """What the row says if the task turns out to have no `Started`: it is the call itself and is over."""
-    answered = settled.status in ("ok", "cache_hit")
-    if row["kind"] != "late":
+    late = row["kind"] == "late"
+    if not late:
         row["kind"] = "call"
     row["lone"] = {
         "status": "finished",
-        "outcome": ("simulated" if settled.simulated else "resolved")
-        if answered and row["kind"] == "call"
-        else "cancelled"
-        if settled.status == "client_gone"
-        else "failed",
+        "outcome": lone_outcome(settled, late=late),
         "finished_ns": settled.started_ns + settled.duration_us * 1000,
         "confidence": settled.confidence,
         "tier": settled.tier,
@@ -191,11 +164,18 @@ def _lone(row: dict[str, Any], settled: Settled) -> None:
     )
 
 
+def lone_outcome(settled: Settled, *, late: bool = False) -> Outcome:
+    """How a task that is nothing but this call ended. A late call's answer served nobody."""
+    if settled.status in ("ok", "cache_hit") and not late:
+        return "simulated" if settled.simulated else "resolved"
+    return "cancelled" if settled.status == "client_gone" else "failed"
+
+
 def _fold(row: dict[str, Any], record: Record) -> None:
     """What one record changes on its task's row."""
     match record.event:
         case Settled() as call:
-            real, simulated = _money(call)
+            real, simulated = money(call)
             row["model_calls" if call.kind == "model" else "tool_calls"] += 1
             row["input_tokens"] += call.usage.input_total
             row["output_tokens"] += call.usage.output_total
@@ -246,42 +226,3 @@ def _finish(row: dict[str, Any], record: Record, finished: Finished) -> None:
         error=finished.error,
         message=finished.message,
     )
-
-
-def roll_sums(records: Iterable[Record], price_of: PriceOfVersion) -> dict[RollKey, RollSum]:
-    """What the calls among `records` add to the roll-ups."""
-    sums: dict[RollKey, RollSum] = {}
-    for record in records:
-        if isinstance(record.event, Settled):
-            _roll_call(sums, record.tenant, record.event, price_of)
-    return sums
-
-
-def _roll_call(sums: dict[RollKey, RollSum], tenant: str, call: Settled, price_of: PriceOfVersion) -> None:
-    hour, workflow = call.started_ns // NS_PER_HOUR, call.caller.workflow
-    for part in parts_of(call):
-        key: RollKey = (
-            hour,
-            tenant,
-            workflow,
-            part.role,
-            call.kind,
-            call.name,
-            part.deployment,
-            part.tier,
-            int(part.simulated),
-            call.cache if part.role == "call" else "",
-            part.status,
-        )
-        into = sums.get(key)
-        if into is None:
-            into = sums[key] = RollSum()
-        into.n += 1
-        into.counts[part.simulated] += part.cost_nano_usd
-        for index, amount in enumerate(structs.astuple(part.usage)):
-            into.usage[index] += amount
-        for line, amount in lines_of(part, price_of(part.price) if part.price else None).items():
-            into.lines[line] += amount
-        if part.role == "call":
-            into.saved += call.saved_nano_usd
-            into.took(call.duration_us)

@@ -20,7 +20,8 @@ from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Total
 
 from .aside import SqliteCache, SqliteSignals
 from .database import Database, Synchronous
-from .rows import NS_PER_HOUR, decode_event, encode
+from .rolls import NS_PER_HOUR
+from .rows import decode_event, encode
 from .statements import statements
 from .tasks import SqliteTasks
 from .writes import put_prices, write_groups

@@ -17,7 +17,7 @@ from interlock.core.events import Record
 from interlock.core.store import OutcomeRow, TaskFilter, TaskRow
 
 from .database import Database
-from .rows import PriceOfVersion
+from .rolls import PriceOfVersion
 from .statements import statements
 from .writes import write_groups
 

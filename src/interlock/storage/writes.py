@@ -1,12 +1,12 @@
 """The one transaction by which anything gets into the ledger: events, their tasks and the roll-ups, together or not at all.
 
-Above: `SqliteStore.write`. Below: rows, database.
+Above: `SqliteStore.write`. Below: lone, rolls, rows.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -14,20 +14,10 @@ from msgspec import structs
 from interlock.core.errors import Fenced
 from interlock.core.events import Finished, Record, Settled, Started
 from interlock.core.money import Price
-from interlock.core.sketch import packed
 
-from .rows import (
-    NS_PER_HOUR,
-    PriceOfVersion,
-    RollKey,
-    RollSum,
-    decode_event,
-    encode,
-    event_row,
-    late,
-    roll_sums,
-    task_rows,
-)
+from . import lone
+from .rolls import NS_PER_HOUR, PriceOfVersion, RollKey, RollSum, roll_sums
+from .rows import decode_event, encode, event_row, late, task_rows
 from .statements import statements
 
 Group = Sequence[Record]
@@ -35,6 +25,33 @@ Group = Sequence[Record]
 
 def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion) -> list[Fenced | None]:
     """Inside a transaction: writes every group whole or not at all, and says which were fenced out."""
+    alone, others = lone.split(groups)
+    if not alone or not _write_alone(db, alone):
+        return _write(db, groups, price_of)
+    _merge_rolls(db, roll_sums(alone, price_of))
+    refused: list[Fenced | None] = [None] * len(groups)
+    if others:
+        for place, no in zip(others, _write(db, [groups[place] for place in others], price_of), strict=True):
+            refused[place] = no
+    return refused
+
+
+def _write_alone(db: sqlite3.Connection, records: Sequence[Record]) -> bool:
+    """Inserts lone calls and their tasks' rows; False, and nothing done, when one of their places is taken."""
+    calls = [(record, record.event) for record in records if isinstance(record.event, Settled)]
+    db.execute("SAVEPOINT alone")
+    try:
+        db.executemany(statements("events")["insert"], [event_row(record) for record, _ in calls])
+        db.executemany(statements("tasks")["lone"], [lone.task_row(record, call) for record, call in calls])
+    except sqlite3.IntegrityError:
+        db.execute("ROLLBACK TO alone")
+        return False
+    db.execute("RELEASE alone")
+    return True
+
+
+def _write(db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion) -> list[Fenced | None]:
+    """Groups of any kind."""
     refused = fenced_groups(db, groups)
     records = [record for group, no in zip(groups, refused, strict=True) if no is None for record in group]
     spent = [
@@ -156,7 +173,11 @@ def merge(db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVe
     for record in records:
         if isinstance(record.event, Finished):
             _roll_task(db, sums, record.task)
-    db.executemany(statements("roll")["merge"], [_roll_row(key, each) for key, each in sums.items()])
+    _merge_rolls(db, sums)
+
+
+def _merge_rolls(db: sqlite3.Connection, sums: Mapping[RollKey, RollSum]) -> None:
+    db.executemany(statements("roll")["merge"], [each.row(key) for key, each in sums.items()])
 
 
 def _known(db: sqlite3.Connection, tasks: Sequence[str]) -> set[str]:
@@ -178,10 +199,6 @@ def _roll_task(db: sqlite3.Connection, sums: dict[RollKey, RollSum], task: str) 
     into = sums.setdefault(key, RollSum())
     into.n += 1
     into.took(duration_us)
-
-
-def _roll_row(key: RollKey, each: RollSum) -> tuple[Any, ...]:
-    return (*key, each.n, *each.counts, each.saved, *each.usage, *each.lines.values(), packed(each.latency))
 
 
 def put_prices(db: sqlite3.Connection, prices: Sequence[Price]) -> None:

@@ -48,6 +48,14 @@ ON CONFLICT (id) DO UPDATE SET
     asked = MAX(0, asked + :asked),
     doubted = MAX(0, doubted + :doubted);
 
+-- name: lone
+-- A call that is a task of its own and over; a task of that id that exists already is an error.
+INSERT INTO tasks (
+    id, tenant, kind, workflow, user, status, outcome, created_ns, updated_ns, finished_ns, duration_us,
+    contract, confidence, tier, escalations, simulated, degraded, events, last_seq, model_calls, tool_calls,
+    input_tokens, output_tokens, cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message
+) VALUES (?, ?, 'call', ?, ?, 'finished', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
 -- name: settle_status
 -- After the counters of open questions have changed: what the task waits for now.
 UPDATE tasks SET
