@@ -44,6 +44,16 @@ async def test_it_answers_with_what_the_engine_understands_and_finds_off_the_eve
     engine = Engine()
     response = await chat(support_reply=engine)
     said = msgspec.json.decode(response.text)
+    assert (
+        said.pop("passage").items()
+        >= {
+            "article": "shipping-times",
+            "title": "Shipping times",
+            "text": "Three days.",
+            "score": 0.8,
+            "good": True,
+        }.items()
+    )
     assert said == {
         "intent": "order_status",
         "confidence": 0.97,
@@ -51,13 +61,6 @@ async def test_it_answers_with_what_the_engine_understands_and_finds_off_the_eve
         "threshold": 0.9,
         "runner_up": "refund",
         "reason": "Where is it?",
-        "passage": {
-            "article": "shipping-times",
-            "title": "Shipping times",
-            "text": "Three days.",
-            "score": 0.8,
-            "good": True,
-        },
     }
     assert response.confidence == 0.97
     assert response.usage.compute_ms >= 1
