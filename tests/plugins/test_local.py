@@ -52,6 +52,7 @@ async def test_it_answers_with_what_the_engine_understands_and_finds_off_the_eve
             "text": "Three days.",
             "score": 0.8,
             "good": True,
+            "also": "",
         }.items()
     )
     assert said == {

@@ -66,7 +66,8 @@ def _from_knowledge(state: State, understood: Understood) -> Decision:
     passage = understood.passage
     if passage is None or not passage.get("good"):
         return leave("no passage answers it well enough")
-    return _answered(state, understood, str(passage.get("text", "")), [str(passage.get("article", ""))])
+    cited = [str(passage[name]) for name in ("article", "also") if passage.get(name)]
+    return _answered(state, understood, str(passage.get("text", "")), cited)
 
 
 def _walk(state: State, contract: Contract, flow: Flow, understood: Understood, found: Found, now_ns: int) -> Decision:

@@ -145,14 +145,17 @@ class Understanding(Struct, frozen=True):
 
 
 class Passage(Struct, frozen=True):
-    """Whole sentences of one article, verbatim but for line breaks."""
+    """Whole sentences, verbatim but for line breaks, of one article or where it takes two of two."""
 
     article: str
     title: str
     text: str
     score: float
+    """Chance (0–1) that the text answers the question, learned from the articles."""
     good: bool
-    """The score is above the floor learned from the articles."""
+    """The score is above the floor that keeps the promise."""
+    also: str = ""
+    """The second article, where the text's second part comes from another one."""
 
 
 class TierZero(Protocol):

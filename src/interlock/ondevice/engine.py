@@ -61,11 +61,14 @@ class Engine:
         """The best passage, among the articles about `intent` when there are any."""
         if self._passages is None:
             return None
-        found = self._passages.find(question, intent_articles=self._recipe.about.get(intent), top=1)
+        about = self._recipe.about.get(intent)
+        found = self._passages.answer(question, about) if about else self._passages.find(question, top=1)
         if not found:
             return None
-        best = found[0]
-        return Passage(best.article_id, best.title, " ".join(best.text.split()), best.score, best.good)
+        best, other = found[0], found[-1]
+        text = " ".join(" ".join(each.text.split()) for each in found)
+        also = other.article_id if other.article_id != best.article_id else ""
+        return Passage(best.article_id, best.title, text, best.score, best.good, also)
 
     @property
     def report(self) -> Report:
@@ -86,14 +89,15 @@ class Engine:
 
     @cached_property
     def _passages(self) -> Passages | None:
-        articles, embedder = self._recipe.articles, self._embedder()
+        articles, about, promise = self._recipe.articles, self._recipe.about, self._recipe.promise
         if not articles:
             return None
+        embedder = self._embedder()
         return self._kept(
             "passages",
-            {"articles": [[article.id, article.title, article.text] for article in articles]},
+            {"articles": [[a.id, a.title, a.text] for a in articles], "about": about, "promise": promise},
             lambda data: Passages.from_bytes(data, articles, embedder),
-            lambda: Passages.fit(articles, embedder),
+            lambda: Passages.fit(articles, embedder, list(about.values()), promise),
             lambda made: made.to_bytes(),
         )
 

@@ -1,7 +1,7 @@
 """The passage that answers a question: one to four whole sentences, verbatim, with their place in their article.
 
-Below: `embed`, `sentences`, `lexical`. Above: the application, for flows that answer from knowledge and for retrieval.
-Hybrid: similarity in meaning (passage, passage under its title, and title alone) plus a share of BM25.
+Below: `embed`, `sentences`, `lexical`, `choice`. Above: `engine`, for flows that answer from knowledge and for retrieval.
+Hybrid: similarity in meaning (passage, passage under title and heading, and heading alone) plus a share of BM25.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from interlock.ondevice.arrays import pack, unpack
+from interlock.ondevice.choice import Choice, Rehearsed, learn
 from interlock.ondevice.embed import Embedder
 from interlock.ondevice.lexical import Bm25
 from interlock.ondevice.logistic import Logistic
 from interlock.ondevice.minilm import Vectors
-from interlock.ondevice.sentences import Sentence, blocks
+from interlock.ondevice.sentences import Block, blocks
 from interlock.ondevice.understand import off_topic_texts
 
 LONGEST = 4  # sentences of a passage
@@ -57,6 +58,7 @@ class _Window:
     heading: str
     start: int
     end: int
+    block: int  # counted over all articles; a long block has several windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +71,40 @@ class Passages:
     words: Bm25
     anywhere: Logistic  # raw score -> score, searching all articles
     within: Logistic  # the same, searching only articles that are known to be about the question's intent
+    choice: Choice | None  # how much of what those articles say to answer with; None where they have too few headings
     embedder: Embedder
 
     @classmethod
-    def fit(cls, articles: Sequence[Article], embedder: Embedder) -> Passages:
+    def fit(
+        cls,
+        articles: Sequence[Article],
+        embedder: Embedder,
+        groups: Sequence[Collection[str]] = (),
+        promise: float = 0.98,
+    ) -> Passages:
         """An index of `articles`, with the floor of `good` learned from them. Some 5 ms of CPU per passage.
 
-        Raises ValueError when two articles share an id or none has any text.
+        `groups` are the ids of articles that are searched together (those about one intent); `promise` is the share of
+        answers that shall be right. Raises ValueError when two articles share an id or none has any text.
         """
         windows, alone, titled = _cut(articles)
+        owners = [window.article for window in windows]
         bare, full = embedder.embed(alone), embedder.embed(titled)
-        titles = embedder.embed([article.title for article in articles])[[window.article for window in windows]]
+        names = embedder.embed([article.title for article in articles])[owners]
+        heads = embedder.embed([window.heading or articles[window.article].title for window in windows])
         words = Bm25.fit(titled)
         anywhere, within = _rehearse(articles, windows, (bare + full) / np.float32(2), words, embedder)
-        vectors = (bare + full + titles) / np.float32(3)
-        return cls(tuple(articles), windows, vectors, words, anywhere, within, embedder)
+        unheaded = Bm25.fit([f"{articles[w.article].title}. {text}" for w, text in zip(windows, alone, strict=True)])
+        rehearsed = _ask_headings(articles, windows, (bare + names) / np.float32(2), heads, unheaded, groups)
+        vectors = (bare + full + heads) / np.float32(3)
+        choice = learn(rehearsed, promise)
+        return cls(tuple(articles), windows, vectors, words, anywhere, within, choice, embedder)
 
     def to_bytes(self) -> bytes:
         """What is slow to fit, without the articles; for `from_bytes`."""
         curves = np.array([[*curve.slopes, curve.offset] for curve in (self.anywhere, self.within)])
-        return pack(vectors=self.vectors, curves=curves)
+        choice = self.choice.numbers() if self.choice else np.zeros(0)
+        return pack(vectors=self.vectors, curves=curves, choice=choice)
 
     @classmethod
     def from_bytes(cls, data: bytes, articles: Sequence[Article], embedder: Embedder) -> Passages:
@@ -99,7 +115,22 @@ class Passages:
         if len(vectors) != len(windows):
             raise ValueError(f"The index holds {len(vectors)} passages and the articles {len(windows)}: fit it again.")
         anywhere, within = (Logistic((float(slope),), float(offset)) for slope, offset in curves)
-        return cls(tuple(articles), windows, vectors, Bm25.fit(titled), anywhere, within, embedder)
+        choice = Choice.from_numbers(arrays["choice"])
+        return cls(tuple(articles), windows, vectors, Bm25.fit(titled), anywhere, within, choice, embedder)
+
+    def answer(self, question: str, intent_articles: Collection[str]) -> list[Passage]:
+        """What answers a question that is known to be about these articles: the best block, or the two best where neither is
+        far ahead. Their `score` is the chance that the answer is in them together. Empty when none of the articles exists.
+        """
+        if self.choice is None:
+            return self.find(question, intent_articles=intent_articles, top=1)
+        raw = _raw(self.embedder.embed([question])[0], question, self.vectors, self.words)
+        wanted = [i for i, window in enumerate(self.windows) if self.articles[window.article].id in intent_articles]
+        best = _best(raw, wanted, [window.block for window in self.windows])
+        if not best:
+            return []
+        count, chance, good = self.choice.of([float(raw[place]) for place in best[:3]])
+        return [self._passage(place, chance, good=good) for place in best[:count]]
 
     def find(self, question: str, *, intent_articles: Collection[str] | None = None, top: int = 3) -> list[Passage]:
         """The best passages, best first, at most one per article and at most `top`.
@@ -113,21 +144,27 @@ class Passages:
             if intent_articles is None or self.articles[window.article].id in intent_articles
         ]
         curve = self.anywhere if intent_articles is None else self.within
-        return [self._passage(place, float(raw[place]), curve) for place in _best(raw, wanted, self.windows)[:top]]
+        best = _best(raw, wanted, [window.article for window in self.windows])[:top]
+        if not best:
+            return []
+        scores = curve.chances(raw[best][:, None].astype(np.float64))
+        return [
+            self._passage(place, float(score), good=bool(score >= GOOD))
+            for place, score in zip(best, scores, strict=True)
+        ]
 
-    def _passage(self, place: int, raw: float, curve: Logistic) -> Passage:
+    def _passage(self, place: int, score: float, *, good: bool) -> Passage:
         window = self.windows[place]
         article = self.articles[window.article]
-        score = float(curve.chances(np.array([[raw]]))[0])
         text = article.text[window.start : window.end]
-        return Passage(article.id, article.title, text, score, window.start, window.end, score >= GOOD)
+        return Passage(article.id, article.title, text, score, window.start, window.end, good)
 
 
-def _best(raw: Floats, wanted: Sequence[int], windows: Sequence[_Window]) -> list[int]:
-    """The best window of each article among the places `wanted`, best article first."""
+def _best(raw: Floats, wanted: Sequence[int], owners: Sequence[int]) -> list[int]:
+    """The best window of each owner (article or block) among the places `wanted`, best owner first."""
     best: dict[int, int] = {}
     for place in sorted(wanted, key=lambda place: -float(raw[place])):
-        best.setdefault(windows[place].article, place)
+        best.setdefault(owners[place], place)
     return list(best.values())
 
 
@@ -139,7 +176,8 @@ def _cut(articles: Sequence[Article]) -> tuple[tuple[_Window, ...], list[str], l
     """All windows, their texts, and their texts under title and heading."""
     counts = Counter(article.id for article in articles)
     repeated = sorted(name for name, count in counts.items() if count > 1)
-    windows = tuple(window for place, article in enumerate(articles) for window in _windows(place, article))
+    cut = [(place, block) for place, article in enumerate(articles) for block in blocks(article.text)]
+    windows = tuple(window for number, (place, block) in enumerate(cut) for window in _windows(place, block, number))
     if repeated or not windows:
         problem = f"the ids {', '.join(repeated)} are used twice" if repeated else "no article has any text"
         raise ValueError(f"The knowledge base of {len(articles)} article(s) cannot be indexed: {problem}.")
@@ -151,13 +189,41 @@ def _cut(articles: Sequence[Article]) -> tuple[tuple[_Window, ...], list[str], l
     return windows, alone, titled
 
 
-def _windows(place: int, article: Article) -> Iterator[_Window]:
+def _windows(article: int, block: Block, number: int) -> Iterator[_Window]:
     """Every run of LONGEST sentences of a block, or the whole block where it is shorter."""
-    for block in blocks(article.text):
-        sentences: Sequence[Sentence] = block.sentences
-        for first in range(max(1, len(sentences) - LONGEST + 1)):
-            last = min(first + LONGEST, len(sentences)) - 1
-            yield _Window(place, block.heading, sentences[first].start, sentences[last].end)
+    sentences = block.sentences
+    for first in range(max(1, len(sentences) - LONGEST + 1)):
+        last = min(first + LONGEST, len(sentences)) - 1
+        yield _Window(article, block.heading, sentences[first].start, sentences[last].end, number)
+
+
+def _ask_headings(
+    articles: Sequence[Article],
+    windows: Sequence[_Window],
+    vectors: Vectors,
+    heads: Vectors,
+    words: Bm25,
+    groups: Sequence[Collection[str]],
+) -> list[Rehearsed]:
+    """Every heading as a question to the articles that are searched with its own; `vectors` and `words` know no heading."""
+    together: dict[str, set[str]] = {}
+    for group in groups:
+        for name in group:
+            together.setdefault(name, set()).update(group)
+    asked: dict[tuple[int, str], int] = {}
+    for place, window in enumerate(windows):
+        if window.heading:
+            asked.setdefault((window.article, window.heading), place)
+    rehearsed: list[Rehearsed] = []
+    for (owner, heading), place in asked.items():
+        near = together.get(articles[owner].id, {articles[owner].id})
+        wanted = [i for i, window in enumerate(windows) if articles[window.article].id in near]
+        raw = _raw(heads[place], heading, vectors, words)
+        best = _best(raw, wanted, [window.block for window in windows])
+        right = [(windows[i].article, windows[i].heading) == (owner, heading) for i in best].index(True)
+        if len(best) > 1:
+            rehearsed.append(Rehearsed([float(raw[i]) for i in best[:3]], right))
+    return rehearsed
 
 
 def _rehearse(
