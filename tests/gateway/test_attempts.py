@@ -207,6 +207,16 @@ async def test_all_candidates_failing_lists_each_of_them():
     assert bench.event.status == "error"
 
 
+async def test_when_nobody_has_room_the_caller_is_told_the_shortest_wait():
+    waits = {"small": 20.0, "small2": 9.0, "mid": 40.0, "premium": 12.0}
+    bench = Bench(
+        Scripted(**{name: limited(wait) for name, wait in waits.items()}), Settings(retrying=Retrying(max_tries=1))
+    )
+    with pytest.raises(RateLimited) as refused:
+        await bench.chat()
+    assert refused.value.retry_after_s == 9.0
+
+
 class Hanging(Scripted):
     """Says nothing, for as long as one waits."""
 

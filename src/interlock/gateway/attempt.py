@@ -46,7 +46,7 @@ async def first(desk: Desk, call: Call, candidates: Sequence[Candidate], request
 
     Raises:
         LimitReached: the budget has no room for any of them. UpstreamRejected: the vendor finds the request at fault.
-        Exhausted: several failed. The one error, when there was one candidate. DeadlineMissed.
+        RateLimited, Shed: nobody has room now. Exhausted: several failed. The one error, when there was one candidate. DeadlineMissed.
     """
     errors: list[InterlockError] = []
     input_tokens = call.input_tokens if request is call.request else tokens.of_request(request)
@@ -67,7 +67,7 @@ async def first(desk: Desk, call: Call, candidates: Sequence[Candidate], request
             errors.append(error)
     if call.deadline.passed(desk.parts.clock):
         raise _missed(call, errors)
-    raise errors[0] if len(errors) == 1 or all(isinstance(each, LimitReached) for each in errors) else Exhausted(errors)
+    raise _summed_up(errors)
 
 
 async def ask(
@@ -233,6 +233,16 @@ def _unavailable(call: Call, candidate: Candidate, why: str) -> UpstreamError:
     error = UpstreamError(f"not asked: {why}.")
     error.deployment = candidate.name
     return error
+
+
+def _summed_up(errors: Sequence[InterlockError]) -> InterlockError:
+    """One error for several: what all have in common, where they do, since it says best what the caller can do."""
+    if len(errors) == 1 or all(isinstance(each, LimitReached) for each in errors):
+        return errors[0]
+    waits = [each for each in errors if isinstance(each, (RateLimited, Shed))]
+    if len(waits) == len(errors):
+        return min(waits, key=lambda each: each.retry_after_s or 0.0)
+    return Exhausted(errors)
 
 
 def _missed(call: Call, errors: Sequence[InterlockError]) -> DeadlineMissed:
