@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import pytest
@@ -124,3 +125,22 @@ async def test_money_in_the_ledger_is_the_price_times_what_the_vendor_counted(po
         (total,) = db.execute("SELECT sum(cost_nano_usd) FROM events").fetchone()
     db.close()
     assert total == reply.settled.cost_nano_usd
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"),
+    [
+        ("", None),
+        ("logging: {store_prompts: redacted}\n", "My address is [EMAIL]."),
+        ("logging: {store_prompts: full}\n", "My address is ada@example.org."),
+    ],
+)
+async def test_what_is_kept_of_a_call_without_a_contract_is_the_workspaces_choice(policy_folder, policy, kept):
+    policy_folder.write("policies/logging.yaml", policy)
+    async with Upstream(SURE) as openai, await opened(policy_folder, openai) as il:
+        await il.chat("gpt-4o-mini", "My address is ada@example.org.", caller=Caller("default"))
+        store = il.workspace.store
+    with sqlite3.connect(store) as db:
+        (content,) = db.execute("SELECT content FROM events").fetchone()
+    db.close()
+    assert (None if content is None else json.loads(content)["request"][0]["text"]) == kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +33,8 @@ class Opened(Struct, frozen=True):
 
 
 async def serve_workspace(il: Interlock, settings: ServerSettings, opened: Callable[[Opened], None]) -> None:
-    """Serves the gateway of an open `Interlock` until it is told to stop.
+    """Serves the gateway of an open `Interlock` until it is told to stop, and goes on with tasks that are due meanwhile: answered
+    questions, approvals that ran out, tasks of workers that died.
 
     Raises:
         CannotListen: the address cannot be opened.
@@ -50,7 +52,12 @@ async def serve_workspace(il: Interlock, settings: ServerSettings, opened: Calla
         models=il.served_names,
     )
     names = tuple(il.served_names())
-    await serve(parts, settings, lambda url: opened(Opened(url, key, key_file, is_new, names)))
+    worker = asyncio.create_task(il.agents.keep_working())
+    try:
+        await serve(parts, settings, lambda url: opened(Opened(url, key, key_file, is_new, names)))
+    finally:
+        il.agents.stop()
+        await worker
 
 
 def settings_of(il: Interlock, host: str = "", port: int | None = None) -> ServerSettings:
