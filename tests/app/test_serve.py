@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -50,7 +51,7 @@ async def test_the_official_client_talks_to_it_and_the_call_is_in_the_ledger(pol
         async with serving(policy_folder) as address:
             key = (policy_folder.root / ".interlock" / "server.key").read_text().strip()
             async with openai.AsyncOpenAI(base_url=f"{address}/v1", api_key=key) as client:
-                messages = [{"role": "user", "content": "When does it arrive?"}]
+                messages: list[Any] = [{"role": "user", "content": "When does it arrive?"}]
                 whole = await client.chat.completions.create(model="gpt-4o-mini", messages=messages)
                 pieces = await client.chat.completions.create(model="gpt-4o", messages=messages, stream=True)
                 text = "".join([p.choices[0].delta.content or "" async for p in pieces if p.choices])
