@@ -131,7 +131,7 @@ async def test_money_in_the_ledger_is_the_price_times_what_the_vendor_counted(po
     ("policy", "kept"),
     [
         ("", None),
-        ("logging: {store_prompts: redacted}\n", "My address is [EMAIL]."),
+        ("logging: {store_prompts: redacted}\n", "My address is [email]."),
         ("logging: {store_prompts: full}\n", "My address is ada@example.org."),
     ],
 )

@@ -12,6 +12,7 @@ from interlock.config.flow import Flow, Slot, Step
 from interlock.config.knowledge import FrontMatter, IntentExamples
 from interlock.config.schema import (
     Caching,
+    CallLogging,
     EscalationRule,
     ExactCache,
     LimitsBlock,
@@ -35,6 +36,7 @@ SECTIONS: dict[str, type[Block]] = {
     "caching": Caching,
     "caching.exact_cache": ExactCache,
     "caching.semantic_cache": SemanticCache,
+    "logging": CallLogging,
     "server": Server,
     "agent": AgentContract,
     "agent.inputs.<name>": Input,

@@ -25,6 +25,7 @@ def settings_of(workspace: Workspace, *, model: str = "") -> Settings:
         default_model=model or files.routing.default_model,
         degradation=files.degradation,
         workflows=_workflows(workspace),
+        anywhere=Workflow(store_prompts=files.logging.store_prompts),
         caching=_caching(files),
     )
 
@@ -38,7 +39,7 @@ def _workflows(workspace: Workspace) -> dict[str, Workflow]:
         found[name] = Workflow(
             limits=workspace.limits_for(name),
             p95_latency_slo_ms=budget.p95_latency_slo_ms if budget else None,
-            store_prompts=agent.contract.logging.store_prompts if agent else "redacted",
+            store_prompts=(agent.contract if agent else workspace.settings).logging.store_prompts,
         )
     return found
 

@@ -199,6 +199,11 @@ class Server(Block):
     api_key: SecretText = Secret("")
 
 
+class CallLogging(Block):
+    store_prompts: Literal["none", "redacted", "full"] = "none"
+    """What is kept of the prompts and answers of calls that belong to no contract."""
+
+
 def _tiers(value: Any) -> Any:
     """`[a, b]` and `a` are an alias of one tier, named `default`; a tier of one model may be written without a list."""
     if isinstance(value, str | list | tuple):
@@ -230,6 +235,7 @@ class Settings(Block):
     task_budgets: dict[str, TaskBudget] = Field(default_factory=dict[str, TaskBudget])
     caching: Caching = Field(default_factory=Caching)
     degradation: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
+    logging: CallLogging = Field(default_factory=CallLogging)
     server: Server = Field(default_factory=Server)
 
     @model_validator(mode="after")

@@ -81,7 +81,8 @@ class Workflow(Struct, frozen=True):
     limits: Limits = Limits()
     """For tasks that come without a budget of their own; an agent brings its own, already tightened by these."""
     p95_latency_slo_ms: int | None = None
-    store_prompts: Literal["none", "redacted", "full"] = "redacted"
+    store_prompts: Literal["none", "redacted", "full"] = "none"
+    """What a lone call keeps of its texts; a task's answers are kept while it runs in any case."""
 
 
 class Retrying(Struct, frozen=True):
@@ -103,12 +104,13 @@ class Retrying(Struct, frozen=True):
 class Breaking(Struct, frozen=True):
     """When a deployment is left alone, and for how long."""
 
-    consecutive: int = 5
-    share: float = 0.5
+    consecutive: int = 8
+    """Failures in a row. A vendor that fails one call in three is worth its retries and must not be shut out by chance."""
+    share: float = 0.8
     """Share of failures among the last 20 calls, at least `consecutive` of them."""
-    cool_s: float = 5.0
+    cool_s: float = 2.0
     """Until the first probe; doubles with each probe that fails."""
-    cool_max_s: float = 60.0
+    cool_max_s: float = 30.0
 
 
 class Caching(Struct, frozen=True):
