@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ ADDRESS = re.compile(rb"at (http://[\d.:]+)/v1")
 
 
 @asynccontextmanager
-async def serving(folder: Folder) -> AsyncIterator[str]:
+async def serving(folder: Folder) -> AsyncGenerator[str]:
     """The address of a server process over the folder; it must end in order on SIGINT."""
     command = [str(Path(sys.executable).with_name("interlock")), "serve", "-w", str(folder.root), "--port", "0"]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
