@@ -126,6 +126,11 @@ def test_an_own_gpu_by_the_hour_is_spread_over_the_tokens_that_it_makes():
     assert price.source == "lease 2026-10"
 
 
+def test_what_runs_in_this_process_pays_its_hour_by_the_millisecond():
+    price = PriceBook({"local/*": own(gpu_hour_usd=0.36, tokens_per_second=1)}, Clock())(deployment("local/helpdesk"), 0)
+    assert cost_of(price.rates, Usage(compute_ms=50)) == 5_000
+
+
 def test_an_own_price_above_a_number_of_tokens_leaves_the_public_one_below():
     above = own(input_mtok_usd=9, output_mtok_usd=9, above_input=100_000)
     book = PriceBook({"openai/gpt-4o-mini": above}, at("2026-11-01"))

@@ -161,13 +161,16 @@ class PriceBook:
 
 
 def _own_price(name: str, own: PriceSettings) -> Price:
-    """An own price. Dollars per GPU-hour are turned into token rates: a vendor's answer says tokens, never GPU time."""
+    """An own price. Dollars per hour are turned into token rates, since a server's answer says tokens and never its time.
+
+    A provider that runs in this process reports time and no tokens, so the hour itself stands beside them: no call has both.
+    """
     rates = own.rates
     if own.gpu_hour_nano_usd is not None:
         per_second = own.tokens_per_second or 0
         hourly = round(per_second * _MICROS_PER_HOUR)
         rate = -(-own.gpu_hour_nano_usd * 1_000_000 * 1_000_000 // hourly)
-        rates = Rates(output=rate, reasoning=rate)
+        rates = Rates(output=rate, reasoning=rate, compute_ms=own.gpu_hour_nano_usd)
     return Price(model=name, rates=rates, source=own.source, since=own.since, version="", tier=own.tier)
 
 
