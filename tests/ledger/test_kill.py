@@ -26,17 +26,23 @@ def launch(path: Path, name: str, seed: int) -> subprocess.Popen[bytes]:
     )
 
 
-def kill_after(process: subprocess.Popen[bytes], lines: int) -> list[str]:
-    """Kills the process once it has said so many lines; returns all that it said until then."""
+def listen(process: subprocess.Popen[bytes], lines: int) -> bytes:
+    """What the process says until it has said so many lines."""
     assert process.stdout is not None
     out, said = process.stdout.fileno(), b""
+    while said.count(b"\n") < lines:
+        ready, _, _ = select.select([out], [], [], 30)
+        assert ready, "the process said nothing for half a minute"
+        more = os.read(out, 4096)
+        assert more, "the process ended by itself"
+        said += more
+    return said
+
+
+def kill_after(process: subprocess.Popen[bytes], lines: int) -> list[str]:
+    """Kills the process once it has said so many lines; returns all that it said until then."""
     try:
-        while said.count(b"\n") < lines:
-            ready, _, _ = select.select([out], [], [], 30)
-            assert ready, "the process said nothing for half a minute"
-            more = os.read(out, 4096)
-            assert more, "the process ended by itself"
-            said += more
+        said = listen(process, lines)
     finally:
         process.kill()
         rest, _ = process.communicate(timeout=30)
@@ -88,9 +94,10 @@ def test_a_process_killed_at_a_random_instant_leaves_exactly_one_event_per_call(
 def test_processes_that_share_a_store_recover_only_the_dead(tmp_path):
     path = tmp_path / "store.db"
     living, dying = launch(path, "living", 1), launch(path, "dying", 2)
+    begun = listen(living, 1)
     said = kill_after(dying, 300)
     assert recovered(path) > 0
     assert len(list(tmp_path.glob("*.flight*"))) == 1, "the journal of the living process is left alone"
-    said += kill_after(living, 300)
+    said += [line for line in (begun.decode() + "\n".join(kill_after(living, 300))).split("\n") if line]
     recovered(path)
     check(path, said)
