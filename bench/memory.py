@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def rss_mb(pid: int) -> float:
 
 
 @contextlib.contextmanager
-def workspace() -> Iterator[Path]:
+def workspace() -> Generator[Path]:
     """A folder with one contract on a simulated model that answers at once."""
     folder = Path(tempfile.mkdtemp(prefix="interlock-bench-"))
     try:

@@ -52,9 +52,7 @@ class Graph:
 
     def add_norm(self, x: str, skip: str, prefix: str) -> str:
         scale, shift = self.weight(f"{prefix}.weight", HIDDEN), self.weight(f"{prefix}.bias", HIDDEN)
-        return self.node(
-            "SkipLayerNormalization", x, skip, scale, shift, domain=CONTRIB, epsilon=EPSILON
-        )
+        return self.node("SkipLayerNormalization", x, skip, scale, shift, domain=CONTRIB, epsilon=EPSILON)
 
 
 def embeddings(g: Graph) -> str:

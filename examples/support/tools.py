@@ -10,7 +10,7 @@ import json
 import math
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from datetime import date, timedelta
 from decimal import Decimal
@@ -28,7 +28,7 @@ ENOUGH_OF_A_NAME = 0.42
 
 
 @contextmanager
-def shop(workspace: Path) -> Iterator[sqlite3.Connection]:
+def shop(workspace: Path) -> Generator[sqlite3.Connection]:
     """One write transaction on the shop: committed at the end of the block, rolled back when it raises."""
     folder = workspace / ".interlock"
     folder.mkdir(exist_ok=True)
@@ -208,10 +208,8 @@ GENDER = {"women": "women", "woman": "women", "men": "men", "man": "men", "mens"
 
 def words(text: str) -> set[str]:
     """Lower-case words and numbers, plurals cut."""
-    return {
-        GENDER.get(word, word.removesuffix("s") if len(word) > 3 else word)
-        for word in re.findall(r"[a-z]+|\d+", text.lower())
-    }
+    found: list[str] = re.findall(r"[a-z]+|\d+", text.lower())
+    return {GENDER.get(word, word.removesuffix("s") if len(word) > 3 else word) for word in found}
 
 
 def matching(products: list[sqlite3.Row], text: str) -> list[sqlite3.Row]:

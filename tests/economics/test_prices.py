@@ -127,7 +127,9 @@ def test_an_own_gpu_by_the_hour_is_spread_over_the_tokens_that_it_makes():
 
 
 def test_what_runs_in_this_process_pays_its_hour_by_the_millisecond():
-    price = PriceBook({"local/*": own(gpu_hour_usd=0.36, tokens_per_second=1)}, Clock())(deployment("local/helpdesk"), 0)
+    price = PriceBook({"local/*": own(gpu_hour_usd=0.36, tokens_per_second=1)}, Clock())(
+        deployment("local/helpdesk"), 0
+    )
     assert cost_of(price.rates, Usage(compute_ms=50)) == 5_000
 
 

@@ -9,12 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from itertools import product
 from typing import Protocol
 
 from .time import NS_PER_MS, Clock
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32, lower case: no letter is mistaken for a digit when a person reads an id aloud."""
+_PAIRS = tuple("".join(pair) for pair in product(_ALPHABET, repeat=2))
+"""Two digits for each ten bits."""
+_TIME_DIGITS, _RANDOM_DIGITS = 10, 16
+_RANDOM_BYTES = 10
+_DRAWN_AHEAD = 64
 
 
 class Ids(Protocol):
@@ -31,15 +37,35 @@ class SystemIds:
     def __init__(self, clock: Clock, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self._clock = clock
         self._entropy = entropy
+        self._drawn: list[bytes] = []
+        self._drawn_by = 0
+        """The process that drew them: a forked child must not repeat its parent's ids."""
+        self._spelt = (-1, "")
+        """The last millisecond and its digits, in one value, since several threads make ids."""
 
     def new(self, prefix: str) -> str:
         millis = self._clock.wall_ns() // NS_PER_MS
-        number = (millis << 80) | int.from_bytes(self._entropy(10), "big")
-        digits: list[str] = []
-        for _ in range(26):
-            digits.append(_ALPHABET[number & 31])
-            number >>= 5
-        return f"{prefix}_{''.join(reversed(digits))}"
+        spelt = self._spelt
+        if spelt[0] != millis:
+            spelt = self._spelt = (millis, _digits(millis, _TIME_DIGITS))
+        try:
+            drawn = self._drawn.pop() if self._drawn_by == os.getpid() else self._draw()
+        except IndexError:
+            drawn = self._draw()
+        return f"{prefix}_{spelt[1]}{_digits(int.from_bytes(drawn), _RANDOM_DIGITS)}"
+
+    def _draw(self) -> bytes:
+        """Random bits for many ids at once, since asking the operating system costs more than all the rest."""
+        data = self._entropy(_RANDOM_BYTES * _DRAWN_AHEAD)
+        drawn = [data[at : at + _RANDOM_BYTES] for at in range(0, len(data), _RANDOM_BYTES)]
+        mine = drawn.pop()
+        self._drawn, self._drawn_by = drawn, os.getpid()
+        return mine
+
+
+def _digits(number: int, count: int) -> str:
+    """The last `count` (even) base-32 digits of `number`."""
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(5 * count - 10, -1, -10)])
 
 
 def trace_id(task: str) -> str:

@@ -112,7 +112,9 @@ class Provider(Protocol):
         """
         ...
 
-    def stream(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> AsyncIterator[Chunk]:
+    def stream(
+        self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
+    ) -> AsyncIterator[Chunk]:
         """The answer in pieces; the last pieces carry `finish` and `usage`. An async generator: close it to cancel."""
         ...
 
