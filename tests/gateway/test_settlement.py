@@ -182,6 +182,8 @@ async def test_the_journal_holds_the_upper_estimate_while_a_call_is_under_way():
     assert crashed.status == "crashed"
     assert crashed.caller == bench.event.caller
     assert crashed.cost_nano_usd >= bench.event.cost_nano_usd
+    assert crashed.price == bench.event.attempts[0].price
+    assert not crashed.simulated
 
 
 @pytest.mark.requirement("GW-19")

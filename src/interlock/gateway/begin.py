@@ -11,6 +11,7 @@ from interlock.core.budget import Budget
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest
 from interlock.core.errors import RequestRefused, UpstreamAuth
+from interlock.core.events import Settled
 from interlock.core.money import Usage
 from interlock.core.time import Deadline
 
@@ -45,8 +46,7 @@ class Beginner:
             plan = self._plan(call)
         except (RequestRefused, UpstreamAuth) as error:
             refusal = error
-        usage, cost = self._upper(call, plan)
-        call.slot = desk.parts.ledger.open(settle.if_crashed(call, cost, usage))
+        call.slot = desk.parts.ledger.open(self._if_crashed(call, plan))
         if plan is None:
             assert refusal is not None
             settle.failed(desk, call, refusal)
@@ -105,11 +105,17 @@ class Beginner:
         call.reasons.extend(plan.reasons)
         return plan
 
-    def _upper(self, call: Call, plan: Plan | None) -> tuple[Usage, int]:
-        """The upper estimate of one try at the first candidate; what is booked if the process dies."""
+    def _if_crashed(self, call: Call, plan: Plan | None) -> Settled:
+        """With the upper estimate of one try at the first candidate."""
         if plan is None:
-            return Usage(), 0
+            return settle.if_crashed(call)
         deployment = plan.candidates[0].deployment
         price = self._desk.parts.price_of(deployment, call.input_tokens)
         output = call.request.max_output_tokens or self._desk.parts.profile_of(deployment).max_output
-        return Usage(input=call.input_tokens, output=output), shape.upper_cost(price, call.input_tokens, output)
+        return settle.if_crashed(
+            call,
+            Usage(input=call.input_tokens, output=output),
+            shape.upper_cost(price, call.input_tokens, output),
+            price.version,
+            simulated=deployment.simulated,
+        )

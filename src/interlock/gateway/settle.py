@@ -29,6 +29,9 @@ from .desk import Desk
 from .settings import Parts
 
 
+NOTHING = Usage()
+
+
 def status_of(error: BaseException) -> Status:
     """How a call ended that ended with `error`."""
     if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
@@ -78,7 +81,9 @@ def failed(desk: Desk, call: Call, error: BaseException, response: ChatResponse 
     return event
 
 
-def if_crashed(call: Call, upper_cost_nano_usd: int, upper: Usage) -> Settled:
+def if_crashed(
+    call: Call, upper: Usage = NOTHING, upper_cost_nano_usd: int = 0, price: str = "", *, simulated: bool = False
+) -> Settled:
     """The event that is true if the process dies while the call is under way."""
     return _event(
         call,
@@ -86,6 +91,8 @@ def if_crashed(call: Call, upper_cost_nano_usd: int, upper: Usage) -> Settled:
         usage=upper,
         cost_nano_usd=upper_cost_nano_usd,
         reserved_nano_usd=upper_cost_nano_usd,
+        price=price,
+        simulated=simulated,
         message="the process ended during the call; usage and cost are the upper estimate held back for it",
     )
 
