@@ -14,8 +14,8 @@ from interlock.core.time import Clock
 
 MARK = "made-by-demo"
 ASIDE = "before-demo-"
-KEPT = ("tier0",)
-"""What is no result of a run: what the on-device tier has learned of the contract's examples."""
+KEPT = ("tier0", "server.key")
+"""What is no result of a run: what the on-device tier has learned from the examples, and the key of `interlock serve`."""
 
 
 def fresh_store(root: Path, store: Path, clock: Clock) -> Path | None:

@@ -19,7 +19,7 @@ from interlock.core.errors import InvalidRequest
 from interlock.core.store import TaskFilter
 
 from .options import say
-from .text import one_line, plural
+from .text import nearest, one_line, plural
 
 REPORTED = 5
 """Bad lines that are reported one by one; the rest are counted and stand in the file."""
@@ -46,6 +46,10 @@ def look_through(path: Path, limit: int | None) -> Input:
     Raises:
         InvalidRequest: there is no such file, it is of another kind, cannot be read, or holds nothing.
     """
+    if not path.exists():
+        there = [each.name for each in path.parent.glob("*") if each.suffix in (".jsonl", ".ndjson", ".csv")]
+        hint = nearest(path.name, there) if there else "Check the path."
+        raise InvalidRequest(f"{path}: there is no such file", param="input", hint=hint)
     count, expected = 0, dict[int, dict[str, Any]]()
     try:
         for line in islice(read_lines(path), limit):

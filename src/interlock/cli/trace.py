@@ -25,7 +25,13 @@ SEARCHED = 1000
 def options() -> argparse.ArgumentParser:
     """What `interlock trace` takes."""
     made = parser("trace", "Shows one task or call, step by step, with the reasons for every decision.")
-    made.add_argument("task", metavar="TASK", help="id of a task or call, a unique beginning of one, or `last`")
+    made.add_argument(
+        "task",
+        nargs="?",
+        default="last",
+        metavar="TASK",
+        help="id of a task or call, a unique beginning of one, or `last`",
+    )
     return made
 
 
