@@ -175,8 +175,12 @@ def _savings(calls: Sequence[RollRow], tasks: Sequence[OutcomeRow]) -> Savings:
         if row.cache in saved and not row.simulated:
             saved[row.cache] += row.saved_nano_usd
     alone = sum(row.n for row in tasks if row.tier == ON_DEVICE_TIER and succeeded(row))
-    # What a task costs when a real model works on it; without any, there is nothing to compare with.
-    modelled = [row for row in tasks if row.tier != ON_DEVICE_TIER and not row.simulated and row.cost_nano_usd]
+    # What a task costs that a real model resolves; without any, there is nothing to compare with.
+    modelled = [
+        row
+        for row in tasks
+        if row.outcome == "resolved" and row.tier != ON_DEVICE_TIER and not row.simulated and row.cost_nano_usd
+    ]
     n = sum(row.n for row in modelled)
     average = sum(row.cost_nano_usd for row in modelled) // n if n else None
     return Savings(
