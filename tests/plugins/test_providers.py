@@ -3,15 +3,17 @@
 import random
 
 import pytest
+from msgspec import structs
 
 from interlock.core import plugins
 from interlock.core.caller import Secret
+from interlock.core.errors import UpstreamTimeout
 from interlock.core.ports import Deployment, PluginEnv
 from interlock.core.time import SystemClock
 from interlock.net.client import PooledClient
 from interlock.testing import conformance
 from interlock.testing.conformance import Subject
-from interlock.testing.upstream import Upstream
+from interlock.testing.upstream import Answer, Upstream
 from interlock.testing.vendors import Vendor
 
 MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}
@@ -46,3 +48,10 @@ async def subject(request):
 @pytest.mark.parametrize("case", conformance.CASES, ids=lambda case: case.__name__)
 async def test_a_provider(case, subject):
     await case(subject)
+
+
+async def test_a_stream_that_does_not_begin_in_the_deployments_time_is_given_up(subject):
+    subject.script(Answer(delay_s=5.0))
+    hasty = structs.replace(subject, deployment=structs.replace(subject.deployment, timeout_s=0.05, stall_s=5.0))
+    error = await conformance.failing(hasty.streamed(conformance.plain()))
+    assert isinstance(error, UpstreamTimeout), repr(error)

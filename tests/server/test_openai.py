@@ -66,6 +66,21 @@ async def test_a_text_comes_back_with_its_usage_and_how_the_call_settled(
     assert json.loads(request.raw)["messages"] == MESSAGES
 
 
+async def test_a_simulated_answer_costs_no_real_money_and_says_that_it_is_simulated(
+    door: Door, official: openai.AsyncOpenAI
+) -> None:
+    door.gateway.reply = answered("It shipped.", simulated=True)
+    door.gateway.pieces = [Chunk(text="It shipped.", finish="stop"), answered("It shipped.", simulated=True)]
+    whole = await official.chat.completions.with_raw_response.create(model="support", messages=MESSAGES)
+    streamed: Any = await official.chat.completions.with_raw_response.create(
+        model="support", messages=MESSAGES, stream=True
+    )
+    text: bytes = await streamed.http_response.aread()
+    facts = json.loads(text.split(b": interlock ")[1].split(b"\n\n")[0])
+    assert (whole.headers["x-interlock-cost-nano-usd"], whole.headers["x-interlock-simulated"]) == ("0", "true")
+    assert (facts["cost_nano_usd"], facts["simulated"]) == (0, True)
+
+
 async def test_an_answer_of_the_same_dialect_is_handed_on_byte_for_byte(
     door: Door, official: openai.AsyncOpenAI
 ) -> None:

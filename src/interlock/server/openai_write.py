@@ -19,6 +19,7 @@ from interlock.core.errors import Exhausted, InterlockError, UpstreamRejected
 from interlock.core.events import Settled
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
+from interlock.core.store import money_of
 from interlock.core.time import NS_PER_S
 
 from .openai_read import DIALECT
@@ -48,7 +49,7 @@ def reply_headers(settled: Settled) -> bytes:
     call, model = settled.call.encode(), _value(settled.deployment)
     lines = [
         b"content-type: application/json\r\nx-request-id: %b\r\nx-interlock-call-id: %b\r\nx-interlock-model: %b\r\n"
-        b"x-interlock-cost-nano-usd: %d\r\n" % (call, call, model, settled.cost_nano_usd)
+        b"x-interlock-cost-nano-usd: %d\r\n" % (call, call, model, _real_nano_usd(settled))
     ]
     if settled.simulated:
         lines.append(b"x-interlock-simulated: true\r\n")
@@ -61,6 +62,13 @@ def reply_headers(settled: Settled) -> bytes:
     if settled.escalations:
         lines.append(b"x-interlock-escalations: %d\r\n" % len(settled.escalations))
     return b"".join(lines)
+
+
+def _real_nano_usd(settled: Settled) -> int:
+    """What the call cost in real money; what simulated deployments would have cost is in no figure that a caller adds up."""
+    if settled.simulated or len(settled.attempts) > 1:
+        return money_of(settled)[0]
+    return settled.cost_nano_usd
 
 
 def whole(reply: ChatReply) -> bytes:
@@ -179,7 +187,7 @@ class StreamWriter:
         facts: dict[str, Any] = {
             "call": settled.call,
             "model": settled.deployment,
-            "cost_nano_usd": settled.cost_nano_usd,
+            "cost_nano_usd": _real_nano_usd(settled),
             "simulated": settled.simulated,
             "degraded": settled.degraded,
             "cache": settled.cache,

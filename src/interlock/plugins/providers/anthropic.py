@@ -52,7 +52,9 @@ class Anthropic:
     ) -> AsyncGenerator[Chunk]:
         sent = self._http(deployment, request, stream=True)
         reading = anthropic_wire.Reading(deployment, request, self._thoughts)
-        async with self._env.http.stream(sent, deadline, stall_s=deployment.stall_s) as reply:
+        async with self._env.http.stream(
+            sent, deadline, stall_s=deployment.stall_s, first_byte_s=deployment.timeout_s
+        ) as reply:
             if reply.status != 200:
                 raise wire.refusal(deployment, reply.status, reply.headers, await reply.read(), self._env.clock)
             async for raw, data in wire.events(reply.chunks(), deployment):

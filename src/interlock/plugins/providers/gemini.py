@@ -46,7 +46,9 @@ class Gemini:
     ) -> AsyncGenerator[Chunk]:
         sent = self._http(deployment, request, "streamGenerateContent?alt=sse")
         reading = codec.Reading(deployment, self._signatures)
-        async with self._env.http.stream(sent, deadline, stall_s=deployment.stall_s) as reply:
+        async with self._env.http.stream(
+            sent, deadline, stall_s=deployment.stall_s, first_byte_s=deployment.timeout_s
+        ) as reply:
             if reply.status != 200:
                 raise self._refusal(deployment, reply.status, reply.headers, await reply.read())
             async for _, data in wire.events(reply.chunks(), deployment):
