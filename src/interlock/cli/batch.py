@@ -25,7 +25,8 @@ from interlock.ledger.read import TaskSummary
 
 from . import lines, statement, summary, trouble
 from .earned import statement_of
-from .options import console, print_json, say
+from .inorder import InOrder
+from .options import console, say
 from .palette import BAD_ENDS, words
 from .progress import Shown, showing
 from .scoring import verdict
@@ -99,26 +100,30 @@ def money(reading: Reading, job: Job, inputs: lines.Input, rows: Sequence[TaskSu
 
 async def work(il: Interlock, inputs: lines.Input, job: Job, name: str, clock: Clock) -> Tally:
     """Runs the lines; returns when they are done or when it was told to stop and every task has been let go."""
-    tally, began_s = Tally([]), clock.monotonic_s()
-    made = il.run_batch(job.workflow, inputs.lines(), concurrency=job.concurrency, batch=name)
+    tally, began_s, ordered = Tally([]), clock.monotonic_s(), InOrder()
+    made = il.run_batch(job.workflow, ordered.reading(inputs.lines()), concurrency=job.concurrency, batch=name)
     with stopping(il):
         try:
             async with showing(inputs.count, clock) as shown:
                 async for done in made:
-                    note(tally, done, shown, as_json=job.as_json)
+                    note(tally, done, shown)
+                    if job.as_json:
+                        ordered.add(done)
         except asyncio.CancelledError:
             if not il.agents.stopping:
                 raise
         finally:
             if isinstance(made, AsyncGenerator):
                 await made.aclose()
+            if job.as_json:
+                ordered.finish()
     tally.wall_s = clock.monotonic_s() - began_s
     tally.stopped = il.agents.stopping
     return tally
 
 
-def note(tally: Tally, done: Done, shown: Shown, *, as_json: bool) -> None:
-    """Counts one line, and prints it where that was asked for."""
+def note(tally: Tally, done: Done, shown: Shown) -> None:
+    """Counts one line."""
     result = done.result
     if result is None:
         if done.fault.startswith(BUSY):
@@ -132,8 +137,6 @@ def note(tally: Tally, done: Done, shown: Shown, *, as_json: bool) -> None:
         tally.before += 1
         return
     tally.ended += 1
-    if as_json:
-        print_json(result)
 
 
 @contextlib.contextmanager
