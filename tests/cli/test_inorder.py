@@ -10,9 +10,9 @@ from interlock.agents.result import TaskResult
 from interlock.cli.inorder import InOrder
 
 
-def done(number: int, **fields: bool) -> Done:
+def done(number: int, *, before: bool = False) -> Done:
     result = TaskResult(f"tsk_{number}", "resolved", "a", 1.0, "tier0", 0, 1, 0, 1, (), None)
-    return Done(Line(number, id=f"T-{number}"), result, **fields)
+    return Done(Line(number, id=f"T-{number}"), result, before=before)
 
 
 @pytest.fixture
