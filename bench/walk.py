@@ -52,6 +52,9 @@ class Instant:
 class Nowhere:
     """A ledger that keeps nothing."""
 
+    async def ready(self, deadline: Deadline) -> None:
+        pass
+
     def open(self, if_crashed: Settled) -> int:
         return 1
 

@@ -186,11 +186,19 @@ class SemanticIndex(Protocol):
 class Ledger(Protocol):
     """Where calls settle. `open` and `settle` never block; `append` returns when the records are committed."""
 
+    async def ready(self, deadline: Deadline) -> None:
+        """Returns when `open` has room, at once in the usual case; await it right before `open`.
+
+        While the store can be written but is behind, the caller waits, within `deadline` and the ledger's own bound. When that
+        time is up, or the store cannot be written at all, it returns too, and `open` says what is the matter.
+        """
+        ...
+
     def open(self, if_crashed: Settled) -> int:
         """Notes a call that begins, as the event that would be true if the process died now; returns its slot.
 
         Raises:
-            LedgerFull: the store has failed for so long that no further call can be accounted for.
+            LedgerFull: no further call can be accounted for: the store has failed for so long, or room did not come in time.
         """
         ...
 

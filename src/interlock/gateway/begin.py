@@ -30,7 +30,7 @@ class Beginner:
         self._desk = desk
         self._last_step = 0
 
-    def begin(
+    async def begin(
         self, caller: Caller, request: ChatRequest, budget: Budget | None, deadline: Deadline | None, fence: int
     ) -> tuple[Call, Plan]:
         """A call that the ledger knows of, and its plan.
@@ -46,6 +46,7 @@ class Beginner:
             plan = self._plan(call)
         except (RequestRefused, UpstreamAuth) as error:
             refusal = error
+        await desk.parts.ledger.ready(call.deadline)
         call.slot = desk.parts.ledger.open(self._if_crashed(call, plan))
         if plan is None:
             assert refusal is not None

@@ -51,7 +51,7 @@ class Gateway:
         """
         desk = self._desk
         # Route. From here on one event is owed, and the flight journal holds it should the process die.
-        call, plan = self._beginner.begin(caller, request, budget, deadline, fence)
+        call, plan = await self._beginner.begin(caller, request, budget, deadline, fence)
         try:
             with await desk.gate.enter(call.deadline, desk.parts.clock):  # admit
                 answer = await cache.look(desk, call)  # exact, then semantic

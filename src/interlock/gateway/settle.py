@@ -28,7 +28,6 @@ from .call import Answer, Call
 from .desk import Desk
 from .settings import Parts
 
-
 NOTHING = Usage()
 
 

@@ -36,7 +36,7 @@ async def relay(
     fence: int,
 ) -> AsyncGenerator[Chunk | ChatReply]:
     """The pieces, then the `ChatReply`; see `Gateway.stream`."""
-    call, plan = beginner.begin(caller, request, budget, deadline, fence)  # route; from here on one event is owed
+    call, plan = await beginner.begin(caller, request, budget, deadline, fence)  # route; from here on one event is owed
     taken: Taken | None = None
     try:
         with await desk.gate.enter(call.deadline, desk.parts.clock):  # admit

@@ -2,7 +2,8 @@
 
 Above: gateway and tools settle here, agents append (see `tasks`). Below: flight, and a `core.store.Store` that `app` hands in.
 While the store cannot be written, calls go on and wait in memory and in the flight journal, until the stated bound is
-reached; from then on `open` refuses. Nothing that has settled is ever dropped.
+reached; from then on `open` refuses. A store that can be written but is slower than the calls come makes them wait (`ready`).
+Nothing that has settled is ever dropped.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from interlock.core.errors import LedgerFull, StoreUnavailable
 from interlock.core.events import Record, Settled
 from interlock.core.money import Price
 from interlock.core.store import Store
-from interlock.core.time import NS_PER_S, Clock
+from interlock.core.time import NS_PER_S, Clock, Deadline
 
 from .flight import Flight, FreeSlots, Wreck, flight_path, left_behind
 from .health import Health, RecorderLimits
+from .line import Line
 from .owner import this_owner
 from .queue import Appended, Entry, Job, Queue, Written
 from .write import Writer
@@ -62,7 +64,8 @@ class Recorder:
         self._slots = FreeSlots(self._limits.calls)
         self._flight: Flight | None = None
         self._queue = Queue(clock, hurry=min(self._limits.group, self._limits.calls) // 2)
-        self._writer = Writer(store, clock, self._queue, self._limits, price_of_version, self._landed)
+        self._line = Line()
+        self._writer = Writer(store, clock, self._queue, self._limits, price_of_version, self._landed, self._line.wake)
         self._refusing = threading.Lock()
         self._refused = 0
         self._recovered = 0
@@ -79,6 +82,10 @@ class Recorder:
             self._flight = Flight(flight_path(self._path, this_owner()), self._limits.calls)
         self._writer.start()
         return self._recovered
+
+    async def ready(self, deadline: Deadline) -> None:
+        if not self._has_room():
+            await self._wait_for_room(min(self._limits.room_wait_s, deadline.left_s(self._clock)))
 
     def open(self, if_crashed: Settled) -> int:
         if self._closed:
@@ -154,6 +161,7 @@ class Recorder:
     def close_now(self, drain_s: float = 5.0) -> int:
         """As `close`, where no event loop runs. Calls still open stay in the journal and count as crashed."""
         self._closed = True
+        self._line.wake()
         left = self._writer.stop(drain_s)
         if self._flight is not None:
             self._flight.close(remove=self._slots.used == 0)
@@ -179,12 +187,35 @@ class Recorder:
             raise
         raise self._behind()
 
+    def _has_room(self) -> bool:
+        return self._slots.used < self._slots.count and self._queue.bytes < self._limits.buffered_bytes
+
+    def _may_wait(self) -> bool:
+        return self._writer.failing is None and not self._closed and len(self._line) < self._limits.calls
+
+    async def _wait_for_room(self, wait_s: float) -> None:
+        """Returns when there is room, when time is up, or when waiting is no use since the store cannot be written."""
+        until_s = self._clock.monotonic_s() + wait_s
+        while wait_s > 0 and self._may_wait():
+            turn = self._line.join()
+            try:
+                if self._has_room():  # made between the look before and the place in the line
+                    return
+                await asyncio.wait((turn,), timeout=wait_s)
+            finally:
+                self._line.leave(turn)
+            if self._has_room():
+                return
+            wait_s = until_s - self._clock.monotonic_s()
+
     def _landed(self, slots: list[int]) -> None:
         """These slots' calls are committed."""
         if self._flight is not None:
             for slot in slots:
                 self._flight.clear(slot)
         self._slots.give(slots)
+        if len(self._line):
+            self._line.wake(len(slots))
 
     def _recover(self, path: Path) -> int:
         """Settles the calls of processes that are gone, each journal in one go, and removes their journals."""

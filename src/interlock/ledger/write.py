@@ -42,13 +42,16 @@ class Writer:
         limits: RecorderLimits,
         price_of_version: Callable[[str], Price | None],
         landed: Callable[[list[int]], None],
+        began_to_fail: Callable[[], None],
     ) -> None:
+        """`landed` is told which slots' calls are committed; `began_to_fail`, that nobody need wait for that now."""
         self._store = store
         self._clock = clock
         self._queue = queue
         self._limits = limits
         self._price_of_version = price_of_version
         self._landed = landed
+        self._began_to_fail = began_to_fail
         self._kept: set[str] = set()
         """Price versions that the store has."""
         self._thread: threading.Thread | None = None
@@ -150,6 +153,7 @@ class Writer:
     def _failed(self, error: InterlockError) -> bool:
         if self.failing is None:
             self.failing = Failing(str(error), self._clock.wall_ns())
+            self._began_to_fail()
             _log.error("the ledger cannot be written, calls wait in memory: %s", error)
         else:
             self.failing = Failing(str(error), self.failing.since_ns)

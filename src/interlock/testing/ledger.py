@@ -7,6 +7,7 @@ from typing import Any
 
 from interlock.core.errors import LedgerFull
 from interlock.core.events import Record, Settled
+from interlock.core.time import Deadline
 
 
 class MemoryLedger:
@@ -20,6 +21,9 @@ class MemoryLedger:
         self.room = room
         """Calls that may still be opened before the ledger says it is full; `None` for no end."""
         self._next = 0
+
+    async def ready(self, deadline: Deadline) -> None:
+        """Room comes or does not come at once here."""
 
     def open(self, if_crashed: Settled) -> int:
         if self.room is not None:

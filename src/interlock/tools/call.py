@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -99,6 +100,7 @@ class ToolDesk:
         Raises:
             LedgerFull: nothing can be recorded, so nothing was run. A budget without room is an answer: `limit_reached`.
         """
+        await self._ledger.ready(deadline or Deadline.after(self._clock, math.inf))
         run = _Run(self._ledger, self._clock, caller, request, self._ids.new("cal"), fence)
         held = Spend()
         try:
