@@ -22,7 +22,7 @@ PROFILE = ModelProfile(match=(), context_window=8_000, max_output=1_000)
 def trial(input_tokens=100, **fields):
     at = deployment("small")
     fitted = shape.fit(ask(**fields), input_tokens, None, price_of(at, 0), PROFILE, 16)
-    return Trial(Candidate(at, "small"), fitted, price_of(at, 0), "k", FakeClock())
+    return Trial(Candidate(at, "small", at.name), fitted, price_of(at, 0), "k", FakeClock())
 
 
 def health():

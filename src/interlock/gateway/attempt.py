@@ -6,7 +6,6 @@ as `Send`, so that both walks share every rule.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -51,7 +50,8 @@ async def first(desk: Desk, call: Call, candidates: Sequence[Candidate], request
     errors: list[InterlockError] = []
     input_tokens = call.input_tokens if request is call.request else tokens.of_request(request)
     for place, candidate in enumerate(candidates):
-        others = any(each.tier == candidate.tier for each in candidates[place + 1 :])
+        rest = candidates[place + 1 :]
+        others = bool(rest) and any(each.tier == candidate.tier for each in rest)
         if call.deadline.passed(desk.parts.clock):
             raise _missed(call, errors)
         try:
@@ -79,7 +79,7 @@ async def ask(
     """
     parts, settings = desk.parts, desk.settings
     deployment = candidate.deployment
-    health = desk.health.deployment(deployment.name)
+    health = desk.health.deployment(candidate.name)
     price = parts.price_of(deployment, input_tokens)
     profile = parts.profile_of(deployment)
     if desk.needs_confidence and profile.logprobs and not request.logprobs and not request.stream:
@@ -87,7 +87,8 @@ async def ask(
     key = f"{call.id}.{len(call.attempts)}"
     tries = 0
     while True:
-        await _room(desk, call, candidate, health, others)
+        if health.blocked_until_s:
+            await _room(desk, call, candidate, health, others)
         fitted = shape.fit(request, input_tokens, call.budget, price, profile, settings.min_output_tokens)
         if closed := health.breaker.enter(parts.clock.monotonic_s()):
             raise _unavailable(call, candidate, closed)
@@ -137,12 +138,12 @@ async def _timed(desk: Desk, call: Call, trial: Trial, send: Send[T]) -> T:
     clock = desk.parts.clock
     timeout_s = trial.candidate.deployment.timeout_s
     deadline = call.deadline.sooner(clock, timeout_s)
-    backstop = asyncio.timeout(deadline.left_s(clock) + BACKSTOP_S)
+    backstop = desk.watch.over(deadline.left_s(clock) + BACKSTOP_S)
     try:
-        async with backstop:
+        with backstop:
             return await send(call, trial, trial.fitted.request, deadline)
     except TimeoutError:
-        if not backstop.expired():
+        if not backstop.expired:
             raise
         raise UpstreamTimeout(f"{trial.candidate.name} gave no answer within {deadline.total_s:g} s.") from None
     except InterlockError:

@@ -23,10 +23,8 @@ class Candidate(Struct, frozen=True):
 
     deployment: Deployment
     tier: str
-
-    @property
-    def name(self) -> str:
-        return self.deployment.name
+    name: str
+    """Of the deployment."""
 
 
 class Plan(Struct, frozen=True):
@@ -107,7 +105,7 @@ def _usable(
             if why := unusable(deployment):
                 lacking.append(f"{deployment.name} left out: {why}")
             else:
-                found.append(Candidate(deployment=deployment, tier=tier.name))
+                found.append(Candidate(deployment, tier.name, deployment.name))
     return tuple(found)
 
 

@@ -114,12 +114,12 @@ def _ran(status: Status, usage: Usage) -> bool:
 def _event(call: Call, status: Status, **fields: Any) -> Settled:
     attempts = tuple(call.attempts)
     if attempts:
-        usage = attempts[0].usage
+        usage, cost = attempts[0].usage, attempts[0].cost_nano_usd
         for attempt in attempts[1:]:
-            usage = usage + attempt.usage
-        fields.setdefault("usage", usage)
-        fields.setdefault("cost_nano_usd", sum(attempt.cost_nano_usd for attempt in attempts))
-    fields.setdefault("reserved_nano_usd", call.reserved_nano_usd)
+            usage, cost = usage + attempt.usage, cost + attempt.cost_nano_usd
+        fields["usage"], fields["cost_nano_usd"] = usage, cost
+    if "reserved_nano_usd" not in fields:
+        fields["reserved_nano_usd"] = call.reserved_nano_usd
     return Settled(
         call=call.id,
         kind="model",
