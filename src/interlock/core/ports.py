@@ -30,6 +30,11 @@ class HttpRequest(Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
 
+    def __repr__(self) -> str:
+        """Without the values of headers, which hold credentials, and without the body, which holds what people wrote."""
+        names = ", ".join(name for name, _ in self.headers)
+        return f"HttpRequest({self.method} {self.url}, headers: {names or 'none'}, {len(self.body)} bytes)"
+
 
 class HttpResponse(Struct, frozen=True):
     """A whole reply; header names in lower case, the last of several equal ones wins."""
@@ -100,6 +105,10 @@ class Deployment(Struct, frozen=True):
     def name(self) -> str:
         return f"{self.provider}/{self.model}"
 
+    def __repr__(self) -> str:
+        """Without its options: headers that a team adds there may hold credentials."""
+        return f"Deployment({self.name!r}, dialect={self.dialect!r}, base_url={self.base_url!r})"
+
 
 class Provider(Protocol):
     """One wire dialect. Stateless but for what it was built with; safe for concurrent calls."""
@@ -130,6 +139,11 @@ class PluginEnv(Struct, frozen=True):
 
 
 # --- On-device tier ---------------------------------------------------------------------------------------------
+
+ON_DEVICE = "local"
+"""The provider that answers on the device: its model `local/<workflow>` is the engine of a workflow."""
+ON_DEVICE_TIER = "tier0"
+"""The tier of a task that was resolved without a model of any other provider."""
 
 
 class Understanding(Struct, frozen=True):
