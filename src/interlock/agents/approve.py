@@ -13,7 +13,7 @@ from interlock.core.events import ApprovalAsked, ApprovalDecided
 from interlock.core.store import Signal
 from interlock.core.time import NS_PER_S
 
-from .actions import AskApproval, Entry, PlannedCall, arguments_hash, as_object, noted
+from .actions import Entry, PlannedCall, arguments_hash, as_object, noted
 from .contract import Contract
 from .state import Approval, State
 
@@ -140,7 +140,3 @@ def _decision(state: State, contract: Contract, signal: Signal) -> Entry:
         return noted("signal_ignored", f"{signal.id}: {approval.asked.tool} would refuse the edited arguments")
     digest = arguments_hash(arguments)
     return ApprovalDecided(approval.seq, "edit", who, digest, str(given.get("note", ""))), {"arguments": arguments}
-
-
-def ask(questions: Sequence[tuple[ApprovalAsked, dict[str, Any]]], notes: tuple[Entry, ...] = ()) -> AskApproval:
-    return AskApproval(tuple(questions), notes)

@@ -67,15 +67,6 @@ def effects(state: State, contract: Contract) -> list[Action]:
     return sorted((a for a in happened if _undo_tool(a, contract)), key=lambda action: action.step)
 
 
-def irreversible(state: State, contract: Contract) -> list[str]:
-    """Names of effects that happened and that nothing undoes."""
-    return [
-        a.name
-        for a in state.actions
-        if a.kind == "tool" and a.ok and not a.compensates and a.effect != "none" and not _undo_tool(a, contract)
-    ]
-
-
 def _undo_tool(action: Action, contract: Contract) -> str:
     grant = contract.grants.get(action.name)
     return grant.tool.reversible_by if grant else ""

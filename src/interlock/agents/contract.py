@@ -17,11 +17,12 @@ from interlock.core.budget import Limits
 from interlock.core.caller import Versions
 from interlock.core.chat import Fact, OutputSchema
 from interlock.core.events import Effect
+from interlock.core.ports import ON_DEVICE
 from interlock.core.store import StorePrompts
 from interlock.tools.call import Grant
 
 SlotType = Literal["order_id", "email", "amount", "date", "integer", "number", "text", "choice", "product"]
-TIER0_MODEL = "local/"
+TIER0_MODEL = f"{ON_DEVICE}/"
 """Prefix of the model names that the gateway answers on the device; what follows is the workflow."""
 
 

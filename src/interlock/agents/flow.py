@@ -6,15 +6,16 @@ which is pure and costs microseconds. Whatever does not fit leaves the flow with
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from interlock.config.templates import NameMissing
 from interlock.core.events import Finished
+from interlock.core.ports import ON_DEVICE_TIER
 from interlock.core.time import NS_PER_S
 
 from . import approve
-from .actions import CallTools, Decision, Entry, Finish, PlannedCall, Wait, Write, noted
+from .actions import AskApproval, CallTools, Decision, Entry, Finish, PlannedCall, Wait, Write, noted
 from .compensate import end
 from .contract import Contract, Flow, FlowStep
 from .slots import Found, currencies, extract
@@ -23,7 +24,6 @@ from .understand import Understood, understanding_of
 
 LEFT = "left_flow"
 CHOSEN = "flow_chosen"
-TIER = "tier0"
 
 
 def next_step(state: State, contract: Contract, now_ns: int) -> Decision | None:
@@ -113,7 +113,7 @@ def _call(state: State, contract: Contract, planned: PlannedCall, understood: Un
         case "free":
             return CallTools((call,), notes)
         case "ask":
-            return approve.ask([approve.question(contract, call, rule, now_ns)], notes)
+            return AskApproval((approve.question(contract, call, rule, now_ns),), notes)
         case "wait":
             return Wait("approval")
         case "denied":
@@ -133,7 +133,9 @@ def _problem(done: Action, planned: PlannedCall) -> str:
 
 
 def _answered(state: State, understood: Understood, text: str, citations: list[str]) -> Finish:
-    finished = Finished("resolved", tier=TIER, confidence=understood.confidence, escalations=state.escalations)
+    finished = Finished(
+        "resolved", tier=ON_DEVICE_TIER, confidence=understood.confidence, escalations=state.escalations
+    )
     return Finish(finished, {"answer": text, "citations": citations, "intent": understood.intent})
 
 
@@ -157,6 +159,6 @@ def _text(state: State, contract: Contract) -> str:
     return str(state.input.get(contract.text_input, ""))
 
 
-def _today(state: State) -> Any:
+def _today(state: State) -> date:
     """The day the task began, in UTC: relative dates mean that day however long the task waits."""
     return datetime.fromtimestamp(state.started_ns / NS_PER_S, UTC).date()

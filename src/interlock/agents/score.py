@@ -13,8 +13,6 @@ from interlock.core.events import OutcomeSeen
 from .state import State
 from .understand import understanding_of
 
-FIELDS = ("outcome", "intent", "article", "contains")
-
 
 def score(state: State, expected: Mapping[str, Any]) -> OutcomeSeen | None:
     """What the labels say about a finished task: a success is a resolved task of which every label holds.

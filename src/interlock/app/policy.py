@@ -10,10 +10,8 @@ from collections.abc import Callable
 from interlock.config import models as names
 from interlock.config.schema import Settings as Files
 from interlock.config.workspace import Workspace
-from interlock.core.ports import Deployment
+from interlock.core.ports import ON_DEVICE, Deployment
 from interlock.gateway.settings import Caching, Rule, Settings, Tier, Workflow
-
-TIER0_PROVIDER = "local"
 
 
 def settings_of(workspace: Workspace, *, model: str = "") -> Settings:
@@ -101,5 +99,5 @@ def served_names(workspace: Workspace) -> list[str]:
             found[names.ref_of(files, name).name] = None
     for name, agent in workspace.agents.items():
         if agent.contract.tier0 is not None:
-            found[f"{TIER0_PROVIDER}/{name}"] = None
+            found[f"{ON_DEVICE}/{name}"] = None
     return list(found)

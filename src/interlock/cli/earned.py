@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from interlock.config.contract import Value
+from interlock.core.ports import ON_DEVICE_TIER
 from interlock.core.sketch import counted
 from interlock.economics.statement import Latency, People, Savings, Statement, Waste, latency_of, per_success
 from interlock.ledger.read import TaskSummary
-
-ON_DEVICE_TIER = "tier0"
 
 
 def statement_of(rows: Sequence[TaskSummary], value: Value, workflow: str, slo_ms: float | None) -> Statement:

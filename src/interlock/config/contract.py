@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from interlock.core.store import StorePrompts
+
 from .blocks import Amount, Block, BoolOrCondition, Name, NanoUsd, Positive, Promise, Seconds, Text
 from .flow import Flow
 from .schema import LimitsBlock
@@ -45,7 +47,7 @@ class ToolUse(Block):
 
 class Logging(Block):
     trace_id: bool = True
-    store_prompts: Literal["none", "redacted", "full"] = "redacted"
+    store_prompts: StorePrompts = "redacted"
 
 
 class Approval(Block):
@@ -111,7 +113,3 @@ class AgentContract(Block):
                 raise ValueError(f"tools: {tool.name!r} is listed twice")
             seen.add(tool.name)
         return self
-
-    def tool(self, name: str) -> ToolUse | None:
-        """The terms on which the agent may call `name`; `None` when it may not."""
-        return next((tool for tool in self.tools if tool.name == name), None)

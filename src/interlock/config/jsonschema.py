@@ -46,9 +46,6 @@ class Validator:
             found.append(f"{_path(error.instance_path)}: {error.message}")
         return found
 
-    def valid(self, value: Any) -> bool:
-        return self._validator.is_valid(value)
-
 
 def _path(parts: list[Any]) -> str:
     return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)

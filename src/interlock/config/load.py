@@ -240,8 +240,7 @@ def _products(files: Files, draft: Draft) -> Mapping[str, tuple[str, ...]]:
 
 def _check_tools(findings: Findings, draft: Draft, shared: _Shared) -> None:
     has_file = shared.tools_file is not None
-    names = None if shared.tools is None else {*shared.tools, *plugins.names("tools")}
-    findings.warnings.extend(checks.undefined_tools(draft, names, has_file=has_file))
+    findings.warnings.extend(checks.undefined_tools(draft, shared.tools, has_file=has_file))
     findings.faults.extend(checks.approval_faults(draft, shared.tools or {}))
 
 

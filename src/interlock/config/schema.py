@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from interlock.core.budget import Limits
 from interlock.core.caller import Secret
 from interlock.core.money import Rates
+from interlock.core.store import StorePrompts
 
 from .blocks import (
     Address,
@@ -200,7 +201,7 @@ class Server(Block):
 
 
 class CallLogging(Block):
-    store_prompts: Literal["none", "redacted", "full"] = "none"
+    store_prompts: StorePrompts = "none"
     """What is kept of the prompts and answers of calls that belong to no contract."""
 
 

@@ -1,6 +1,6 @@
 """One model call as values: request, response, stream chunk. Every dialect is translated to and from these.
 
-Above: the faces (`server`), the gateway, the agents. Below: nothing.
+Above: the faces (`server`), the gateway, the agents. Below: money.
 """
 
 from __future__ import annotations

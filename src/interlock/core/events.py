@@ -4,7 +4,7 @@ Both are one record. The *done* of a step is its `Settled` event, and a lone gat
 place is (task, seq); its sensitive content (inputs, arguments, answers) travels beside the event, never inside it, so that
 retention and redaction can touch the one and leave the other.
 
-Above: gateway, tools, agents write these; ledger, economics, cli read them. Below: money, caller.
+Above: gateway, tools, agents write these; ledger, economics, cli read them. Below: caller, chat, money.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Literal
 
-Kind = Literal["providers", "guards", "caches", "routers", "sandboxes", "tools", "metrics"]
+Kind = Literal["providers"]
+"""What can be plugged in."""
 
 
 def find(kind: Kind, name: str) -> ModuleType | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from interlock.core.ports import ON_DEVICE, ON_DEVICE_TIER
 from interlock.core.sketch import merged
 from interlock.core.store import OutcomeRow, RollFilter, RollRow, Store
 
@@ -26,10 +27,6 @@ from .statement import (
 from .worth import Worth
 
 NS_PER_HOUR = 3_600_000_000_000
-ON_DEVICE = "local/"
-"""How deployments of the on-device tier begin."""
-ON_DEVICE_TIER = "tier0"
-"""The tier of tasks that were resolved without any model of a provider."""
 
 _LINE_OF_BUCKET: Mapping[str, str] = {
     "input": "input",
@@ -149,7 +146,7 @@ def _whole_line(row: RollRow) -> str:
         return "tools"
     if row.role == "attempt" and row.status != "ok":
         return "failed_attempts"
-    return "on_device" if row.deployment.startswith(ON_DEVICE) else ""
+    return "on_device" if row.deployment.startswith(f"{ON_DEVICE}/") else ""
 
 
 def _tokens(row: RollRow, line: str | None) -> int:

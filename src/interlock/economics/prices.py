@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 
 from interlock.config.schema import PriceSettings
 from interlock.core.money import Price, Rates
-from interlock.core.ports import Deployment
+from interlock.core.ports import ON_DEVICE, Deployment
 from interlock.core.time import NS_PER_S, Clock
 
 from . import pricelist
@@ -29,8 +29,8 @@ _MICROS_PER_HOUR = 3_600 * 1_000_000
 _FALLBACK = "*"
 
 BUILT_IN: Mapping[str, Price] = {
-    "local/*": Price(
-        model="local/*", rates=Rates(), source="on this machine: nobody charges for it", since="", version=""
+    f"{ON_DEVICE}/*": Price(
+        model=f"{ON_DEVICE}/*", rates=Rates(), source="on this machine: nobody charges for it", since="", version=""
     ),
     # A stand-in, so that a rehearsal shows an order of magnitude; its money never mixes with real money.
     "simulated/*": Price(

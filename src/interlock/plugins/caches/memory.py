@@ -7,25 +7,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-import msgspec
-
 from interlock.core.store import CacheEntry
 
 ENTRY_BYTES = 200
 """What an entry costs beside its value and key: the structs and the dictionary's slot."""
 
 
-class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """How much may be kept."""
-
-    max_entries: int = 10_000
-    max_bytes: int = 64 * 1024 * 1024
-
-
 class MemoryCache:
     """Entries by key. One past its time is kept until room is needed: whoever asks sees how old it is."""
 
     def __init__(self, max_entries: int = 10_000, max_bytes: int = 64 * 1024 * 1024) -> None:
+        """`max_bytes` counts values, keys and overhead."""
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._bytes = 0
@@ -60,8 +52,3 @@ class MemoryCache:
         entry = self._kept.pop(key, None)
         if entry is not None:
             self._bytes -= len(entry.value) + len(key) + ENTRY_BYTES
-
-
-def build(settings: Settings) -> MemoryCache:
-    """The cache of this process."""
-    return MemoryCache(settings.max_entries, settings.max_bytes)

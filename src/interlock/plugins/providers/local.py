@@ -1,7 +1,7 @@
 """The on-device tier as a provider: `local/<workflow>` answers with what the workflow's own engine understands and finds.
 
 Above: found by name. Below: `core`. The answer is one JSON object: `{intent, confidence, accepted, threshold, runner_up, reason, passage}`, where
-`passage` is `{article, title, text, score, good}` or null. It costs the milliseconds it computes, and nothing leaves the machine.
+`passage` is `{article, title, text, score, good, also}` or null. It costs the milliseconds it computes, and nothing leaves the machine.
 """
 
 from __future__ import annotations
