@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -85,27 +86,26 @@ class Interlock:
         Raises:
             StoreUnavailable: the store cannot be opened or written.
         """
-        self._store = SqliteStore.open(self.workspace.store)
-        self._recorder = Recorder(
-            self._store, self._clock, path=self.workspace.store, price_of_version=self._prices.known
-        )
-        try:
+        path = self.workspace.store
+        async with AsyncExitStack() as opened:  # what was opened is closed again where a later part fails
+            self._store = SqliteStore.open(path)
+            opened.callback(self._store.close)
+            self._recorder = Recorder(self._store, self._clock, path=path, price_of_version=self._prices.known)
             self._recorder.start()
-        except BaseException:
-            self._store.close()
-            raise
-        self._http = PooledClient(self._clock)
-        self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
-        self.agents = self._agents()
+            opened.push_async_callback(self._recorder.close)
+            self._http = PooledClient(self._clock)
+            opened.push_async_callback(self._http.close)
+            self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
+            self.agents = self._agents()
+            opened.callback(self.agents.stop)
+            self._opened = opened.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        self.agents.stop()
-        await self._http.close()
-        await self._recorder.close()
-        self._store.close()
+        """Lets every task go at its next step, and closes what was opened, the store last."""
+        await self._opened.aclose()
 
     # --- Calls and tasks ------------------------------------------------------------------------------------------
 
