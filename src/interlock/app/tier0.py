@@ -81,6 +81,7 @@ class Similar:
         self._model = model
         self._index = VectorIndex(capacity)
         self._texts: dict[tuple[str, str], str] = {}
+        self._changing = threading.Lock()
         self._capacity = capacity
 
     async def nearest(self, namespace: str, text: str) -> tuple[str, float, str] | None:
@@ -101,6 +102,7 @@ class Similar:
 
     def _add(self, namespace: str, key: str, text: str) -> None:
         self._index.add(key, self._model().embed([text])[0], namespace=namespace)
-        self._texts[namespace, key] = text
-        while len(self._texts) > self._capacity:
-            del self._texts[next(iter(self._texts))]
+        with self._changing:  # several threads add at the same time
+            self._texts[namespace, key] = text
+            while len(self._texts) > self._capacity:
+                del self._texts[next(iter(self._texts))]
