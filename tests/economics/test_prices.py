@@ -7,7 +7,7 @@ import pytest
 from interlock.config.schema import PriceSettings
 from interlock.core.money import Rates, Usage, cost_of
 from interlock.core.ports import Deployment
-from interlock.economics import PriceBook
+from interlock.economics import PriceBook, prices
 from tests.ledger.kit import Clock
 
 GEMINI = "https://generativelanguage.googleapis.com/v1beta"
@@ -173,3 +173,14 @@ def test_what_runs_on_the_device_costs_nothing_and_what_is_simulated_is_marked(b
 def test_a_tier_that_does_not_exist_is_an_error_not_the_standard_price(book):
     with pytest.raises(ValueError, match="no price tier 'service_tier=batch'; there are standard, batch"):
         book.price(deployment("openai/gpt-4o-mini"), 0, "service_tier=batch")
+
+
+def test_however_many_models_are_asked_for_only_so_many_are_remembered(monkeypatch):
+    monkeypatch.setattr(prices, "KEPT", 5)
+    monkeypatch.setattr(prices, "VERSIONS_KEPT", 20)
+    book = PriceBook({}, at("2026-11-01"))
+    given = [book.price(deployment(f"mine/model-{number}"), 10) for number in range(40)]
+    assert len(book.warnings) == 5
+    assert [book.known(price.version) for price in given[:20]] == [None] * 20
+    assert [book.known(price.version) for price in given[20:]] == given[20:]
+    assert book.price(deployment("mine/model-0"), 10) == given[0]

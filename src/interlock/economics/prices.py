@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 from msgspec import Struct, structs
@@ -27,6 +28,10 @@ SLOT_NS = 1800 * NS_PER_S
 """Prices are looked up again every half-hour of the day, since some hold for hours of the day and all may get a new date."""
 _MICROS_PER_HOUR = 3_600 * 1_000_000
 _FALLBACK = "*"
+KEPT = 2_000
+"""Models whose prices and warnings are remembered; a request may name any model, so there must be an end to them."""
+VERSIONS_KEPT = 20_000
+"""Prices that can be looked up by version: many more, since the ledger asks for one shortly after it was applied."""
 
 BUILT_IN: Mapping[str, Price] = {
     f"{ON_DEVICE}/*": Price(
@@ -116,6 +121,9 @@ class PriceBook:
             found = _Resolved(slot, tuple(_versioned(price) for price in prices))
             self._by_version.update({price.version: price for price in found.prices})
             self._resolved[deployment.name, tier] = found
+            _forget_oldest(self._by_version, VERSIONS_KEPT)
+            _forget_oldest(self._resolved, KEPT)
+            _forget_oldest(self._warnings, KEPT)
         return found
 
     def _find(self, deployment: Deployment, tier: str, at_ns: int) -> list[Price]:
@@ -158,6 +166,11 @@ class PriceBook:
             return structs.replace(_own_price(name, fallback), estimated=True)
         self._warnings[name] = f"{name}: {why}; its calls count as $0.00. Declare it under `prices:`."
         return Price(model=name, rates=Rates(), source=f"none: {why}", since="", version="", estimated=True)
+
+
+def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
+    while len(kept) > most:
+        del kept[next(iter(kept))]
 
 
 def _own_price(name: str, own: PriceSettings) -> Price:
