@@ -47,15 +47,7 @@ class Engine:
 
     def understand(self, text: str) -> Understanding:
         """What the text wants, and whether the promise allows to act on it."""
-        made = self._tier0.understand([text])[0]
-        return Understanding(
-            intent=made.intent,
-            confidence=made.confidence,
-            accepted=made.accepted,
-            threshold=made.threshold,
-            runner_up=made.runner_up or "",
-            reason=made.reason,
-        )
+        return self._tier0.understand([text])[0]
 
     def find(self, question: str, intent: str = "") -> Passage | None:
         """The best passage, among the articles about `intent` when there are any."""

@@ -14,6 +14,7 @@ from importlib import resources
 
 import numpy as np
 
+from interlock.core.ports import Understanding
 from interlock.ondevice.arrays import pack, unpack
 from interlock.ondevice.embed import Embedder
 from interlock.ondevice.head import OUT_OF_SCOPE, Head, fit
@@ -25,21 +26,6 @@ from interlock.ondevice.trust import calibration_error, evidence, fit_trust, jud
 OUT_OF_SCOPE_SHARE = 0.2  # of live traffic, unless the contract knows better
 ENOUGH_GIVEN = 100  # with this many out-of-scope examples of its own a contract needs no general ones
 FORMAT = 3  # also part of the name under which a fitted head is kept: raise it when the method changes
-
-
-@dataclass(frozen=True, slots=True)
-class Understanding:
-    """What tier 0 makes of one text. Act on `intent` only when `accepted`.
-
-    `confidence` is the calibrated chance (0..1) that `intent` is right, `reason` a sentence for the trace.
-    """
-
-    intent: str
-    confidence: float
-    accepted: bool
-    threshold: float
-    runner_up: str | None
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
