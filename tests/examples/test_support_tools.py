@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from interlock import ToolContext, ToolError
-from interlock.tools.load import load_tools, missing_partners
+from interlock.tools.load import load_tools
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "support"
 TOOLS = load_tools(EXAMPLE / "tools.py")
@@ -48,10 +48,6 @@ def rows(workspace: Path, sql: str) -> list[Any]:
     found = db.execute(sql).fetchall()
     db.close()
     return found
-
-
-def test_every_tool_that_can_be_undone_names_a_tool_that_exists():
-    assert missing_partners(TOOLS) == []
 
 
 def test_an_order_is_found_however_its_number_is_written(call):

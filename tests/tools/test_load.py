@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from interlock.core.errors import ConfigError
-from interlock.tools.load import load_tools, missing_partners
+from interlock.tools.load import load_tools
 
 GOOD = '''
 from __future__ import annotations
@@ -25,6 +25,9 @@ def get(order_id: str, ctx: ToolContext) -> Order:
 def pay(order: Order) -> str:
     return order.id
 
+@tool(effect="idempotent")
+def unpay(order: Order) -> None: ...
+
 def helper(): ...
 '''
 
@@ -37,9 +40,8 @@ def written(folder: Path, text: str) -> Path:
 
 def test_tools_are_found_by_name_and_helpers_are_not(tmp_path: Path):
     tools = load_tools(written(tmp_path, GOOD))
-    assert sorted(tools) == ["orders.get", "pay"]
+    assert sorted(tools) == ["orders.get", "pay", "unpay"]
     assert tools["orders.get"].description == "Finds an order."
-    assert missing_partners(tools) == ["tool pay: reversible_by names 'unpay', which is no tool here"]
 
 
 def test_two_workspaces_never_share_a_module(tmp_path: Path):
@@ -69,6 +71,12 @@ def test_a_file_that_does_not_import_says_where(tmp_path: Path, text: str, line:
 def test_two_tools_of_one_name_are_a_fault_that_names_both_lines(tmp_path: Path):
     text = "from interlock.tools.define import tool\n@tool(name='a')\ndef f() -> None: ...\n@tool(name='a')\ndef g() -> None: ...\n"
     with pytest.raises(ConfigError, match=r"tools\.py:4:1: a: two tools share this name — f at line 2 has it already"):
+        load_tools(written(tmp_path, text))
+
+
+def test_a_tool_that_nothing_here_can_undo_is_a_fault_before_anything_has_to_be_undone(tmp_path: Path):
+    text = "from interlock.tools.define import tool\n@tool(reversible_by='unpay')\ndef pay() -> None: ...\n"
+    with pytest.raises(ConfigError, match=r"tools\.py:2:1: pay: reversible_by names no tool: 'unpay'"):
         load_tools(written(tmp_path, text))
 
 

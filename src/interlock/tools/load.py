@@ -21,7 +21,7 @@ def load_tools(file: Path) -> dict[str, Tool]:
     """Every `@tool` of the file, by name. The module gets a name of its own, so that two workspaces' files never meet.
 
     Raises:
-        ConfigError: it does not import or two tools share a name; the fault names the line inside the file that failed.
+        ConfigError: it does not import, two tools share a name, or `reversible_by` names none of them; with the line inside the file.
     """
     name = f"interlock_workspace_{sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, file)
@@ -36,10 +36,14 @@ def load_tools(file: Path) -> dict[str, Tool]:
     except Exception as failed:
         del sys.modules[name]
         raise ConfigError([_fault(file, failed)]) from failed
-    return collect(vars(module).values(), file)
+    found = _collect(vars(module).values(), file)
+    faults = _missing_partners(found, file)
+    if faults:
+        raise ConfigError(faults)
+    return found
 
 
-def collect(things: Iterable[object], file: Path) -> dict[str, Tool]:
+def _collect(things: Iterable[object], file: Path) -> dict[str, Tool]:
     """Tools among `things`, by name; a name may stand for one function only."""
     found: dict[str, Tool] = {}
     for thing in things:
@@ -48,19 +52,23 @@ def collect(things: Iterable[object], file: Path) -> dict[str, Tool]:
             continue
         other = found.setdefault(made.name, made)
         if other is not made:
-            line = made.function.__code__.co_firstlineno
-            hint = f"{other.function.__name__} at line {other.function.__code__.co_firstlineno} has it already."
-            raise ConfigError([Fault(str(file), line, 1, made.name, "two tools share this name", hint)])
+            hint = f"{other.function.__name__} at line {_line(other)} has it already."
+            raise ConfigError([Fault(str(file), _line(made), 1, made.name, "two tools share this name", hint)])
     return found
 
 
-def missing_partners(tools: Mapping[str, Tool]) -> list[str]:
-    """One line for each tool whose `reversible_by` names a tool that is not there."""
+def _missing_partners(tools: Mapping[str, Tool], file: Path) -> list[Fault]:
+    """A fault for each tool that could never be undone, since what is to undo it does not exist."""
+    hint = f"The tools here: {', '.join(sorted(tools))}."
     return [
-        f"tool {made.name}: reversible_by names {made.reversible_by!r}, which is no tool here"
+        Fault(str(file), _line(made), 1, made.name, f"reversible_by names no tool: {made.reversible_by!r}", hint)
         for made in tools.values()
         if made.reversible_by and made.reversible_by not in tools
     ]
+
+
+def _line(made: Tool) -> int:
+    return made.function.__code__.co_firstlineno
 
 
 def _fault(file: Path, failed: Exception) -> Fault:
