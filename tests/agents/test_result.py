@@ -24,8 +24,10 @@ ENDS: dict[str, tuple[dict[str, Any], list[Any]]] = {
 }
 
 
-def test_the_published_form_names_exactly_the_fields():
-    assert list(PUBLISHED["properties"]) == list(TaskResult.__struct_fields__) == PUBLISHED["required"]
+def test_the_published_form_names_exactly_the_fields_and_those_that_a_line_of_a_file_adds():
+    fields = list(TaskResult.__struct_fields__)
+    assert PUBLISHED["required"] == fields
+    assert set(PUBLISHED["properties"]) == {*fields, "line", "id"}
 
 
 @pytest.mark.parametrize("outcome", ENDS)
