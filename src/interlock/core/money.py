@@ -88,10 +88,9 @@ class Price(Struct, frozen=True, omit_defaults=True):
 def cost_of(rates: Rates, usage: Usage) -> int:
     """Nano-dollars that `usage` costs at `rates`: each bucket rounded up, then summed, so that lines add up exactly."""
     total = 0
-    for name in BUCKETS:
-        amount = getattr(usage, name)
-        if amount:
-            total += bucket_cost(name, getattr(rates, name), amount)
+    for name, amount, rate in zip(BUCKETS, structs.astuple(usage), structs.astuple(rates), strict=True):
+        if amount and rate:
+            total += bucket_cost(name, rate, amount)
     return total
 
 
@@ -99,15 +98,3 @@ def bucket_cost(name: str, rate: int, amount: int) -> int:
     """Nano-dollars of one bucket, rounded up to the nano-dollar."""
     unit = MS_PER_HOUR if name == "compute_ms" else TOKENS_PER_RATE
     return -(-amount * rate // unit)
-
-
-def usd(nano_usd: int) -> str:
-    """`nano_usd` for a person: dollars with as many digits as small amounts need."""
-    value = nano_usd / NANO_PER_USD
-    if nano_usd == 0:
-        return "$0.00"
-    if abs(value) >= 1:
-        return f"${value:,.2f}"
-    if abs(value) >= 0.01:
-        return f"${value:.4f}"
-    return f"${value:.6f}"

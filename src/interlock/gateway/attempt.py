@@ -203,7 +203,9 @@ def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -
         call.note(f"{name} named no usage: estimated from the text")
     else:
         bill.learn(health, trial, response)
-    trial.price = desk.parts.price_of(trial.candidate.deployment, usage.input_total)
+    if trial.price.above_input or usage.input_total > trial.fitted.ask.input_tokens:
+        # Only more input than was estimated, or a dear tier taken by estimate, can make another price apply.
+        trial.price = desk.parts.price_of(trial.candidate.deployment, usage.input_total)
     call.end(trial, "ok", usage, None, simulated=response.simulated or trial.candidate.deployment.simulated)
     health.answered(desk.parts.clock.monotonic_s() - trial.started_s, usage.output_total)
     return Answer(

@@ -88,14 +88,15 @@ class Queue:
         self._waiting: deque[Item] = deque()
         self._taken: list[Item] = []
         """Taken but not written yet: after a failed write they are still the oldest."""
-        self._change = threading.Condition()
+        self._lock = threading.Lock()
+        self._change = threading.Condition(self._lock)
         self._urgent = False
         self._closed = False
         self.bytes = 0
 
     def put(self, item: Item, *, urgent: bool = False) -> None:
         item.at_s = self._clock.monotonic_s()
-        with self._change:
+        with self._lock:
             self._waiting.append(item)
             self.bytes += item.size
             many = len(self._waiting)
