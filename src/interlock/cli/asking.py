@@ -13,9 +13,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from interlock.app.reading import Reading
-from interlock.core.store import TaskFilter
 from interlock.ledger.read import Trace, iso
 
+from .options import moment
 from .palette import ACCENT, DIM, WARN
 from .text import cell, compact, one_line
 from .tree import result_of
@@ -48,10 +48,8 @@ def waiting(reading: Reading, task: str = "") -> list[Waiting]:
     if task:
         traces = [reading.trace(task)]
     else:
-        rows = [
-            row for status in ("waiting", "in_doubt") for row in reading.tasks(TaskFilter(status=status, limit=LIMIT))
-        ]
-        traces = [reading.trace(row.task) for row in sorted(rows, key=lambda row: row.waiting_since)]
+        rows = sorted(reading.waiting(limit=LIMIT), key=lambda row: row.waiting_since)
+        traces = [reading.trace(row.task) for row in rows]
     return [question for trace in traces if trace for question in questions(trace)]
 
 
@@ -129,10 +127,7 @@ def until(question: Waiting) -> str:
     """Until when it can be decided, and what happens then."""
     if not question.expires:
         return ""
-    from datetime import datetime
-
-    at = datetime.fromisoformat(question.expires).astimezone().strftime("%Y-%m-%d %H:%M")
-    return f"; open until {at}, then {'it is denied' if question.on_expiry == 'deny' else 'it is approved'}"
+    return f"; open until {moment(question.expires)[:16]}, then {'it is denied' if question.on_expiry == 'deny' else 'it is approved'}"
 
 
 def commands(question: Waiting, of_workspace: str) -> Text:

@@ -26,13 +26,13 @@ from interlock.ledger.read import TaskSummary
 from . import lines, statement, summary, trouble
 from .earned import statement_of
 from .inorder import InOrder
+from .main import INTERRUPTED, NOT_ALL_WELL, OK
 from .options import console, say
 from .palette import BAD_ENDS, words
 from .progress import Shown, showing
 from .scoring import verdict
 from .text import plural
 
-NOT_ALL_WELL, INTERRUPTED = 1, 130
 BUSY = "another worker"
 EXPLAINED = 300
 """Escalated tasks whose reasons are looked up for the summary."""
@@ -86,7 +86,7 @@ async def run(il: Interlock, inputs: lines.Input, job: Job, clock: Clock) -> int
         )
         return INTERRUPTED
     well = not (tally.bad or told.troubles or any(each.outcome in BAD_ENDS for each in told.tasks))
-    return 0 if well or job.demo else NOT_ALL_WELL
+    return OK if well or job.demo else NOT_ALL_WELL
 
 
 def money(reading: Reading, job: Job, inputs: lines.Input, rows: Sequence[TaskSummary]) -> RenderableType | None:

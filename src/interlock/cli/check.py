@@ -12,7 +12,7 @@ from typing import Any
 from interlock.core.errors import ConfigError, Fault
 
 from .options import parser, workspace_path
-from .text import clean
+from .text import clean, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,8 @@ def _objects(faults: Sequence[Fault]) -> list[dict[str, Any]]:
 
 
 def _summary(result: CheckResult) -> str:
-    found = [_count(len(result.faults), "fault"), _count(len(result.warnings), "warning")]
-    said = " and ".join(each for each in found if each)
+    found = [(len(result.faults), "fault"), (len(result.warnings), "warning")]
+    said = " and ".join(plural(count, what) for count, what in found if count)
     if not result.ok:
         return f"{said}: mend these, then check again."
     return f"The files are valid, with {said}." if said else "The files are valid."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}" if number else ""

@@ -104,11 +104,10 @@ def explain(error: InterlockError) -> int:
         UpstreamError,
     )
 
-    from .text import clean
+    from .text import clean, plural
 
     if isinstance(error, ConfigError):
-        count = len(error.faults)
-        print(f"{count} fault{'' if count == 1 else 's'} in the configuration:", file=sys.stderr)
+        print(f"{plural(len(error.faults), 'fault')} in the configuration:", file=sys.stderr)
         for fault in error.faults:
             print(f"  {clean(fault)}", file=sys.stderr)
         return CONFIGURATION

@@ -128,11 +128,14 @@ def millis(duration_us: int) -> str:
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def moment(at_ns: int) -> str:
-    """A point in time for a person, in the machine's zone."""
+def moment(at: int | str) -> str:
+    """A point in time (nanoseconds of the epoch, or ISO 8601) for a person, in the machine's zone; empty for an empty text."""
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(at_ns / 1e9, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    if not at:
+        return ""
+    known = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(at / 1e9, tz=UTC)
+    return known.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def seconds_of(text: str) -> float:

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 from interlock.core.events import Outcome
-from interlock.core.money import usd
 from interlock.core.store import TaskFilter, TaskStatus
 from interlock.core.time import NS_PER_S, SystemClock
 
-from .options import console, millis, parser, print_json, say, seconds_of, table, workspace_path
+from .options import console, millis, moment, parser, print_json, say, seconds_of, table, workspace_path
 from .palette import DIM, OUTCOMES
-from .text import cell
+from .text import cell, money
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -84,7 +83,7 @@ def layout(found: Sequence[TaskSummary], width: int) -> tuple[list[str], list[li
 def cells_of(task: TaskSummary, *, short: bool) -> dict[str, Text]:
     """One task by column."""
     state = "in_doubt" if task.status == "in_doubt" else task.outcome or task.status
-    cost = usd(task.cost_nano_usd)
+    cost = money(task.cost_nano_usd)
     found = {
         "task": cell(task.task[:SHORT_ID] if short else task.task),
         "workflow": cell(task.workflow or task.kind, "" if task.workflow else DIM),
@@ -94,14 +93,7 @@ def cells_of(task: TaskSummary, *, short: bool) -> dict[str, Text]:
         "calls": cell(task.model_calls + task.tool_calls),
         "cost": cell(f"{cost} *" if task.simulated_nano_usd or task.simulated else cost),
         "time": cell(millis(round(task.duration_ms * 1000)) if task.finished else ""),
-        "begun": cell(local(task.started)[5:16] if short else local(task.started), DIM),
+        "begun": cell(moment(task.started)[5:16] if short else moment(task.started), DIM),
     }
     found["task"].no_wrap = True
     return found
-
-
-def local(iso: str) -> str:
-    """A moment of the ledger in the machine's zone, to the second."""
-    from datetime import datetime
-
-    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S") if iso else ""

@@ -6,18 +6,15 @@ Above: `trace`, `approve`. Below: the ledger's trace, rich. Content is shown as 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import DecodeError, Struct, json, structs
 from rich.console import Console
 from rich.text import Text
 
-from interlock.core.money import usd
-
-from .options import millis
+from .options import millis, moment
 from .palette import ACCENT, BAD, DIM, GOOD, KINDS, OUTCOMES, STATUSES, WARN, words
-from .text import cell, clean, compact, one_line, plural
+from .text import cell, clean, compact, money, one_line, plural
 
 if TYPE_CHECKING:
     from interlock.ledger.read import Trace, TracedAttempt, TracedCall, TracedStep
@@ -126,7 +123,7 @@ def rows_of(trace: Trace) -> Iterator[Row]:
 def call_row(step: TracedStep, call: TracedCall, announced: TracedStep | None) -> Row:
     """A model or tool call that has settled."""
     tokens = sum(amount for bucket, amount in call.usage.items() if bucket != "compute_ms")
-    cost = usd(call.cost_nano_usd) if call.cost_nano_usd or not call.simulated else "simulated"
+    cost = money(call.cost_nano_usd) if call.cost_nano_usd or not call.simulated else "simulated"
     deployment = call.deployment if call.deployment != call.name else ""
     return Row(
         step=step.step,
@@ -157,7 +154,7 @@ def why_of(step: TracedStep, call: TracedCall, announced: TracedStep | None) -> 
         for number, attempt in enumerate(call.attempts, start=1):
             yield attempt_line(number, attempt)
     if call.cache:
-        yield cell(f"from the {call.cache} cache, saved {usd(call.saved_nano_usd)}", GOOD)
+        yield cell(f"from the {call.cache} cache, saved {money(call.saved_nano_usd)}", GOOD)
     if call.degraded:
         yield cell(f"degraded: {call.degraded}", WARN)
     if len(call.usage) > 1:
@@ -174,7 +171,7 @@ def attempt_line(number: int, attempt: TracedAttempt) -> Text:
     """One try of a call."""
     text = Text(f"attempt {number}  {one_line(attempt.deployment)}  ", DIM)
     text.append(attempt.status, STATUSES.get(attempt.status, ""))
-    text.append(f"  {millis(round(attempt.duration_ms * 1000))}  {usd(attempt.cost_nano_usd)}", DIM)
+    text.append(f"  {millis(round(attempt.duration_ms * 1000))}  {money(attempt.cost_nano_usd)}", DIM)
     if attempt.error or attempt.message:
         text.append("  " + one_line(f"{attempt.error}: {attempt.message}".strip(": ")), DIM)
     return text
@@ -223,7 +220,7 @@ def decision_row(step: TracedStep) -> Row:
     detail, content = step.detail, step.content or {}
     match step.type:
         case "approval_asked":
-            until = local(detail["expires_ns"])
+            until = moment(detail["expires_ns"])[:16]
             asked = cell(compact(content.get("arguments", {})))
             rule = cell(f"{detail['rule']}; until {until}, then {detail.get('on_expiry', 'deny')}", DIM)
             return Row(step.step, "waiting", f"asks for approval of {one_line(detail['tool'], 40)}", why=(asked, rule))
@@ -293,11 +290,11 @@ def total(trace: Trace) -> Text:
     task = trace.task
     calls = f"{plural(task.model_calls, 'model call')} · {plural(task.tool_calls, 'tool call')}"
     tokens = f"{task.input_tokens:,} + {task.output_tokens:,} tokens"
-    parts = [calls, tokens, usd(task.cost_nano_usd)]
+    parts = [calls, tokens, money(task.cost_nano_usd)]
     if task.simulated_nano_usd:
-        parts.append(f"simulated calls would have cost {usd(task.simulated_nano_usd)}")
+        parts.append(f"simulated calls would have cost {money(task.simulated_nano_usd)}")
     if task.saved_nano_usd:
-        parts.append(f"saved {usd(task.saved_nano_usd)}")
+        parts.append(f"saved {money(task.saved_nano_usd)}")
     if task.finished:
         parts.append(millis(round(task.duration_ms * 1000)))
     versions = " · ".join(f"{name} {value}" for name, value in structs.asdict(trace.versions).items() if value)
@@ -307,8 +304,3 @@ def total(trace: Trace) -> Text:
         if said:
             text.append(f"\n  {name:<9}", DIM).append(one_line(said), DIM)
     return text
-
-
-def local(at_ns: int) -> str:
-    """A moment in the machine's zone, to the minute."""
-    return datetime.fromtimestamp(at_ns / 1e9).astimezone().strftime("%Y-%m-%d %H:%M")
