@@ -21,8 +21,6 @@ DIALECT = "anthropic"
 THOUGHTS_KEPT = 10_000
 USUAL_OUTPUT = 32_000
 """Cap of an output that neither caller nor budget capped; thinking counts towards it."""
-HARMLESS = frozenset(("metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier", "top_logprobs"))
-"""Fields of other dialects that change no answer."""
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _json = msgspec.json.Encoder()
@@ -72,7 +70,7 @@ def encoded(
     Raises:
         InvalidRequest: something of the request has no place in this dialect.
     """
-    wire.only_known(request, HARMLESS, DIALECT)
+    wire.only_known(request, DIALECT)
     fields: dict[str, Any] = {
         "model": model,
         "max_tokens": request.max_output_tokens or min(most, USUAL_OUTPUT),

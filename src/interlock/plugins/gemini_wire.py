@@ -43,7 +43,6 @@ FINISHES: dict[str, Finish] = {
     "MALFORMED_FUNCTION_CALL": "error",
     "UNEXPECTED_TOOL_CALL": "error",
 }
-HARMLESS = frozenset(("metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier", "top_logprobs"))
 NO_SIGNATURE = "skip_thought_signature_validator"
 """What the vendor documents for calls whose signature is not known, e.g. because another vendor's model made them."""
 SIGNATURES_KEPT = 10_000
@@ -132,7 +131,7 @@ def encoded(request: ChatRequest, signatures: Signatures) -> bytes:
     Raises:
         InvalidRequest: something of the request has no place in it.
     """
-    wire.only_known(request, HARMLESS, DIALECT)
+    wire.only_known(request, DIALECT)
     fields: dict[str, Any] = {"contents": _contents(request.messages, signatures)}
     system = "\n\n".join(each.text for each in request.messages if each.role in ("system", "developer"))
     if system:

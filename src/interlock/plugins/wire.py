@@ -26,6 +26,8 @@ from interlock.core.time import NS_PER_S, Clock
 LARGEST_EVENT = 16 * 1024 * 1024
 QUOTA_WORDS = (b"insufficient_quota", b"enforced_spend_limit_reached", b"billing_hard_limit_reached")
 """Error codes of vendors whose quota is used up: answered with 429, but waiting does not help (OpenAI, Anthropic; 2026-11)."""
+HARMLESS = frozenset(("metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier", "top_logprobs"))
+"""Fields of a caller's dialect that change no answer, so that leaving them out loses nothing."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DATE = re.compile(r"\w{3}, (\d{2}) (\w{3}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT")
 _STAMP = re.compile(r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})")
@@ -84,9 +86,9 @@ def media(part: Part) -> tuple[str, str] | None:
     return None
 
 
-def only_known(request: ChatRequest, harmless: frozenset[str], dialect: str) -> None:
+def only_known(request: ChatRequest, dialect: str) -> None:
     """Raises InvalidRequest where the caller set a field of its own dialect that this one cannot carry."""
-    lost = sorted(name for name, value in request.extra.items() if name not in harmless and value is not None)
+    lost = sorted(name for name, value in request.extra.items() if name not in HARMLESS and value is not None)
     if lost:
         raise InvalidRequest(
             f"{', '.join(lost)} cannot be carried to the {dialect} dialect.",
