@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from interlock.governance.redact import redact, redact_value
+from interlock.governance.redact import redact
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,3 @@ def test_personal_data_and_credentials_are_replaced_by_their_kind(text: str, kep
 )
 def test_order_ids_amounts_and_dates_stay(text: str) -> None:
     assert redact(text) == text
-
-
-def test_every_string_inside_a_value_is_redacted_and_its_shape_is_kept() -> None:
-    value = {"email": "a@b.example", "n": 3, "items": ["x@y.example", None, {"deep": "c@d.example"}]}
-    assert redact_value(value) == {"email": "[email]", "n": 3, "items": ["[email]", None, {"deep": "[email]"}]}

@@ -9,7 +9,7 @@ Above: `app` hands it to the store. Below: nothing.
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _CARD = re.compile(r"(?<![\w-])(?:\d[ -]?){12,18}\d(?![\w-])")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
@@ -79,17 +79,6 @@ def redact(text: str) -> str:
     if signs.number:
         text = _PHONE.sub("[phone]", _IP.sub("[ip]", text))
     return text
-
-
-def redact_value(value: Any) -> Any:
-    """A JSON value with every string in it redacted, keys left alone."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: redact_value(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list | tuple):
-        return [redact_value(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
-    return value
 
 
 def _luhn_holds(text: str) -> bool:
