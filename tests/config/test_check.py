@@ -52,3 +52,11 @@ def test_nothing_at_the_path_is_a_fault_and_no_crash(tmp_path):
 
     assert not result.ok
     assert "interlock init" in result.faults[0].hint
+
+
+def test_tools_that_are_no_python_are_a_fault_with_their_line(write):
+    root = write({**SMALL, "tools.py": "x = 1\ndef broken(:\n"})
+
+    [fault] = check(root, {}).faults
+
+    assert str(fault) == f"{root}/tools.py:2:12: tools: not valid Python: invalid syntax"

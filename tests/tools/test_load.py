@@ -68,6 +68,20 @@ def test_a_file_that_does_not_import_says_where(tmp_path: Path, text: str, line:
     assert message in fault.message
 
 
+def test_the_line_is_found_also_when_the_workspace_was_named_by_a_relative_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    written(tmp_path, "x = 1\ny = x / 0\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"tools\.py:2:1: tools: importing it failed: ZeroDivisionError"):
+        load_tools(Path("tools.py"))
+
+
+def test_a_file_that_exits_does_not_end_its_caller_without_a_word(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"tools\.py:2:1: tools: importing it failed: SystemExit: 3"):
+        load_tools(written(tmp_path, "import sys\nsys.exit(3)\n"))
+
+
 def test_two_tools_of_one_name_are_a_fault_that_names_both_lines(tmp_path: Path):
     text = "from interlock.tools.define import tool\n@tool(name='a')\ndef f() -> None: ...\n@tool(name='a')\ndef g() -> None: ...\n"
     with pytest.raises(ConfigError, match=r"tools\.py:4:1: a: two tools share this name — f at line 2 has it already"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
     say(f"made a workspace of {len(copies)} files in {folder.resolve()}")
-    where = "" if folder == Path() else f"cd {folder} && "
+    where = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     say(f"next: {where}interlock check && interlock run helpdesk --input inputs.jsonl")
     return 0
 

@@ -28,7 +28,7 @@ from .knowledge import read_articles, read_intents, read_products
 from .names import nearest
 from .schema import Settings
 from .shapes import is_section
-from .tool_names import declared_tools
+from .tool_names import declared_tools, syntax_error
 from .tree import Mark, fault_at
 from .versions import content_hash
 from .workspace import Agent, Article, Pending, Workspace
@@ -125,10 +125,15 @@ def _shared(files: Files) -> _Shared:
     schemas = {path.stem: _schema(files, path) for path in files.listed(root / "schemas", (".json",))}
     tools_file = root / "tools.py"
     source = files.text(tools_file) if tools_file.is_file() else None
+    tools = None if source is None else declared_tools(source)
+    wrong = syntax_error(source) if source is not None and tools is None else None
+    if wrong is not None:
+        mark = Mark(files.shown(tools_file), wrong.lineno or 1, wrong.offset or 1)
+        files.findings.faults.append(fault_at(mark, "tools", f"not valid Python: {wrong.msg}"))
     return _Shared(
         prompts=prompts,
         schemas={name: schema for name, schema in schemas.items() if schema is not None},
-        tools=None if source is None else declared_tools(source),
+        tools=tools,
         tools_file=None if source is None else tools_file,
     )
 

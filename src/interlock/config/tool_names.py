@@ -1,4 +1,4 @@
-"""The tools that a `tools.py` defines, read without running it: for warnings before a task is run. Above: checks. Below: ast.
+"""The tools that a `tools.py` defines, read without running it: for findings before a task is run. Above: checks. Below: ast.
 
 Only what can be read off is told: functions decorated with `@tool`, `@tool(...)` or `@anything.tool(...)`, under the name that the
 decorator is given as a literal, else the function's own. A file that makes its tools in another way gives `None`: nothing is claimed.
@@ -10,6 +10,17 @@ import ast
 from collections.abc import Mapping
 
 _CONTEXT = frozenset(("self", "ctx", "context"))
+
+
+def syntax_error(source: str) -> SyntaxError | None:
+    """Why the file is no Python, if it is none; the file is not run."""
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        return error
+    except (ValueError, RecursionError, MemoryError):
+        return None  # what cannot be told from outside is left to the run
+    return None
 
 
 def declared_tools(source: str) -> Mapping[str, tuple[str, ...]] | None:

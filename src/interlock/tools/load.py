@@ -33,7 +33,7 @@ def load_tools(file: Path) -> dict[str, Tool]:
     sys.modules[name] = module  # dataclasses and get_type_hints look their module up by name
     try:
         spec.loader.exec_module(module)
-    except Exception as failed:
+    except (Exception, SystemExit) as failed:  # a file that exits must not end its caller without a word
         del sys.modules[name]
         raise ConfigError([_fault(file, failed)]) from failed
     found = _collect(vars(module).values(), file)
@@ -71,11 +71,12 @@ def _line(made: Tool) -> int:
     return made.function.__code__.co_firstlineno
 
 
-def _fault(file: Path, failed: Exception) -> Fault:
+def _fault(file: Path, failed: BaseException) -> Fault:
     kind = type(failed).__name__
     if isinstance(failed, SyntaxError):
         return Fault(str(file), failed.lineno or 1, failed.offset or 1, "tools", f"{kind}: {failed.msg}")
-    inside = [frame for frame in traceback.extract_tb(failed.__traceback__) if Path(frame.filename) == file]
+    here = file.resolve()
+    inside = [frame for frame in traceback.extract_tb(failed.__traceback__) if Path(frame.filename).resolve() == here]
     line = (inside[-1].lineno or 1) if inside else 1
     hint = "Install the missing package into this environment." if isinstance(failed, ModuleNotFoundError) else ""
     return Fault(str(file), line, 1, "tools", f"importing it failed: {kind}: {failed}", hint)
