@@ -29,7 +29,7 @@ def test_json_is_one_object_for_each_task_on_a_line_and_nothing_else_on_stdout(s
 
     assert said.code == OK
     assert len(said.lines) == 4
-    assert all(list(each) == KEYS for each in said.lines)
+    assert [list(each) for each in said.lines] == [[*KEYS, "line", "id"]] * 4
     assert [found for each in said.lines for found in faults(each, "run")] == []
     assert {each["outcome"] for each in said.lines} == {"resolved", "simulated"}
     assert "Token P&L" in said.err
