@@ -138,6 +138,35 @@ def test_csv_rows_are_read_with_labels_in_columns(tmp_path: Path):
     assert read[4] == Line(7, {"text": "two\nlines"}, "T5")
 
 
+def test_a_label_that_nothing_could_be_held_against_is_a_fault(tmp_path: Path):
+    (tmp_path / "in.jsonl").write_text(
+        '{"text": "a", "expected": {"outcom": "resolved"}}\n{"text": "b", "expected": {"outcome": "solved"}}\n'
+    )
+    (tmp_path / "in.csv").write_text("text,expected.intnt\na,x\n")
+    slip, value = (line.fault for line in read_lines(tmp_path / "in.jsonl"))
+    [column] = (line.fault for line in read_lines(tmp_path / "in.csv"))
+    assert slip == "expected: no label 'outcom'; there are outcome, intent, article, contains"
+    assert value.startswith("expected: no outcome 'solved'; there are resolved, ")
+    assert column.startswith("expected: no label 'intnt'")
+
+
+def test_csv_columns_may_be_parted_by_semicolons_or_tabs_and_only_labels_are_taken_for_labels(tmp_path: Path):
+    for separator in ";\t":
+        (tmp_path / "in.csv").write_text(f"id{separator}text{separator}expected_by\nT1{separator}a, b{separator}May\n")
+        assert list(read_lines(tmp_path / "in.csv")) == [Line(2, {"text": "a, b", "expected_by": "May"}, "T1")]
+
+
+def test_a_row_that_never_ends_is_named_by_its_own_line(tmp_path: Path):
+    (tmp_path / "in.csv").write_text('id,text\n1,"two\nlines"\n2,"never closed\n')
+    assert [(line.number, bool(line.fault)) for line in read_lines(tmp_path / "in.csv")] == [(3, False), (4, True)]
+
+
+def test_a_file_in_an_encoding_without_lines_is_refused_with_what_to_do(tmp_path: Path):
+    (tmp_path / "in.jsonl").write_bytes('{"text": "a"}\n'.encode("utf-16"))
+    with pytest.raises(InvalidRequest, match=r"is UTF-16, not UTF-8\. Save it as UTF-8\."):
+        read_lines(tmp_path / "in.jsonl")
+
+
 def test_a_line_too_long_is_a_fault_and_the_next_one_is_read(tmp_path: Path):
     file = tmp_path / "in.jsonl"
     file.write_text('{"text": "' + "x" * 2_000_000 + '"}\n{"text": "b"}\n')

@@ -9,14 +9,17 @@ import csv
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import msgspec
 from msgspec import Struct
 
 from interlock.core.errors import InvalidRequest
+from interlock.core.events import Outcome
 
 MAX_LINE_BYTES = 1_000_000
+LABELS = ("outcome", "intent", "article", "contains")
+"""What `expected` may hold."""
 
 
 class Line(Struct, frozen=True):
@@ -35,7 +38,7 @@ def read_lines(path: Path) -> Iterator[Line]:
     """The lines of a `.jsonl`, `.ndjson` or `.csv` file, good and bad; empty ones are passed over.
 
     Raises:
-        InvalidRequest: there is no such file, or it is of another kind.
+        InvalidRequest: there is no such file, it is of another kind, or in an encoding that has no lines.
     """
     readers = {".jsonl": _json_lines, ".ndjson": _json_lines, ".csv": _csv_lines}
     reader = readers.get(path.suffix.lower())
@@ -45,6 +48,9 @@ def read_lines(path: Path) -> Iterator[Line]:
         )
     if not path.is_file():
         raise InvalidRequest(f"{path}: there is no such file", param="input", hint="Check the path.")
+    with path.open("rb") as file:
+        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise InvalidRequest(f"{path}: is UTF-16, not UTF-8", param="input", hint="Save it as UTF-8.")
     return reader(path)
 
 
@@ -91,21 +97,42 @@ def _line(number: int, given: dict[str, Any]) -> Line:
     expected: Any = given.pop("expected", None) or {}
     if not isinstance(expected, dict):
         return Line(number, given, fault="expected: must be an object with outcome, intent, article or contains")
+    wrong = _wrong_label(cast("dict[str, Any]", expected))
+    if wrong:
+        return Line(number, given, fault=f"expected: {wrong}")
     return Line(number, given, str(given.pop("id", "") or ""), cast("dict[str, Any]", expected))
+
+
+def _wrong_label(expected: dict[str, Any]) -> str:
+    """A label that nothing would ever be held against, e.g. by a slip of the pen; empty when there is none."""
+    for name in expected:
+        if name not in LABELS:
+            return f"no label {name!r}; there are {', '.join(LABELS)}"
+    outcome = expected.get("outcome")
+    if outcome and outcome not in get_args(Outcome):
+        return f"no outcome {outcome!r}; there are {', '.join(get_args(Outcome))}"
+    return ""
 
 
 def _csv_lines(path: Path) -> Iterator[Line]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = csv.DictReader(_without_nul(file), restkey="", strict=True)
+        separator = _separator(file.readline(MAX_LINE_BYTES))
+        file.seek(0)
+        rows = csv.DictReader(_without_nul(file), restkey="", strict=True, delimiter=separator)
         while True:
             try:
                 row = next(rows, None)
             except csv.Error as broken:
-                yield Line(rows.line_num, fault=f"not CSV: {broken}")
+                yield Line(rows.reader.line_num, fault=f"not CSV: {broken}")
                 continue
             if row is None:
                 return
             yield _csv_line(rows.line_num, cast("dict[str, Any]", row))
+
+
+def _separator(header: str) -> str:
+    """What parts the columns: a comma, or what spreadsheets of some countries write instead."""
+    return "," if "," in header else ";" if ";" in header else "\t" if "\t" in header else ","
 
 
 def _without_nul(file: Iterable[str]) -> Iterator[str]:
@@ -127,7 +154,7 @@ def _csv_line(number: int, row: dict[str, Any]) -> Line:
 
 def _expectations(row: dict[str, Any]) -> dict[str, Any]:
     """CSV has no objects: `expected` holds JSON, or columns `expected.outcome`, … hold one label each, `contains` parted by |."""
-    given = {name: value for name, value in row.items() if not name.startswith("expected")}
+    given = {name: value for name, value in row.items() if name != "expected" and not name.startswith("expected.")}
     labels = {n.removeprefix("expected."): v for n, v in row.items() if n.startswith("expected.") and v}
     if "contains" in labels:
         labels["contains"] = [piece.strip() for piece in str(labels["contains"]).split("|") if piece.strip()]
