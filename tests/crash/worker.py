@@ -136,7 +136,13 @@ async def main(folder: Path, tasks: int, seed: int, pause_s: float) -> None:
     ids = SystemIds(clock)
     desk = ToolDesk(ledger, clock, ids, random.Random(seed), folder)
     agents = Agents(
-        {"shop": contract(shop)}, gateway=Model(ledger, clock, pause_s), desk=desk, journal=log, clock=clock, ids=ids
+        {"shop": contract(shop)},
+        gateway=Model(ledger, clock, pause_s),
+        desk=desk,
+        journal=log,
+        clock=clock,
+        ids=ids,
+        redact=lambda text: text,
     )
     print("ready", flush=True)
     unfinished = {line.number for line in lines(tasks)}

@@ -64,8 +64,9 @@ class Agents:
         journal: Journal,
         clock: Clock,
         ids: Ids,
-        redact: Callable[[str], str] = lambda text: text,
+        redact: Callable[[str], str],
     ) -> None:
+        """`redact` takes what is personal out of a text; contracts with `store_prompts: redacted` rely on it."""
         self._contracts = contracts
         self._journal, self._clock, self._ids = journal, clock, ids
         self._leases = Leases(journal)
