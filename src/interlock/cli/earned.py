@@ -12,7 +12,16 @@ from collections.abc import Sequence
 from interlock.config.contract import Value
 from interlock.core.ports import ON_DEVICE_TIER
 from interlock.core.sketch import counted
-from interlock.economics.statement import Latency, People, Savings, Statement, Waste, latency_of, per_success
+from interlock.economics.statement import (
+    Latency,
+    People,
+    Savings,
+    Statement,
+    Waste,
+    is_success,
+    latency_of,
+    per_success,
+)
 from interlock.ledger.read import TaskSummary
 
 
@@ -49,8 +58,7 @@ def statement_of(rows: Sequence[TaskSummary], value: Value, workflow: str, slo_m
 
 
 def succeeded(row: TaskSummary) -> bool:
-    """Resolved by something real, and nobody who knows said otherwise."""
-    return row.outcome == "resolved" and not row.simulated and row.success is not False
+    return is_success(row.outcome, simulated=row.simulated, success=row.success)
 
 
 def latency(rows: Sequence[TaskSummary], slo_ms: float | None) -> Latency:

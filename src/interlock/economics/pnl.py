@@ -21,6 +21,7 @@ from .statement import (
     Waste,
     added,
     counted,
+    is_success,
     latency_of,
     per_success,
 )
@@ -85,8 +86,8 @@ def statements(
 
 
 def succeeded(row: OutcomeRow) -> bool:
-    """Whether these tasks are successes: resolved by something real, and nobody who knows said otherwise."""
-    return row.outcome == "resolved" and not row.simulated and row.success is not False and row.kind != "late"
+    """Whether these tasks are successes; what a superseded worker spent is none."""
+    return row.kind != "late" and is_success(row.outcome, simulated=row.simulated, success=row.success)
 
 
 def _statement(

@@ -202,6 +202,11 @@ def latency_of(latencies: Mapping[int, int], slo_ms: float | None) -> Latency:
     return Latency(n, p50, p95, p99, slo_ms, within)
 
 
+def is_success(outcome: str, *, simulated: bool, success: bool | None) -> bool:
+    """Whether a task counts as one: resolved by something real, and nobody who knows (`success`) said otherwise."""
+    return outcome == "resolved" and not simulated and success is not False
+
+
 def per_success(cost: int, n: int) -> int | None:
     """`cost` for each of `n`, rounded up; `None` for none."""
     return -(-cost // n) if n else None
