@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from interlock.agents.contract import Contract, Flow, FlowStep, Slot
 from interlock.agents.service import Agents
 from interlock.agents.state import State, fold
-from interlock.config.conditions import compile_condition
+from interlock.config.conditions import parse_condition
 from interlock.config.templates import Arguments, Template
 from interlock.core.budget import Budget, Limits, Spend
 from interlock.core.caller import Caller, Versions
@@ -160,6 +160,7 @@ class World:
             journal=self.log,
             clock=self.clock,
             ids=SystemIds(self.clock),
+            redact=lambda text: text,
         )
 
     async def state(self, task: str) -> State:
@@ -190,7 +191,7 @@ def step(**fields: Any) -> FlowStep:
     names = {"call": str, "save_as": str, "cite": tuple}
     made: dict[str, Any] = {k: names[k](v) for k, v in fields.items() if k in names}
     if "when" in fields:
-        made["when"] = compile_condition(fields["when"], ("order", "refund", "order_id", "email", "amount"))
+        made["when"] = parse_condition(fields["when"])
     if "answer" in fields:
         made["answer"] = Template(fields["answer"])
     if "given" in fields:

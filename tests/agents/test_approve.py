@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from interlock.agents.contract import Contract
-from interlock.config.conditions import compile_condition
+from interlock.config.conditions import parse_condition
 from interlock.core.errors import InvalidRequest, ToolArgumentsInvalid
 from interlock.core.events import ApprovalDecided
 from interlock.core.store import Signal
@@ -114,14 +114,14 @@ async def test_a_question_that_nobody_answers_is_decided_by_the_clock(
 async def test_a_condition_over_the_arguments_decides_whether_to_ask(
     world: World, till: Till, amount: float, asked: bool
 ):
-    rule = compile_condition("amount > 50", ("amount",))
+    rule = parse_condition("amount > 50")
     agents = world.agents(asks_first(till, rule), [wants(("pay", {"amount": amount})), says("Done.")])
     result = await agents.run("support", {"text": "pay me"})
     assert (result.outcome == "waiting_approval") is asked
 
 
 async def test_a_condition_that_cannot_be_decided_asks(world: World, till: Till):
-    rule = compile_condition("country == 'DE'", ("amount", "country"))
+    rule = parse_condition("country == 'DE'")
     agents = world.agents(asks_first(till, rule), [wants(("pay", {"amount": 1.0}))])
     assert (await agents.run("support", {"text": "pay me"})).outcome == "waiting_approval"
 

@@ -6,18 +6,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interlock.config.conditions import MAX_CHARS, ConditionError, compile_condition, parse_condition
+from interlock.config.conditions import MAX_CHARS, Condition, ConditionError, parse_condition
 
 NAMES = {"confidence", "account_tier", "sentiment", "vip", "order", "a", "b"}
 
 
+def read(text) -> Condition:
+    """The condition over the known names; the first fault is raised."""
+    condition = parse_condition(text)
+    for error in condition.unknown_names(NAMES):
+        raise error
+    return condition
+
+
 def holds(text, **facts):
-    return compile_condition(text, NAMES).evaluate(facts)
+    return read(text).evaluate(facts)
 
 
 def fault(text):
     with pytest.raises(ConditionError) as caught:
-        compile_condition(text, NAMES)
+        read(text)
     return caught.value
 
 
@@ -118,17 +126,20 @@ def test_what_is_no_condition_says_where_and_what_was_expected(text, column, mes
 
 
 def test_explanations_show_the_rule_and_the_values_it_saw():
-    condition = compile_condition("confidence < 0.72 and order.status != 'x'", NAMES)
+    condition = read("confidence < 0.72 and order.status != 'x'")
 
     assert condition.explain({"confidence": 0.41}) == (
         "confidence < 0.72 and order.status != 'x' (confidence=0.41, order.status=unknown)"
     )
     assert len(condition.explain({"confidence": "x" * 1000})) < 150
-    assert compile_condition("true", NAMES).explain({}) == "true"
+    assert read("true").explain({}) == "true"
 
 
-def test_names_of_a_condition_are_the_first_parts():
-    assert parse_condition("order.status == 'x' and not vip").names == {"order", "vip"}
+def test_of_a_dotted_name_the_first_part_has_to_be_known():
+    condition = parse_condition("order.status == 'x' and not vip")
+
+    assert condition.unknown_names({"order", "vip"}) == []
+    assert [error.column for error in condition.unknown_names({"status"})] == [1, 29]
 
 
 # --- Against a reference ------------------------------------------------------------------------------------------

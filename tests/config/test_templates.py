@@ -98,7 +98,6 @@ def test_arguments_that_are_one_place_keep_their_type():
         "deep": [{"all": ["a", "b"], "n": 3}],
         "text": "n 1290.5",
     }
-    assert arguments.names == {"order"}
     assert Arguments({"email": "{email?}"}).value({}) == {"email": None}
     with pytest.raises(NameMissing):
         arguments.value({})

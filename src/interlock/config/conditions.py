@@ -49,14 +49,12 @@ class ConditionError(ValueError):
 class Condition:
     """A parsed condition. Equal texts are equal conditions."""
 
-    __slots__ = ("_paths", "_root", "names", "text")
+    __slots__ = ("_paths", "_root", "text")
 
     def __init__(self, text: str, root: Term, paths: Mapping[str, int]) -> None:
         self.text = text
         self._root = root
         self._paths = dict(paths)
-        self.names: frozenset[str] = frozenset(path.split(".")[0] for path in paths)
-        """The names it looks at; of `order.status` it is `order`."""
 
     def evaluate(self, facts: Facts) -> bool | None:
         """Whether it holds; `None` when a name that decides it is not known or the values cannot be compared."""
@@ -69,7 +67,7 @@ class Condition:
         return f"{self.text} ({seen})" if seen else self.text
 
     def unknown_names(self, known: Collection[str]) -> list[ConditionError]:
-        """One error for each name that is not among `known`, with its column and the nearest known one."""
+        """One error for each name that is not among `known` (of `order.status` it is `order`), with its column and the nearest."""
         return [
             ConditionError(f"unknown name {path.split('.')[0]!r}", column, nearest(path.split(".")[0], known))
             for path, column in self._paths.items()
@@ -95,18 +93,6 @@ def parse_condition(text: str) -> Condition:
     if len(text) > MAX_CHARS:
         raise ConditionError(f"a condition has at most {MAX_CHARS} characters, this one has {len(text)}", 1)
     return _Parser(text).whole()
-
-
-def compile_condition(text: str, known_names: Collection[str]) -> Condition:
-    """As `parse_condition`, and every name it uses is among `known_names`; of a dotted name the first part is checked.
-
-    Raises:
-        ConditionError: the first thing that is wrong.
-    """
-    condition = parse_condition(text)
-    for error in condition.unknown_names(known_names):
-        raise error
-    return condition
 
 
 # --- Reading --------------------------------------------------------------------------------------------------------

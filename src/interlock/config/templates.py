@@ -49,7 +49,7 @@ class _Place(NamedTuple):
 class Template:
     """A parsed template. Equal texts are equal templates."""
 
-    __slots__ = ("_pieces", "names", "text")
+    __slots__ = ("_pieces", "text")
 
     def __init__(self, text: str) -> None:
         """Raises TemplateError when `text` cannot be read."""
@@ -57,8 +57,6 @@ class Template:
             raise TemplateError(f"a template has at most {MAX_CHARS:,} characters, this one has {len(text):,}", 1)
         self.text = text
         self._pieces = _pieces(text)
-        self.names: frozenset[str] = frozenset(p.path.split(".")[0] for p in self._pieces if isinstance(p, _Place))
-        """The names it looks at; of `order.status` it is `order`."""
 
     def render(self, facts: Facts) -> str:
         """The text with every place filled.
@@ -75,7 +73,7 @@ class Template:
         return self.render(facts)
 
     def unknown_names(self, known: Collection[str]) -> list[TemplateError]:
-        """One error for each place whose name is not among `known`, with its column and the nearest known one."""
+        """One error for each place whose name (of `order.status` it is `order`) is not among `known`, with its column and the nearest."""
         places = [piece for piece in self._pieces if isinstance(piece, _Place)]
         roots = [(place.path.split(".")[0], place.column) for place in places]
         return [
@@ -107,11 +105,6 @@ class Arguments:
         self._compiled: dict[str, Any] = _compiled(self.source, "", found)
         self.templates: tuple[tuple[str, Template], ...] = tuple(found)
         """Every text with its dotted path."""
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The names that the texts look at."""
-        return frozenset[str]().union(*(template.names for _, template in self.templates))
 
     def value(self, facts: Facts) -> dict[str, Any]:
         """The arguments with every place filled; a text that is one place alone keeps the value's type, null for an absent `{x?}`.
