@@ -46,7 +46,7 @@ async def subject(request):
 
 @pytest.mark.requirement("GW-07")
 @pytest.mark.parametrize("case", conformance.CASES, ids=lambda case: case.__name__)
-async def test_a_provider(case, subject):
+async def test_every_provider_keeps_to_the_conformance_suite(case, subject):
     await case(subject)
 
 
