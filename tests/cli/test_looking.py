@@ -1,8 +1,14 @@
 """`interlock tasks`, `trace` and `pnl`: what is in the store, for people and for programs."""
 
-import pytest
+from io import StringIO
 
+import pytest
+from rich.console import Console
+
+from interlock.app.reading import open_reading
 from interlock.cli.main import OK, USAGE
+from interlock.cli.statement import draw
+from interlock.cli.text import money
 from tests.cli.kit import Cli, faults
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m [bold]loud[/bold] [/] \u202eesrever :smile:"
@@ -117,3 +123,16 @@ def test_a_statement_of_nothing_says_so(starter: Cli):
 
 def test_a_workflow_that_is_no_more_is_remarked(ran: Cli):
     assert "no contract 'helpdsk'" in ran("pnl", "--workflow", "helpdsk").err
+
+
+def test_a_narrow_terminal_wraps_words_and_cuts_no_figure_of_the_statement(ran: Cli):
+    with open_reading(ran.folder) as reading:
+        statement = reading.pnl(workflow="helpdesk")[0]
+    narrow = StringIO()
+
+    Console(width=60, file=narrow).print(draw(statement))
+
+    shown = narrow.getvalue()
+    assert money(statement.revenue_nano_usd) in shown
+    assert money(statement.margin_nano_usd) in shown
+    assert "…" not in shown

@@ -180,3 +180,12 @@ def test_the_money_of_a_run_is_that_of_its_tasks_in_the_store(ran: Cli):
     assert "2 successes × $0.50" in said.out
     assert "Token P&L · helpdesk · two.jsonl" in said.out
     assert ran("pnl", "--json").json["succeeded"] == 4
+
+
+def test_fields_that_the_contract_does_not_take_are_named_and_left_out(starter: Cli):
+    path = starter.file("in.jsonl", {"text": "any news on AB-1002?", "txet": "slip", "channel": "mail"})
+
+    said = starter("run", "helpdesk", "--input", path)
+
+    assert "remark: the contract takes no 'txet' (did you mean 'text'?), 'channel': left out of the tasks" in said.err
+    assert said.code == OK

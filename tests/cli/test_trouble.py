@@ -77,6 +77,7 @@ def test_a_key_that_the_vendor_refuses_names_the_variable_and_the_tasks_go_to_a_
     told = " ".join((said.out + said.err).split())
     assert "1 task got no answer from a model: openai/gpt-4o-mini answered with status 401" in told
     assert "Check the key: OPENAI_API_KEY" in told
+    assert ("then run it again." if single else "then --fresh runs them again.") in told
     assert "sk-wrong" not in said.out + said.err
 
 

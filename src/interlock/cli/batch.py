@@ -32,6 +32,7 @@ from .palette import BAD_ENDS, words
 from .progress import Shown, showing
 from .scoring import verdict
 from .text import plural
+from .warming import warmed
 
 BUSY = "another worker"
 EXPLAINED = 300
@@ -164,17 +165,6 @@ def stopping(il: Interlock) -> Generator[None]:
     finally:
         for each in signals:
             loop.remove_signal_handler(each)
-
-
-async def warmed(il: Interlock, workflow: str) -> str:
-    """Gets the on-device tier ready; returns what it promises. The first time it has to learn, which takes seconds."""
-    if il.workspace.agent(workflow).contract.tier0 is None:
-        return ""
-    where = console(stderr=True)
-    if where.is_terminal:
-        with where.status(f"the on-device tier learns from the examples of {workflow}"):
-            return await il.warm(workflow)
-    return await il.warm(workflow)
 
 
 def introduce(il: Interlock, inputs: lines.Input, job: Job, promise: str) -> None:

@@ -6,7 +6,8 @@ mended there and run as a file of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ REPORTED = 5
 """Bad lines that are reported one by one; the rest are counted and stand in the file."""
 
 
+FIELDS = 100
+"""Names of fields that are kept, for a remark on those that the contract does not take."""
+
+
 class Input(Struct, frozen=True):
     """A file of inputs, looked through once."""
 
@@ -34,6 +39,8 @@ class Input(Struct, frozen=True):
     """Lines that are to run, bad ones included."""
     expected: dict[int, dict[str, Any]]
     """Labels by line, of the lines that have some."""
+    fields: tuple[str, ...] = ()
+    """Names of the fields of its lines, the first hundred."""
 
     def lines(self) -> Iterator[Line]:
         """The lines again, one at a time."""
@@ -50,17 +57,29 @@ def look_through(path: Path, limit: int | None) -> Input:
         there = [each.name for each in path.parent.glob("*") if each.suffix in (".jsonl", ".ndjson", ".csv")]
         hint = nearest(path.name, there) if there else "Check the path."
         raise InvalidRequest(f"{path}: there is no such file", param="input", hint=hint)
-    count, expected = 0, dict[int, dict[str, Any]]()
+    count, expected, fields = 0, dict[int, dict[str, Any]](), dict[str, None]()
     try:
         for line in islice(read_lines(path), limit):
             count += 1
+            if len(fields) < FIELDS:
+                fields.update(dict.fromkeys(line.given))
             if line.expected:
                 expected[line.number] = line.expected
     except OSError as error:
         raise InvalidRequest(f"{path}: cannot be read: {error.strerror}", param="input") from error
     if not count:
         raise InvalidRequest(f"{path}: there is nothing in it", param="input", hint="Each line is one task.")
-    return Input(path, limit, count, expected)
+    return Input(path, limit, count, expected, tuple(fields)[:FIELDS])
+
+
+def left_out(inputs: Input, taken: Collection[str]) -> str:
+    """A remark on fields of the file that the contract does not take, e.g. by a slip; empty when there are none."""
+    names = [name for name in inputs.fields if name not in taken and not name.startswith("_")]
+    if not names:
+        return ""
+    near = {name: get_close_matches(name, taken, n=1, cutoff=0.7) for name in names}
+    told = [f"{name!r} (did you mean {near[name][0]!r}?)" if near[name] else repr(name) for name in names]
+    return f"the contract takes no {', '.join(told[:REPORTED])}{', …' if len(told) > REPORTED else ''}: left out of the tasks"
 
 
 def name_of(reading: Reading, path: Path, workflow: str, model: str, *, fresh: bool) -> str:

@@ -50,7 +50,9 @@ def run(arguments: Sequence[str]) -> int:
     code = show(result, given)
     from . import trouble
 
-    found = trouble.advice(workspace, given.model or agent.model, trouble.troubles([result.error or ""]))
+    found = trouble.advice(
+        workspace, given.model or agent.model, trouble.troubles([result.error or ""]), again="run it again"
+    )
     for said in found:
         say(said)
     return 1 if found else code
@@ -61,11 +63,13 @@ async def run_one(given: argparse.Namespace, workspace: Workspace, values: dict[
     from interlock.app import Interlock
 
     from .reach import check
+    from .warming import warmed
 
     await check(workspace, given.workflow, given.model)
     async with Interlock(workspace, model=given.model) as il:
         for warning in il.warnings:
             say(f"remark: {warning}")
+        await warmed(il, given.workflow)
         return await il.run(given.workflow, values)
 
 
@@ -76,6 +80,8 @@ def run_file(given: argparse.Namespace, workspace: Workspace) -> int:
     from . import batch, lines, reach
 
     inputs = lines.look_through(given.input, given.limit)
+    if ignored := lines.left_out(inputs, workspace.agent(given.workflow).contract.inputs):
+        say(f"remark: {ignored}")
     clock = SystemClock()
     if given.demo:
         set_store_aside(workspace)

@@ -25,9 +25,11 @@ Row = tuple[Text, Text, Text]
 def draw(statement: Statement, *, title: str = "", whole: bool = True) -> Group:
     """The statement as a table with its remarks below; `whole`: with the tasks' outcomes and latency."""
     grid = Table.grid(padding=(0, 3, 0, 0))
-    grid.add_column(min_width=26)
+    grid.add_column(min_width=22, no_wrap=True)
     grid.add_column(style=DIM)
-    grid.add_column(justify="right", min_width=12)
+    grid.add_column(
+        justify="right", min_width=12, no_wrap=True
+    )  # on a narrow terminal words are wrapped, never figures cut
     for row in money_rows(statement):
         grid.add_row(*row)
     remarks = [*remarks_of(statement), *(work_of(statement) if whole else ())]

@@ -26,25 +26,26 @@ def troubles(messages: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def advice(workspace: Workspace, model: str, found: dict[str, list[str]]) -> list[str]:
-    """A line for each kind of trouble: how often, what was said, what to do."""
+AGAIN = "--fresh runs them again"
+
+
+def advice(workspace: Workspace, model: str, found: dict[str, list[str]], again: str = AGAIN) -> list[str]:
+    """A line for each kind of trouble: how often, what was said, what to do; `again` is how the tasks are run once more."""
     return [
-        f"{plural(len(said), 'task')} got no answer from a model: {one_line(said[0], 200)} {remedy(workspace, model, code)}".strip()
+        f"{plural(len(said), 'task')} got no answer from a model: {one_line(said[0], 200)} {remedy(workspace, model, code, again)}".strip()
         for code, said in found.items()
     ]
 
 
-def remedy(workspace: Workspace, model: str, code: str) -> str:
+def remedy(workspace: Workspace, model: str, code: str, again: str) -> str:
     """What to do about an error code."""
     called = list(deployments(workspace, model)) if model else []
     if code == "upstream_credential_refused":
         variables = sorted({variable_of(each.provider) for each in called if each.api_key})
-        return (
-            f"→ Check the key: {' or '.join(variables)}, or `api_key` in interlock.yaml; then --fresh runs them again."
-        )
+        return f"→ Check the key: {' or '.join(variables)}, or `api_key` in interlock.yaml; then {again}."
     if code in ("upstream_unreachable", "upstream_timeout", "upstream_stalled", "upstream_cut"):
         addresses = sorted({each.base_url for each in called if each.base_url})
-        return f"→ Is {' or '.join(addresses)} up and reachable from here? Then --fresh runs them again."
+        return f"→ Is {' or '.join(addresses)} up and reachable from here? Then {again}."
     if code == "upstream_rate_limited":
         return "→ Lower --concurrency, or ask the vendor for a higher limit."
     return ""
