@@ -148,12 +148,12 @@ def unseen(
     model: MiniLM, head: Head, trust: Logistic, test: Pairs, outside: Sequence[str], share: float
 ) -> tuple[Any, Any, Any]:
     """Chance, rightness and share of the traffic of every text of the judging part."""
-    scores = head.scores(model.features([*(text for text, _ in test), *outside]))
-    best: list[int] = scores.argmax(axis=1).tolist()
-    right = np.zeros(len(scores), bool)
+    look = head.look(model.features([*(text for text, _ in test), *outside]))
+    best: list[int] = look.scores.argmax(axis=1).tolist()
+    right = np.zeros(len(best), bool)
     right[: len(test)] = [head.intents[place] == intent for place, (_, intent) in zip(best, test, strict=False)]
     traffic = np.concatenate([np.full(len(test), (1 - share) / len(test)), np.full(len(outside), share / len(outside))])
-    return trust.chances(evidence(scores)), right, traffic
+    return trust.chances(evidence(look)), right, traffic
 
 
 def outcome(answered: Any, right: Any, traffic: Any, inside: int) -> Outcome:

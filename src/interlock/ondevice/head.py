@@ -2,7 +2,7 @@
 
 Below: numpy. Above: `trust` (how far to believe a score) and `understand`. A score is near 1 where a text resembles the
 examples of an intent and falls to 0 far from all examples, because an RBF kernel forgets with distance; that is what
-tells texts out of scope. Ridge has a closed form for "what would the head have said about this example, had it not
+tells texts out of scope. What the out-of-scope examples have in common has a score of its own. Ridge has a closed form for "what would the head have said about this example, had it not
 seen it" (PRESS, Allen 1974), and likewise "had it not seen this whole intent", so that calibration needs no second fit
 and a text of a removed intent serves as a realistic text out of scope.
 """
@@ -29,32 +29,43 @@ OFF_TOPIC = -2  # the same, for general small talk: taught, but too easy to cali
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What a head sees in texts, one row per text.
+
+    `scores` has a column per intent: about 1 means typical of it, about 0 unlike it. `outside` is the same for the examples that
+    belong to no intent, all together. `nearest` is the similarity (0..1) to the nearest landmark of any intent, and of none.
+    """
+
+    scores: Vectors
+    outside: Vectors
+    nearest: Vectors
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
-    """A fitted classifier. `landmarks` are unit rows, `coefficients` one column per intent."""
+    """A fitted classifier. `landmarks` are unit rows, `coefficients` one column per intent and one for outside of all."""
 
     intents: tuple[str, ...]
     landmarks: Vectors
     labels: Integers  # of the landmarks
     coefficients: Vectors
 
-    def kernel(self, vectors: Vectors) -> Vectors:
-        """Similarity in 0..1 of each text (row) to each landmark (column)."""
-        return _kernel(vectors, self.landmarks)
-
-    def scores(self, vectors: Vectors) -> Vectors:
-        """One row per text, one column per intent; about 1 means typical of the intent, about 0 unlike it."""
-        return self.kernel(vectors) @ self.coefficients
+    def look(self, vectors: Vectors) -> Look:
+        """What it sees in each text (row)."""
+        similar = _kernel(vectors, self.landmarks)
+        scores = similar @ self.coefficients
+        return Look(scores[:, :-1], scores[:, -1], _nearest(similar, self.labels))
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Scores that the head would have given to texts it had not seen, for calibration.
+    """What the head would have seen in texts that it had not learned from, for calibration.
 
     A row is a text: an example left out alone (`labels` names its intent, or OUT_OF_SCOPE), or an example whose whole
     intent was left out (`pseudo`; its label is OUT_OF_SCOPE too, since no remaining intent fits).
     """
 
-    scores: Vectors
+    look: Look
     labels: Integers
     pseudo: Flags
     intents: Integers  # the text's own intent, removed or not, or OUT_OF_SCOPE
@@ -98,11 +109,12 @@ def fit_vectors(intents: tuple[str, ...], vectors: Vectors, labels: Integers, *,
     """The same from vectors (unit rows) and labels (places in `intents`, OUT_OF_SCOPE or OFF_TOPIC)."""
     chosen = _landmarks(labels, seed)
     landmarks = vectors[chosen]
-    gram = _kernel(landmarks, landmarks).astype(np.float64)
+    similar = _kernel(vectors, landmarks)
+    gram = similar[chosen].astype(np.float64)
     gram[np.diag_indices_from(gram)] += 1e-6
     root = np.linalg.inv(np.linalg.cholesky(gram)).T  # kernel row @ root = explicit features of the text
-    features = (_kernel(vectors, landmarks) @ root.astype(np.float32)).astype(np.float32)
-    targets = (labels[:, None] == np.arange(len(intents))).astype(np.float32)
+    features = (similar @ root.astype(np.float32)).astype(np.float32)
+    targets = np.column_stack([labels[:, None] == np.arange(len(intents)), labels < 0]).astype(np.float32)
     inner = (features.T @ features).astype(np.float64)
     inner[np.diag_indices_from(inner)] += RIDGE
     inverse = np.linalg.inv(inner)
@@ -113,7 +125,9 @@ def fit_vectors(intents: tuple[str, ...], vectors: Vectors, labels: Integers, *,
     if len(chosen) < len(labels):
         seen[chosen] = False
     seen[labels == OFF_TOPIC] = False
-    return head, _left_out(features, targets, labels, seen, inverse.astype(np.float32), weights.astype(np.float32))
+    similar[chosen, np.arange(len(chosen))] = 0  # no landmark is its own neighbour
+    alone, without = _left_out(features, targets, labels, inverse.astype(np.float32), weights.astype(np.float32))
+    return head, _judged_by(seen, labels, alone, without, similar, labels[chosen])
 
 
 def _kernel(a: Vectors, b: Vectors) -> Vectors:
@@ -133,10 +147,16 @@ def _landmarks(labels: Integers, seed: int) -> Integers:
     return np.sort(np.argsort(rank, kind="stable")[:LANDMARKS])
 
 
+def _nearest(similar: Vectors, labels: Integers) -> Vectors:
+    """The largest similarity to landmarks of an intent, and to those of none; 0 where there are none."""
+    inside = labels >= 0
+    return np.column_stack([similar[:, inside].max(axis=1, initial=0), similar[:, ~inside].max(axis=1, initial=0)])
+
+
 def _left_out(
-    features: Vectors, targets: Vectors, labels: Integers, seen: Flags, inverse: Vectors, weights: Vectors
-) -> LeftOut:
-    """Scores without the example itself, then scores without its whole intent, from the one fit.
+    features: Vectors, targets: Vectors, labels: Integers, inverse: Vectors, weights: Vectors
+) -> tuple[Vectors, Vectors]:
+    """Scores without the example itself, and scores without its whole intent (0 for one without), from the one fit.
 
     With H = F inverse F', removing the rows I changes their residuals to (1 - H_II)^-1 (targets - fitted)_I.
     """
@@ -144,15 +164,32 @@ def _left_out(
     residuals = targets - features @ weights
     leverage = np.einsum("ij,ij->i", projected, features)
     alone = targets - residuals / np.maximum(1 - leverage, 1e-3)[:, None]
-    parts, part_labels, intents = [alone[seen]], [labels[seen]], [labels[seen]]
-    for label in range(targets.shape[1]):
+    without = np.zeros_like(alone)
+    for label in range(targets.shape[1] - 1):
         rows = np.flatnonzero(labels == label)
         block = np.eye(len(rows)) - projected[rows] @ features[rows].T
-        without = targets[rows] - np.linalg.solve(block, residuals[rows])
-        without[:, label] = 0  # that intent does not exist here
-        kept = seen[rows]
-        parts.append(without[kept].astype(np.float32))
-        part_labels.append(np.full(int(kept.sum()), OUT_OF_SCOPE, np.int64))
-        intents.append(np.full(int(kept.sum()), label, np.int64))
-    pseudo = np.concatenate([np.zeros(int(seen.sum()), bool), *(np.ones(len(part), bool) for part in parts[1:])])
-    return LeftOut(np.concatenate(parts), np.concatenate(part_labels), pseudo, np.concatenate(intents))
+        without[rows] = targets[rows] - np.linalg.solve(block, residuals[rows])
+        without[rows, label] = 0  # that intent does not exist here
+    return alone, without
+
+
+def _judged_by(
+    seen: Flags, labels: Integers, alone: Vectors, without: Vectors, similar: Vectors, landmark_labels: Integers
+) -> LeftOut:
+    """The texts of `seen`, each left out alone, and once more with its intent if it has one."""
+    first = np.flatnonzero(seen)
+    again = first[labels[first] >= 0]
+    again = again[np.argsort(labels[again], kind="stable")]
+    near = [_nearest(similar[first], landmark_labels)]
+    for label in np.unique(labels[again]):
+        others = landmark_labels != label
+        near.append(_nearest(similar[again[labels[again] == label]][:, others], landmark_labels[others]))
+    scores = np.concatenate([alone[first], without[again]])
+    pseudo = np.arange(len(scores)) >= len(first)
+    intents = np.concatenate([labels[first], labels[again]])
+    return LeftOut(
+        Look(scores[:, :-1], scores[:, -1], np.concatenate(near)),
+        np.where(pseudo, OUT_OF_SCOPE, intents),
+        pseudo,
+        intents,
+    )

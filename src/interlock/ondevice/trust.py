@@ -1,7 +1,7 @@
 """From scores to the chance that the best intent is the right one, texts out of scope included.
 
-Below: numpy, `head`, `logistic`. Above: `understand`. A logistic model of two numbers, the best score and its lead over the
-second, fitted on scores of texts that the head had not seen.
+Below: numpy, `head`, `logistic`. Above: `understand`. A logistic model of a few numbers, such as the best score and its lead
+over the second, fitted on texts that the head had not seen.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from interlock.ondevice.head import OUT_OF_SCOPE, LeftOut
+from interlock.ondevice.head import OUT_OF_SCOPE, LeftOut, Look
 from interlock.ondevice.logistic import Logistic, fit_logistic
-from interlock.ondevice.minilm import Vectors
 from interlock.ondevice.promise import Evidence
 
 Floats = npt.NDArray[np.float64]
@@ -20,15 +19,19 @@ Flags = npt.NDArray[np.bool_]
 PSEUDO_TEXTS = 5.0  # all texts of removed intents together count as much as this many given out-of-scope texts
 
 
-def evidence(scores: Vectors) -> Floats:
-    """The best score and its lead over the second, per row of `scores`."""
-    top = np.partition(scores, -2, axis=1)[:, -2:].astype(np.float64)
-    return np.stack([top[:, 1], top[:, 1] - top[:, 0]], axis=1)
+def evidence(look: Look) -> Floats:
+    """Per text: the best score, the root of its lead over the second, the score of outside, and the nearest examples.
+
+    The first steps of a lead tell more than the later ones; the root makes the curve follow that.
+    """
+    top = np.partition(look.scores, -2, axis=1)[:, -2:].astype(np.float64)
+    columns = [top[:, 1], np.sqrt(top[:, 1] - top[:, 0]), look.outside, look.nearest]
+    return np.column_stack(columns).astype(np.float64)
 
 
 def judged(left_out: LeftOut) -> Flags:
     """Whether the head's answer to each left-out text is right."""
-    return (left_out.scores.argmax(axis=1) == left_out.labels) & (left_out.labels != OUT_OF_SCOPE)
+    return (left_out.look.scores.argmax(axis=1) == left_out.labels) & (left_out.labels != OUT_OF_SCOPE)
 
 
 def shares(left_out: LeftOut, out_of_scope_share: float) -> Floats:
@@ -44,12 +47,12 @@ def shares(left_out: LeftOut, out_of_scope_share: float) -> Floats:
 
 def fit_trust(left_out: LeftOut, weights: Floats) -> Logistic:
     """The chance that the best intent is right, as a curve over the columns of `evidence`."""
-    return fit_logistic(evidence(left_out.scores), judged(left_out), weights)
+    return fit_logistic(evidence(left_out.look), judged(left_out), weights)
 
 
 def rehearsal(left_out: LeftOut, trust: Logistic, weights: Floats) -> Evidence:
     """The left-out texts as evidence for a threshold, those out of scope blurred."""
-    chances = trust.chances(evidence(left_out.scores))
+    chances = trust.chances(evidence(left_out.look))
     clusters = left_out.clusters()
     given = (left_out.labels == OUT_OF_SCOPE) & ~left_out.pseudo
     removed = np.unique(clusters[left_out.pseudo])

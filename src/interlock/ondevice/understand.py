@@ -25,7 +25,7 @@ from interlock.ondevice.trust import calibration_error, evidence, fit_trust, jud
 
 OUT_OF_SCOPE_SHARE = 0.2  # of live traffic, unless the contract knows better
 ENOUGH_GIVEN = 100  # with this many out-of-scope examples of its own a contract needs no general ones
-FORMAT = 3  # also part of the name under which a fitted head is kept: raise it when the method changes
+FORMAT = 4  # also part of the name under which a fitted head is kept: raise it when the method changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Tier0:
         head, left_out = fit(examples, out_of_scope, embedder, seed=seed, off_topic=general)
         weights = shares(left_out, share)
         trust = fit_trust(left_out, weights)
-        chances, right = trust.chances(evidence(left_out.scores)), judged(left_out)
+        chances, right = trust.chances(evidence(left_out.look)), judged(left_out)
         threshold = threshold_for(promise, rehearsal(left_out, trust, weights), confidence=confidence)
         inside = left_out.labels != OUT_OF_SCOPE
         report = Report(
@@ -121,9 +121,9 @@ class Tier0:
 
     def understand_vectors(self, features: Vectors) -> list[Understanding]:
         """The same for rows of the embedder's `features`, where the caller has them already."""
-        scores = self.head.scores(features)
-        best_two = np.argsort(-scores, axis=1, kind="stable")[:, :2]
-        chances = self.trust.chances(evidence(scores))
+        look = self.head.look(features)
+        best_two = np.argsort(-look.scores, axis=1, kind="stable")[:, :2]
+        chances = self.trust.chances(evidence(look))
         return [
             self._understanding(int(first), int(second), float(chance))
             for (first, second), chance in zip(best_two, chances, strict=True)
