@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -35,6 +36,8 @@ from .result import TaskResult, result_of
 from .run import Parts, Score, Worker
 from .score import score
 from .state import RESUMED, State, fold
+
+_log = logging.getLogger("interlock.agents")
 
 
 class Question(Struct, frozen=True):
@@ -146,20 +149,27 @@ class Agents:
 
     async def find(self, batch: str, line: int) -> TaskRow | None:
         """The task of one line of an input file, if an earlier run began it."""
-        return await self._journal.find(batch, line)
+        row = await self._journal.find(batch, line)
+        return row if row is not None and self._is_ours(row) else None
 
     async def work_off(self, *, limit: int = 100, concurrency: int = 8) -> list[TaskResult]:
-        """Resumes what somebody should work on now: answered questions, passed deadlines, tasks of workers that died."""
+        """Resumes what somebody should work on now: answered questions, passed deadlines, tasks of workers that died.
+
+        A task that cannot be worked on is left for the next time and keeps no other one from its turn.
+        """
         room = asyncio.Semaphore(concurrency)
 
         async def one(task: str) -> TaskResult | None:
             async with room:
                 try:
                     return None if self.stopping else await self.resume(task)
-                except (Fenced, Shed):
+                except (Fenced, Shed, StoreUnavailable, LedgerFull):
+                    return None
+                except Exception:  # noqa: BLE001 - a defect that one task shows must not keep all others waiting
+                    _log.exception("task %s could not be worked on", task)
                     return None
 
-        rows = [row for row in await self._journal.runnable() if row.workflow in self._contracts]
+        rows = [row for row in await self._journal.runnable() if self._is_ours(row)]
         results = await asyncio.gather(*(one(row.id) for row in rows[:limit]))
         return [result for result in results if result is not None]
 
@@ -266,6 +276,11 @@ class Agents:
         if state.finished is None and not state.waiting:
             raise Shed(f"the process is ending; task {state.task} goes on when it is resumed", retry_after_s=1.0)
         return result_of(state)
+
+    def _is_ours(self, row: TaskRow) -> bool:
+        """Several tenants may share a store, and their workflows a name."""
+        contract = self._contracts.get(row.workflow)
+        return contract is not None and contract.tenant == row.tenant
 
     async def _question(self, task: str, step: int, decision: str) -> Question:
         questions = await self.questions(task)
