@@ -81,6 +81,18 @@ def test_a_key_that_the_vendor_refuses_names_the_variable_and_the_tasks_go_to_a_
     assert "sk-wrong" not in said.out + said.err
 
 
+def test_a_server_that_never_begins_to_answer_is_named_by_its_address(starter: Cli, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        monkeypatch.setenv("OPENAI_BASE_URL", address)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
+        starter.edit("interlock.yaml", "max_seconds: 60", "max_seconds: 1")
+        said = starter("run", "helpdesk", "--text", "write a poem about tulips", "--model", "openai/gpt-4o-mini")
+
+    assert said.code == NOT_ALL_WELL
+    assert f"Is {address} up and reachable from here? Then run it again." in said.err
+
+
 @pytest.mark.parametrize(("model", "start"), [("ollama/llama3.2", "ollama serve"), ("vllm/llama", "vllm serve llama")])
 def test_a_server_that_does_not_answer_is_named_with_how_to_start_it(starter: Cli, model, start, monkeypatch):
     with socket.socket() as taken:

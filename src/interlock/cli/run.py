@@ -63,14 +63,14 @@ async def run_one(given: argparse.Namespace, workspace: Workspace, values: dict[
     from interlock.app import Interlock
 
     from .reach import check
-    from .warming import warmed
+    from .warming import announced, warmed
 
     await check(workspace, given.workflow, given.model)
     async with Interlock(workspace, model=given.model) as il:
         for warning in il.warnings:
             say(f"remark: {warning}")
         await warmed(il, given.workflow)
-        return await il.run(given.workflow, values)
+        return await announced(il.run(given.workflow, values), "the task is at work; ctrl-C stops waiting for it")
 
 
 def run_file(given: argparse.Namespace, workspace: Workspace) -> int:
