@@ -68,72 +68,13 @@ _LOOSE_ID = re.compile(
 _PLAIN_ID = re.compile(r"(?<![A-Za-z0-9$€£.,])(?:[A-Z]{1,5}-?\d{4,12}|\d{5,12})(?![A-Za-z0-9])")
 _SEPARATORS = ("-", "", "_", "#", "/", ".", " ")
 _MISREAD = str.maketrans("OoIl", "0011")
-_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "but",
-        "by",
-        "did",
-        "do",
-        "for",
-        "from",
-        "had",
-        "has",
-        "he",
-        "i",
-        "if",
-        "in",
-        "is",
-        "it",
-        "its",
-        "me",
-        "my",
-        "no",
-        "nr",
-        "not",
-        "of",
-        "on",
-        "or",
-        "our",
-        "out",
-        "so",
-        "than",
-        "that",
-        "the",
-        "then",
-        "they",
-        "this",
-        "to",
-        "up",
-        "us",
-        "was",
-        "we",
-        "were",
-        "with",
-        "you",
-        "your",
-        "order",
-        "id",
-        "ref",
-        "number",
-        "num",
-        "items",
-        "item",
-        "about",
-        "around",
-        "since",
-        "after",
-        "before",
-        "only",
-        "just",
-    ]
-)
+_COMMON_WORDS = """
+    a an and are as at be but by did do for from had has he i if in is it its me my no nr not of on or our out
+    so than that the then they this to up us was we were with you your order id ref number num items item about
+    around since after before only just
+"""
+_WORDS = frozenset(_COMMON_WORDS.split())
+"""Words that stand before a number without being the letters of an id, and that tell no product from another."""
 
 
 def order_ids(text: str, pattern: re.Pattern[str] | None) -> list[str]:
