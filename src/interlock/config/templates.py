@@ -117,7 +117,7 @@ class Arguments:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Arguments) and other.source == self.source
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # its source holds dicts; the base class declares a method
 
     def __repr__(self) -> str:
         return f"Arguments({self.source!r})"
