@@ -1,6 +1,6 @@
 """The yardstick: a bare forwarder on asyncio and httptools. Parse, pick, relay; no key, no budget, no ledger, no policy.
 
-`python -m bench.baseline_forwarder PORT UPSTREAM_PORT` listens on loopback. It is written for speed alone, callbacks all the way
+`python -m bench.baseline_forwarder PORT UPSTREAM_PORT [asyncio]` listens on loopback, on uvloop or on asyncio's own loop. It is written for speed alone, callbacks all the way
 down, so that what a governed call costs can be held against the least that forwarding one costs in Python.
 """
 
@@ -145,4 +145,5 @@ async def main(port: int, upstream: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), int(sys.argv[2])))
+    run = asyncio.run if sys.argv[3:] == ["asyncio"] else uvloop.run
+    run(main(int(sys.argv[1]), int(sys.argv[2])))

@@ -72,17 +72,21 @@ def run(quick: bool) -> list[dict[str, Any]]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="interlock-bench-")))
         upstream = stack.enter_context(process(["-m", "bench.gateway_vendor"], folder))
         bare = stack.enter_context(process(["-m", "bench.baseline_forwarder"], folder, str(upstream.port)))
+        plain = stack.enter_context(process(["-m", "bench.baseline_forwarder"], folder, str(upstream.port), "asyncio"))
         port = free_port()
         (folder / "interlock.yaml").write_text(WORKSPACE.format(upstream=upstream.port, port=port, key=KEY))
         serve = ["-c", "import sys; from interlock.cli.main import main; sys.exit(main())", "serve"]
         ours = stack.enter_context(process([*serve, "--workspace", str(folder)], folder, port=port))
-        for target in (bare, ours):
+        for target in (bare, plain, ours):
             load(target, whole // 2, "whole")
             load(target, STREAMING_CLIENTS, "stream")
-        pairs = [(load(bare, whole, "whole"), load(ours, whole, "whole")) for _ in range(rounds)]
+        turns = [tuple(load(each, whole, "whole") for each in (bare, plain, ours)) for _ in range(rounds)]
+        pairs = [(on_uvloop, governed) for on_uvloop, _, governed in turns]
+        by_itself = statistics.median(governed.cpu_us / on_asyncio.cpu_us for _, on_asyncio, governed in turns)
         chunks = [(load(bare, streams, "stream"), load(ours, streams, "stream")) for _ in range(max(2, rounds // 2))]
     return [
         *figures("completion", "CPU µs per completion", pairs, 4.0),
+        figure("the same ÷ the bare forwarder on asyncio's own loop", round(by_itself, 2), "ratio", None),
         *figures("streamed event", "CPU µs per event", chunks, 4.0),
     ]
 
