@@ -52,8 +52,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Judged:
+    """One split. `told` is the calibration error of a fit that is given the true share out of scope."""
+
     outcomes: dict[float, Outcome]
-    calibration_error: float
+    chances: Any
+    right: Any
+    traffic: Any
+    told: float
     fit_s: float
 
 
@@ -137,7 +142,8 @@ def judge(
         promise: outcome(chances >= limit(promise, left_out, trust, weights), right, traffic, len(test))
         for promise in PROMISES
     }
-    return Judged(outcomes, calibration_error(chances, right, traffic), fit_s)
+    knowing = unseen(model, head, fit_trust(left_out, shares(left_out, share)), test, outside, share)
+    return Judged(outcomes, chances, right, traffic, calibration_error(*knowing), fit_s)
 
 
 def limit(promise: float, left_out: LeftOut, trust: Logistic, weights: Any) -> float:
@@ -181,9 +187,29 @@ def summary(name: str, turns: Sequence[Judged], *, goal: bool = False) -> list[F
         figures.append(figure(f"{label}, splits more than 0.5 points below it", missed, f"of {len(kept)}"))
         outside = mean([row.outside_answered for row in kept])
         figures.append(figure(f"{label}, out of scope answered", outside, "share"))
-    figures.append(figure(f"{name}: calibration error", mean([turn.calibration_error for turn in turns]), "share"))
+    figures += calibration(name, turns)
     figures.append(figure(f"{name}: fit after embedding", mean([turn.fit_s for turn in turns]), "CPU s"))
     return figures
+
+
+def calibration(name: str, turns: Sequence[Judged]) -> list[Figure]:
+    """The error as measured, and the part of it that so few judged texts would show at a perfect confidence."""
+    splits = [(turn.chances, turn.right, turn.traffic) for turn in turns]
+    chances, right, traffic = (np.concatenate(column) for column in zip(*splits, strict=True))
+    pooled, by_chance = calibration_error(chances, right, traffic), mean([noise(*split) for split in splits])
+    return [
+        figure(f"{name}: calibration error", mean([calibration_error(*split) for split in splits]), "share"),
+        figure(f"{name}: calibration error, true share given", mean([turn.told for turn in turns]), "share"),
+        figure(f"{name}: calibration error, splits pooled", pooled, "share"),
+        figure(f"{name}: calibration error that sampling alone shows", by_chance, "share"),
+    ]
+
+
+def noise(chances: Any, right: Any, traffic: Any, bins: int = 15) -> float:
+    """The calibration error to expect of a perfect confidence: each bin's gap is then a sum of chance deviations."""
+    place = np.minimum((chances * bins).astype(int), bins - 1)
+    variance = np.bincount(place, (traffic * (chances - right)) ** 2, minlength=bins)
+    return float(np.sqrt(2 / np.pi * variance).sum() / traffic.sum())
 
 
 def costs(model: MiniLM, parts: Mapping[str, Pairs]) -> list[Figure]:
