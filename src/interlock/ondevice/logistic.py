@@ -13,7 +13,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-PENALTY = 1e-3  # on standardised slopes; keeps them finite where the columns separate perfectly
+PENALTY = 1e-3  # keeps slopes finite where the columns separate perfectly
 ROUNDS = 50
 
 
@@ -29,17 +29,17 @@ class Logistic:
         return _sigmoid(columns @ np.array(self.slopes) + self.offset)
 
 
-def fit_logistic(columns: Floats, right: Flags, weights: Floats) -> Logistic:
-    """The curve that makes `right` likeliest; `weights` are scaled to sum 1."""
+def fit_logistic(columns: Floats, right: Flags, weights: Floats, penalty: float = PENALTY) -> Logistic:
+    """The curve that makes `right` likeliest; `weights` are scaled to sum 1, `penalty` keeps standardised slopes small."""
     middle, scale = columns.mean(axis=0), columns.std(axis=0) + 1e-9
     x = np.column_stack([(columns - middle) / scale, np.ones(len(columns))])
     weights = weights / weights.sum()
-    penalty = PENALTY * np.array([1.0] * columns.shape[1] + [0.0])
+    held = penalty * np.array([1.0] * columns.shape[1] + [0.0])
     slopes = np.zeros(x.shape[1])
     for _ in range(ROUNDS):
         chances = _sigmoid(x @ slopes)
-        gradient = x.T @ (weights * (chances - right)) + penalty * slopes
-        curvature = (x * (weights * chances * (1 - chances))[:, None]).T @ x + np.diag(penalty + 1e-9)
+        gradient = x.T @ (weights * (chances - right)) + held * slopes
+        curvature = (x * (weights * chances * (1 - chances))[:, None]).T @ x + np.diag(held + 1e-9)
         step = np.linalg.solve(curvature, gradient)
         slopes = slopes - step
         if float(np.abs(step).max()) < 1e-8:
