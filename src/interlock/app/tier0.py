@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interlock.config.workspace import Agent, Workspace
+from interlock.core.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
     from interlock.ondevice.embed import MiniLM
@@ -30,12 +31,15 @@ class Model:
         self._loaded: MiniLM | None = None
 
     def __call__(self) -> MiniLM:
-        """Raises ModelAbsent, with the command that installs it."""
+        """Raises ConfigError, with the command that installs it, where the model is not on this machine."""
         with self._lock:
             if self._loaded is None:
-                from interlock.ondevice.embed import MiniLM
+                from interlock.ondevice.embed import MiniLM, ModelAbsent
 
-                self._loaded = MiniLM.load()
+                try:
+                    self._loaded = MiniLM.load()
+                except ModelAbsent as absent:
+                    raise ConfigError([Fault("", 0, 0, "on-device tier", str(absent))]) from absent
             return self._loaded
 
 
@@ -76,6 +80,8 @@ class Similar:
     def __init__(self, model: Callable[[], MiniLM], capacity: int) -> None:
         from interlock.ondevice.guards import differs
         from interlock.ondevice.similar import VectorIndex
+
+        model()  # what is not on this machine shall stop the start, not the first call
 
         self._differs = differs
         self._model = model

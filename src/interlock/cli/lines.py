@@ -85,19 +85,17 @@ def left_out(inputs: Input, taken: Collection[str]) -> str:
 def name_of(reading: Reading, path: Path, workflow: str, model: str, *, fresh: bool) -> str:
     """Under which name the batch stands in the store: of its latest run, so that it is resumed, or a new one when it is to be fresh.
 
-    The name depends on what the file holds, the workflow and the model: another content is another batch.
+    The name depends on what the file holds, the tenant, the workflow and the model: another content is another batch.
     """
+    tenant = reading.workspace.settings.tenant
+
+    def of(generation: int) -> str:
+        return batch_name(path, "\n".join((tenant, workflow, model, str(generation))))
+
     generation = 0
-    name = batch_name(path, salt(workflow, model, generation))
-    while known(reading, following := batch_name(path, salt(workflow, model, generation + 1))):
-        generation, name = generation + 1, following
-    if fresh and known(reading, name):
-        return batch_name(path, salt(workflow, model, generation + 1))
-    return name
-
-
-def salt(workflow: str, model: str, generation: int) -> str:
-    return "\n".join((workflow, model, str(generation)))
+    while known(reading, of(generation + 1)):
+        generation += 1
+    return of(generation + 1) if fresh and known(reading, of(generation)) else of(generation)
 
 
 def known(reading: Reading, batch: str) -> bool:

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct
 
 from interlock.core.chat import ChatRequest, ChatResponse, Fact, Message
 
-from .settings import Rule, Validate
+from .settings import Rule
 
 
 class Good(Struct, frozen=True):
@@ -122,8 +122,3 @@ def repair_request(request: ChatRequest, response: ChatResponse, faults: Sequenc
         ),
     )
     return request.but(messages=(*request.messages, Message(role="assistant", content=response.text), again))
-
-
-def faults_of(value: Any, json_faults: list[str], validate: Validate | None) -> list[str]:
-    """Everything wrong with an answer that has to be JSON."""
-    return json_faults or (validate(value) if validate is not None else [])

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from interlock.core.chat import ChatRequest
 from interlock.core.errors import InterlockError, InvalidRequest, LimitReached, OutputInvalid
+from interlock.core.money import TOKENS_PER_RATE
 
 from . import cache, degrade, tokens
 from .call import Answer, Call
@@ -86,4 +87,4 @@ def _affordable(desk: Desk, call: Call, plan: Plan) -> int:
     left = call.budget.left("cost_nano_usd") or 0
     prices = [desk.parts.price_of(each.deployment, call.input_tokens) for each in (*plan.candidates, *plan.smaller)]
     rate = min(max(price.rates.input, price.rates.cache_write) for price in prices)
-    return call.input_tokens if rate == 0 else left * 1_000_000 // (2 * rate)
+    return call.input_tokens if rate == 0 else left * TOKENS_PER_RATE // (2 * rate)

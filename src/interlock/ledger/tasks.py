@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from interlock.core.events import Record
-from interlock.core.store import Signal, Store, StorePrompts, TaskFilter, TaskRow
+from interlock.core.store import Signal, Store, StorePrompts, TaskRow
 from interlock.core.time import NS_PER_S, Clock
 
 from .owner import alive, this_owner
@@ -93,9 +93,6 @@ class TaskLog:
 
     async def get(self, task: str) -> TaskRow | None:
         return await asyncio.to_thread(self._store.tasks.get, task)
-
-    async def list(self, which: TaskFilter) -> Sequence[TaskRow]:
-        return await asyncio.to_thread(self._store.tasks.list, which)
 
     async def runnable(self, *, limit: int = 100) -> Sequence[TaskRow]:
         """Tasks that somebody should work on now and nobody does, oldest first."""

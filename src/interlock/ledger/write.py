@@ -22,6 +22,7 @@ from .queue import Appended, Entry, Item, Job, Queue
 
 _log = logging.getLogger("interlock.ledger")
 Groups = Sequence[Sequence[Record]]
+MOST_KEPT = 10_000
 
 
 class Failing(Struct, frozen=True):
@@ -53,7 +54,7 @@ class Writer:
         self._landed = landed
         self._began_to_fail = began_to_fail
         self._kept: set[str] = set()
-        """Price versions that the store has."""
+        """Price versions that the store has; forgotten at times, since callers choose the models and so the prices."""
         self._thread: threading.Thread | None = None
         self._give_up_s: float | None = None
         self.failing: Failing | None = None
@@ -76,6 +77,8 @@ class Writer:
         """Writes groups with the prices they name."""
         prices = self._new_prices(groups)
         answers = self._store.write(groups, prices)
+        if len(self._kept) > MOST_KEPT:
+            self._kept.clear()
         self._kept.update(price.version for price in prices)
         return answers
 

@@ -57,7 +57,10 @@ async def serve_workspace(il: Interlock, settings: ServerSettings, opened: Calla
         await serve(parts, settings, lambda url: opened(Opened(url, key, key_file, is_new, names)))
     finally:
         il.agents.stop()
-        await worker
+        # A task in the middle of a call is cut off there: the call settles, and the task goes on at the next start.
+        await asyncio.wait({worker}, timeout=settings.shutdown_s)
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
 
 
 def settings_of(il: Interlock, host: str = "", port: int | None = None) -> ServerSettings:

@@ -6,7 +6,7 @@ Above: `app` builds it and hands it to whoever asks for `core.store.Store`. Belo
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ from .rows import decode_event, encode
 from .statements import statements
 from .tasks import SqliteTasks
 from .writes import put_prices, write_groups
+
+MOST_PRICES = 10_000
+"""Kept at hand; callers choose the models and so the prices."""
 
 _END_OF_TIME = 1 << 62
 _HEAD = 15
@@ -75,7 +78,7 @@ class SqliteStore:
         with self._database.transaction("write events") as db:
             if prices:
                 put_prices(db, prices)
-                self._prices.update({price.version: price for price in prices})
+                self._remember(prices)
             return write_groups(db, groups, self._price_at_write)
 
     def records(self, task: str, *, after: int = -1) -> list[Record]:
@@ -119,13 +122,18 @@ class SqliteStore:
             rows = db.execute(statements("roll")["read"], asked).fetchall()
         return [_roll_row(row) for row in rows]
 
+    def _remember(self, prices: Iterable[Price]) -> None:
+        if len(self._prices) > MOST_PRICES:
+            self._prices.clear()
+        self._prices.update({price.version: price for price in prices})
+
     def price(self, version: str) -> Price | None:
         known = self._prices.get(version)
         if known is None and version:
             with self._database.reading(f"read price {version}") as db:
                 known = _price(db, version)
             if known is not None:
-                self._prices[version] = known
+                self._remember((known,))
         return known
 
     def totals(self) -> Totals:
