@@ -136,3 +136,10 @@ def test_a_narrow_terminal_wraps_words_and_cuts_no_figure_of_the_statement(ran: 
     assert money(statement.revenue_nano_usd) in shown
     assert money(statement.margin_nano_usd) in shown
     assert "…" not in shown
+
+
+def test_a_negative_limit_is_a_usage_error(ran: Cli):
+    said = ran("tasks", "--limit", "-1")
+
+    assert said.code == USAGE
+    assert "'-1' is not a whole number of zero or more" in said.err

@@ -128,6 +128,16 @@ def test_a_file_that_is_no_store_is_named(ran: Cli):
     assert "interlock.db" in said.err
 
 
+def test_a_folder_that_cannot_be_made_is_named_with_what_to_look_at(starter: Cli):
+    starter.edit("interlock.yaml", ".interlock/interlock.db", "tools.py/interlock.db")
+
+    said = starter("tasks")
+
+    assert said.code == OUTSIDE
+    assert "tools.py" in said.err
+    assert "See that there is room and that this user may write there." in said.err
+
+
 def test_faults_of_the_files_come_all_at_once_with_their_places(starter: Cli):
     starter.edit("agents/helpdesk.yaml", "max_steps: 6", "max_stepz: 6")
     starter.edit("interlock.yaml", "tenant: default", "tennant: default")

@@ -5,7 +5,6 @@ Above: server and cli, and programs that embed Interlock. Below: every room.
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -40,6 +39,7 @@ from interlock.storage import SqliteStore
 from interlock.tools.call import ToolDesk
 from interlock.tools.define import Tool
 from interlock.tools.load import load_tools
+from interlock.tools.threads import Threads
 
 from . import policy, tier0
 from .caches import TwoLevels
@@ -155,12 +155,19 @@ class Interlock:
         await self.agents.decide(task, step, decision, who=who, arguments=arguments, note=note)
 
     async def warm(self, workflow: str) -> str:
-        """Makes the workflow's on-device engine ready, off the event loop; returns what it promises, empty without one."""
+        """Makes the workflow's on-device engine ready, off the event loop; returns what it promises, empty without one.
+
+        Cancelled, it lets go at once: a thread that learns does not keep the process from ending.
+        """
         engine = self._engines.get(workflow)
         if engine is None:
             return ""
-        await asyncio.to_thread(engine.find, "")
-        return (await asyncio.to_thread(lambda: engine.report)).summary()
+
+        def ready() -> str:
+            engine.find("")
+            return engine.report.summary()
+
+        return await Threads(limit=1).run(ready)
 
     # --- What it is like ------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from errno import ENOSPC
 from importlib import import_module
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from interlock import __version__
 
@@ -54,7 +54,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         print(unknown(verb), file=sys.stderr)
         return USAGE
-    return perform(verb, arguments[1:])
+    code = perform(verb, arguments[1:])
+    if code == INTERRUPTED and argv is None:
+        leave(code)
+    return code
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process at once: a thread that still learns would abort while the interpreter is taken down around it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def perform(verb: str, arguments: Sequence[str]) -> int:
@@ -84,6 +94,8 @@ def perform(verb: str, arguments: Sequence[str]) -> int:
         if error.errno == ENOSPC:
             drop_stdout()
         print(f"interlock: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
+        if error.filename:
+            print("  See that there is room and that this user may write there.", file=sys.stderr)
         return OUTSIDE
 
 

@@ -36,8 +36,15 @@ def options() -> argparse.ArgumentParser:
     )
     made.add_argument("--workflow", default="", metavar="W", help="tasks of this workflow only")
     made.add_argument("--since", type=seconds_of, metavar="SPAN", help="begun within this span: 90s, 15m, 24h, 7d")
-    made.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20; 0: all)")
+    made.add_argument("--limit", type=whole, default=20, metavar="N", help="at most so many (default 20; 0: all)")
     return made
+
+
+def whole(text: str) -> int:
+    """A whole number, zero included; for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of zero or more")
+    return int(text)
 
 
 def run(arguments: Sequence[str]) -> int:

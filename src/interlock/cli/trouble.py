@@ -43,7 +43,14 @@ def remedy(workspace: Workspace, model: str, code: str, again: str) -> str:
     if code == "upstream_credential_refused":
         variables = sorted({variable_of(each.provider) for each in called if each.api_key})
         return f"→ Check the key: {' or '.join(variables)}, or `api_key` in interlock.yaml; then {again}."
-    if code in ("upstream_unreachable", "upstream_timeout", "upstream_stalled", "upstream_cut", "deadline_missed"):
+    if code in (
+        "upstream_unreachable",
+        "upstream_timeout",
+        "upstream_stalled",
+        "upstream_cut",
+        "upstream_error",
+        "deadline_missed",
+    ):
         addresses = sorted({each.base_url for each in called if each.base_url})
         return f"→ Is {' or '.join(addresses)} up and reachable from here? Then {again}."
     if code == "upstream_rate_limited":
