@@ -150,7 +150,7 @@ def _landmarks(labels: Integers, seed: int) -> Integers:
 def _nearest(similar: Vectors, labels: Integers) -> Vectors:
     """The largest similarity to landmarks of an intent, and to those of none; 0 where there are none."""
     inside = labels >= 0
-    return np.column_stack([similar[:, inside].max(axis=1, initial=0), similar[:, ~inside].max(axis=1, initial=0)])
+    return np.stack([similar.max(axis=1, where=each, initial=0) for each in (inside, ~inside)], axis=1)
 
 
 def _left_out(
