@@ -135,14 +135,15 @@ def judge(
     begin = time.process_time()
     head, left_out = fit(examples, given, model, seed=0, off_topic=general)
     weights = shares(left_out, OUT_OF_SCOPE_SHARE)
-    trust = fit_trust(left_out, weights)
+    trust = fit_trust(left_out, weights, nearest=not general)
     fit_s = time.process_time() - begin
     chances, right, traffic = unseen(model, head, trust, test, outside, share)
     outcomes = {
         promise: outcome(chances >= limit(promise, left_out, trust, weights), right, traffic, len(test))
         for promise in PROMISES
     }
-    knowing = unseen(model, head, fit_trust(left_out, shares(left_out, share)), test, outside, share)
+    told = fit_trust(left_out, shares(left_out, share), nearest=not general)
+    knowing = unseen(model, head, told, test, outside, share)
     return Judged(outcomes, chances, right, traffic, calibration_error(*knowing), fit_s)
 
 

@@ -1,8 +1,7 @@
 import numpy as np
-import pytest
 
 from interlock.ondevice.head import OUT_OF_SCOPE, LeftOut, Look
-from interlock.ondevice.trust import REAL, calibration_error, evidence, fit_trust, judged, shares
+from interlock.ondevice.trust import calibration_error, evidence, fit_trust, judged, shares
 
 
 def left_out(given: int, *, inside: int = 1500, seed: int = 5) -> LeftOut:
@@ -21,21 +20,22 @@ def left_out(given: int, *, inside: int = 1500, seed: int = 5) -> LeftOut:
 
 def test_a_chance_is_right_as_often_as_it_says_on_texts_that_the_curve_was_not_fitted_on() -> None:
     seen, fresh = left_out(300, seed=1), left_out(300, seed=2)
-    curve = fit_trust(seen, shares(seen, 0.2))
+    curve = fit_trust(seen, shares(seen, 0.2), nearest=True)
     error = calibration_error(curve.chances(evidence(fresh.look)), judged(fresh), shares(fresh, 0.2))
     assert error < 0.03
 
 
-@pytest.mark.parametrize(("given", "counts"), [(REAL - 1, False), (REAL, True)])
-def test_the_nearest_examples_count_once_enough_real_texts_out_of_scope_are_given(given: int, counts: bool) -> None:
-    texts = left_out(given)
-    curve = fit_trust(texts, shares(texts, 0.2))
-    assert len(curve.slopes) == evidence(texts.look).shape[1]
-    assert any(curve.slopes[-2:]) == counts
-    assert all(curve.slopes[:3])
+def test_the_nearest_examples_count_only_where_they_are_evidence() -> None:
+    texts = left_out(100)
+    for nearest in (False, True):
+        curve = fit_trust(texts, shares(texts, 0.2), nearest=nearest)
+        assert len(curve.slopes) == evidence(texts.look).shape[1]
+        assert any(curve.slopes[-2:]) == nearest
+        assert all(curve.slopes[:3])
 
 
 def test_a_larger_share_out_of_scope_makes_every_chance_smaller_on_average() -> None:
     texts = left_out(200)
-    few, many = (fit_trust(texts, shares(texts, share)).chances(evidence(texts.look)).mean() for share in (0.1, 0.4))
-    assert many < few
+    few, many = (fit_trust(texts, shares(texts, share), nearest=True) for share in (0.1, 0.4))
+    columns = evidence(texts.look)
+    assert many.chances(columns).mean() < few.chances(columns).mean()

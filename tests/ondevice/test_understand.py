@@ -48,7 +48,7 @@ def test_a_tier_survives_its_bytes_unchanged_and_refuses_other_formats(tier: Tie
     assert again.understand(texts) == tier.understand(texts)
     assert again.report == tier.report
     older = pack(meta=np.frombuffer(b'{"format": 1}', np.uint8))
-    with pytest.raises(ValueError, match="in format 1, not 4: fit it again"):
+    with pytest.raises(ValueError, match="in format 1, not 5: fit it again"):
         Tier0.from_bytes(older, model)
     for damaged in (b"", b"something else", data[:-40], data.replace(b"order_status", b"order_statux")):
         with pytest.raises(ValueError, match=r"damaged|pickle"):

@@ -18,7 +18,6 @@ Flags = npt.NDArray[np.bool_]
 
 PSEUDO_TEXTS = 5.0  # all texts of removed intents together count as much as this many given out-of-scope texts
 PRIOR = 2.0  # the curve's penalty, in texts: the more there are, the less it holds the slopes back
-REAL = 100  # given out-of-scope texts, below which the nearest examples are no evidence
 
 
 def evidence(look: Look) -> Floats:
@@ -47,15 +46,14 @@ def shares(left_out: LeftOut, out_of_scope_share: float) -> Floats:
     return (1 - out_of_scope_share) * inside / inside.sum() + out_of_scope_share * outside / outside.sum()
 
 
-def fit_trust(left_out: LeftOut, weights: Floats) -> Logistic:
+def fit_trust(left_out: LeftOut, weights: Floats, *, nearest: bool) -> Logistic:
     """The chance that the best intent is right, as a curve over the columns of `evidence`.
 
-    The texts of a removed intent are never near what remains, as a real text out of scope can be. So what the nearest
-    examples tell is learned only where enough real ones are given.
+    `nearest` says whether enough real out-of-scope texts are given for the nearest examples to be evidence: the texts of a
+    removed intent are never near what remains, as a real text out of scope can be.
     """
     columns, right = evidence(left_out.look), judged(left_out)
-    given = (left_out.labels == OUT_OF_SCOPE) & ~left_out.pseudo
-    kept = columns if given.sum() >= REAL else columns[:, :-2]
+    kept = columns if nearest else columns[:, :-2]
     curve = fit_logistic(kept, right, weights, penalty=PRIOR / len(columns))
     return Logistic((*curve.slopes, *[0.0] * (columns.shape[1] - kept.shape[1])), curve.offset)
 

@@ -24,8 +24,8 @@ from interlock.ondevice.promise import CONFIDENCE, Threshold, threshold_for
 from interlock.ondevice.trust import calibration_error, evidence, fit_trust, judged, rehearsal, shares
 
 OUT_OF_SCOPE_SHARE = 0.2  # of live traffic, unless the contract knows better
-ENOUGH_GIVEN = 100  # with this many out-of-scope examples of its own a contract needs no general ones
-FORMAT = 4  # also part of the name under which a fitted head is kept: raise it when the method changes
+ENOUGH_GIVEN = 100  # with this many out-of-scope examples of its own a contract needs no general ones, and its nearest examples count
+FORMAT = 5  # also part of the name under which a fitted head is kept: raise it when the method changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Tier0:
         general = () if len(out_of_scope) >= ENOUGH_GIVEN else off_topic_texts()
         head, left_out = fit(examples, out_of_scope, embedder, seed=seed, off_topic=general)
         weights = shares(left_out, share)
-        trust = fit_trust(left_out, weights)
+        trust = fit_trust(left_out, weights, nearest=not general)
         chances, right = trust.chances(evidence(left_out.look)), judged(left_out)
         threshold = threshold_for(promise, rehearsal(left_out, trust, weights), confidence=confidence)
         inside = left_out.labels != OUT_OF_SCOPE
