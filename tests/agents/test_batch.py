@@ -1,6 +1,7 @@
 """Batches: bounded, resumable, and one bad line never stops the others."""
 
 import asyncio
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from interlock.agents.batch import Done, Line, batch_name, read_lines, run_batch
 from interlock.agents.service import Agents
-from interlock.core.errors import InvalidRequest
+from interlock.core.errors import InvalidRequest, StoreUnavailable
 from tests.agents.kit import World, contract, make, says, wants
 
 
@@ -94,6 +95,22 @@ async def test_two_runs_of_one_file_at_the_same_time_do_each_line_once(world: Wo
     assert len(ran) == 6
     assert {d.line.number for each in done for d in each if d.result} == {1, 2, 3, 4, 5, 6}
     assert {d.fault.split(" took")[0].split(" has")[0] for each in done for d in each if d.fault} <= {"another worker"}
+
+
+async def test_a_store_that_fails_under_several_lines_ends_the_batch_with_one_error(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    async def find(*_: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    agents = world.agents(contract())
+    monkeypatch.setattr(agents, "find", find)
+
+    with pytest.raises(StoreUnavailable, match="the disk is full"):
+        await whole(agents, lines(4), batch="b")
+    gc.collect()
+
+    assert caplog.records == []
 
 
 async def test_an_unknown_workflow_is_said_before_any_line_is_read(world: World):

@@ -8,6 +8,7 @@ from rich.console import Console
 from interlock.app.reading import open_reading
 from interlock.cli.main import OK, USAGE
 from interlock.cli.statement import draw
+from interlock.cli.summary import Batch, Ended, facts
 from interlock.cli.text import money
 from tests.cli.kit import Cli, faults
 
@@ -143,3 +144,13 @@ def test_a_negative_limit_is_a_usage_error(ran: Cli):
 
     assert said.code == USAGE
     assert "'-1' is not a whole number of zero or more" in said.err
+
+
+def test_reasons_of_a_part_of_the_escalated_tasks_are_told_as_such():
+    tasks = tuple(Ended(f"tsk_{n}", n, "simulated", 1000, finished=True, escalations=1) for n in range(4))
+
+    [_, part] = facts(Batch("helpdesk", tasks, 1.0, reasons={"confidence < 0.72": 3}, explained=3))
+    [_, every] = facts(Batch("helpdesk", tasks, 1.0, reasons={"confidence < 0.72": 4}, explained=4))
+
+    assert part.plain == "escalated    4 tasks   of 3 looked at: 3× confidence < 0.72"
+    assert every.plain == "escalated    4 tasks   4× confidence < 0.72"

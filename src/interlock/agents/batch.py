@@ -55,6 +55,9 @@ async def run_batch(
             if not running:
                 return
             ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            failed = [error for task in ended if (error := task.exception())]
+            if failed:
+                raise failed[0]  # the others say the same, and all have been heard
             for task in ended:
                 done = task.result()
                 if done is not None:

@@ -243,6 +243,7 @@ def batch_of(
         rejected=len(tally.bad),
         rejected_file=str(aside or ""),
         reasons=dict(reasons(reading, escalated).most_common()),
+        explained=len(escalated),
         troubles=advised(reading, job, rows),
     )
 

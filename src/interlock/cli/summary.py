@@ -57,6 +57,8 @@ class Batch(Struct, frozen=True):
     rejected_file: str = ""
     reasons: Mapping[str, int] = {}
     """Why tasks were escalated: rule as it stands in the file → how often."""
+    explained: int = 0
+    """Of so many escalated tasks the reasons were looked up."""
     troubles: tuple[str, ...] = ()
     """Why models could not answer, and what to do about it."""
 
@@ -142,6 +144,8 @@ def facts(batch: Batch) -> list[Text]:
     escalated = sum(1 for each in batch.tasks if each.escalations)
     if escalated:
         why = " · ".join(f"{count}× {rule}" for rule, count in list(batch.reasons.items())[:3])
+        if why and batch.explained < escalated:
+            why = f"of {batch.explained:,} looked at: {why}"
         lines.append(Text(f"escalated    {plural(escalated, 'task')}").append(f"   {why}" if why else "", DIM))
     scored = [each for each in batch.tasks if each.verdict]
     if scored:
