@@ -2,6 +2,7 @@
 
 import pytest
 
+from interlock.cli.palette import words
 from interlock.cli.text import clean, compact, money, nearest, one_line
 
 
@@ -60,3 +61,7 @@ def test_arguments_are_shown_on_one_line():
     assert (
         compact({"order_id": "FH-1", "amount_usd": 42, "why": {"a": [1]}}) == "order_id=FH-1, amount_usd=42, why=a=[1]"
     )
+
+
+def test_a_denial_is_not_put_down_to_a_person_since_the_clock_may_have_denied():
+    assert words("denied") == "denied"

@@ -29,7 +29,7 @@ WORDS = {
     "waiting_approval": "waiting for approval",
     "handed_to_human": "handed to a person",
     "simulated": "answered by a simulated model",
-    "denied": "denied by a person",
+    "denied": "denied",
     "failed": "failed",
     "limit_reached": "stopped by a limit",
     "cancelled": "cancelled",
