@@ -27,6 +27,7 @@ from interlock.core.errors import (
 from interlock.core.events import Escalation
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
+from interlock.server.openai_read import RequestReader
 
 from .door import KEY, Door, answered, opened, settled
 
@@ -313,3 +314,22 @@ async def test_a_field_at_fault_is_named(
         await official.chat.completions.create(model="support", messages=MESSAGES, extra_body=change)
     assert seen.value.param == param
     assert not door.gateway.asked
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_tokens", 0),
+        ("max_tokens", -1_000_000),
+        ("max_completion_tokens", -5),
+        ("n", 0),
+        ("n", 2),
+        ("temperature", -1),
+        ("top_p", 1.5),
+    ],
+)
+def test_what_no_model_can_do_and_no_limit_could_hold_is_refused(field: str, value: float) -> None:
+    body = {"model": "support", "messages": [{"role": "user", "content": "hi"}], field: value}
+    with pytest.raises(InvalidRequest) as caught:
+        RequestReader().read(json.dumps(body).encode(), {})
+    assert field in str(caught.value)

@@ -10,6 +10,7 @@ import pytest
 
 from interlock.core.chat import Chunk
 from interlock.core.errors import InterlockError
+from interlock.server import protocol
 
 from .door import ASK, ASK_STREAM, Door, answered, opened, post
 
@@ -221,3 +222,15 @@ def test_every_error_of_the_tree_has_a_status_line() -> None:
         kind = kinds.pop()
         assert kind.status in STATUS_LINES
         kinds += kind.__subclasses__()
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n", post(ASK)[:-5]])
+async def test_a_request_that_never_becomes_whole_loses_its_connection(
+    begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "READ_S", 0.1)
+    async with opened() as door:
+        wire = await door.send(begun)
+        async with asyncio.timeout(5):
+            said = await wire.rest()
+    assert said == b"" or said.startswith(b"HTTP/1.1 408 ")

@@ -10,7 +10,7 @@ from msgspec import structs
 from interlock.core.budget import Budget
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest
-from interlock.core.errors import RequestRefused, UpstreamAuth
+from interlock.core.errors import InvalidRequest, RequestRefused, UpstreamAuth
 from interlock.core.events import Settled
 from interlock.core.money import Usage
 from interlock.core.time import Deadline
@@ -94,6 +94,9 @@ class Beginner:
         return structs.replace(caller, step=self._last_step)
 
     def _plan(self, call: Call) -> Plan:
+        cap = call.request.max_output_tokens
+        if cap is not None and cap < 1:
+            raise InvalidRequest(f"an output cap of {cap} tokens", param="max_output_tokens", hint="Give at least 1.")
         router, settings = self._desk.router, self._desk.settings
         plan = router.plan(call.request.model)
         ruled = settings.rules and plan.candidates[0].deployment.dialect not in settings.self_judging

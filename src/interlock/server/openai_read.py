@@ -9,10 +9,10 @@ Above: openai. Below: msgspec, `core`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from interlock.core.chat import ChatRequest, Fact, Message, OutputSchema, Part, Role, ToolCall, ToolSpec
 from interlock.core.errors import InvalidRequest
@@ -97,10 +97,10 @@ class _Body(Struct, frozen=True):
     tools: list[_Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
+    temperature: Annotated[float, Meta(ge=0)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
     stop: str | list[str] | None = None
     seed: int | None = None
     response_format: _Format | None = None
@@ -167,9 +167,15 @@ class RequestReader:
 
     def _read_with_extra(self, raw: bytes) -> tuple[_Body, dict[str, Any]]:
         try:
-            return self._body.decode(raw), _extra(self._fields.decode(raw))
+            body, extra = self._body.decode(raw), _extra(self._fields.decode(raw))
         except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
             raise _invalid(fault) from None
+        if "n" in extra:
+            # Several answers would be billed, and one is what limits hold back for.
+            raise InvalidRequest(
+                "`n` other than 1 is not offered", param="n", hint="Ask as often as answers are needed."
+            )
+        return body, extra
 
 
 def _message(message: _Message, at: int) -> Message:

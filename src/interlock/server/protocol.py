@@ -25,6 +25,8 @@ from .exchange import Exchange, HotHandler
 MAX_PIPELINED = 8
 """Whole requests that may wait behind the one being answered; reading pauses there, so no client can queue without bound."""
 MAX_HEAD_BYTES = 65_536
+READ_S = 60.0
+"""How long a client may take from connecting, or from a request's first byte, until the whole request is here."""
 LINGER_S = 2.0
 """How long the rest of a body that was refused is read and thrown away, so that the client sees the answer and not a reset."""
 
@@ -55,8 +57,29 @@ class HotProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._idle_since = math.inf
+        self._reading: asyncio.TimerHandle | None = None
 
     # --- a request comes in ---
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self._reading = self.loop.call_later(READ_S, self._too_slow)
+
+    def _too_slow(self) -> None:
+        """Whoever sends a request drop by drop holds no connection for ever."""
+        self._reading = None
+        if self._running is None and self._receiving is None and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        self.transport.close()
+
+    def _watch_reading(self) -> None:
+        """A request that is here whole needs no timer, and most are whole at once."""
+        whole = not self._in_head and self._receiving is None
+        if whole and self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+        elif not whole and self._reading is None:
+            self._reading = self.loop.call_later(READ_S, self._too_slow)
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -73,6 +96,7 @@ class HotProtocol(HttpToolsProtocol):
                 self.transport.abort()
                 return
         super().data_received(data)
+        self._watch_reading()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -210,6 +234,8 @@ class HotProtocol(HttpToolsProtocol):
     # --- the client goes away ---
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
         running = self._running
         if running is not None and running.task is not None:
             running.task.cancel()
