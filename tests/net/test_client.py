@@ -6,39 +6,16 @@ import asyncio
 import random
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from interlock.core.errors import ConnectFailed, InvalidRequest, UpstreamTimeout
 from interlock.core.ports import HttpClient, HttpRequest
-from interlock.core.time import Deadline, SystemClock
 from interlock.net import PooledClient
 
 from .hostile import CHUNKED, Peer, chunk, reply, serving
-
-CLOCK = SystemClock()
-
-
-def soon(seconds: float = 5.0) -> Deadline:
-    return Deadline.after(CLOCK, seconds)
-
-
-def post(url: str, body: bytes = b"{}", **headers: str) -> HttpRequest:
-    return HttpRequest("POST", f"{url}/v1/x?a=1", tuple(headers.items()), body)
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[PooledClient]:
-    made = PooledClient(CLOCK)
-    yield made
-    await made.close()
-
-
-async def echo(peer: Peer) -> None:
-    while request := await peer.request():
-        await peer.send(reply(request, headers="X-One: a\r\nx-one: b\r\n"))
+from .kit import CLOCK, echo, post, soon
 
 
 def test_it_is_the_port_that_the_rooms_know() -> None:

@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from interlock.core.errors import ConnectFailed, Shed, UpstreamTimeout
-from interlock.core.ports import HttpRequest
-from interlock.core.time import Deadline, SystemClock
 from interlock.net import PooledClient
 from interlock.net.pool import PoolLimits
 
 from .hostile import Peer, reply, serving
-
-CLOCK = SystemClock()
-
-
-def soon(seconds: float = 5.0) -> Deadline:
-    return Deadline.after(CLOCK, seconds)
-
-
-def post(url: str, body: bytes = b"{}", **headers: str) -> HttpRequest:
-    return HttpRequest("POST", f"{url}/v1/x?a=1", tuple(headers.items()), body)
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[PooledClient]:
-    made = PooledClient(CLOCK)
-    yield made
-    await made.close()
-
-
-async def echo(peer: Peer) -> None:
-    while request := await peer.request():
-        await peer.send(reply(request, headers="X-One: a\r\nx-one: b\r\n"))
+from .kit import CLOCK, echo, post, soon
 
 
 async def test_calls_one_after_another_share_a_connection_and_calls_at_once_do_not(client: PooledClient) -> None:

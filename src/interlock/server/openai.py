@@ -58,7 +58,7 @@ class OpenAIFace:
             exchange.reply(200, reply_headers(reply.settled), whole(reply))
         except InterlockError as error:
             self._refuse(exchange, error)
-        except Exception:
+        except Exception:  # the outermost frame of a call: recorded here, and the client gets an answer all the same
             logger.exception("a defect kept a chat completion from being answered")
             self._refuse(exchange, InterlockError("the server failed on this request", hint="See its log."))
 

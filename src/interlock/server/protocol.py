@@ -182,7 +182,7 @@ class HotProtocol(HttpToolsProtocol):
     async def _run(self, exchange: Exchange) -> None:
         try:
             await exchange.handler(exchange)
-        except Exception:
+        except Exception:  # the outermost frame of a request: recorded, and the connection is ended below
             self.logger.exception("a request was not answered because of a defect in its handler")
         finally:
             self._running = None

@@ -131,7 +131,7 @@ class ToolDesk:
         for number in range(1, tries + 1):
             try:
                 return await self._once(run, tool.function, grant, given, deadline)
-            except Exception as failed:
+            except Exception as failed:  # a workspace's function may raise anything
                 late = deadline is not None and deadline.passed(self._clock)
                 if number == tries or late or not _worth_another_try(failed):
                     raise
@@ -143,7 +143,7 @@ class ToolDesk:
         assert grant.tool.reconcile is not None
         try:
             known = await self._once(run, grant.tool.reconcile, grant, given, deadline)
-        except Exception as failed:
+        except Exception as failed:  # so may its `reconcile`
             message = f"{grant.tool.name} may have happened already, and asking it failed: {failed}"
             raise ToolError("reconcile_failed", message, retryable=True) from failed
         run.reasons.append(f"asked the tool: it had {'not ' if known is None else ''}happened")
