@@ -14,5 +14,5 @@ resolve() {
         --custom-compile-command "make lock" --override requirements/overrides.txt "${upgrade[@]}" "$@" >/dev/null
 }
 
-resolve pyproject.toml --extra ondevice requirements/runtime.in --output-file requirements/runtime.txt
+resolve pyproject.toml --all-extras requirements/runtime.in --output-file requirements/runtime.txt
 resolve requirements/dev.in --output-file requirements/dev.txt
