@@ -16,6 +16,10 @@ Finish = Literal["stop", "length", "tool_calls", "content_filter", "error"]
 Fact = str | float | int | bool | None
 
 
+CacheMark = Literal["", "5m", "1h"]
+"""How long a vendor's prompt cache should keep the prefix that ends here; empty for no mark."""
+
+
 class Part(Struct, frozen=True, omit_defaults=True):
     """One piece of a message's content."""
 
@@ -27,6 +31,36 @@ class Part(Struct, frozen=True, omit_defaults=True):
     """Base64 of the media where the dialect carries it apart from an address."""
     media_type: str = ""
     name: str = ""
+    file_id: str = ""
+    """Name of the media at the vendor it was uploaded to; no other vendor knows it."""
+    detail: str = ""
+    """How closely an image is looked at: `low`, `high` or `auto`; empty for the vendor's default."""
+    cache: CacheMark = ""
+
+
+class Thought(Struct, frozen=True, omit_defaults=True):
+    """What a model thought before it answered, as far as its vendor shows it."""
+
+    text: str = ""
+    signature: str = ""
+    """The vendor's seal on `text`; it wants both back unchanged."""
+    data: str = ""
+    """Thinking that the vendor shows in sealed form only; `text` is empty then, or a summary."""
+    origin: str = ""
+    """Dialect of the vendor that can read the seal; to every other one the thought is only its text."""
+    id: str = ""
+    """Of the item, where the dialect numbers them (OpenAI's Responses)."""
+
+
+class ThoughtDelta(Struct, frozen=True, omit_defaults=True):
+    """A piece of a thought inside a stream; pieces with one `index` belong together."""
+
+    index: int
+    text: str = ""
+    signature: str = ""
+    data: str = ""
+    origin: str = ""
+    id: str = ""
 
 
 class ToolCall(Struct, frozen=True, omit_defaults=True):
@@ -35,6 +69,8 @@ class ToolCall(Struct, frozen=True, omit_defaults=True):
     id: str
     name: str
     arguments: str = "{}"
+    signature: str = ""
+    """The vendor's seal on the call, where it seals calls (Gemini); it wants it back with the call."""
 
 
 class Message(Struct, frozen=True, omit_defaults=True):
@@ -46,6 +82,12 @@ class Message(Struct, frozen=True, omit_defaults=True):
     tool_call_id: str = ""
     """On `tool` messages: which call this answers."""
     name: str = ""
+    thoughts: tuple[Thought, ...] = ()
+    """On `assistant` messages: what was thought before the answer and its tool calls."""
+    refusal: str = ""
+    """On `assistant` messages: what was said instead of an answer."""
+    failed: bool = False
+    """On `tool` messages: the tool could not do what it was asked; the content says why."""
 
     @property
     def text(self) -> str:
@@ -62,6 +104,7 @@ class ToolSpec(Struct, frozen=True, omit_defaults=True):
     parameters: dict[str, Any]
     description: str = ""
     strict: bool = False
+    cache: CacheMark = ""
 
 
 class OutputSchema(Struct, frozen=True, omit_defaults=True):
@@ -70,6 +113,18 @@ class OutputSchema(Struct, frozen=True, omit_defaults=True):
     name: str
     schema: dict[str, Any]
     strict: bool = True
+    description: str = ""
+
+
+class Thinking(Struct, frozen=True, omit_defaults=True):
+    """How much a model should think before it answers. A wish: a model that does not think answers all the same."""
+
+    effort: str = ""
+    """`none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`; empty for the vendor's default."""
+    budget: int | None = None
+    """Tokens it may think, where the caller counts them; zero forbids it."""
+    shown: bool = False
+    """The caller wants to see the thoughts, or a summary of them."""
 
 
 class ChatRequest(Struct, frozen=True, omit_defaults=True):
@@ -84,9 +139,13 @@ class ChatRequest(Struct, frozen=True, omit_defaults=True):
     parallel_tool_calls: bool | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
     max_output_tokens: int | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    n: int = 1
+    """How many answers are wanted; each may use up to `max_output_tokens`."""
+    thinking: Thinking | None = None
     output_schema: OutputSchema | None = None
     json_mode: bool = False
     logprobs: bool = False
@@ -99,15 +158,38 @@ class ChatRequest(Struct, frozen=True, omit_defaults=True):
     traceparent: str = ""
     """W3C Trace Context header to send along, so that a vendor's or an own model server's logs can be joined with ours."""
     extra: dict[str, Any] = {}
-    """Fields of the caller's dialect that this vocabulary does not name; sent on where the dialect is the same,
-    refused where it is not."""
+    """Fields of the caller's dialect that this vocabulary does not name; sent on where the dialect is the same, refused where it is
+    not. A name that is a path (`tools[0].type`) stands for something inside a field, which only the raw bytes can carry."""
+    tenant: str = ""
+    """Whose call it is: providers that remember seals for later turns keep them apart by it."""
     raw: bytes = b""
     """The caller's own bytes, so that a provider of the same dialect can forward them with a minimal patch."""
     raw_dialect: str = ""
+    """The caller's dialect: a vendor of the same one has its own bytes handed on, also where `raw` is empty."""
 
     def but(self, **changes: Any) -> ChatRequest:
         """This request with some fields replaced; the raw bytes are dropped, since they no longer say the same."""
-        return structs.replace(self, **{"raw": b"", "raw_dialect": "", **changes})
+        return structs.replace(self, **{"raw": b"", **changes})
+
+
+class TokenLogprob(Struct, frozen=True, omit_defaults=True):
+    """One token of an answer with the natural logarithm of its probability."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+    """The likeliest tokens at this place, where they were asked for."""
+
+
+class Choice(Struct, frozen=True, omit_defaults=True):
+    """One of several answers to the same request."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish: Finish = "stop"
+    refusal: str = ""
+    thoughts: tuple[Thought, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class ChatResponse(Struct, frozen=True, omit_defaults=True):
@@ -121,6 +203,12 @@ class ChatResponse(Struct, frozen=True, omit_defaults=True):
     usage: Usage = Usage()
     id: str = ""
     refusal: str = ""
+    thoughts: tuple[Thought, ...] = ()
+    stop_hit: str = ""
+    """The stop sequence that ended the answer, where the vendor names it."""
+    others: tuple[Choice, ...] = ()
+    """The second answer and those after it, where several were asked for."""
+    logprobs: tuple[TokenLogprob, ...] = ()
     mean_logprob: float | None = None
     """Mean natural-log probability of the output tokens, where the vendor gave them."""
     confidence: float | None = None
@@ -138,6 +226,19 @@ class ToolCallDelta(Struct, frozen=True, omit_defaults=True):
     id: str = ""
     name: str = ""
     arguments: str = ""
+    signature: str = ""
+
+
+class ChoiceDelta(Struct, frozen=True, omit_defaults=True):
+    """A piece of the second answer or of one after it, where several were asked for."""
+
+    index: int
+    """Of the answer, from 1."""
+    text: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    finish: Finish | None = None
+    refusal: str = ""
+    thoughts: tuple[ThoughtDelta, ...] = ()
 
 
 class Chunk(Struct, frozen=True, omit_defaults=True):
@@ -152,3 +253,8 @@ class Chunk(Struct, frozen=True, omit_defaults=True):
     raw: bytes = b""
     """The vendor's own event bytes, whole events only, for a caller of the same dialect."""
     raw_dialect: str = ""
+    refusal: str = ""
+    thoughts: tuple[ThoughtDelta, ...] = ()
+    stop_hit: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    others: tuple[ChoiceDelta, ...] = ()
