@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from interlock.core.budget import Budget
 from interlock.core.caller import Caller, Secret
+from interlock.core.cards import ModelCard
 from interlock.core.chat import ChatRequest, ChatResponse, Chunk
 from interlock.core.errors import InterlockError
 from interlock.core.events import Settled
@@ -148,7 +149,10 @@ def parts(gateway: FakeGateway) -> Parts:
         ids=SystemIds(clock),
         clock=clock,
         health=lambda: {"status": "ok", "ledger": "writing", "breakers": {"openai/gpt-4o-mini": "closed"}},
-        models=lambda: ["support", "openai/gpt-4o-mini"],
+        models=lambda: [
+            ModelCard("support"),
+            ModelCard("openai/gpt-4o-mini", owned_by="openai", context_window=128_000),
+        ],
     )
 
 

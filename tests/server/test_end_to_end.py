@@ -68,7 +68,7 @@ async def house(folder: Path, answer: Answer | None = None) -> AsyncGenerator[Ho
                 SystemIds(clock),
                 clock,
                 lambda: health_of(il),
-                il.served_names,
+                il.served_models,
             )
             config = _config(parts, ServerSettings())
             config.load()

@@ -22,6 +22,7 @@ from interlock.config.load import load
 from interlock.config.workspace import Workspace
 from interlock.core import plugins
 from interlock.core.caller import Caller
+from interlock.core.cards import ModelCard
 from interlock.core.chat import ChatRequest, Chunk, Message
 from interlock.core.errors import ConfigError
 from interlock.core.ids import SystemIds
@@ -43,6 +44,7 @@ from interlock.tools.threads import Threads
 
 from . import policy, tier0
 from .caches import TwoLevels
+from .databases import Databases
 
 
 class Interlock:
@@ -63,7 +65,9 @@ class Interlock:
         self._model = model
         self._clock = clock or SystemClock()
         self._ids = SystemIds(self._clock)
-        self._tools: Mapping[str, Tool] = load_tools(workspace.tools_file) if workspace.tools_file else {}
+        self._databases = Databases(workspace, self._clock)
+        own = load_tools(workspace.tools_file) if workspace.tools_file else {}
+        self._tools: Mapping[str, Tool] = {**self._databases.tools, **own}
         self._embedder = tier0.Model()
         self._engines = tier0.engines(workspace, self._embedder)
         self._prices = PriceBook(workspace.settings.prices, self._clock)
@@ -93,6 +97,7 @@ class Interlock:
             self._recorder = Recorder(self._store, self._clock, path=path, price_of_version=self._prices.known)
             self._recorder.start()
             opened.push_async_callback(self._recorder.close)
+            opened.push_async_callback(self._databases.close)
             self._http = PooledClient(self._clock)
             opened.push_async_callback(self._http.close)
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
@@ -185,6 +190,10 @@ class Interlock:
     def served_names(self) -> list[str]:
         """Every name that may stand in `model` of a request."""
         return policy.served_names(self.workspace)
+
+    def served_models(self) -> list[ModelCard]:
+        """The same with what each is able to do."""
+        return policy.served_models(self.workspace, profile_of)
 
     def ledger_health(self) -> Health:
         return self._recorder.health()

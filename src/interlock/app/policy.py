@@ -10,8 +10,9 @@ from collections.abc import Callable
 from interlock.config import models as names
 from interlock.config.schema import Settings as Files
 from interlock.config.workspace import Workspace
+from interlock.core.cards import ModelCard
 from interlock.core.ports import ON_DEVICE, Deployment
-from interlock.gateway.settings import Caching, Rule, Settings, Tier, Workflow
+from interlock.gateway.settings import Caching, Profile, Rule, Settings, Tier, Workflow
 
 
 def settings_of(workspace: Workspace, *, model: str = "") -> Settings:
@@ -101,3 +102,25 @@ def served_names(workspace: Workspace) -> list[str]:
         if agent.contract.tier0 is not None:
             found[f"{ON_DEVICE}/{name}"] = None
     return list(found)
+
+
+def served_models(workspace: Workspace, profile_of: Callable[[Deployment], Profile]) -> list[ModelCard]:
+    """What `served_names` lists, with the abilities of each: an alias is able to do what every model behind it is."""
+    look = tiers_of(workspace.settings)
+    return [
+        _card(name, look(name), profile_of, alias=name in workspace.settings.models) for name in served_names(workspace)
+    ]
+
+
+def _card(name: str, tiers: tuple[Tier, ...], profile_of: Callable[[Deployment], Profile], *, alias: bool) -> ModelCard:
+    deployments = [each for tier in tiers for each in tier.deployments]
+    known = [profile for each in deployments if not (profile := profile_of(each)).assumed]
+    sure = len(known) == len(deployments)
+    return ModelCard(
+        id=name,
+        owned_by="interlock" if alias else deployments[0].provider,
+        tiers={tier.name: tuple(each.name for each in tier.deployments) for tier in tiers} if alias else {},
+        context_window=min(each.context_window for each in known) if sure else 0,
+        max_output=min(each.max_output for each in known) if sure else 0,
+        simulated=all(each.simulated for each in deployments),
+    )

@@ -1,30 +1,30 @@
-"""What is not hot, as a plain ASGI app: GET /v1/models, GET /healthz, and a clear no to everything else.
+"""What is not hot, on Starlette: the faces' routes, with one answer to whatever goes wrong and to addresses that nobody serves.
 
-Above: serve. Below: auth, openai_write.
+Above: serve. Below: the cold faces (models, health, …), openai_write. Each face offers its own routes; nothing here knows them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Any
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, cast
 
-import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from interlock.core.errors import InterlockError, NotAuthorised
+from interlock.core.errors import InterlockError
 from interlock.core.ids import Ids
 
-from .auth import Keys
 from .openai_write import error_body, error_headers, error_status
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-
-Health = Callable[[], Mapping[str, Any]]
-"""The state of the parts, JSON-encodable; `status` is `ok` or says in a word what is wrong."""
-Models = Callable[[], Sequence[str]]
-"""Every name that may stand in `model`."""
+logger = logging.getLogger("interlock.server")
 
 
 class NoSuchAddress(InterlockError):
@@ -41,70 +41,82 @@ class WrongMethod(InterlockError):
     code = "method_not_allowed"
 
 
-class QuietApp:
+class ColdApp:
     """The cold addresses. `hot_paths` are named so that a wrong method there gets a helpful answer."""
 
-    def __init__(self, keys: Keys, ids: Ids, health: Health, models: Models, hot_paths: Sequence[str]) -> None:
-        self._keys = keys
+    def __init__(self, ids: Ids, routes: Sequence[BaseRoute], hot_paths: Sequence[str]) -> None:
         self._ids = ids
-        self._health = health
-        self._models = models
-        self._hot_paths = tuple(hot_paths)
+        never = [Route(path, _served_elsewhere, methods=["POST"]) for path in hot_paths]
+        self._addresses = [each.path for each in (*never, *routes) if isinstance(each, Route) and "{" not in each.path]
+        handlers: dict[Any, Any] = {InterlockError: self._refused, HTTPException: self._lost, Exception: self._defect}
+        self._app = Starlette(routes=[*never, *routes], exception_handlers=handlers)
+        self._app.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        try:
-            status, body = self._answer(scope["method"], scope["path"], _header(scope, b"authorization"))
-            headers = b"content-type: application/json\r\n"
-        except InterlockError as error:
-            status, body = error_status(error), error_body(error)
-            headers = error_headers(error, self._ids.new("req"))
-        lines = [*_pairs(headers), (b"content-length", b"%d" % len(body))]
-        # The request's body is of no interest and may be of any size: the connection is not kept for the rest of it.
-        if _header(scope, b"content-length") not in (b"", b"0") or _header(scope, b"transfer-encoding"):
-            lines.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": status, "headers": lines})
-        await send({"type": "http.response.body", "body": body})
+        if scope["type"] == "http":
+            reading = _Reading(scope, receive, send)
+            await self._app(scope, reading.receive, reading.send)
 
-    def _answer(self, method: str, path: str, authorization: bytes) -> tuple[int, bytes]:
-        if path in self._hot_paths:
-            raise WrongMethod(f"{path} takes POST, not {method}")
-        if path not in ("/healthz", "/v1/models") and not path.startswith("/v1/models/"):
-            known = ", ".join((*self._hot_paths, "/v1/models", "/healthz"))
-            raise NoSuchAddress(f"nothing is served at {path}", hint=f"Served: {known}.")
-        if method not in ("GET", "HEAD"):
-            raise WrongMethod(f"{path} takes GET, not {method}")
-        if path == "/healthz":
-            return self._healthz(authorization)
-        self._keys.caller(authorization)
-        if path == "/v1/models":
-            return 200, msgspec.json.encode({"object": "list", "data": [_model(name) for name in self._models()]})
-        name = path.removeprefix("/v1/models/")
-        if name not in self._models():
-            raise NoSuchAddress(f"no model is called {name!r}", hint="GET /v1/models lists them.")
-        return 200, msgspec.json.encode(_model(name))
+    async def _refused(self, _request: Request, error: Exception) -> Response:
+        return self._answer(cast(InterlockError, error))
 
-    def _healthz(self, authorization: bytes) -> tuple[int, bytes]:
-        """503 only where the server can do nothing; the parts are shown to those who have a key."""
-        health = self._health()
-        status = health.get("status", "ok")
-        code = 503 if status == "down" else 200
-        try:
-            self._keys.caller(authorization)
-        except NotAuthorised:
-            return code, msgspec.json.encode({"status": status})
-        return code, msgspec.json.encode(dict(health))
+    async def _lost(self, request: Request, error: Exception) -> Response:
+        """Starlette's own no: an address that nobody serves, or a method that an address does not take."""
+        path = request.url.path
+        known = cast(HTTPException, error)
+        if known.status_code == WrongMethod.status:
+            takes = ", ".join(sorted(set((known.headers or {}).get("Allow", "").split(", ")) - {"HEAD"}))
+            return self._answer(WrongMethod(f"{path} takes {takes}, not {request.method}"))
+        if known.status_code == NoSuchAddress.status:
+            served = ", ".join(dict.fromkeys(self._addresses))
+            return self._answer(NoSuchAddress(f"nothing is served at {path}", hint=f"Served: {served}."))
+        return Response(known.detail, known.status_code)
+
+    async def _defect(self, _request: Request, _error: Exception) -> Response:
+        """Starlette raises it again after the answer, so that it is in the log."""
+        return self._answer(InterlockError("the server failed on this request", hint="See its log."))
+
+    def _answer(self, error: InterlockError) -> Response:
+        response = Response(error_body(error), error_status(error))
+        response.raw_headers = [
+            *((name, value) for name, value in response.raw_headers if name == b"content-length"),
+            *pairs(error_headers(error, self._ids.new("req"))),
+        ]
+        return response
 
 
-def _model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "interlock"}
+class _Reading:
+    """Notes whether a request's body was read: where it was not, the connection is not kept for the rest of it."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        self._unread = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+        self._receive = receive
+        self._send = send
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            self._unread = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self._unread and message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await self._send(message)
 
 
-def _header(scope: Scope, name: bytes) -> bytes:
-    return next((value for known, value in scope["headers"] if known == name), b"")
+async def _served_elsewhere(_request: Request) -> Response:
+    """POST at a hot address never comes here; the route stands for every other method."""
+    raise NoSuchAddress("this address is served by the protocol itself")
 
 
-def _pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
-    pairs = (line.partition(b": ") for line in lines.split(b"\r\n") if line)
-    return [(name, value) for name, _, value in pairs]
+def pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """Finished header lines, as ASGI has them."""
+    split = (line.partition(b": ") for line in lines.split(b"\r\n") if line)
+    return [(name, value) for name, _, value in split]
+
+
+def authorization(request: Request) -> bytes:
+    """The `Authorization` header as it came."""
+    return request.headers.get("authorization", "").encode("latin-1")

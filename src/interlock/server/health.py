@@ -1,16 +1,28 @@
-"""How a running instance is, in a word and in parts, for GET /healthz.
+"""How a running instance is, in a word and in parts, and GET /healthz, which tells it.
 
-Above: cli (`interlock serve`), which hands it to serve. Below: `app`, by what it tells of itself.
+Above: cli (`interlock serve`), serve. Below: asgi, auth, and `app` by what it tells of itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from interlock.core.errors import NotAuthorised
+
+from .asgi import authorization
+from .auth import Keys
 
 if TYPE_CHECKING:
     from interlock.app import Interlock
+
+Health = Callable[[], Mapping[str, Any]]
+"""The state of the parts, JSON-encodable; `status` is `ok` or says in a word what is wrong."""
 
 
 def health_of(il: Interlock) -> dict[str, Any]:
@@ -20,3 +32,24 @@ def health_of(il: Interlock) -> dict[str, Any]:
     amiss = ledger.state != "ok" or any(state != "closed" for state in breakers.values())
     status = "down" if ledger.state == "full" else "degraded" if amiss else "ok"
     return {"status": status, "ledger": msgspec.to_builtins(ledger), "breakers": breakers}
+
+
+class HealthFace:
+    """GET /healthz: 503 only where the server can do nothing; the parts are shown to those who have a key."""
+
+    def __init__(self, keys: Keys, health: Health) -> None:
+        self._keys = keys
+        self._health = health
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/healthz", self._healthz, methods=["GET"])]
+
+    async def _healthz(self, request: Request) -> Response:
+        health = self._health()
+        status = health.get("status", "ok")
+        try:
+            self._keys.caller(authorization(request))
+            told: dict[str, Any] = dict(health)
+        except NotAuthorised:
+            told = {"status": status}
+        return Response(msgspec.json.encode(told), 503 if status == "down" else 200, media_type="application/json")

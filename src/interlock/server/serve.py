@@ -26,8 +26,10 @@ from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway
 from interlock.core.time import Clock
 
-from .asgi import Health, Models, QuietApp
+from .asgi import ColdApp
 from .auth import Keys
+from .health import Health, HealthFace
+from .models import Cards, ModelsFace
 from .openai import OpenAIFace
 from .protocol import HotProtocol
 
@@ -64,7 +66,7 @@ class Parts(Struct, frozen=True):
     ids: Ids
     clock: Clock
     health: Health
-    models: Models
+    models: Cards
 
 
 async def serve(parts: Parts, settings: ServerSettings, started: Callable[[str], None]) -> None:
@@ -152,7 +154,8 @@ def _config(parts: Parts, settings: ServerSettings) -> uvicorn.Config:
     face = OpenAIFace(parts.gateway, parts.keys, parts.ids, parts.clock)
     hot = {CHAT_COMPLETIONS.encode(): face.chat_completions}
     protocol = functools.partial(HotProtocol, hot=hot, max_body_bytes=settings.max_body_bytes)
-    app = QuietApp(parts.keys, parts.ids, parts.health, parts.models, (CHAT_COMPLETIONS,))
+    cold = (*ModelsFace(parts.keys, parts.models).routes(), *HealthFace(parts.keys, parts.health).routes())
+    app = ColdApp(parts.ids, cold, [path.decode() for path in hot])
     return uvicorn.Config(
         cast(Any, app),
         http=cast(Any, protocol),

@@ -49,7 +49,7 @@ async def serve_workspace(il: Interlock, settings: ServerSettings, opened: Calla
         ids=SystemIds(clock),
         clock=clock,
         health=lambda: health_of(il),
-        models=il.served_names,
+        models=il.served_models,
     )
     names = tuple(il.served_names())
     worker = asyncio.create_task(il.agents.keep_working())
