@@ -166,6 +166,8 @@ class ChatRequest(Struct, frozen=True, omit_defaults=True):
     """The caller's own bytes, so that a provider of the same dialect can forward them with a minimal patch."""
     raw_dialect: str = ""
     """The caller's dialect: a vendor of the same one has its own bytes handed on, also where `raw` is empty."""
+    raw_headers: tuple[tuple[str, str], ...] = ()
+    """Headers that say in the caller's dialect how the request is meant (`anthropic-beta`); they go with it to a vendor of the same one."""
 
     def but(self, **changes: Any) -> ChatRequest:
         """This request with some fields replaced; the raw bytes are dropped, since they no longer say the same."""

@@ -66,6 +66,7 @@ def exact_key(call: Call) -> str:
         request.stream,
         request.include_usage,
         request.raw_dialect,
+        request.raw_headers,
     )
     return "e:" + blake2b(_encoder.encode(canonical), digest_size=20).hexdigest()
 
