@@ -3,12 +3,15 @@
 InterlockError
 ├── ConfigError            mend the files; carries every fault at once
 ├── RequestRefused         the request itself is at fault (4xx)
-│   ├── InvalidRequest 400 · UnknownModel 404 · NotAuthorised 401 · TooLarge 413 · OutputInvalid 422
+│   ├── InvalidRequest 400 · UnknownModel 404 · NotAuthorised 401 · NotPermitted 403 · TooLarge 413 · OutputInvalid 422
 ├── LimitReached           a declared limit would be exceeded; nothing was sent (429)
+│   └── QuotaReached       one of a key, tenant, user, workflow or model and period; `retry_after_s` says when it has room
+├── LimitUnknown           a limit's count cannot be reached, and it is declared to be closed then (503)
 ├── Shed                   no room right now; try again after `retry_after_s` (429)
 ├── LedgerFull             calls cannot be accounted for, so none is made (503)
 ├── UpstreamError          a deployment failed (502)
 │   ├── ConnectFailed · UpstreamTimeout · UpstreamStalled · UpstreamCut · BadReply
+│   ├── CircuitOpen        it failed so often that it is left alone for `retry_after_s`; says what opened it (503)
 │   └── UpstreamRefused    the vendor answered with an error status
 │       ├── RateLimited · UpstreamAuth · UpstreamRejected
 ├── Exhausted              every candidate failed; `.errors` has one each (502)
@@ -103,6 +106,13 @@ class NotAuthorised(RequestRefused):
     code = "invalid_api_key"
 
 
+class NotPermitted(RequestRefused):
+    """The key is known, and may not do this."""
+
+    status = 403
+    code = "not_permitted"
+
+
 class TooLarge(RequestRefused):
     """The request is larger than the gateway takes."""
 
@@ -132,6 +142,56 @@ class LimitReached(InterlockError):
         self.used = used
         self.asked = asked
         self.maximum = maximum
+
+
+class QuotaReached(LimitReached):
+    """A rate limit or a budget of a period has no room for the call. `headers` are (name, limit, remaining, seconds until it is reset)."""
+
+    code = "rate_limit_exceeded"
+    retryable = True
+
+    def __init__(
+        self,
+        limit: str,
+        what: str,
+        *,
+        used: int | float,
+        asked: int | float,
+        maximum: int | float,
+        retry_after_s: float,
+        headers: Sequence[tuple[str, int, int, float]] = (),
+        money: bool = False,
+    ) -> None:
+        super().__init__(limit, used=used, asked=asked, maximum=maximum)
+        self.message = (
+            f"the limit {limit!r} allows {_amount(maximum, money)} {what}: {_amount(used, money)} used or reserved, "
+            f"{_amount(asked, money)} more asked for"
+        )
+        self.hint = f"Try again in {retry_after_s:.0f} s, or ask whoever keeps `limits` for more."
+        self.retry_after_s = retry_after_s
+        self.headers = tuple(headers)
+        if money:
+            self.code = "insufficient_quota"
+
+
+def _amount(number: float, money: bool) -> str:
+    return f"${number / 1_000_000_000:.6f}".rstrip("0").rstrip(".") if money else f"{number:,}"
+
+
+class LimitUnknown(InterlockError):
+    """The count of a limit that is declared `on_store_loss: closed` cannot be reached, so the call is not sent."""
+
+    status = 503
+    code = "limit_store_unavailable"
+    retryable = True
+
+    def __init__(self, limit: str, why: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(
+            f"the count of the limit {limit!r} cannot be reached: {why}",
+            hint="Mend the store, or declare `on_store_loss: open` for it.",
+        )
+        self.limit = limit
+        self.retry_after_s = retry_after_s
 
 
 class Shed(InterlockError):
@@ -205,6 +265,21 @@ class BadReply(UpstreamError):
     code = "upstream_bad_reply"
 
 
+class CircuitOpen(UpstreamError):
+    """The deployment has failed so often that it is left alone for `retry_after_s`; nothing was sent.
+
+    `cause` is the code of the error that it failed with last, and the message tells it with its age.
+    """
+
+    status = 503
+    code = "upstream_circuit_open"
+
+    def __init__(self, message: str, *, retry_after_s: float, cause: str = "") -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.cause = cause
+
+
 class UpstreamRefused(UpstreamError):
     """The vendor answered with an error status; `.upstream_status` and `.body` hold it (the body is cut short)."""
 
@@ -252,6 +327,12 @@ class Exhausted(InterlockError):
         tried = "; ".join(f"{getattr(error, 'deployment', '') or 'candidate'}: {error.message}" for error in errors)
         super().__init__(f"every candidate failed: {tried or 'there was none to try'}")
         self.errors = tuple(errors)
+
+
+class Overtaken(InterlockError):
+    """A try that was given up because a second one, sent for the sake of the tail, answered first."""
+
+    code = "overtaken"
 
 
 class DeadlineMissed(InterlockError):

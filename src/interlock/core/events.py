@@ -104,6 +104,20 @@ class Settled(Struct, frozen=True, omit_defaults=True, tag="settled"):
     """Decisions in the order in which they were taken, one line each."""
     error: str = ""
     message: str = ""
+    limit: str = ""
+    """The limit that refused the call, where one did."""
+    retry_after_s: float = 0.0
+    """Of a failure that may pass: after so many seconds the same call is worth another try. Zero for one that will not."""
+
+
+def is_lone(settled: Settled) -> bool:
+    """Whether the call is a task of its own: the gateway then draws one id and gives it to both (`lone_ids`)."""
+    return settled.call[3:] == settled.caller.task[3:]
+
+
+def lone_ids(drawn: str) -> tuple[str, str]:
+    """(task, call) of a call that is a task of its own, out of one fresh `tsk_…` id."""
+    return drawn, "cal" + drawn[3:]
 
 
 class Started(Struct, frozen=True, omit_defaults=True, tag="started"):
@@ -234,3 +248,5 @@ class Record(Struct, frozen=True, omit_defaults=True):
     content: dict[str, Any] | None = None
     fence: int = 0
     """The lease the writer holds; a store refuses a record whose fence is no longer the task's. Zero: unfenced."""
+    encoded: bytes = b""
+    """The event as JSON (msgspec's, `omit_defaults`), where whoever settled it has encoded it already."""
