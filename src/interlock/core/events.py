@@ -110,9 +110,9 @@ class Settled(Struct, frozen=True, omit_defaults=True, tag="settled"):
     """Of a failure that may pass: after so many seconds the same call is worth another try. Zero for one that will not."""
 
 
-def is_lone(settled: Settled) -> bool:
-    """Whether the call is a task of its own: the gateway then draws one id and gives it to both (`lone_ids`)."""
-    return settled.call[3:] == settled.caller.task[3:]
+def is_lone(task: str, call: str) -> bool:
+    """Whether a call is a task of its own: one id was drawn and given to both (`lone_ids`), so nobody else has it."""
+    return call[3:] == task[3:]
 
 
 def lone_ids(drawn: str) -> tuple[str, str]:

@@ -8,38 +8,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from interlock.core.events import Record, Settled
+from interlock.core.events import Record, Settled, is_lone
 
-from .rows import LATE_MARK, lone_outcome, money
+from .rows import call_row, lone_outcome, money
+
+Call = tuple[Record, Settled]
 
 
-def split(groups: Sequence[Sequence[Record]]) -> tuple[list[Record], list[int]]:
-    """(calls that seem to be a task of their own, places of all other groups).
+def split(groups: Sequence[Sequence[Record]]) -> tuple[list[Call], list[int]]:
+    """(calls that are a task of their own, places of all other groups).
 
-    A lone call is the first record of its task and under no lease. Whether its task is really new, the insert shows.
+    Nobody else can have such a task's id; whether this very call is there already, the insert shows.
     """
-    alone: list[Record] = []
+    alone: list[Call] = []
     others: list[int] = []
     for place, group in enumerate(groups):
-        first = group[0] if len(group) == 1 else None
-        if (
-            first is not None
-            and first.seq == 1
-            and not first.fence
-            and isinstance(first.event, Settled)
-            and LATE_MARK not in first.task
-        ):
-            alone.append(first)
+        first = group[0]
+        event = first.event
+        if len(group) == 1 and not first.fence and isinstance(event, Settled) and is_lone(first.task, event.call):
+            alone.append((first, event))
         else:
             others.append(place)
-    known = {record.task for place in others for record in groups[place]}
-    if known and not known.isdisjoint([record.task for record in alone]):
-        return [], list(range(len(groups)))
+    if others and alone:
+        known = {record.task for place in others for record in groups[place]}
+        if not known.isdisjoint([record.task for record, _ in alone]):
+            return [], list(range(len(groups)))
     return alone, others
 
 
+def row(call: Call) -> tuple[Any, ...]:
+    """The parameters of `events.insert`."""
+    return call_row(*call, lone=True)
+
+
 def task_row(record: Record, settled: Settled) -> tuple[Any, ...]:
-    """The parameters of `tasks.lone`."""
+    """The parameters of `tasks.lone`: such a call's task, once more than the call is known of it."""
     real, simulated = money(settled)
     usage, caller = settled.usage, settled.caller
     model = settled.kind == "model"

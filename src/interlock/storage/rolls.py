@@ -13,17 +13,21 @@ from typing import Any
 from msgspec import structs
 
 from interlock.core.events import Record, Settled
-from interlock.core.money import BUCKETS, Price, bucket_cost
+from interlock.core.money import BUCKETS, Price, Usage, bucket_cost
 from interlock.core.sketch import Counts, bucket_of, packed
-from interlock.core.store import LINES, CostPart, parts_of
+from interlock.core.store import LINES, parts_of
 
 NS_PER_HOUR = 3_600_000_000_000
 
 PriceOfVersion = Callable[[str], Price | None]
 RollKey = tuple[int, str, str, str, str, str, str, str, int, str, str]
 """Hour, tenant, workflow, role, kind, name, deployment, tier, simulated, cache, status."""
+_SIMULATED = 8
+"""Place of `simulated` in a key."""
 _OTHER = len(BUCKETS)
 """Place of `other` among the lines."""
+Share = tuple[Usage, int]
+"""Usage and nano-dollars of one call, or of one of its attempts."""
 
 
 class RollSum:
@@ -51,46 +55,88 @@ class RollSum:
 
 def roll_sums(records: Iterable[Record], price_of: PriceOfVersion) -> dict[RollKey, RollSum]:
     """What the calls among `records` add to the roll-ups."""
-    shares: dict[tuple[RollKey, str], list[CostPart]] = defaultdict(list)
+    usual: dict[tuple[RollKey, str], list[Settled]] = {}
+    shares: dict[tuple[RollKey, str], list[Share]] = {}
     sums: dict[RollKey, RollSum] = defaultdict(RollSum)
     for record in records:
         call = record.event
-        if not isinstance(call, Settled):
-            continue
-        hour, workflow = call.started_ns // NS_PER_HOUR, call.caller.workflow
-        for part in parts_of(call):
-            whole = part.role == "call"
-            key: RollKey = (
-                hour,
-                record.tenant,
-                workflow,
-                part.role,
-                call.kind,
-                call.name,
-                part.deployment,
-                part.tier,
-                int(part.simulated),
-                call.cache if whole else "",
-                part.status,
-            )
-            shares[key, part.price].append(part)
-            if whole:
-                into = sums[key]
-                into.saved += call.saved_nano_usd
-                into.took(call.duration_us)
+        if isinstance(call, Settled):
+            if _in_one_part(call):
+                usual.setdefault(_key_of_whole(record.tenant, call), []).append(call)
+            else:
+                _add_parts(shares, sums, record.tenant, call)
+    for (key, version), calls in usual.items():
+        into = sums[key]
+        into.saved += sum([call.saved_nano_usd for call in calls])
+        for call in calls:
+            into.took(call.duration_us)
+        shares.setdefault((key, version), []).extend([(call.usage, call.cost_nano_usd) for call in calls])
     for (key, version), parts in shares.items():
-        _add(sums[key], parts, price_of(version) if version else None)
+        _add(sums[key], parts, key[_SIMULATED], price_of(version) if version else None)
     return sums
 
 
-def _add(into: RollSum, parts: Sequence[CostPart], price: Price | None) -> None:
+def _in_one_part(call: Settled) -> bool:
+    """Nearly every call: at most one try, and that the one which answered."""
+    attempts = call.attempts
+    if not attempts:
+        return True
+    return len(attempts) == 1 and attempts[0].status == "ok" and attempts[0].deployment == call.deployment
+
+
+def _key_of_whole(tenant: str, call: Settled) -> tuple[RollKey, str]:
+    """Where the whole of such a call is summed up, and at which price."""
+    own = call.attempts[0] if call.attempts else None
+    key: RollKey = (
+        call.started_ns // NS_PER_HOUR,
+        tenant,
+        call.caller.workflow,
+        "call",
+        call.kind,
+        call.name,
+        call.deployment,
+        call.tier,
+        int(own.simulated if own else call.simulated),
+        call.cache,
+        call.status,
+    )
+    return key, (own.price if own else "") or call.price
+
+
+def _add_parts(
+    shares: dict[tuple[RollKey, str], list[Share]], sums: dict[RollKey, RollSum], tenant: str, call: Settled
+) -> None:
+    """The same for a call that is made up of several attempts, or of one that gave no answer."""
+    hour, workflow = call.started_ns // NS_PER_HOUR, call.caller.workflow
+    for part in parts_of(call):
+        whole = part.role == "call"
+        key: RollKey = (
+            hour,
+            tenant,
+            workflow,
+            part.role,
+            call.kind,
+            call.name,
+            part.deployment,
+            part.tier,
+            int(part.simulated),
+            call.cache if whole else "",
+            part.status,
+        )
+        shares.setdefault((key, part.price), []).append((part.usage, part.cost_nano_usd))
+        if whole:
+            sums[key].saved += call.saved_nano_usd
+            sums[key].took(call.duration_us)
+
+
+def _add(into: RollSum, parts: Sequence[Share], simulated: int, price: Price | None) -> None:
     """Adds up shares of one kind at one price; what the price does not explain of their money is `other`."""
-    cost = sum([part.cost_nano_usd for part in parts])
+    cost = sum([each for _, each in parts])
     into.n += len(parts)
-    into.counts[parts[0].simulated] += cost
+    into.counts[simulated] += cost
     into.lines[_OTHER] += cost
     rates = (0,) * len(BUCKETS) if price is None else structs.astuple(price.rates)
-    columns = zip(*[structs.astuple(part.usage) for part in parts], strict=True)
+    columns = zip(*[structs.astuple(usage) for usage, _ in parts], strict=True)
     for place, (name, rate, column) in enumerate(zip(BUCKETS, rates, columns, strict=True)):
         amount = sum(column)
         if not amount:

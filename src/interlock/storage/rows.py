@@ -32,7 +32,7 @@ LATE_MARK = "!"
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-_NO_CALL = (None,) * 28
+_NO_CALL = (None,) * 9
 _STATE = ("status", "outcome", "wake_at_ns", "confidence", "tier", "escalations", "simulated", "degraded")
 _LAST = ("success", "success_source", "error", "message")
 _SUMS = ("events", "model_calls", "tool_calls", "input_tokens", "output_tokens", "cost_nano_usd")
@@ -59,39 +59,34 @@ def late(record: Record, settled: Settled) -> Record:
 def event_row(record: Record) -> tuple[Any, ...]:
     """The parameters of `events.insert`."""
     event = record.event
-    head = (
+    if isinstance(event, Settled):
+        return call_row(record, event, lone=False)
+    content = None if record.content is None else encode(record.content)
+    tag = event.__struct_config__.tag
+    return (record.task, record.seq, record.at_ns, record.tenant, tag, encode(event), content, False, *_NO_CALL)
+
+
+def call_row(record: Record, call: Settled, *, lone: bool) -> tuple[Any, ...]:
+    """The same for a settled call; a `lone` one is its whole task."""
+    real, simulated = money(call)
+    return (
         record.task,
         record.seq,
         record.at_ns,
         record.tenant,
-        event.__struct_config__.tag,
-        encode(event),
+        "settled",
+        record.encoded.decode() if record.encoded else encode(call),
         None if record.content is None else encode(record.content),
-    )
-    if not isinstance(event, Settled):
-        return head + _NO_CALL
-    real, simulated = money(event)
-    caller = event.caller
-    return (
-        *head,
-        caller.user,
-        caller.workflow,
-        event.kind,
-        event.name,
-        event.deployment,
-        event.tier,
-        event.status,
-        event.started_ns,
-        event.duration_us,
-        *structs.astuple(event.usage),
+        lone,
+        call.caller.workflow,
+        call.tier,
+        call.status,
+        call.started_ns,
+        call.duration_us,
+        len(call.escalations),
+        call.simulated,
         real,
         simulated,
-        event.reserved_nano_usd,
-        event.saved_nano_usd,
-        event.simulated,
-        event.degraded,
-        event.cache,
-        event.price,
     )
 
 

@@ -28,7 +28,7 @@ def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: Pric
     alone, others = lone.split(groups)
     if not alone or not _write_alone(db, alone):
         return _write(db, groups, price_of)
-    _merge_rolls(db, roll_sums(alone, price_of))
+    _merge_rolls(db, roll_sums([record for record, _ in alone], price_of))
     refused: list[Fenced | None] = [None] * len(groups)
     if others:
         for place, no in zip(others, _write(db, [groups[place] for place in others], price_of), strict=True):
@@ -36,13 +36,11 @@ def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: Pric
     return refused
 
 
-def _write_alone(db: sqlite3.Connection, records: Sequence[Record]) -> bool:
-    """Inserts lone calls and their tasks' rows; False, and nothing done, when one of their places is taken."""
-    calls = [(record, record.event) for record in records if isinstance(record.event, Settled)]
+def _write_alone(db: sqlite3.Connection, calls: Sequence[lone.Call]) -> bool:
+    """Inserts lone calls; False, and nothing done, when one of their places is taken."""
     db.execute("SAVEPOINT alone")
     try:
-        db.executemany(statements("events")["insert"], [event_row(record) for record, _ in calls])
-        db.executemany(statements("tasks")["lone"], [lone.task_row(record, call) for record, call in calls])
+        db.executemany(statements("events")["insert"], list(map(lone.row, calls)))
     except sqlite3.IntegrityError:
         db.execute("ROLLBACK TO alone")
         return False
@@ -159,6 +157,7 @@ def _insert(db: sqlite3.Connection, record: Record) -> Record:
 def merge(db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVersion) -> None:
     """Puts what the records say into their tasks' rows and into the roll-ups."""
     rows = task_rows(records)
+    _give_rows(db, list(rows))
     settled_alone = [row["id"] for row in rows.values() if "lone" in row]
     known = _known(db, settled_alone)
     for row in rows.values():
@@ -174,6 +173,16 @@ def merge(db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVe
         if isinstance(record.event, Finished):
             _roll_task(db, sums, record.task)
     _merge_rolls(db, sums)
+
+
+def _give_rows(db: sqlite3.Connection, tasks: Sequence[str]) -> None:
+    """A row of its own for each of `tasks` that was nothing but a lone call until now."""
+    found = db.execute(statements("events")["lone"], (encode(tasks),)).fetchall()
+    for task, seq, tenant, at_ns, text in found:
+        event = decode_event(text)
+        if isinstance(event, Settled):
+            db.execute(statements("tasks")["lone"], lone.task_row(Record(task, seq, tenant, at_ns, event), event))
+        db.execute(statements("events")["not_lone"], (task,))
 
 
 def _merge_rolls(db: sqlite3.Connection, sums: Mapping[RollKey, RollSum]) -> None:

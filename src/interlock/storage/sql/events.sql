@@ -1,12 +1,18 @@
 -- name: insert
 -- One event at its place; a place that is taken is an error.
 INSERT INTO events (
-    task, seq, at_ns, tenant, type, event, content,
-    user, workflow, kind, name, deployment, tier, status, started_ns, duration_us,
-    input, cache_read, cache_write, cache_write_1h, output, reasoning,
-    input_image, input_audio, output_image, output_audio, compute_ms,
-    cost_nano_usd, simulated_nano_usd, reserved_nano_usd, saved_nano_usd, simulated, degraded, cache, price
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    task, seq, at_ns, tenant, type, event, content, lone,
+    workflow, tier, status, started_ns, duration_us, escalations, simulated, cost_nano_usd, simulated_nano_usd
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: lone
+-- The calls among the given tasks (a JSON list of ids) that are tasks of their own so far.
+SELECT task, seq, tenant, at_ns, event FROM events
+WHERE task IN (SELECT value FROM json_each(?)) AND lone = 1;
+
+-- name: not_lone
+-- The call's task has got a row of its own.
+UPDATE events SET lone = 0 WHERE task = ? AND lone = 1;
 
 -- name: at
 -- What stands at one place.
@@ -26,4 +32,4 @@ UPDATE events SET content = ? WHERE task = ? AND seq = ?;
 
 -- name: totals
 -- The ledger's sums, from the events themselves.
-SELECT COALESCE(SUM(cost_nano_usd), 0), COALESCE(SUM(simulated_nano_usd), 0) FROM events WHERE kind IS NOT NULL;
+SELECT COALESCE(SUM(cost_nano_usd), 0), COALESCE(SUM(simulated_nano_usd), 0) FROM events;

@@ -49,7 +49,7 @@ ON CONFLICT (id) DO UPDATE SET
     doubted = MAX(0, doubted + :doubted);
 
 -- name: lone
--- A call that is a task of its own and over; a task of that id that exists already is an error.
+-- The row of a call that was a task of its own until now.
 INSERT INTO tasks (
     id, tenant, kind, workflow, user, status, outcome, created_ns, updated_ns, finished_ns, duration_us,
     contract, confidence, tier, escalations, simulated, degraded, events, last_seq, model_calls, tool_calls,
@@ -82,11 +82,11 @@ UPDATE tasks SET owner = '', lease_until_ns = 0, wake_at_ns = COALESCE(?, wake_a
 
 -- name: get
 -- One task.
-SELECT * FROM tasks WHERE id = ?;
+SELECT * FROM every_task WHERE id = ?;
 
 -- name: list
 -- Tasks, newest first; an empty parameter does not filter.
-SELECT * FROM tasks
+SELECT * FROM every_task
 WHERE created_ns >= :since_ns
   AND (:until_ns = 0 OR created_ns < :until_ns)
   AND (:tenant = '' OR tenant = :tenant)
@@ -122,7 +122,7 @@ SELECT * FROM tasks WHERE batch = ? AND line = ? AND batch <> '' ORDER BY create
 
 -- name: totals
 -- The ledger's sums, from the tasks.
-SELECT COALESCE(SUM(cost_nano_usd), 0), COALESCE(SUM(simulated_nano_usd), 0) FROM tasks;
+SELECT COALESCE(SUM(cost_nano_usd), 0), COALESCE(SUM(simulated_nano_usd), 0) FROM every_task;
 
 -- name: ended
 -- What the roll-up of finished tasks needs to know of one.
@@ -133,7 +133,7 @@ SELECT tenant, workflow, outcome, tier, simulated, finished_ns, duration_us FROM
 SELECT tenant, workflow, kind, status, outcome, tier, simulated, success,
     COUNT(*) AS n, SUM(cost_nano_usd) AS cost_nano_usd, SUM(simulated_nano_usd) AS simulated_nano_usd,
     SUM(model_calls) AS model_calls, SUM(escalations) AS escalations
-FROM tasks
+FROM every_task
 WHERE created_ns >= :since_ns
   AND (:until_ns = 0 OR created_ns < :until_ns)
   AND (:tenant = '' OR tenant = :tenant)
