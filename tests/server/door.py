@@ -17,7 +17,7 @@ from interlock.core.errors import InterlockError
 from interlock.core.events import Settled
 from interlock.core.ids import SystemIds
 from interlock.core.money import Usage
-from interlock.core.ports import ChatReply
+from interlock.core.ports import ChatReply, TokenCount
 from interlock.core.time import Deadline, SystemClock
 from interlock.server.auth import Keys
 from interlock.server.serve import Parts, ServerSettings, _config
@@ -86,6 +86,12 @@ class FakeGateway:
             if isinstance(piece, InterlockError):
                 raise piece
             yield piece
+
+    async def count_tokens(
+        self, caller: Caller, request: ChatRequest, *, deadline: Deadline | None = None
+    ) -> TokenCount:
+        self.asked.append((caller, request))
+        return TokenCount(7, "openai/gpt-4o-mini", estimated=True)
 
     async def _wait(self) -> None:
         if self.hold is None:

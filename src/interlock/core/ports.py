@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -125,6 +125,15 @@ class Provider(Protocol):
         self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
     ) -> AsyncIterator[Chunk]:
         """The answer in pieces; the last pieces carry `finish` and `usage`. An async generator: close it to cancel."""
+        ...
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A provider whose vendor counts the tokens of a request without answering it."""
+
+    async def count(self, deployment: Deployment, request: ChatRequest, deadline: Deadline) -> int:
+        """Input tokens that the request would have. Raises as `Provider.chat`."""
         ...
 
 
@@ -261,6 +270,26 @@ class ChatGateway(Protocol):
         fence: int = 0,
     ) -> AsyncIterator[Chunk | ChatReply]:
         """The pieces, then one `ChatReply` holding the whole answer. An async generator: close it when the client is gone."""
+        ...
+
+
+class TokenCount(Struct, frozen=True):
+    """How many input tokens a request would have."""
+
+    input_tokens: int
+    deployment: str
+    """Whose tokenizer it is about: the first candidate's."""
+    estimated: bool
+    """By the text's length, because the vendor does not count or did not answer."""
+
+
+class CountingGateway(ChatGateway, Protocol):
+    """A gateway that counts tokens beforehand, too."""
+
+    async def count_tokens(
+        self, caller: Caller, request: ChatRequest, *, deadline: Deadline | None = None
+    ) -> TokenCount:
+        """Nothing is billed, so nothing settles. Raises UnknownModel, UpstreamRejected, UpstreamAuth."""
         ...
 
 

@@ -11,12 +11,13 @@ from interlock.core.budget import Budget
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Chunk
 from interlock.core.errors import InterlockError
-from interlock.core.ports import ChatReply
+from interlock.core.ports import ChatReply, TokenCount
 from interlock.core.time import Deadline
 
 from . import cache, settle
 from .begin import Beginner
 from .climb import Climb
+from .count import count_tokens
 from .desk import Desk
 from .exchange import Exchange
 from .settings import Parts, Settings
@@ -82,3 +83,9 @@ class Gateway:
             InterlockError: also after pieces were yielded, when the answer broke off; the call has settled by then.
         """
         return relay(self._desk, self._beginner, self._exchange, caller, request, budget, deadline, fence)
+
+    async def count_tokens(
+        self, caller: Caller, request: ChatRequest, *, deadline: Deadline | None = None
+    ) -> TokenCount:
+        """Input tokens that the request would have at its first candidate; by its vendor's count where it has one."""
+        return await count_tokens(self._desk, caller, request, deadline)

@@ -6,21 +6,18 @@ Above: serve, which puts it at its address. Below: openai_read, openai_write, au
 from __future__ import annotations
 
 import logging
-import re
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
-import msgspec
-from msgspec import structs
-
 from interlock.core.caller import Caller
-from interlock.core.chat import ChatRequest, Chunk, Fact
-from interlock.core.errors import InterlockError, InvalidRequest, UpstreamCut
+from interlock.core.chat import ChatRequest, Chunk
+from interlock.core.errors import InterlockError, UpstreamCut
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway, ChatReply
 from interlock.core.time import NS_PER_S, Clock
 
 from .auth import Keys
+from .behalf import facts_of, on_behalf
 from .exchange import Exchange
 from .openai_read import RequestReader
 from .openai_write import EVENTS, StreamWriter, error_body, error_headers, error_status, header, reply_headers, whole
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 logger = logging.getLogger("interlock.server")
-_WORKFLOW = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 class OpenAIFace:
@@ -41,7 +37,6 @@ class OpenAIFace:
         self._ids = ids
         self._clock = clock
         self._reader = RequestReader()
-        self._facts = msgspec.json.Decoder(dict[str, Fact])
 
     async def chat_completions(self, exchange: Exchange) -> None:
         """One call, straight through. Whatever goes wrong becomes an error in OpenAI's shape."""
@@ -49,8 +44,8 @@ class OpenAIFace:
             caller = self._keys.caller(exchange.header(b"authorization"))
             if exchange.refusal is not None:
                 raise exchange.refusal
-            request = self._reader.read(exchange.body, self._read_facts(exchange))
-            caller = self._on_behalf(caller, exchange, request)
+            request = self._reader.read(exchange.body, facts_of(exchange))
+            caller = on_behalf(caller, exchange, request.user)
             if request.stream:
                 await self._stream(exchange, caller, request)
                 return
@@ -89,25 +84,3 @@ class OpenAIFace:
         """Nothing is written into a reply that has begun: the connection is then cut by the protocol."""
         if not exchange.response_started:
             exchange.reply(error_status(error), error_headers(error, self._ids.new("req")), error_body(error))
-
-    def _read_facts(self, exchange: Exchange) -> dict[str, Fact]:
-        raw = exchange.header(b"x-interlock-facts")
-        if not raw:
-            return {}
-        try:
-            return self._facts.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
-            raise InvalidRequest(
-                f"the header x-interlock-facts is not a JSON object of plain values: {fault}",
-                param="x-interlock-facts",
-                hint='Send e.g. {"account_tier": "enterprise"}.',
-            ) from None
-
-    def _on_behalf(self, caller: Caller, exchange: Exchange, request: ChatRequest) -> Caller:
-        """The key's caller, for the user and the workflow that the request names. The tenant is the key's and nobody else's."""
-        workflow = exchange.header(b"x-interlock-workflow").decode("latin-1")
-        if workflow and not _WORKFLOW.fullmatch(workflow):
-            raise InvalidRequest("the header x-interlock-workflow is not a name", param="x-interlock-workflow")
-        if workflow:
-            return structs.replace(caller, workflow=workflow, user=request.user)
-        return structs.replace(caller, user=request.user) if request.user else caller

@@ -1,6 +1,6 @@
 """Opening the door and closing it: a socket, uvicorn around the hot protocol, and an orderly way down.
 
-Above: cli. Below: protocol, openai, asgi, auth; what answers the calls is handed in.
+Above: cli. Below: protocol, openai, anthropic, asgi, auth; what answers the calls is handed in.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from msgspec import Struct
 
 from interlock.core.errors import InterlockError
 from interlock.core.ids import Ids
-from interlock.core.ports import ChatGateway
+from interlock.core.ports import CountingGateway
 from interlock.core.time import Clock
 
+from .anthropic import AnthropicFace
 from .asgi import ColdApp
 from .auth import Keys
 from .health import Health, HealthFace
@@ -34,6 +35,8 @@ from .openai import OpenAIFace
 from .protocol import HotProtocol
 
 CHAT_COMPLETIONS = "/v1/chat/completions"
+MESSAGES = ("/v1/messages", "/anthropic/v1/messages")
+COUNT_TOKENS = ("/v1/messages/count_tokens", "/anthropic/v1/messages/count_tokens")
 
 
 class CannotListen(InterlockError):
@@ -61,7 +64,7 @@ class ServerSettings(Struct, frozen=True):
 class Parts(Struct, frozen=True):
     """What the server serves."""
 
-    gateway: ChatGateway
+    gateway: CountingGateway
     keys: Keys
     ids: Ids
     clock: Clock
@@ -152,7 +155,10 @@ def _cannot_listen(host: str, port: int, fault: OSError | OverflowError) -> Cann
 
 def _config(parts: Parts, settings: ServerSettings) -> uvicorn.Config:
     face = OpenAIFace(parts.gateway, parts.keys, parts.ids, parts.clock)
+    anthropic = AnthropicFace(parts.gateway, parts.keys, parts.ids)
     hot = {CHAT_COMPLETIONS.encode(): face.chat_completions}
+    hot |= {path.encode(): anthropic.messages for path in MESSAGES}
+    hot |= {path.encode(): anthropic.count_tokens for path in COUNT_TOKENS}
     protocol = functools.partial(HotProtocol, hot=hot, max_body_bytes=settings.max_body_bytes)
     cold = (*ModelsFace(parts.keys, parts.models).routes(), *HealthFace(parts.keys, parts.health).routes())
     app = ColdApp(parts.ids, cold, [path.decode() for path in hot])

@@ -1,0 +1,49 @@
+"""On whose behalf a request comes, and what routing may look at: the headers that every face reads alike.
+
+Above: the faces. Below: exchange, `core`.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from msgspec import structs
+
+from interlock.core.caller import Caller
+from interlock.core.chat import Fact
+from interlock.core.errors import InvalidRequest
+
+from .exchange import Exchange
+
+_WORKFLOW = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
+
+class Behalf:
+    """Decoders, made once."""
+
+    def __init__(self) -> None:
+        self._facts = msgspec.json.Decoder(dict[str, Fact])
+
+    def facts(self, exchange: Exchange) -> dict[str, Fact]:
+        """What the header `x-interlock-facts` says. Raises InvalidRequest."""
+        raw = exchange.header(b"x-interlock-facts")
+        if not raw:
+            return {}
+        try:
+            return self._facts.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+            raise InvalidRequest(
+                f"the header x-interlock-facts is not a JSON object of plain values: {fault}",
+                param="x-interlock-facts",
+                hint='Send e.g. {"account_tier": "enterprise"}.',
+            ) from None
+
+    def caller(self, caller: Caller, exchange: Exchange, user: str) -> Caller:
+        """The key's caller, for the user and the workflow that the request names. The tenant is the key's and nobody else's."""
+        workflow = exchange.header(b"x-interlock-workflow").decode("latin-1")
+        if workflow and not _WORKFLOW.fullmatch(workflow):
+            raise InvalidRequest("the header x-interlock-workflow is not a name", param="x-interlock-workflow")
+        if workflow:
+            return structs.replace(caller, workflow=workflow, user=user)
+        return structs.replace(caller, user=user) if user else caller
