@@ -17,33 +17,29 @@ from interlock.core.errors import InvalidRequest
 from .exchange import Exchange
 
 _WORKFLOW = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_facts = msgspec.json.Decoder(dict[str, Fact])
 
 
-class Behalf:
-    """Decoders, made once."""
+def facts_of(exchange: Exchange) -> dict[str, Fact]:
+    """What the header `x-interlock-facts` says. Raises InvalidRequest."""
+    raw = exchange.header(b"x-interlock-facts")
+    if not raw:
+        return {}
+    try:
+        return _facts.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+        raise InvalidRequest(
+            f"the header x-interlock-facts is not a JSON object of plain values: {fault}",
+            param="x-interlock-facts",
+            hint='Send e.g. {"account_tier": "enterprise"}.',
+        ) from None
 
-    def __init__(self) -> None:
-        self._facts = msgspec.json.Decoder(dict[str, Fact])
 
-    def facts(self, exchange: Exchange) -> dict[str, Fact]:
-        """What the header `x-interlock-facts` says. Raises InvalidRequest."""
-        raw = exchange.header(b"x-interlock-facts")
-        if not raw:
-            return {}
-        try:
-            return self._facts.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
-            raise InvalidRequest(
-                f"the header x-interlock-facts is not a JSON object of plain values: {fault}",
-                param="x-interlock-facts",
-                hint='Send e.g. {"account_tier": "enterprise"}.',
-            ) from None
-
-    def caller(self, caller: Caller, exchange: Exchange, user: str) -> Caller:
-        """The key's caller, for the user and the workflow that the request names. The tenant is the key's and nobody else's."""
-        workflow = exchange.header(b"x-interlock-workflow").decode("latin-1")
-        if workflow and not _WORKFLOW.fullmatch(workflow):
-            raise InvalidRequest("the header x-interlock-workflow is not a name", param="x-interlock-workflow")
-        if workflow:
-            return structs.replace(caller, workflow=workflow, user=user)
-        return structs.replace(caller, user=user) if user else caller
+def on_behalf(caller: Caller, exchange: Exchange, user: str) -> Caller:
+    """The key's caller, for the user and the workflow that the request names. The tenant is the key's and nobody else's."""
+    workflow = exchange.header(b"x-interlock-workflow").decode("latin-1")
+    if workflow and not _WORKFLOW.fullmatch(workflow):
+        raise InvalidRequest("the header x-interlock-workflow is not a name", param="x-interlock-workflow")
+    if workflow:
+        return structs.replace(caller, workflow=workflow, user=user)
+    return structs.replace(caller, user=user) if user else caller
