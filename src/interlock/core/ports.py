@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -98,6 +98,11 @@ class Deployment(Struct, frozen=True):
     stall_s: float = 30.0
     """The longest silence inside a stream."""
     simulated: bool = False
+    requests_per_minute: int = 0
+    """What the vendor allows for it, where that is known beforehand; zero where only its replies say so."""
+    tokens_per_minute: int = 0
+    max_concurrent: int = 0
+    """Calls at once that it is given at most; zero for no fixed number."""
     options: Mapping[str, Any] = {}
     """The provider's own `options:` from the file, already checked against the plug-in's `Settings`."""
 
@@ -137,6 +142,20 @@ class CountsTokens(Protocol):
         ...
 
 
+class Room(Struct, frozen=True):
+    """What a vendor says it has room for: one of its limits on a model behind a credential."""
+
+    kind: Literal["requests", "tokens", "input_tokens", "output_tokens"]
+    limit: float
+    left: float
+    full_in_s: float
+    """Seconds until it is whole again."""
+
+
+Heard = Callable[[str, tuple[Room, ...]], None]
+"""(name of the deployment, what its reply's headers say of its limits)."""
+
+
 class PluginEnv(Struct, frozen=True):
     """What a plug-in is built with: `def build(env: PluginEnv) -> Provider` stands in each provider's file."""
 
@@ -145,6 +164,8 @@ class PluginEnv(Struct, frozen=True):
     rng: random.Random
     tier0: Mapping[str, TierZero]
     """The on-device engines by workflow, for the `local` provider."""
+    heard: Heard = lambda _name, _rooms: None
+    """To be told what replies say of the vendor's limits, so that they are kept before they are hit; `plugins.wire.hear` does it."""
 
 
 # --- On-device tier ---------------------------------------------------------------------------------------------

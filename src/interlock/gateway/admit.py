@@ -1,12 +1,14 @@
-"""Who may come in: bounded concurrency, and the budgets of tasks that bring none of their own.
+"""Who may come in: bounded concurrency, a bounded and fair line before it, and the budgets of tasks that bring none of their own.
 
-Above: chat. Below: settings, `core`.
+Above: chat, attempt. Below: fair, settings, `core`. The same gate stands before the whole process and, with a limit that follows the latency, before each
+deployment.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -15,80 +17,122 @@ from interlock.core.caller import Caller
 from interlock.core.errors import Shed
 from interlock.core.time import Clock, Deadline
 
+from .fair import FairQueue
 from .settings import Admission
 
 NO_LIMITS = Limits()
 BUDGETS_KEPT = 10_000
 """Tasks of outside agents whose budgets are remembered; the one idle longest makes room for a new one."""
+NORMAL = 1
+"""Place of the usual priority in `fair.PRIORITIES`."""
+LONGEST_RETRY_AFTER_S = 60.0
+
+Turn = asyncio.Future[None]
 
 
 class Gate:
-    """At most so many calls at once, at most so many waiting, each for at most so long."""
+    """At most so many calls at once, at most so many waiting, each for at most so long; tenants take turns."""
 
-    __slots__ = ("_inside", "_settings", "_waiting")
+    __slots__ = ("_counted_since_s", "_left", "_line", "_place", "_settings", "_what", "inside", "limit")
 
-    def __init__(self, settings: Admission) -> None:
+    def __init__(self, settings: Admission, *, weights: Mapping[str, float] | None = None, what: str = "") -> None:
+        """`what`: before which deployment it stands, for messages; empty before the whole process."""
         self._settings = settings
-        self._inside = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def inside(self) -> int:
-        return self._inside
+        self._what = f" to {what}" if what else ""
+        self._line: FairQueue[Turn] = FairQueue(weights or settings.tenant_weights)
+        self._place = Place(self)
+        self._left = 0
+        self._counted_since_s = 0.0
+        self.inside = 0
+        """Calls under way."""
+        self.limit = settings.max_concurrent
+        """Calls that may be under way at once; may be changed, then call `admit`."""
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._line)
 
-    async def enter(self, deadline: Deadline, clock: Clock) -> Place:
-        """A place inside, given back when its `with` block ends.
+    async def enter(
+        self, deadline: Deadline, clock: Clock, tenant: str = "", priority: int = NORMAL, cost: int = 1
+    ) -> Place:
+        """A place inside, given back when its `with` block ends. `cost` in tokens, for the fair share.
 
         Raises:
             Shed: the line is full, or no place came free in time.
         """
-        if self._inside < self._settings.max_concurrent:
-            self._inside += 1
-            return Place(self)
-        if len(self._waiting) >= self._settings.max_waiting:
-            raise Shed(
-                f"{self._inside} calls are under way and {len(self._waiting)} wait.",
-                retry_after_s=self._settings.retry_after_s,
-            )
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        if self.inside < self.limit and not self._line:
+            self.inside += 1
+            return self._place
+        turn: Turn = asyncio.get_running_loop().create_future()
+        self._line_up(turn, clock, tenant, priority, cost)
         patience_s = min(self._settings.max_wait_s, deadline.left_s(clock))
         try:
             async with asyncio.timeout(patience_s):
                 await turn
         except TimeoutError:
-            self._left(turn)
-            raise Shed(
-                f"no place came free within {patience_s:.1f} s.", retry_after_s=self._settings.retry_after_s
-            ) from None
-        except asyncio.CancelledError:
-            self._left(turn)
+            self._gone(tenant, turn)
+            raise self._shed(f"no place came free within {patience_s:.1f} s", clock) from None
+        except BaseException:
+            self._gone(tenant, turn)
             raise
-        return Place(self)
+        return self._place
 
     def leave(self) -> None:
-        """Hands the place to whoever waits longest."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._inside -= 1
+        """A call has ended; whoever is next comes in."""
+        self.inside -= 1
+        self._left += 1
+        if self._line:
+            self.admit()
 
-    def _left(self, turn: asyncio.Future[None]) -> None:
+    def admit(self) -> None:
+        """Lets in whom there is room for."""
+        while self.inside < self.limit:
+            turn = self._line.pop()
+            if turn is None:
+                return
+            if not turn.done():
+                self.inside += 1
+                turn.set_result(None)
+
+    def _line_up(self, turn: Turn, clock: Clock, tenant: str, priority: int, cost: int) -> None:
+        if len(self._line) >= self._room_to_wait():
+            put_out = self._line.evict(tenant)
+            if put_out is None:
+                raise self._shed("the line is full", clock)
+            if not put_out.done():
+                put_out.set_exception(self._shed("the line is full, and another tenant's turn was due", clock))
+        self._line.push(tenant, priority, cost, turn)
+        self.admit()
+
+    def _room_to_wait(self) -> int:
+        """Whole process: as declared. A deployment: what it works off in about two rounds, so that whoever waits is answered in time."""
+        most = self._settings.max_waiting
+        return min(most, max(32, 2 * self.limit)) if self._what else most
+
+    def _gone(self, tenant: str, turn: Turn) -> None:
         """One who waited has gone; a place that was already handed over is handed on."""
-        if turn.done() and not turn.cancelled():
+        if turn.done() and not turn.cancelled() and turn.exception() is None:
             self.leave()
-        elif turn in self._waiting:
-            self._waiting.remove(turn)
+        else:
+            self._line.remove(tenant, turn)
+
+    def _shed(self, why: str, clock: Clock) -> Shed:
+        """With the time in which the line is worked off at the present pace as `retry_after_s`."""
+        now_s = clock.monotonic_s()
+        seconds = now_s - self._counted_since_s
+        pace = self._left / seconds if seconds > 0 else 0.0
+        if seconds > 2.0:
+            self._left, self._counted_since_s = 0, now_s
+        wait_s = len(self._line) / pace if pace else 0.0
+        wait_s = min(LONGEST_RETRY_AFTER_S, max(self._settings.retry_after_s, wait_s))
+        return Shed(
+            f"{self.inside} calls{self._what} are under way and {len(self._line)} wait: {why}.",
+            retry_after_s=round(wait_s, 1),
+        )
 
 
 class Place:
-    """A place inside the gate."""
+    """A place inside the gate. All of a gate's places are alike, so there is one object for them."""
 
     __slots__ = ("_gate",)
 

@@ -1,20 +1,35 @@
 """A circuit breaker: closed, open, half-open with a single probe. Time is handed in; nothing here waits.
 
-Above: health. Below: settings.
+Above: health. Below: settings, `core.errors`. It remembers the error that it failed with last, so that whoever is refused meanwhile is told
+the real cause and its age.
 """
 
 from __future__ import annotations
+
+from interlock.core.errors import CircuitOpen, InterlockError
 
 from .settings import Breaking
 
 WINDOW = 20
 MASK = (1 << WINDOW) - 1
+PROBE_S = 1.0
+"""After so long it is worth asking again how a probe that is under way has ended."""
 
 
 class Breaker:
     """Whether one deployment may be called."""
 
-    __slots__ = ("_cool_s", "_history", "_opened_until_s", "_probing", "_run", "_seen", "_set")
+    __slots__ = (
+        "_cool_s",
+        "_failed_at_s",
+        "_history",
+        "_last",
+        "_opened_until_s",
+        "_probing",
+        "_run",
+        "_seen",
+        "_set",
+    )
 
     def __init__(self, breaking: Breaking) -> None:
         self._set = breaking
@@ -24,6 +39,8 @@ class Breaker:
         self._cool_s = 0.0
         self._opened_until_s = 0.0
         self._probing = False
+        self._last: InterlockError | None = None
+        self._failed_at_s = 0.0
 
     @property
     def state(self) -> str:
@@ -31,6 +48,16 @@ class Breaker:
         if self._cool_s == 0.0:
             return "closed"
         return "half_open" if self._probing else "open"
+
+    @property
+    def failure_share(self) -> float:
+        """Share of failures among the calls it remembers, at most the last 20; zero before there were any."""
+        return self._history.bit_count() / self._seen if self._seen else 0.0
+
+    @property
+    def seen(self) -> int:
+        """How many of the last 20 calls it remembers."""
+        return self._seen
 
     def enter(self, now_s: float) -> str:
         """Empty when a call may go out, which it must then report; else why it may not."""
@@ -43,6 +70,15 @@ class Breaker:
         self._probing = True
         return ""
 
+    def refusal(self, why: str, now_s: float) -> CircuitOpen:
+        """What a caller is told that `enter` turned away: why, when to ask again, and what opened the circuit how long ago."""
+        wait_s = max(0.0, self._opened_until_s - now_s) or PROBE_S
+        last = self._last
+        if last is None:
+            return CircuitOpen(f"not asked: {why}.", retry_after_s=wait_s)
+        message = f"not asked: {why}; {now_s - self._failed_at_s:.1f} s ago: {last.code}: {last.message}"
+        return CircuitOpen(message, retry_after_s=wait_s, cause=last.code)
+
     def succeeded(self) -> None:
         """The deployment answered, be it with a refusal of the request."""
         if self._cool_s:
@@ -52,10 +88,12 @@ class Breaker:
         self._run = 0
         self._note(0)
 
-    def failed(self, now_s: float) -> None:
+    def failed(self, now_s: float, error: InterlockError | None = None) -> None:
         """The deployment failed in a way that another caller would have seen too."""
         self._run += 1
         self._note(1)
+        if error is not None:
+            self._last, self._failed_at_s = error.with_traceback(None), now_s
         if self._cool_s:
             if self._probing:
                 self._open(now_s, min(self._cool_s * 2, self._set.cool_max_s))

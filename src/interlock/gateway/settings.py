@@ -132,6 +132,13 @@ class Admission(Struct, frozen=True):
     max_waiting: int = 2_000
     max_wait_s: float = 10.0
     retry_after_s: float = 1.0
+    """The least that whoever is turned away is told to wait."""
+    tenant_weights: Mapping[str, float] = {}
+    """A tenant's share of the room when it is short, 1 for one that is not named."""
+    adaptive: bool = True
+    """Each deployment has a limit of its own that follows its latency."""
+    deployment_floor: int = 16
+    """The adaptive limit never goes below this."""
 
 
 class Settings(Struct, frozen=True):
