@@ -1,13 +1,33 @@
 """Reasons why two similar texts must not share an answer, however close their vectors are.
 
-Below: nothing but the standard library. Above: the application's semantic cache. Vectors blur exactly what these look at: numbers, negations,
-names and who does what to whom. A guard may refuse a good pair (a miss costs one call), it should not pass a bad one.
+Below: words, and the standard library. Above: semantic. Vectors blur exactly what these look at: numbers, units, dates, negations, names, who
+does what to whom, and what is asked for. `differs` always holds; `wording` holds until a namespace has shown by compared answers
+that other words mean the same there. A guard may refuse a good pair (a miss costs one call), it should not pass a bad one.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
+
+from msgspec import Struct
+
+from .words import (
+    DATE_WORDS,
+    ENTITIES,
+    FUNCTION_WORDS,
+    NEGATIONS,
+    NUMBER_WORDS,
+    OPENINGS,
+    OPPOSITES,
+    OUTSIDE,
+    SMALL_WORDS,
+    TRAILING,
+    UNITS,
+    WHOSE,
+    stem,
+)
 
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
 _CODE = re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]+", re.IGNORECASE)
@@ -16,71 +36,180 @@ _QUOTED = re.compile(r"[\"“”«»]([^\"“”«»]+)[\"“”«»]")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _NAME = re.compile(r"\b[A-Z][\w'’-]*")
 _SENTENCE_START = re.compile(r"(?:^|[.!?]\s+|[\"“(]\s*)[A-Z][\w'’-]*")
+_SIGN = re.compile(r"[$€£¥₹%°]")
+_GLUED_UNIT = re.compile(r"(?<=\d)\s?([a-z]{1,4})\b", re.IGNORECASE)
+_MONTH_MAY = re.compile(
+    r"\b(?:\d+(?:st|nd|rd|th)?\s+(?:of\s+)?may|may\s+\d+|in may|by may|until may|since may)\b", re.IGNORECASE
+)
+_QUANTITY = re.compile(r"\bhow\s+(much|many|long|old|far|often|big|tall|high|fast|soon|late)\b")
+_ASKS = re.compile(r"\b(why|when|where|who|whom|whose)\b")
+_READ = 4096
+"""Texts whose parts are kept at hand; the neighbours of a question are read again and again."""
+LONGEST = 4_000
+"""Characters; longer texts share nothing, since what tells them apart may be one word in a page."""
 
-_NEGATIONS = """
-    no not never none nobody nothing neither nor without cannot cant dont doesnt didnt wont wouldnt isnt arent
-    wasnt werent shouldnt couldnt havent hasnt hadnt aint unable stop disable cancel undo unlike except fail
-    fails failed
-"""
-NEGATIONS = frozenset(_NEGATIONS.split())
-_NUMBER_WORDS = """
-    zero one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred
-    thousand million billion half double twice first second third
-"""
-NUMBER_WORDS = frozenset(_NUMBER_WORDS.split())
-OPPOSITES = (
-    ("before", "after"), ("buy", "sell"), ("increase", "decrease"), ("open", "close"), ("start", "stop"), ("on", "off"),
-    ("enable", "disable"), ("cheapest", "best"), ("best", "worst"), ("more", "less"), ("most", "least"), ("add", "remove"),
-    ("accept", "reject"), ("max", "min"), ("maximum", "minimum"), ("good", "bad"), ("pros", "cons"), ("gain", "lose"),
-    ("legal", "illegal"), ("possible", "impossible"), ("in", "out"), ("up", "down"), ("left", "right"), ("male", "female"),
-    ("boys", "girls"), ("men", "women"), ("he", "she"), ("lend", "borrow"), ("send", "receive"), ("import", "export"),
-)  # fmt: skip
+
+class Reading(Struct, frozen=True):
+    """What the guards see in one text."""
+
+    words: tuple[str, ...]
+    numbers: Counter[str]
+    units: frozenset[str]
+    dates: frozenset[str]
+    addresses: frozenset[str]
+    entities: frozenset[str]
+    names: tuple[frozenset[str], ...]
+    negated: bool
+    asks: str
+    """`why`, `when`, `where`, `who`, `how much`, …; empty for every other question and for statements."""
+    opening: str
+    """How the question begins, without its courtesies: `how`, `what`, `can`, `is`, …"""
+    outside: bool
+    """It speaks of something that does not stand in it: `this error`, `the one below`."""
+    whose: frozenset[str]
+    small: frozenset[str]
+    """Prepositions, `should` and its like, `myself` and its like: they turn the sense without adding to it."""
+    content: tuple[str, ...]
+    """Stems of the words that carry meaning, in order."""
 
 
 def differs(a: str, b: str) -> str | None:
     """Why the answer to one text must not serve the other, or None when nothing speaks against it."""
     if a == b:
         return None
-    if _numbers(a) != _numbers(b):
+    if max(len(a), len(b)) > LONGEST:
+        return "too long to be compared word by word"
+    left, right = reading(a), reading(b)
+    if left.numbers != right.numbers:
         return "numbers, amounts or codes differ"
-    if Counter(_ADDRESS.findall(a.lower())) != Counter(_ADDRESS.findall(b.lower())):
+    if left.units != right.units:
+        return "units or currencies differ"
+    if left.dates != right.dates:
+        return "dates or times differ"
+    if left.addresses != right.addresses:
         return "addresses differ"
-    if _negated(a) != _negated(b):
+    if left.negated != right.negated:
         return "one is negated and the other is not"
-    left, right = _words(a), _words(b)
-    if left != right and Counter(left) == Counter(right):
-        return "the same words stand in another order"
-    if _names_differ(a, b):
+    if left.entities != right.entities or not (_known(left.names, right) and _known(right.names, left)):
         return "names or quoted words differ"
-    only_left, only_right = set(left) - set(right), set(right) - set(left)
-    if any((x in only_left and y in only_right) or (y in only_left and x in only_right) for x, y in OPPOSITES):
+    if left.asks and right.asks and left.asks != right.asks:
+        return f"one asks {left.asks} and the other {right.asks}"
+    if _reordered(left, right):
+        return "the same words stand in another order"
+    if _opposed(frozenset(left.words), frozenset(right.words)):
         return "one says the opposite"
     return None
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower().replace("’", "'"))
+def wording(a: str, b: str) -> str | None:
+    """Why two texts cannot be trusted to mean the same by themselves: a word that carries meaning stands in one of them only."""
+    left, right = reading(a), reading(b)
+    if left.asks != right.asks:
+        return f"one asks {left.asks or right.asks} and the other does not"
+    if left.opening != right.opening:
+        return f"one begins with {left.opening!r} and the other with {right.opening!r}"
+    if left.outside or right.outside:
+        return "what is spoken of does not stand in the text"
+    if left.whose != right.whose:
+        return "they speak of different persons"
+    if left.small != right.small:
+        return f"small words that only one has: {', '.join(sorted(left.small ^ right.small)[:4])}"
+    counted, against = Counter(left.content), Counter(right.content)
+    only = (counted - against) + (against - counted)
+    if only:
+        return f"words that only one has: {', '.join(sorted(only)[:4])}"
+    return None
 
 
-def _numbers(text: str) -> Counter[str]:
+@lru_cache(maxsize=_READ)
+def reading(text: str) -> Reading:
+    """The parts of a text that decide whether it may share an answer."""
+    lowered = text.lower().replace("’", "'")
+    words = tuple(_WORD.findall(lowered))
+    return Reading(
+        words=words,
+        numbers=_numbers(text, words),
+        units=_units(lowered, words),
+        dates=frozenset(word for word in words if word in DATE_WORDS)
+        | ({"may"} if _MONTH_MAY.search(lowered) else set()),
+        addresses=frozenset(_ADDRESS.findall(lowered)),
+        entities=frozenset(ENTITIES[word] for word in map(_plain, words) if word in ENTITIES),
+        names=tuple(
+            frozenset(map(_plain, _WORD.findall(name.lower()))) for name in [*_names(text), *_QUOTED.findall(text)]
+        ),
+        negated=sum(word.replace("'", "") in NEGATIONS for word in words) % 2 == 1,
+        asks=_asks(lowered),
+        opening=_opening(words),
+        outside=any(word in OUTSIDE for word in words),
+        whose=frozenset(WHOSE[word] for word in words if word in WHOSE),
+        small=frozenset(words) & SMALL_WORDS,
+        content=_content(words),
+    )
+
+
+def _content(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Stems of the words that carry meaning; of the others, the one that ends the text counts (`made`, `made of`)."""
+    plain = [_plain(word) for word in words]
+    kept = [stem(word) for word in plain if word not in FUNCTION_WORDS]
+    return (*kept, plain[-1]) if plain and plain[-1] in TRAILING else tuple(kept)
+
+
+def _opening(words: tuple[str, ...]) -> str:
+    """The first word that says what kind of question it is; `how do I` and `how can you` begin alike, `can I` does not."""
+    for word in words:
+        plain = _plain(word)
+        if plain in OPENINGS:
+            return OPENINGS[plain]
+    return ""
+
+
+def _plain(word: str) -> str:
+    """A word without `'s`."""
+    return word.split("'")[0]
+
+
+def _numbers(text: str, words: tuple[str, ...]) -> Counter[str]:
     found = [number.strip(".,:/-").replace(",", "") for number in _NUMBER.findall(text)]
     found += [code.lower() for code in _CODE.findall(text)]
-    return Counter(found + [word for word in _words(text) if word in NUMBER_WORDS])
+    return Counter(found + [NUMBER_WORDS[word] for word in words if word in NUMBER_WORDS])
 
 
-def _negated(text: str) -> bool:
-    """Whether the text is negated; two negations undo each other."""
-    plain = [word.replace("'", "") for word in _words(text)]
-    return sum(word in NEGATIONS for word in plain) % 2 == 1
+def _units(lowered: str, words: tuple[str, ...]) -> frozenset[str]:
+    found = {UNITS[word] for word in words if word in UNITS}
+    found |= {UNITS.get(sign, sign) for sign in _SIGN.findall(lowered)}
+    return frozenset(found | {UNITS[glued] for glued in _GLUED_UNIT.findall(lowered) if glued in UNITS})
 
 
-def _names_differ(a: str, b: str) -> bool:
-    """Whether a name or quotation of one is missing in the other; letter case alone makes no difference."""
-    return any(
-        not set(_words(name)) <= set(_words(other))
-        for text, other in ((a, b), (b, a))
-        for name in [*_names(text), *_QUOTED.findall(text)]
+def _asks(lowered: str) -> str:
+    quantity = _QUANTITY.search(lowered)
+    if quantity is not None:
+        return f"how {quantity.group(1)}"
+    found = _ASKS.search(lowered)
+    return "" if found is None else {"whom": "who"}.get(found.group(1), found.group(1))
+
+
+def _reordered(left: Reading, right: Reading) -> bool:
+    """Whether the same words, or the same words that carry meaning, come in another order."""
+    if left.words != right.words and Counter(left.words) == Counter(right.words):
+        return True
+    return tuple(dict.fromkeys(left.content)) != tuple(dict.fromkeys(right.content)) and set(left.content) == set(
+        right.content
     )
+
+
+def _opposed(left: frozenset[str], right: frozenset[str]) -> bool:
+    """Whether a word stands in one text where its opposite stands in the other."""
+    return any(
+        (a in left and b in right and a not in right and b not in left)
+        or (b in left and a in right and b not in right and a not in left)
+        for a, b in OPPOSITES
+    )
+
+
+def _known(names: tuple[frozenset[str], ...], other: Reading) -> bool:
+    """Whether every name and quotation of one text stands in the other; letter case alone makes no difference."""
+    words = set(map(_plain, other.words))
+    return all(name <= words for name in names)
 
 
 def _names(text: str) -> list[str]:
