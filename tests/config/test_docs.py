@@ -24,6 +24,7 @@ from interlock.config.schema import (
     Settings,
     TaskBudget,
 )
+from interlock.config.sql import Database, GovernedTable
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 SECTIONS: dict[str, type[Block]] = {
@@ -36,6 +37,8 @@ SECTIONS: dict[str, type[Block]] = {
     "caching": Caching,
     "caching.exact_cache": ExactCache,
     "caching.semantic_cache": SemanticCache,
+    "databases.<name>": Database,
+    "databases.<name>.tables.<table>": GovernedTable,
     "logging": CallLogging,
     "server": Server,
     "agent": AgentContract,

@@ -32,7 +32,7 @@ from interlock.economics.prices import PriceBook
 from interlock.gateway.chat import Gateway
 from interlock.gateway.settings import Parts
 from interlock.governance.redact import redact
-from interlock.ledger import Health, Recorder, StoredCache, TaskLog
+from interlock.ledger import Health, KeptResponses, Recorder, StoredCache, TaskLog
 from interlock.net.client import PooledClient
 from interlock.plugins.caches.memory import MemoryCache
 from interlock.plugins.profiles import profile_of
@@ -98,6 +98,8 @@ class Interlock:
             self._recorder.start()
             opened.push_async_callback(self._recorder.close)
             opened.push_async_callback(self._databases.close)
+            ttl_s = self.workspace.settings.responses.ttl_seconds
+            self.kept_responses = KeptResponses(self._store, self._recorder, self._clock, ttl_s=ttl_s)
             self._http = PooledClient(self._clock)
             opened.push_async_callback(self._http.close)
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())

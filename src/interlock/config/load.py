@@ -28,7 +28,7 @@ from .knowledge import read_articles, read_intents, read_products
 from .names import nearest
 from .schema import Settings
 from .shapes import is_section
-from .tool_names import declared_tools, syntax_error
+from .tool_names import built_in_tools, declared_tools, syntax_error
 from .tree import Mark, fault_at
 from .versions import content_hash
 from .workspace import Agent, Article, Pending, Workspace
@@ -65,7 +65,7 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
         settings = built_in
     else:
         _check_policy(findings, settings, built_in, read, lone=where.lone)
-    shared = _shared(files)
+    shared = _shared(files, built_in_tools(settings))
     policy_versions = _policy_versions(settings)
     agents = {d.name: _agent(files, settings, d, shared, policy_versions) for d in read.drafts}
     if findings.faults:
@@ -119,7 +119,8 @@ def _check_policy(findings: Findings, settings: Settings, built_in: Settings, re
         findings.warnings.extend(fault for draft in drafts for fault in checks.unnamed_model(settings, draft))
 
 
-def _shared(files: Files) -> _Shared:
+def _shared(files: Files, given: Mapping[str, tuple[str, ...]]) -> _Shared:
+    """`given`: tools that the policy itself declares."""
     root = files.root
     prompts = {f"prompts/{path.name}": files.text(path) or "" for path in files.listed(root / "prompts", (".md",))}
     schemas = {path.stem: _schema(files, path) for path in files.listed(root / "schemas", (".json",))}
@@ -133,7 +134,7 @@ def _shared(files: Files) -> _Shared:
     return _Shared(
         prompts=prompts,
         schemas={name: schema for name, schema in schemas.items() if schema is not None},
-        tools=tools,
+        tools={**given, **(tools or {})} if tools is not None or (given and source is None) else None,
         tools_file=None if source is None else tools_file,
     )
 

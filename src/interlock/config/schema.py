@@ -31,6 +31,7 @@ from .blocks import (
     Texts,
 )
 from .shapes import is_section
+from .sql import Databases
 
 BUILT_IN_FACTS = frozenset(
     (
@@ -200,6 +201,13 @@ class Server(Block):
     api_key: SecretText = Secret("")
 
 
+class Responses(Block):
+    """Conversations that clients of the Responses API go on with by `previous_response_id`."""
+
+    ttl_seconds: Seconds = 30 * 86_400.0
+    """How long one is kept after its last turn."""
+
+
 class CallLogging(Block):
     store_prompts: StorePrompts = "none"
     """What is kept of the prompts and answers of calls that belong to no contract."""
@@ -236,8 +244,11 @@ class Settings(Block):
     task_budgets: dict[str, TaskBudget] = Field(default_factory=dict[str, TaskBudget])
     caching: Caching = Field(default_factory=Caching)
     degradation: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
+    databases: Databases = Field(default_factory=Databases)
+    """Databases that agents may query, each through its tool `sql.NAME`."""
     logging: CallLogging = Field(default_factory=CallLogging)
     server: Server = Field(default_factory=Server)
+    responses: Responses = Field(default_factory=Responses)
 
     @model_validator(mode="after")
     def _rungs_once(self) -> Settings:

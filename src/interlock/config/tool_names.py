@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
+from .schema import Settings
+
 _CONTEXT = frozenset(("self", "ctx", "context"))
 
 
@@ -39,6 +41,11 @@ def declared_tools(source: str) -> Mapping[str, tuple[str, ...]] | None:
                         return None
                     found[name] = _parameters(node)
     return found or None
+
+
+def built_in_tools(settings: Settings) -> Mapping[str, tuple[str, ...]]:
+    """Parameters by name of the tools that the policy itself declares."""
+    return {f"sql.{name}": ("sql",) for name in settings.databases}
 
 
 def _called(decorator: ast.expr) -> str:

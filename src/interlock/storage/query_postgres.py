@@ -79,12 +79,12 @@ class PostgresQueries:
 
         async with connection.transaction(force_rollback=True):
             await connection.execute("SET TRANSACTION READ ONLY")
-            await connection.execute(f"SET LOCAL statement_timeout = {max(1, int(timeout_s * 1000))}")
+            await connection.execute(b"SET LOCAL statement_timeout = %d" % max(1, int(timeout_s * 1000)))
             if limits.max_cost:
                 await self._affordable(connection, query, limits)
             cursor = psycopg.AsyncRawServerCursor(connection, "interlock_query")
             async with cursor:
-                await cursor.execute(query.sql, query.parameters)
+                await cursor.execute(query.sql.encode(), query.parameters)
                 columns = tuple(each.name for each in cursor.description or ())
                 rows: list[tuple[Any, ...]] = []
                 size = 0
@@ -102,7 +102,7 @@ class PostgresQueries:
         import psycopg
 
         async with psycopg.AsyncRawCursor(connection) as cursor:
-            await cursor.execute(f"EXPLAIN (FORMAT JSON) {query.sql}", query.parameters)
+            await cursor.execute(b"EXPLAIN (FORMAT JSON) " + query.sql.encode(), query.parameters)
             row = await cursor.fetchone()
         plan = cast("list[dict[str, dict[str, float]]]", row[0] if row else [])
         cost = plan[0]["Plan"]["Total Cost"] if plan else 0.0

@@ -201,7 +201,7 @@ class _Run:
     def context(self, workspace: Path) -> ToolContext:
         """What the function gets to know about the call."""
         caller = self._opened.caller
-        return ToolContext(self.request.key, workspace, caller.tenant, caller.task)
+        return ToolContext(self.request.key, workspace, caller.tenant, caller.task, caller.user)
 
     def done(self, result: Any, cut: str) -> ToolReply:
         """Settles as a success."""

@@ -34,6 +34,7 @@ class ToolContext(Struct, frozen=True):
     workspace: Path
     tenant: str = ""
     task: str = ""
+    user: str = ""
 
 
 class Parameter(Struct, frozen=True):

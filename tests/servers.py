@@ -1,0 +1,70 @@
+"""Real servers that tests start for themselves, in a folder of their own, and stop again."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def postgres_programs() -> Path | None:
+    """The folder of `initdb` and `postgres`, the newest where there are several."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parent.parent.name))
+    if found:
+        return found[-1].parent
+    known = shutil.which("initdb")
+    return Path(known).parent if known else None
+
+
+@contextmanager
+def postgres_server() -> Generator[str]:
+    """The address of a PostgreSQL that lives as long as the block; superuser `postgres`, database `postgres`."""
+    programs = postgres_programs()
+    assert programs is not None, "PostgreSQL is not installed: apt install postgresql"
+    user = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+    folder = Path(tempfile.mkdtemp(prefix="interlock-pg-"))
+    port = free_port()
+    try:
+        if user:
+            shutil.chown(folder, user)
+        make = [
+            str(programs / "initdb"),
+            "-D",
+            str(folder / "data"),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
+        subprocess.run(make, check=True, capture_output=True, user=user, cwd=folder, timeout=60)
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c shared_buffers=16MB -c max_connections=40"
+        control = [str(programs / "pg_ctl"), "-D", str(folder / "data"), "-w", "-t", "30", "-l", str(folder / "log")]
+        subprocess.run(
+            [*control, "-o", options, "start"], check=True, capture_output=True, user=user, cwd=folder, timeout=60
+        )
+        try:
+            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run(
+                [*control, "-m", "immediate", "stop"],
+                check=False,
+                capture_output=True,
+                user=user,
+                cwd=folder,
+                timeout=60,
+            )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
