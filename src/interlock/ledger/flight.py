@@ -31,17 +31,18 @@ _HEAD = struct.Struct("<II")
 """Length and checksum of what follows; a length of zero is an empty half."""
 _TEXT_CAP = 64
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=str)
+_encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 class Landed(Struct, frozen=True, array_like=True):
-    """One call as a slot holds it."""
+    """One call as a slot holds it: a JSON list of the event and, where there is any, its content."""
 
     settled: Settled
     content: dict[str, Any] | None = None
 
 
-_decoder = msgspec.msgpack.Decoder(Landed)
+_decoder = msgspec.json.Decoder(Landed)
+_CLEAR = bytes(SLOT_BYTES)
 
 
 class Flight:
@@ -65,24 +66,21 @@ class Flight:
 
     def put_open(self, slot: int, if_crashed: Settled) -> None:
         """Takes a slot into use."""
-        _, data = _fitting(if_crashed, None, OPEN_BYTES - _HEAD.size)
+        _, data = _fitting(if_crashed, encode(if_crashed), None, OPEN_BYTES - _HEAD.size)
         self._put(slot * SLOT_BYTES, data)
 
-    def put_settled(self, slot: int, settled: Settled, content: dict[str, Any] | None) -> int:
-        """The call as it ended; content that does not fit is left out here (the store gets it all the same).
+    def put_settled(self, slot: int, settled: Settled, encoded: bytes, content: dict[str, Any] | None) -> int:
+        """The call as it ended, which `encoded` holds too; content that does not fit is left out here (the store gets it all the same).
 
         Returns the size of the whole, in bytes.
         """
-        size, data = _fitting(settled, content, SLOT_BYTES - OPEN_BYTES - _HEAD.size)
+        size, data = _fitting(settled, encoded, content, SLOT_BYTES - OPEN_BYTES - _HEAD.size)
         self._put(slot * SLOT_BYTES + OPEN_BYTES, data)
         return size
 
     def clear(self, slot: int) -> None:
         """The slot's call is committed. Its bytes go too: content that is deleted later must not stay behind here."""
-        for at in (slot * SLOT_BYTES, slot * SLOT_BYTES + OPEN_BYTES):
-            length, _ = _HEAD.unpack_from(self._map, at)
-            _HEAD.pack_into(self._map, at, 0, 0)
-            self._map[at + _HEAD.size : at + _HEAD.size + length] = bytes(length)
+        self._map[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES] = _CLEAR
 
     def close(self, *, remove: bool) -> None:
         """Lets go of the file; `remove` when every slot is clear."""
@@ -210,13 +208,14 @@ def _read(data: bytes, at: int, size: int) -> Landed | None:
     return _decoder.decode(body) if zlib.crc32(body) == checksum else None
 
 
-def _fitting(settled: Settled, content: dict[str, Any] | None, room: int) -> tuple[int, bytes]:
+def encode(settled: Settled) -> bytes:
+    """The event as JSON, once for the journal and the store."""
+    return _encoder.encode(settled)
+
+
+def _fitting(settled: Settled, encoded: bytes, content: dict[str, Any] | None, room: int) -> tuple[int, bytes]:
     """The size of the whole, and the call in at most `room` bytes: content goes first, then prose; never place or money."""
-    try:
-        data = _encoder.encode(Landed(settled, content))
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        # Content of a tool may be anything; the store writes it in its own way, the journal does without.
-        data = _encoder.encode(Landed(settled))
+    data = b"[%b]" % encoded if content is None else _with_content(encoded, content)
     size = len(data)
     if size <= room:
         return size, data
@@ -225,6 +224,14 @@ def _fitting(settled: Settled, content: dict[str, Any] | None, room: int) -> tup
         if len(data) <= room:
             return size, data
     raise ValueError(f"call {settled.call} of task {settled.caller.task}: its ids alone exceed {room} bytes")
+
+
+def _with_content(encoded: bytes, content: dict[str, Any]) -> bytes:
+    try:
+        return b"[%b,%b]" % (encoded, _encoder.encode(content))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        # Content of a tool may be anything; the store writes it in its own way, the journal does without.
+        return b"[%b]" % encoded
 
 
 def _shorter(settled: Settled) -> Iterator[Settled]:

@@ -21,7 +21,7 @@ from interlock.core.money import Price
 from interlock.core.store import Store
 from interlock.core.time import NS_PER_S, Clock, Deadline
 
-from .flight import Flight, FreeSlots, Wreck, flight_path, left_behind
+from .flight import Flight, FreeSlots, Wreck, encode, flight_path, left_behind
 from .health import Health, RecorderLimits
 from .line import Line
 from .owner import this_owner
@@ -106,9 +106,10 @@ class Recorder:
         return slot
 
     def settle(self, slot: int, settled: Settled, content: dict[str, Any] | None = None, *, fence: int = 0) -> None:
-        size = _EVENT_BYTES if self._flight is None else self._flight.put_settled(slot, settled, content)
+        encoded = encode(settled)
+        size = _EVENT_BYTES if self._flight is None else self._flight.put_settled(slot, settled, encoded, content)
         caller = settled.caller
-        record = Record(caller.task, caller.step, caller.tenant, self._clock.wall_ns(), settled, content, fence)
+        record = Record(caller.task, caller.step, caller.tenant, self._clock.wall_ns(), settled, content, fence, encoded)
         self._queue.put(Entry((record,), slot, size))
 
     async def append(self, records: Sequence[Record]) -> None:
