@@ -21,6 +21,7 @@ from interlock.core.ports import ChatReply, TokenCount
 from interlock.core.time import Deadline, SystemClock
 from interlock.server.auth import Keys
 from interlock.server.serve import Parts, ServerSettings, _config
+from interlock.testing.kept import MemoryResponses
 
 KEY = "il-test"
 CALLER = Caller(tenant="acme", key_id="server")
@@ -151,7 +152,7 @@ def parts(gateway: FakeGateway) -> Parts:
     clock = SystemClock()
     return Parts(
         gateway=gateway,
-        keys=Keys({Secret(KEY): CALLER}),
+        keys=Keys({Secret(KEY): CALLER, Secret("il-other"): Caller(tenant="globex", key_id="other")}),
         ids=SystemIds(clock),
         clock=clock,
         health=lambda: {"status": "ok", "ledger": "writing", "breakers": {"openai/gpt-4o-mini": "closed"}},
@@ -159,6 +160,7 @@ def parts(gateway: FakeGateway) -> Parts:
             ModelCard("support"),
             ModelCard("openai/gpt-4o-mini", owned_by="openai", context_window=128_000),
         ],
+        kept=MemoryResponses(),
     )
 
 

@@ -69,6 +69,7 @@ async def house(folder: Path, answer: Answer | None = None) -> AsyncGenerator[Ho
                 clock,
                 lambda: health_of(il),
                 il.served_models,
+                il.kept_responses,
             )
             config = _config(parts, ServerSettings())
             config.load()

@@ -98,7 +98,7 @@ class Interlock:
             self._recorder.start()
             opened.push_async_callback(self._recorder.close)
             opened.push_async_callback(self._databases.close)
-            ttl_s = self.workspace.settings.responses.ttl_seconds
+            ttl_s = self.workspace.settings.responses.ttl_days * 86_400
             self.kept_responses = KeptResponses(self._store, self._recorder, self._clock, ttl_s=ttl_s)
             self._http = PooledClient(self._clock)
             opened.push_async_callback(self._http.close)

@@ -204,7 +204,7 @@ class Server(Block):
 class Responses(Block):
     """Conversations that clients of the Responses API go on with by `previous_response_id`."""
 
-    ttl_seconds: Seconds = 30 * 86_400.0
+    ttl_days: Positive = 30
     """How long one is kept after its last turn."""
 
 

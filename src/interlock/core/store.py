@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 
 from .errors import Fenced
 from .events import CallKind, Outcome, Record, Settled, Status
+from .kept import ResponseStore
 from .money import BUCKETS, Price, Usage
 
 TaskStatus = Literal["running", "waiting", "in_doubt", "finished"]
@@ -275,6 +276,8 @@ class Store(Protocol):
     def signals(self) -> SignalStore: ...
     @property
     def cache(self) -> CacheStore: ...
+    @property
+    def responses(self) -> ResponseStore: ...
 
     def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
         """Commits all groups in one transaction, each of them whole or not at all; says which were fenced out.

@@ -5,6 +5,7 @@ Above: gateway, tools, economics, agents. Below: config, core; the database come
 
 from .cache import StoredCache
 from .health import Health, RecorderLimits
+from .kept import KeptResponses
 from .owner import alive, this_owner
 from .read import Reader, TaskSummary, Trace, to_json
 from .record import Recorder
@@ -12,6 +13,7 @@ from .tasks import TaskLog
 
 __all__ = [
     "Health",
+    "KeptResponses",
     "Reader",
     "Recorder",
     "RecorderLimits",

@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from interlock.core.errors import InterlockError
 from interlock.core.ids import Ids
+from interlock.core.kept import Responses
 from interlock.core.ports import CountingGateway
 from interlock.core.time import Clock
 
@@ -33,8 +34,10 @@ from .health import Health, HealthFace
 from .models import Cards, ModelsFace
 from .openai import OpenAIFace
 from .protocol import HotProtocol
+from .responses import ResponsesFace
 
 CHAT_COMPLETIONS = "/v1/chat/completions"
+RESPONSES = "/v1/responses"
 MESSAGES = ("/v1/messages", "/anthropic/v1/messages")
 COUNT_TOKENS = ("/v1/messages/count_tokens", "/anthropic/v1/messages/count_tokens")
 
@@ -70,6 +73,8 @@ class Parts(Struct, frozen=True):
     clock: Clock
     health: Health
     models: Cards
+    kept: Responses
+    """Responses that conversations go on from."""
 
 
 async def serve(parts: Parts, settings: ServerSettings, started: Callable[[str], None]) -> None:
@@ -159,8 +164,11 @@ def _config(parts: Parts, settings: ServerSettings) -> uvicorn.Config:
     hot = {CHAT_COMPLETIONS.encode(): face.chat_completions}
     hot |= {path.encode(): anthropic.messages for path in MESSAGES}
     hot |= {path.encode(): anthropic.count_tokens for path in COUNT_TOKENS}
+    responses = ResponsesFace(parts.gateway, parts.keys, parts.ids, parts.clock, parts.kept)
+    hot[RESPONSES.encode()] = responses.create
     protocol = functools.partial(HotProtocol, hot=hot, max_body_bytes=settings.max_body_bytes)
-    cold = (*ModelsFace(parts.keys, parts.models).routes(), *HealthFace(parts.keys, parts.health).routes())
+    faces = (responses, ModelsFace(parts.keys, parts.models), HealthFace(parts.keys, parts.health))
+    cold = [route for face in faces for route in face.routes()]
     app = ColdApp(parts.ids, cold, [path.decode() for path in hot])
     return uvicorn.Config(
         cast(Any, app),

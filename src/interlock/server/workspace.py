@@ -50,6 +50,7 @@ async def serve_workspace(il: Interlock, settings: ServerSettings, opened: Calla
         clock=clock,
         health=lambda: health_of(il),
         models=il.served_models,
+        kept=il.kept_responses,
     )
     names = tuple(il.served_names())
     worker = asyncio.create_task(il.agents.keep_working())

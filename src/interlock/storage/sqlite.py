@@ -20,6 +20,7 @@ from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Total
 
 from .aside import SqliteCache, SqliteSignals
 from .database import Database, Synchronous
+from .kept import SqliteResponses
 from .rolls import NS_PER_HOUR
 from .rows import decode_event, encode
 from .statements import statements
@@ -43,6 +44,7 @@ class SqliteStore:
         self._tasks = SqliteTasks(database, self._price_at_write)
         self._signals = SqliteSignals(database)
         self._cache = SqliteCache(database)
+        self._responses = SqliteResponses(database)
 
     @classmethod
     def open(cls, path: str | Path, *, busy_timeout_s: float = 1.0, synchronous: Synchronous = "full") -> SqliteStore:
@@ -73,6 +75,10 @@ class SqliteStore:
     @property
     def cache(self) -> SqliteCache:
         return self._cache
+
+    @property
+    def responses(self) -> SqliteResponses:
+        return self._responses
 
     def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
         with self._database.transaction("write events") as db:

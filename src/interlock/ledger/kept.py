@@ -1,0 +1,79 @@
+"""Kept responses for the faces: reads off the event loop, writes on the writing thread behind the ledger's.
+
+Above: server (through the port `core.kept.Responses`). Below: record, and a `core.store.Store`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from interlock.core.caller import Caller
+from interlock.core.kept import KeptResponse, UnknownResponse, unknown
+from interlock.core.store import Store
+from interlock.core.time import NS_PER_S, Clock
+
+from .record import Recorder
+
+LONGEST = 500
+"""Turns of one conversation that are put together again; a longer one has to be summarised by its client."""
+_PURGE_EVERY = 256
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class KeptResponses:
+    """`core.kept.Responses` over a store."""
+
+    def __init__(self, store: Store, recorder: Recorder, clock: Clock, *, ttl_s: float) -> None:
+        """`ttl_s`: how long a conversation lives after its last turn."""
+        self._store = store
+        self._recorder = recorder
+        self._clock = clock
+        self._ttl_ns = int(ttl_s * NS_PER_S)
+        self._kept = 0
+
+    async def earlier(self, caller: Caller, response: str) -> Sequence[bytes]:
+        now_ns = self._clock.wall_ns()
+        read = self._store.responses.chain
+        turns = await asyncio.to_thread(read, caller.tenant, caller.key_id, response, now_ns, LONGEST)
+        if not turns:
+            raise unknown(response, "previous_response_id")
+        if turns[0].previous:
+            why = f"has more than {LONGEST} turns" if len(turns) == LONGEST else "lacks a turn that was deleted"
+            raise UnknownResponse(
+                f"the conversation of {response!r} {why}",
+                param="previous_response_id",
+                hint="Begin a new one with the items that matter in `input`.",
+            )
+        return [bytes(item) for turn in turns for part in (turn.items, turn.output) for item in _items.decode(part)]
+
+    async def keep(
+        self, caller: Caller, response: str, previous: str, items: Sequence[bytes], output: bytes, body: bytes
+    ) -> None:
+        now_ns = self._clock.wall_ns()
+        given = b"[" + b",".join(items) + b"]"
+        row = KeptResponse(
+            response, caller.tenant, caller.key_id, previous, given, output, body, now_ns, now_ns + self._ttl_ns
+        )
+        self._kept += 1
+        purge = self._kept % _PURGE_EVERY == 1
+
+        def keeping(store: Store) -> None:
+            store.responses.put(row)
+            if purge:
+                store.responses.purge(now_ns)
+
+        await self._recorder.run(keeping)
+
+    async def find(self, caller: Caller, response: str) -> KeptResponse:
+        now_ns = self._clock.wall_ns()
+        row = await asyncio.to_thread(self._store.responses.get, caller.tenant, caller.key_id, response, now_ns)
+        if row is None:
+            raise unknown(response, "response_id")
+        return row
+
+    async def delete(self, caller: Caller, response: str) -> None:
+        if not await self._recorder.run(lambda store: store.responses.delete(caller.tenant, caller.key_id, response)):
+            raise unknown(response, "response_id")

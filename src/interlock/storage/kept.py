@@ -1,0 +1,46 @@
+"""Kept responses: turns of conversations, each in a row of its own.
+
+Above: `SqliteStore.responses`. Below: database.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from interlock.core.kept import KeptResponse
+
+from .database import Database
+from .statements import statements
+
+
+class SqliteResponses:
+    """`core.kept.ResponseStore` on SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = statements("responses")
+
+    def put(self, row: KeptResponse) -> None:
+        with self._database.transaction(f"keep response {row.id}") as db:
+            db.execute(self._sql["put"], structs.astuple(row))
+            if row.previous:
+                db.execute(self._sql["prolong"], structs.asdict(row))
+
+    def get(self, tenant: str, key_id: str, response: str, now_ns: int) -> KeptResponse | None:
+        with self._database.reading(f"read response {response}") as db:
+            row = db.execute(self._sql["get"], (tenant, key_id, response, now_ns)).fetchone()
+        return None if row is None else KeptResponse(*row)
+
+    def chain(self, tenant: str, key_id: str, response: str, now_ns: int, most: int) -> list[KeptResponse]:
+        asked = {"tenant": tenant, "key_id": key_id, "id": response, "now_ns": now_ns, "most": most}
+        with self._database.reading(f"read the turns before {response}") as db:
+            rows = db.execute(self._sql["chain"], asked).fetchall()
+        return [KeptResponse(*row) for row in reversed(rows)]
+
+    def delete(self, tenant: str, key_id: str, response: str) -> bool:
+        with self._database.transaction(f"delete response {response}") as db:
+            return db.execute(self._sql["delete"], (tenant, key_id, response)).rowcount > 0
+
+    def purge(self, now_ns: int) -> int:
+        with self._database.transaction("purge responses") as db:
+            return db.execute(self._sql["purge"], (now_ns,)).rowcount

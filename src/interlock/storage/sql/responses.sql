@@ -1,0 +1,43 @@
+-- name: put
+-- Keeps a turn; the same turn twice is one.
+INSERT INTO responses (id, tenant, key_id, previous, items, output, body, created_ns, expires_ns)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant, key_id, id) DO NOTHING;
+
+-- name: prolong
+-- The turns before a new one live at least as long as it does.
+WITH RECURSIVE before (id, previous) AS (
+    SELECT id, previous FROM responses WHERE tenant = :tenant AND key_id = :key_id AND id = :previous
+    UNION
+    SELECT r.id, r.previous FROM responses AS r JOIN before AS b ON r.id = b.previous
+    WHERE r.tenant = :tenant AND r.key_id = :key_id
+)
+UPDATE responses SET expires_ns = max(expires_ns, :expires_ns)
+WHERE tenant = :tenant AND key_id = :key_id AND id IN (SELECT id FROM before);
+
+-- name: get
+-- One turn that has not expired.
+SELECT id, tenant, key_id, previous, items, output, body, created_ns, expires_ns
+FROM responses WHERE tenant = ? AND key_id = ? AND id = ? AND expires_ns > ?;
+
+-- name: chain
+-- A turn and those before it, newest first; empty unless the turn itself has not expired.
+WITH RECURSIVE before (id, previous, depth) AS (
+    SELECT id, previous, 1 FROM responses
+    WHERE tenant = :tenant AND key_id = :key_id AND id = :id AND expires_ns > :now_ns
+    UNION
+    SELECT r.id, r.previous, b.depth + 1 FROM responses AS r JOIN before AS b ON r.id = b.previous
+    WHERE r.tenant = :tenant AND r.key_id = :key_id AND b.depth < :most
+)
+SELECT r.id, r.tenant, r.key_id, r.previous, r.items, r.output, r.body, r.created_ns, r.expires_ns
+FROM responses AS r JOIN before AS b ON r.id = b.id
+WHERE r.tenant = :tenant AND r.key_id = :key_id
+ORDER BY b.depth;
+
+-- name: delete
+-- Removes one turn.
+DELETE FROM responses WHERE tenant = ? AND key_id = ? AND id = ?;
+
+-- name: purge
+-- Removes what has expired.
+DELETE FROM responses WHERE expires_ns <= ?;
