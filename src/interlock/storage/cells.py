@@ -27,7 +27,6 @@ _CHANGES, _SEEN = 0, 1
 GRACE_NS = 5_000_000_000
 """How long a row is left alone after its time: a call that is under way may still be settled in it."""
 JOIN_WAIT_S = 5.0
-SEEN_WAIT_S = 1.0
 _PAUSE_S = 0.005
 
 
@@ -47,10 +46,13 @@ class MappedCells:
         self._generation = 0
         self._fence = threading.Lock()
         self.values = own.words
+        self.alone = True
 
     @classmethod
-    def open(cls, store: Path, *, rows: int = 16_384) -> MappedCells:
+    def open(cls, store: Path, *, rows: int = 32_768, seen_wait_s: float = 1.0) -> MappedCells:
         """Takes part in counting beside `store`, with what dead processes have counted.
+
+        Returns once every living process counts with this one, or after `seen_wait_s`.
 
         Raises:
             StoreUnavailable: the files cannot be made, or another process holds them for too long.
@@ -74,12 +76,8 @@ class MappedCells:
                 f"{path}: the counts of limits could not be opened: {error}.",
                 hint="Free space on that disk, or see that this user may write there.",
             ) from error
-        cells._wait_until_seen()
+        cells._wait_until_seen(seen_wait_s)
         return cells
-
-    @property
-    def alone(self) -> bool:
-        return not self._peers
 
     def claim(self, tag: int, until_ns: int, now_ns: int) -> int:
         known = self._taken.get(tag)
@@ -170,6 +168,7 @@ class MappedCells:
             except OSError:
                 continue  # it was taken over a moment ago; the generation has changed again by then
         self._peers = tuple(peers)
+        self.alone = not peers
         for gone in known.values():
             gone.mapped.close()
         self._generation = generation
@@ -179,10 +178,9 @@ class MappedCells:
         folder, name = self._control.path.parent, self._control.path.name
         return sorted(path for path in folder.glob(f"{name}.*") if path != self._own.path)
 
-    def _wait_until_seen(self) -> None:
-        """Returns when every living process counts with this one, or when the wait has been long enough."""
+    def _wait_until_seen(self, wait_s: float) -> None:
         pause = threading.Event()
-        for _ in range(int(SEEN_WAIT_S / _PAUSE_S)):
+        for _ in range(int(wait_s / _PAUSE_S)):
             if all(peer.seen >= self._generation or peer.dead for peer in self._peers):
                 return
             pause.wait(_PAUSE_S)

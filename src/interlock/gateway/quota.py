@@ -1,0 +1,308 @@
+"""Rate limits and budgets of keys, tenants, users, workflows and models: reserved when a call begins, settled when it ends.
+
+Above: begin, settle, attempt. Below: meter, `core.limits`. Limits of this machine are counted here, without a wait or a system
+call; those declared `global` are asked for in one round trip through the port `SharedCounts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from interlock.core.caller import Caller
+from interlock.core.errors import LimitUnknown, NotPermitted
+from interlock.core.keys import Grant
+from interlock.core.limits import (
+    AMOUNTS,
+    INPUT,
+    MONEY,
+    NOTHING,
+    OUTPUT,
+    TOKENS,
+    Ask,
+    Cells,
+    Limit,
+    SharedCounts,
+    Vector,
+    identity,
+    output_that_fits,
+    window_at,
+)
+from interlock.core.money import TOKENS_PER_RATE
+from interlock.core.time import NS_PER_S, Clock
+
+from .meter import SPARE, Meter, NoCells, Span
+from .reached import of_shared, reached
+
+WHO_KEPT = 20_000
+"""Callers whose counts are at hand; then they are looked up anew."""
+IDLE_NS = 120 * NS_PER_S
+TRIES = 3
+"""How often a reservation is tried that only another process's simultaneous one kept from fitting."""
+
+
+class Who:
+    """One combination of key, tenant, user, workflow and model, with the counts it belongs to."""
+
+    __slots__ = ("meters", "refusal", "shared")
+
+    def __init__(self, refusal: str, meters: tuple[Meter, ...], shared: tuple[tuple[Limit, str], ...]) -> None:
+        self.refusal = refusal
+        self.meters = meters
+        self.shared = shared
+
+
+class Remote(Struct, frozen=True):
+    """What is held at the counts that all replicas share."""
+
+    reservation: str
+    asks: tuple[Ask, ...]
+    counted: bool
+    """False where the store could not be asked; it is told afterwards."""
+
+
+class Held:
+    """What is held back for one call."""
+
+    __slots__ = ("amounts", "output_cap", "remote", "spans", "who")
+
+    def __init__(self, who: Who, amounts: Vector, spans: Sequence[Span], output_cap: int | None = None) -> None:
+        self.who = who
+        self.amounts = amounts
+        self.spans = spans
+        self.output_cap = output_cap
+        """Output tokens that fit, where that is fewer than were asked for."""
+        self.remote: Remote | None = None
+
+
+class Quotas:
+    """The limits of one process's gateway. It belongs to the event loop that uses it."""
+
+    def __init__(
+        self,
+        limits: Sequence[Limit],
+        clock: Clock,
+        *,
+        cells: Cells | None = None,
+        shared: SharedCounts | None = None,
+        grant_of: Callable[[str], Grant | None] = lambda _: None,
+        lost: str = "",
+    ) -> None:
+        """`grant_of`: key id → what the key may do and use. `lost`: why the machine's counts could not be opened."""
+        self._limits = tuple(part for limit in limits for part in limit.split())
+        self._clock = clock
+        self._cells: Cells = cells or NoCells()
+        self._shared = shared
+        self._grant_of = grant_of
+        self._lost = lost
+        self._who: dict[tuple[str, str, str, str, str], Who] = {}
+        self._meters: dict[tuple[str, str], Meter] = {}
+
+    # --- a call begins ---
+
+    def reserve(
+        self, caller: Caller, model: str, input_tokens: int, output_tokens: int, nano_usd: int, rate: int, least: int
+    ) -> Held | None:
+        """Holds back one request with its upper estimate at the limits of this machine; `None` where nothing limits it.
+
+        `rate`: nano-dollars per million output tokens. Where the output alone is too much, as much as fits is held, at least `least`.
+
+        Raises:
+            NotPermitted: its key may not use that model or workflow. QuotaReached: a limit has no room. LimitUnknown.
+        """
+        who = self._who.get((caller.key_id, caller.tenant, caller.user, caller.workflow, model))
+        if who is None:
+            who = self._look_up(caller, model)
+        if who.refusal:
+            raise NotPermitted(who.refusal, hint="Ask whoever manages the keys.")
+        if not who.meters and not who.shared:
+            return None
+        ask = (1, input_tokens, output_tokens, input_tokens + output_tokens, nano_usd, 1)
+        now_ns = self._clock.wall_ns()
+        if not self._cells.alone:
+            return self._squeezed(who, ask, rate, least, now_ns)
+        spans: list[Span] = []
+        for meter in who.meters:  # as `_take`, spelt out, since every call comes by here
+            span = meter.now if now_ns < meter.ends_ns else meter.turn(now_ns)
+            mine, past = span.mine, meter.past
+            for place, most in meter.caps:
+                if past[place] + mine[place] + ask[place] > most:
+                    return self._squeezed(who, ask, rate, least, now_ns)
+            spans.append(span)
+        for span in spans:
+            mine, at, values = span.mine, span.at, span.values
+            for place in span.places:
+                mine[place] = values[at + place] = mine[place] + ask[place]
+        return Held(who, ask, spans)
+
+    def _squeezed(self, who: Who, ask: Vector, rate: int, least: int, now_ns: int) -> Held:
+        """All of it, or as much output as fits where that is enough for an answer."""
+        of_input = ask[MONEY] - -(-ask[OUTPUT] * rate // TOKENS_PER_RATE)
+        smaller, cap = ask, None
+        short: tuple[Meter, int] | None = None
+        for _ in range(TRIES):
+            short = self._take(who.meters, smaller, now_ns)
+            if short is None:
+                return Held(who, smaller, [each.now for each in who.meters], cap)
+            if short[1] not in (OUTPUT, TOKENS, MONEY):
+                break
+            fits = [output_that_fits(each.left(), ask[INPUT], of_input, rate) for each in who.meters]
+            cap = min((each for each in fits if each is not None), default=0)
+            if cap < min(least, ask[OUTPUT]):
+                break
+            smaller = (1, ask[INPUT], cap, ask[INPUT] + cap, of_input + -(-cap * rate // TOKENS_PER_RATE), 1)
+        assert short is not None
+        raise reached(short[0].standing(short[1], ask[short[1]], now_ns))
+
+    def _take(self, meters: Sequence[Meter], ask: Vector, now_ns: int) -> tuple[Meter, int] | None:
+        """Counts `ask` everywhere, or nowhere, and returns the meter and the place that lacks room."""
+        alone = self._cells.alone
+        short: tuple[Meter, int] | None = None
+        for again in range(TRIES):
+            for meter in meters:
+                if now_ns >= meter.ends_ns:
+                    meter.turn(now_ns)
+                if meter.lacking(ask, held=False, alone=alone or not again) >= 0:
+                    meter.renew(now_ns)
+                    if (place := meter.lacking(ask, held=False, alone=alone)) >= 0:
+                        return meter, place
+            for meter in meters:
+                meter.now.add(ask)
+            if alone:
+                return None
+            # Announced first, looked at afterwards: of two processes that ask at once, at least one sees the other.
+            short = _first_lacking(meters, ask)
+            if short is None:
+                return None
+            for meter in meters:
+                meter.now.add(ask, -1)
+        return short
+
+    # --- limits that all replicas share ---
+
+    async def confirm(self, held: Held, hold_s: float) -> None:
+        """Asks the shared counts too, in one round trip; to be awaited where `held.who.shared` is not empty.
+
+        Raises:
+            QuotaReached, LimitUnknown: nothing is held any more, here or there.
+        """
+        now_ns = self._clock.wall_ns()
+        asks = tuple(Ask(limit, subject, window_at(limit, now_ns), held.amounts) for limit, subject in held.who.shared)
+        try:
+            if self._shared is None:
+                _without_store(asks, "no Redis is named in `redis.url`")
+                return
+            reservation, answer = await self._shared.reserve(asks, hold_s)
+            if answer.lost:
+                _without_store(asks, answer.lost)
+            elif answer.refused >= 0:
+                raise reached(of_shared(asks[answer.refused], answer.used, now_ns))
+            held.remote = Remote(reservation, asks, counted=not answer.lost)
+        except BaseException:
+            self.settle(held, NOTHING)
+            raise
+
+    # --- a call goes on, and ends ---
+
+    def cover(self, held: Held, input_tokens: int, output_tokens: int, nano_usd: int) -> None:
+        """Sees to it that at least so much is held, before a further try is sent.
+
+        Raises:
+            QuotaReached: there is no room for what is missing; what was held before still is.
+        """
+        have = held.amounts
+        more_in = max(0, input_tokens - have[INPUT])
+        more_out = max(0, output_tokens - have[OUTPUT])
+        more = (0, more_in, more_out, more_in + more_out, max(0, nano_usd - have[MONEY]), 0)
+        if not any(more):
+            return
+        now_ns = self._clock.wall_ns()
+        current = [meter for meter in held.who.meters if meter.now in held.spans]
+        if short := self._take(current, more, now_ns):
+            raise reached(short[0].standing(short[1], more[short[1]], now_ns))
+        counted = {meter.now for meter in current}
+        for span in held.spans:
+            if span not in counted:  # its window is over: nothing more can be refused there
+                span.add(more)
+        held.amounts = (have[0], *(a + b for a, b in zip(have[1:], more[1:], strict=True)))  # pyright: ignore[reportAttributeAccessIssue]
+
+    def settle(self, held: Held, used: Vector) -> None:
+        """Puts what was really used in place of what was held; `used` of a call that never was is `NOTHING`."""
+        amounts = held.amounts
+        for span in held.spans:
+            mine, at, values = span.mine, span.at, span.values
+            if values[at - 1] != span.tag:  # its time is long over, and the row is another's now
+                span.at = at = SPARE
+            for place in span.places:
+                mine[place] = values[at + place] = mine[place] + used[place] - amounts[place]
+        held.spans = ()
+        if held.remote is not None and self._shared is not None:
+            self._shared.settle(held.remote.reservation, held.remote.asks, used, counted=held.remote.counted)
+            held.remote = None
+
+    # --- off the request path ---
+
+    def forget(self) -> None:
+        """Looks callers up anew: a key has changed."""
+        self._who.clear()
+
+    def tidy(self) -> None:
+        """Lets go of counts that nothing needs any more; to be called now and then."""
+        now_ns = self._clock.wall_ns()
+        for key, meter in tuple(self._meters.items()):
+            if meter.used_at_ns + IDLE_NS < now_ns and meter.over(now_ns):
+                if meter.running:
+                    self._cells.release(meter.now.tag)
+                del self._meters[key]
+                self._who.clear()
+
+    def standings(self) -> list[tuple[str, str, str, int, int]]:
+        """(limit, whose, amount, used or reserved, maximum) of every count that is at hand."""
+        return [
+            (meter.limit.name, meter.subject.replace("\n", " "), AMOUNTS[place], meter.used(place), most)
+            for meter in self._meters.values()
+            for place, most in meter.caps
+        ]
+
+    # --- inside ---
+
+    def _look_up(self, caller: Caller, model: str) -> Who:
+        grant = self._grant_of(caller.key_id) if caller.key_id else None
+        limits = self._limits if grant is None else (*self._limits, *grant.limits)
+        found = [(limit, subject) for limit in limits if (subject := limit.subject(caller, model)) is not None]
+        here = [(limit, subject) for limit, subject in found if limit.scope == "machine"]
+        if self._lost and (closed := next((each for each, _ in here if each.on_store_loss == "closed"), None)):
+            raise LimitUnknown(closed.name, self._lost)
+        who = Who(
+            "" if grant is None else grant.refusal(caller.workflow, model),
+            tuple(self._meter(limit, subject) for limit, subject in here),
+            tuple((limit, subject) for limit, subject in found if limit.scope == "global"),
+        )
+        if len(self._who) >= WHO_KEPT:
+            self._who.clear()
+        self._who[caller.key_id, caller.tenant, caller.user, caller.workflow, model] = who
+        return who
+
+    def _meter(self, limit: Limit, subject: str) -> Meter:
+        now_ns = self._clock.wall_ns()
+        key = (identity(limit), subject)
+        found = self._meters.get(key)
+        if found is None or found.now.places != tuple(place for place, _ in limit.caps):
+            found = self._meters[key] = Meter(self._cells, limit, subject, now_ns)
+        found.limit, found.caps = limit, limit.caps  # of a key whose limits have changed meanwhile
+        found.used_at_ns = now_ns
+        return found
+
+
+def _first_lacking(meters: Sequence[Meter], ask: Vector) -> tuple[Meter, int] | None:
+    for meter in meters:
+        if (place := meter.lacking(ask, held=True, alone=False)) >= 0:
+            return meter, place
+    return None
+
+
+def _without_store(asks: Sequence[Ask], why: str) -> None:
+    closed = next((each.limit for each in asks if each.limit.on_store_loss == "closed"), None)
+    if closed is not None:
+        raise LimitUnknown(closed.name, why)
