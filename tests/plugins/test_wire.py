@@ -13,11 +13,12 @@ from interlock.core.chat import ChatRequest, Message, Part, ToolCall, ToolSpec
 from interlock.core.errors import BadReply, InvalidRequest, RateLimited, UpstreamAuth, UpstreamRefused
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
-from interlock.plugins import anthropic_ask, anthropic_wire, gemini_wire, openai_wire, profiles, wire
+from interlock.plugins import anthropic_ask, anthropic_turns, anthropic_wire, gemini_ask, gemini_wire, openai_wire, profiles, wire
 from interlock.testing.clock import FakeClock
 
 AT = Deployment("openai", "gpt-4o-mini", "openai", base_url="http://127.0.0.1:1/v1", api_key=Secret("sk-secret"))
 CLOCK = FakeClock(wall_ns=1_795_262_400_000_000_000)  # 2026-11-21T12:00:00Z
+BUDGETED = profiles.ModelProfile(("*",), max_output=64_000, thinking="budget")
 ASK = ChatRequest("m", (Message("system", "Be brief."), Message("user", "Hi")))
 
 
@@ -210,9 +211,7 @@ LOOK = ToolSpec("look", {"type": "object"}, "Looks.")
 def test_anthropic_turns_alternate_and_parallel_answers_share_one():
     request = ChatRequest("m", TURNS, tools=(LOOK,), tool_choice="look", parallel_tool_calls=False, stop=("x",))
     sent = decoded(
-        anthropic_ask.encoded(
-            request, "claude", 64_000, anthropic_ask.Thoughts(), cache="1h", native=False, sampling=True, stream=True
-        )
+        anthropic_ask.encoded(request, "claude", BUDGETED, anthropic_turns.Thoughts(), cache="1h", stream=True)
     )
     assert [turn["role"] for turn in sent["messages"]] == ["user", "assistant", "user"]
     assert [block["type"] for block in sent["messages"][2]["content"]] == ["tool_result", "tool_result", "text"]
@@ -229,7 +228,7 @@ def test_an_anthropic_callers_bytes_keep_their_cache_control():
     raw = b'{"model":"a","max_tokens":9,"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}],"messages":[]}'
     request = ChatRequest("a", (), max_output_tokens=5, raw=raw, raw_dialect="anthropic")
     sent = decoded(anthropic_ask.patched(request, "claude", stream=False))
-    assert sent == {**decoded(raw), "model": "claude", "max_tokens": 5, "stream": False}
+    assert sent == {**decoded(raw), "model": "claude", "max_tokens": 5}
 
 
 def test_anthropic_cache_writes_are_told_apart_by_lifetime():
@@ -246,15 +245,15 @@ def test_anthropic_cache_writes_are_told_apart_by_lifetime():
             },
         }
     )
-    usage = anthropic_wire.response_of(body, ASK, AT, anthropic_ask.Thoughts()).usage
+    usage = anthropic_wire.response_of(body, ASK, AT, anthropic_turns.Thoughts()).usage
     assert usage == Usage(input=5, cache_read=100, cache_write=10, cache_write_1h=20, output=7)
 
 
 @pytest.mark.requirement("GW-07")
 def test_gemini_calls_go_back_with_the_signatures_that_came_with_them():
-    signatures = gemini_wire.Signatures()
-    signatures.keep("c1", "c2ln")
-    sent = decoded(gemini_wire.encoded(ChatRequest("m", TURNS, tools=(LOOK,), tool_choice="look"), signatures))
+    signatures = gemini_ask.Signatures()
+    signatures.keep("", "c1", "c2ln")
+    sent = decoded(gemini_ask.encoded(ChatRequest("m", TURNS, tools=(LOOK,), tool_choice="look"), BUDGETED, signatures))
     assert [turn["role"] for turn in sent["contents"]] == ["user", "model", "user"]
     first, second = sent["contents"][1]["parts"]
     assert first["thoughtSignature"] == "c2ln"
@@ -264,8 +263,8 @@ def test_gemini_calls_go_back_with_the_signatures_that_came_with_them():
     assert [each["response"] for each in answers] == [{"seen": "a cat"}, {"result": "plain words"}]
     assert sent["toolConfig"]["functionCallingConfig"] == {"mode": "ANY", "allowedFunctionNames": ["look"]}
     assert sent["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
-    unknown = decoded(gemini_wire.encoded(ChatRequest("m", TURNS), gemini_wire.Signatures()))
-    assert unknown["contents"][1]["parts"][0]["thoughtSignature"] == gemini_wire.NO_SIGNATURE
+    unknown = decoded(gemini_ask.encoded(ChatRequest("m", TURNS), BUDGETED, gemini_ask.Signatures()))
+    assert unknown["contents"][1]["parts"][0]["thoughtSignature"] == gemini_ask.NO_SIGNATURE
 
 
 @pytest.mark.parametrize("encode", ["anthropic", "gemini"])
@@ -273,16 +272,14 @@ def test_what_a_dialect_cannot_carry_is_refused_by_name_and_what_changes_nothing
     def sent(**fields):
         request = msgspec.structs.replace(ASK, **fields)
         if encode == "anthropic":
-            return anthropic_ask.encoded(
-                request, "m", 100, anthropic_ask.Thoughts(), cache="", native=False, sampling=True, stream=False
-            )
-        return gemini_wire.encoded(request, gemini_wire.Signatures())
+            return anthropic_ask.encoded(request, "m", BUDGETED, anthropic_turns.Thoughts(), stream=False)
+        return gemini_ask.encoded(request, BUDGETED, gemini_ask.Signatures())
 
     with pytest.raises(InvalidRequest, match="logit_bias"):
         sent(extra={"logit_bias": {"1": 2}})
     assert b"Hi" in sent(extra={"store": False, "metadata": {"a": "b"}})
     with pytest.raises(InvalidRequest):
-        sent(messages=(Message("user", (Part("audio", url="http://x/y.wav"),)),))
+        sent(messages=(Message("user", (Part("image", file_id="file-1"),)),), raw_dialect="openai")
 
 
 def test_gemini_usage_falls_into_disjoint_buckets():
@@ -301,13 +298,13 @@ def test_gemini_usage_falls_into_disjoint_buckets():
             },
         }
     )
-    usage = gemini_wire.response_of(body, AT, gemini_wire.Signatures()).usage
+    usage = gemini_wire.response_of(body, ASK, AT, gemini_ask.Signatures()).usage
     assert usage == Usage(input=30, cache_read=40, input_image=30, output=8, reasoning=12)
 
 
 def test_a_prompt_that_gemini_blocks_is_a_refusal_and_no_garbage():
     body = b'{"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":4}}'
-    response = gemini_wire.response_of(body, AT, gemini_wire.Signatures())
+    response = gemini_wire.response_of(body, ASK, AT, gemini_ask.Signatures())
     assert (response.finish, response.text) == ("content_filter", "")
     assert "SAFETY" in response.refusal
 
@@ -320,7 +317,7 @@ def test_every_profile_row_has_a_source_and_a_date():
 @pytest.mark.requirement("GW-07")
 @pytest.mark.parametrize("streamed", [False, True])
 def test_anthropic_thinking_goes_back_unchanged_with_the_calls_it_led_to(streamed):
-    thoughts = anthropic_ask.Thoughts()
+    thoughts = anthropic_turns.Thoughts()
     thinking = {"type": "thinking", "thinking": "let me see", "signature": "c2ln"}
     hidden = {"type": "redacted_thinking", "data": "eHh4"}
     call = {"type": "tool_use", "id": "c1", "name": "look", "input": {}}
@@ -339,10 +336,11 @@ def test_anthropic_thinking_goes_back_unchanged_with_the_calls_it_led_to(streame
         body = msgspec.json.encode({"content": [thinking, hidden, call], "stop_reason": "tool_use"})
         anthropic_wire.response_of(body, ASK, AT, thoughts)
     request = ChatRequest("m", (*ASK.messages, Message("assistant", tool_calls=(ToolCall("c1", "look"),))))
-    sent = decoded(
-        anthropic_ask.encoded(request, "m", 9, thoughts, cache="", native=False, sampling=True, stream=False)
-    )
+    sent = decoded(anthropic_ask.encoded(request, "m", BUDGETED, thoughts, stream=False))
     assert sent["messages"][1]["content"] == [thinking, hidden, call]
+    elsewhere = msgspec.structs.replace(request, tenant="somebody else")
+    sent = decoded(anthropic_ask.encoded(elsewhere, "m", BUDGETED, thoughts, stream=False))
+    assert sent["messages"][1]["content"] == [call], "what one tenant's model thought is no other tenant's"
 
 
 def test_models_that_take_tools_only_without_reasoning_get_them_so():
@@ -372,11 +370,9 @@ def test_a_callers_bytes_lose_what_the_model_refuses_and_nothing_else():
 
 def test_models_that_refuse_sampling_are_not_sent_any():
     request = msgspec.structs.replace(ASK, temperature=0.3)
-    encode = anthropic_ask.encoded
     for sampling in (True, False):
-        sent = decoded(
-            encode(request, "m", 9, anthropic_ask.Thoughts(), cache="", native=False, sampling=sampling, stream=False)
-        )
+        profile = msgspec.structs.replace(BUDGETED, sampling=sampling)
+        sent = decoded(anthropic_ask.encoded(request, "m", profile, anthropic_turns.Thoughts(), stream=False))
         assert ("temperature" in sent) is sampling
     shipped = profiles.shipped()
     assert shipped.of("anthropic", "claude-sonnet-4-5").sampling

@@ -1,19 +1,21 @@
 """Replies and event streams in Anthropic's words, into `core.chat`.
 
-Above: providers/anthropic. Below: anthropic_ask, `core`, msgspec.
+Above: providers/anthropic. Below: anthropic_turns, `core`, msgspec.
 Source: the API reference and the pages on streaming, thinking and prompt caching (platform.claude.com/docs), November 2026.
 """
 
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from interlock.core.chat import (
     ChatRequest,
     ChatResponse,
     Chunk,
     Finish,
+    Thought,
+    ThoughtDelta,
     ToolCall,
     ToolCallDelta,
 )
@@ -21,7 +23,7 @@ from interlock.core.errors import BadReply, UpstreamCut, UpstreamError, Upstream
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
 
-from .anthropic_ask import DIALECT, Thoughts
+from .anthropic_turns import DIALECT, Thoughts, thinking_block
 
 FINISHES: dict[str, Finish] = {
     "end_turn": "stop",
@@ -45,6 +47,11 @@ STATUSES = {
 }
 """Statuses of the error types, for errors that come inside a stream."""
 THINKING = ("thinking", "redacted_thinking")
+REFUSED = "the vendor's safety system ended the answer"
+
+
+class _OutputDetails(Struct):
+    thinking_tokens: int | None = None
 
 
 class _Creation(Struct):
@@ -58,6 +65,11 @@ class _Usage(Struct):
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_creation: _Creation | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+
+class _StopDetails(Struct):
+    explanation: str | None = None
 
 
 class _Block(Struct):
@@ -78,6 +90,8 @@ class _Delta(Struct):
     signature: str = ""
     partial_json: str = ""
     stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: _StopDetails | None = None
 
 
 class _Reply(Struct):
@@ -85,12 +99,18 @@ class _Reply(Struct):
     model: str = ""
     content: list[_Block] | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: _StopDetails | None = None
     usage: _Usage | None = None
 
 
 class _Fault(Struct):
     type: str = ""
     message: str = ""
+
+
+class _Count(Struct):
+    input_tokens: int
 
 
 class _Event(Struct):
@@ -105,6 +125,7 @@ class _Event(Struct):
 
 _reply = msgspec.json.Decoder(_Reply)
 _event = msgspec.json.Decoder(_Event)
+_count = msgspec.json.Decoder(_Count)
 
 
 def response_of(body: bytes, request: ChatRequest, deployment: Deployment, thoughts: Thoughts) -> ChatResponse:
@@ -120,9 +141,9 @@ def response_of(body: bytes, request: ChatRequest, deployment: Deployment, thoug
     if reply.content is None:
         raise _unreadable(reply, body, deployment)
     first = next((each.id for each in reply.content if each.type == "tool_use"), "")
-    blocks = [_thought(each) for each in reply.content if each.type in THINKING]
-    if first and blocks:
-        thoughts.keep(first, blocks)
+    thinking = tuple([_thought(each) for each in reply.content if each.type in THINKING])
+    if first and thinking:
+        thoughts.keep(request.tenant, first, [thinking_block(each) for each in thinking])
     same = request.raw_dialect == DIALECT
     return ChatResponse(
         model=reply.model or deployment.model,
@@ -135,7 +156,9 @@ def response_of(body: bytes, request: ChatRequest, deployment: Deployment, thoug
         finish=FINISHES.get(reply.stop_reason or "end_turn", "stop"),
         usage=usage_of(reply.usage),
         id=reply.id,
-        refusal="the vendor's safety system ended the answer" if reply.stop_reason == "refusal" else "",
+        refusal=_refusal(reply.stop_reason, reply.stop_details),
+        thoughts=thinking,
+        stop_hit=reply.stop_sequence or "",
         raw=body if same else b"",
         raw_dialect=DIALECT if same else "",
     )
@@ -146,6 +169,7 @@ class Reading:
 
     def __init__(self, deployment: Deployment, request: ChatRequest, thoughts: Thoughts) -> None:
         self._deployment = deployment
+        self._tenant = request.tenant
         self._thoughts = thoughts
         self._thinking: dict[int, _Block] = {}
         """By the index of the content block."""
@@ -154,6 +178,7 @@ class Reading:
         self._tools: dict[int, int] = {}
         """Index of a content block → index of its tool call."""
         self._begun = False
+        self._stop_hit = self._refusal = ""
         self.stopped = False
         """`message_stop` has come."""
 
@@ -165,6 +190,7 @@ class Reading:
         """
         text: list[str] = []
         deltas: list[ToolCallDelta] = []
+        thoughts: list[ThoughtDelta] = []
         finish: Finish | None = None
         usage: Usage | None = None
         model = identity = ""
@@ -175,21 +201,33 @@ class Reading:
                 model, identity = event.message.model, event.message.id
                 usage = self._counted(event.message.usage)
             elif event.type == "content_block_start" and event.content_block is not None:
-                self._block(event.index, event.content_block, text, deltas)
+                self._block(event.index, event.content_block, text, deltas, thoughts)
             elif event.type == "content_block_delta" and event.delta is not None:
-                self._delta(event.index, event.delta, text, deltas)
+                self._delta(event.index, event.delta, text, deltas, thoughts)
             elif event.type == "message_delta":
                 usage = self._counted(event.usage)
                 if event.delta is not None and event.delta.stop_reason is not None:
                     finish = FINISHES.get(event.delta.stop_reason, "stop")
+                    self._stop_hit = event.delta.stop_sequence or ""
+                    self._refusal = _refusal(event.delta.stop_reason, event.delta.stop_details)
             elif event.type == "message_stop":
                 self.stopped = True
             elif event.type == "error":
                 raise self._failed(event.error or _Fault())
-        same = self._same
-        return Chunk(
-            "".join(text), tuple(deltas), finish, usage, model, identity, raw if same else b"", DIALECT if same else ""
+        chunk = Chunk(
+            "".join(text),
+            tuple(deltas),
+            finish,
+            usage,
+            model,
+            identity,
+            raw if self._same else b"",
+            DIALECT if self._same else "",
+            thoughts=tuple(thoughts),
         )
+        if finish is None:
+            return chunk
+        return structs.replace(chunk, stop_hit=self._stop_hit, refusal=self._refusal)
 
     def _decoded(self, data: bytes) -> _Event:
         try:
@@ -197,7 +235,14 @@ class Reading:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadReply(f"{self._deployment.name} sent an event that is not of a message: {error}") from error
 
-    def _delta(self, index: int, delta: _Delta, text: list[str], deltas: list[ToolCallDelta]) -> None:
+    def _delta(
+        self,
+        index: int,
+        delta: _Delta,
+        text: list[str],
+        deltas: list[ToolCallDelta],
+        thoughts: list[ThoughtDelta],
+    ) -> None:
         if delta.type == "text_delta":
             text.append(delta.text)
         elif delta.type == "input_json_delta" and delta.partial_json:
@@ -205,15 +250,26 @@ class Reading:
         elif (block := self._thinking.get(index)) is not None:
             block.thinking += delta.thinking
             block.signature += delta.signature
+            thoughts.append(ThoughtDelta(index, delta.thinking, delta.signature, origin=DIALECT))
 
-    def _block(self, index: int, block: _Block, text: list[str], deltas: list[ToolCallDelta]) -> None:
+    def _block(
+        self,
+        index: int,
+        block: _Block,
+        text: list[str],
+        deltas: list[ToolCallDelta],
+        thoughts: list[ThoughtDelta],
+    ) -> None:
         if block.type == "text" and block.text:
             text.append(block.text)
         elif block.type in THINKING:
             self._thinking[index] = block
+            if block.data or block.thinking or block.signature:
+                thoughts.append(ThoughtDelta(index, block.thinking, block.signature, block.data, DIALECT))
         elif block.type == "tool_use":
             if self._thinking and not self._tools:
-                self._thoughts.keep(block.id, [_thought(each) for each in self._thinking.values()])
+                seen = [thinking_block(_thought(each)) for each in self._thinking.values()]
+                self._thoughts.keep(self._tenant, block.id, seen)
             self._tools[index] = len(self._tools)
             whole = bytes(block.input).decode()
             deltas.append(
@@ -228,7 +284,8 @@ class Reading:
             cache_read=max(now.cache_read, self._usage.cache_read),
             cache_write=max(now.cache_write, self._usage.cache_write),
             cache_write_1h=max(now.cache_write_1h, self._usage.cache_write_1h),
-            output=max(now.output, self._usage.output),
+            output=max(now.output_total, self._usage.output_total) - max(now.reasoning, self._usage.reasoning),
+            reasoning=max(now.reasoning, self._usage.reasoning),
         )
         return self._usage
 
@@ -239,24 +296,40 @@ class Reading:
         return UpstreamRefused(what, upstream_status=STATUSES.get(fault.type, 500), body=fault.message)
 
 
-def _thought(block: _Block) -> dict[str, str]:
-    if block.type == "redacted_thinking":
-        return {"type": block.type, "data": block.data}
-    return {"type": block.type, "thinking": block.thinking, "signature": block.signature}
+def _thought(block: _Block) -> Thought:
+    return Thought(block.thinking, block.signature, block.data, DIALECT)
+
+
+def _refusal(stop_reason: str | None, details: _StopDetails | None) -> str:
+    if stop_reason != "refusal":
+        return ""
+    return (details.explanation if details is not None else "") or REFUSED
+
+
+def tokens_of(body: bytes, deployment: Deployment) -> int:
+    """Input tokens out of the reply of the address that only counts. Raises BadReply."""
+    try:
+        return _count.decode(body).input_tokens
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadReply(f"{deployment.name} sent a body that is no count of tokens: {error}") from error
 
 
 def usage_of(usage: _Usage | None) -> Usage:
-    """Buckets as this dialect counts them: disjoint already. Thinking is billed inside the output and not told apart."""
+    """Buckets as this dialect counts them: disjoint but for thinking, which is billed inside the output."""
     if usage is None:
         return Usage()
     written = usage.cache_creation_input_tokens or 0
     longer = (usage.cache_creation.ephemeral_1h_input_tokens or 0) if usage.cache_creation else 0
+    made = usage.output_tokens or 0
+    details = usage.output_tokens_details
+    thought = min(made, (details.thinking_tokens or 0) if details is not None else 0)
     return Usage(
         input=usage.input_tokens or 0,
         cache_read=usage.cache_read_input_tokens or 0,
         cache_write=max(0, written - longer),
         cache_write_1h=longer,
-        output=usage.output_tokens or 0,
+        output=made - thought,
+        reasoning=thought,
     )
 
 

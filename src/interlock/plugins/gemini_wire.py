@@ -1,13 +1,10 @@
-"""Gemini's contents between bytes and `core.chat`.
+"""Replies and event streams in Gemini's words, into `core.chat`.
 
-Above: providers/gemini. Below: `core`, `plugins.wire`, msgspec.
+Above: providers/gemini. Below: gemini_ask, `core`, msgspec.
 Source: the API reference and the pages on function calling and thought signatures (ai.google.dev), November 2026.
 """
 
 from __future__ import annotations
-
-from collections import OrderedDict
-from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -15,21 +12,22 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from interlock.core.chat import (
     ChatRequest,
     ChatResponse,
+    Choice,
+    ChoiceDelta,
     Chunk,
     Finish,
-    Message,
-    Part,
+    Thought,
+    ThoughtDelta,
+    TokenLogprob,
     ToolCall,
     ToolCallDelta,
-    ToolSpec,
 )
-from interlock.core.errors import BadReply, InvalidRequest, UpstreamCut, UpstreamError, UpstreamRefused
+from interlock.core.errors import BadReply, UpstreamCut, UpstreamError, UpstreamRefused
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
 
-from . import wire
+from .gemini_ask import DIALECT, Signatures
 
-DIALECT = "gemini"
 FINISHES: dict[str, Finish] = {
     "STOP": "stop",
     "MAX_TOKENS": "length",
@@ -43,9 +41,6 @@ FINISHES: dict[str, Finish] = {
     "MALFORMED_FUNCTION_CALL": "error",
     "UNEXPECTED_TOOL_CALL": "error",
 }
-NO_SIGNATURE = "skip_thought_signature_validator"
-"""What the vendor documents for calls whose signature is not known, e.g. because another vendor's model made them."""
-SIGNATURES_KEPT = 10_000
 
 
 class _Call(Struct):
@@ -65,9 +60,27 @@ class _Content(Struct):
     parts: list[_Part] = []
 
 
+class _Token(Struct, rename="camel"):
+    token: str = ""
+    log_probability: float = 0.0
+
+
+class _Tokens(Struct):
+    candidates: list[_Token] = []
+
+
+class _Logprobs(Struct, rename="camel"):
+    chosen_candidates: list[_Token] = []
+    top_candidates: list[_Tokens] = []
+
+
 class _Candidate(Struct, rename="camel"):
+    index: int = 0
     content: _Content | UnsetType = UNSET
     finish_reason: str | None = None
+    finish_message: str = ""
+    avg_logprobs: float | None = None
+    logprobs_result: _Logprobs | UnsetType = UNSET
 
 
 class _Modality(Struct, rename="camel"):
@@ -83,6 +96,7 @@ class _Usage(Struct, rename="camel"):
     tool_use_prompt_token_count: int = 0
     prompt_tokens_details: list[_Modality] = []
     candidates_tokens_details: list[_Modality] = []
+    cache_tokens_details: list[_Modality] = []
 
 
 class _Feedback(Struct, rename="camel"):
@@ -103,199 +117,122 @@ class _Reply(Struct, rename="camel"):
     error: _Fault | UnsetType = UNSET
 
 
+class _Count(Struct, rename="camel"):
+    total_tokens: int
+
+
+class Said(Struct):
+    """What one candidate said in one reply or event."""
+
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    thoughts: tuple[Thought, ...] = ()
+    finish: Finish | None = None
+
+
 _reply = msgspec.json.Decoder(_Reply)
-_json = msgspec.json.Encoder()
+_count = msgspec.json.Decoder(_Count)
 
 
-class Signatures:
-    """Thought signatures by tool call id, those seen longest ago forgotten first."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[str, str] = OrderedDict()
-
-    def keep(self, call_id: str, signature: str) -> None:
-        self._kept[call_id] = signature
-        if len(self._kept) > SIGNATURES_KEPT:
-            self._kept.popitem(last=False)
-
-    def of(self, call_id: str) -> str:
-        return self._kept.get(call_id, NO_SIGNATURE)
-
-
-# --- Requests ---------------------------------------------------------------------------------------------------
-
-
-def encoded(request: ChatRequest, signatures: Signatures) -> bytes:
-    """A request in this dialect.
-
-    Raises:
-        InvalidRequest: something of the request has no place in it.
-    """
-    wire.only_known(request, DIALECT)
-    fields: dict[str, Any] = {"contents": _contents(request.messages, signatures)}
-    system = "\n\n".join(each.text for each in request.messages if each.role in ("system", "developer"))
-    if system:
-        fields["systemInstruction"] = {"parts": [{"text": system}]}
-    if request.tools:
-        fields["tools"] = [{"functionDeclarations": [_tool(each) for each in request.tools]}]
-        if request.tool_choice:
-            fields["toolConfig"] = {"functionCallingConfig": _tool_choice(request.tool_choice)}
-    if config := _config(request):
-        fields["generationConfig"] = config
-    return _json.encode(fields)
-
-
-def _config(request: ChatRequest) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "temperature": request.temperature,
-        "topP": request.top_p,
-        "maxOutputTokens": request.max_output_tokens,
-        "stopSequences": list(request.stop) or None,
-        "seed": request.seed,
-    }
-    if request.output_schema is not None:
-        values |= {"responseMimeType": "application/json", "responseJsonSchema": request.output_schema.schema}
-    elif request.json_mode:
-        values["responseMimeType"] = "application/json"
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _contents(messages: tuple[Message, ...], signatures: Signatures) -> list[dict[str, Any]]:
-    """User and model turns; neighbours of one role become one, as answers of parallel functions have to be."""
-    names = {call.id: call.name for message in messages for call in message.tool_calls}
-    turns: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role in ("system", "developer"):
-            continue
-        role = "model" if message.role == "assistant" else "user"
-        parts = _parts(message, names, signatures)
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["parts"].extend(parts)
-        elif parts:
-            turns.append({"role": role, "parts": parts})
-    return turns
-
-
-def _parts(message: Message, names: dict[str, str], signatures: Signatures) -> list[dict[str, Any]]:
-    if message.role == "tool":
-        name = names.get(message.tool_call_id) or message.name
-        if not name:
-            raise InvalidRequest(f"a tool's answer names the unknown call {message.tool_call_id!r}.", param="messages")
-        return [{"functionResponse": {"name": name, "response": _object(message.text), "id": message.tool_call_id}}]
-    if isinstance(message.content, str):
-        parts: list[dict[str, Any]] = [{"text": message.content}] if message.content else []
-    else:
-        parts = [_part(each) for each in message.content]
-    for place, call in enumerate(message.tool_calls):
-        made: dict[str, Any] = {"functionCall": {"name": call.name, "args": _object(call.arguments), "id": call.id}}
-        if place == 0:
-            made["thoughtSignature"] = signatures.of(call.id)
-        parts.append(made)
-    return parts
-
-
-def _object(text: str) -> dict[str, Any]:
-    """`text` as a JSON object, which is the only form this dialect takes; anything else is wrapped in one."""
-    try:
-        value = msgspec.json.decode(text or "{}")
-    except msgspec.DecodeError:
-        value = text
-    return cast(dict[str, Any], value) if isinstance(value, dict) else {"result": value}
-
-
-def _part(part: Part) -> dict[str, Any]:
-    if part.type == "text":
-        return {"text": part.text}
-    inside = wire.media(part)
-    if inside is None:
-        raise InvalidRequest(
-            f"this dialect takes an {part.type} as base64 data, not by the address {part.url[:80]!r}.", param="messages"
-        )
-    usual = {"image": "image/png", "audio": "audio/wav"}.get(part.type, "application/pdf")
-    return {"inlineData": {"mimeType": inside[0] or usual, "data": inside[1]}}
-
-
-def _tool(tool: ToolSpec) -> dict[str, Any]:
-    made: dict[str, Any] = {"name": tool.name, "parametersJsonSchema": tool.parameters}
-    if tool.description:
-        made["description"] = tool.description
-    return made
-
-
-def _tool_choice(choice: str) -> dict[str, Any]:
-    modes = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
-    if choice in modes:
-        return {"mode": modes[choice]}
-    return {"mode": "ANY", "allowedFunctionNames": [choice]}
-
-
-# --- Replies ----------------------------------------------------------------------------------------------------
-
-
-def response_of(body: bytes, deployment: Deployment, signatures: Signatures) -> ChatResponse:
+def response_of(body: bytes, request: ChatRequest, deployment: Deployment, signatures: Signatures) -> ChatResponse:
     """A whole answer; thoughts are left out of its text.
 
     Raises:
-        BadReply: the body is not of this dialect.
+        BadReply: the body is not of this dialect, or the model's call of a function came out malformed.
     """
     reply = _decoded(body, deployment)
     usage = usage_of(reply.usage_metadata)
     blocked = reply.prompt_feedback.block_reason if reply.prompt_feedback is not UNSET else ""
     if not reply.candidates and not blocked:
-        error = BadReply(f"{deployment.name} sent no candidate: {body[:200].decode('utf-8', 'replace')}")
-        error.usage = usage if usage != Usage() else None
-        raise error
-    text, calls, finish = _read(reply, signatures, 0)
+        raise _bad(f"{deployment.name} sent no candidate: {body[:200].decode('utf-8', 'replace')}", usage)
+    said = [_read(reply, each, request, signatures, 0) for each in reply.candidates]
+    first = said[0] if said else Said()
+    if first.finish == "error":
+        raise _bad(f"{deployment.name} ended with {_why(reply.candidates[0])}.", usage)
+    logprobs = _logprobs(reply.candidates[0]) if reply.candidates else ()
     return ChatResponse(
         model=reply.model_version or deployment.model,
-        text=text,
-        tool_calls=calls,
-        finish="content_filter" if blocked else "tool_calls" if calls and finish == "stop" else finish or "stop",
+        text=first.text,
+        tool_calls=first.calls,
+        finish="content_filter" if blocked else _finish(first),
         usage=usage,
         id=reply.response_id,
         refusal=f"the prompt was blocked: {blocked}" if blocked else "",
+        thoughts=first.thoughts,
+        others=tuple(Choice(each.text, each.calls, _finish(each), thoughts=each.thoughts) for each in said[1:]),
+        logprobs=logprobs,
+        mean_logprob=_mean(reply.candidates[0]) if reply.candidates and request.logprobs else None,
     )
 
 
 class Reading:
     """One stream on its way in."""
 
-    def __init__(self, deployment: Deployment, signatures: Signatures) -> None:
+    def __init__(self, deployment: Deployment, request: ChatRequest, signatures: Signatures) -> None:
         self._deployment = deployment
+        self._request = request
         self._signatures = signatures
-        self._calls = 0
+        self._calls: dict[int, int] = {}
+        """Calls so far, by candidate."""
+        self._open: set[int] = set(range(request.n))
         self._begun = False
         self.finished = False
-        """A finish reason, or a block, has come."""
+        """A finish reason of every candidate, or a block, has come."""
 
     def chunk(self, data: list[bytes]) -> Chunk:
         """One piece out of whole events that came together. Raises BadReply, UpstreamRefused, UpstreamCut."""
-        texts: list[str] = []
-        deltas: list[ToolCallDelta] = []
-        finish: Finish | None = None
+        pieces: dict[int, ChoiceDelta] = {}
         usage: Usage | None = None
         model = identity = ""
+        blocked: Finish | None = None
         for each in data:
             reply = _decoded(each, self._deployment)
             if reply.error is not UNSET:
                 raise self._failed(reply.error)
+            for candidate in reply.candidates:
+                self._candidate(reply, candidate, pieces)
             self._begun = True
-            text, calls, ended = _read(reply, self._signatures, self._calls)
-            texts.append(text)
-            deltas.extend(
-                ToolCallDelta(self._calls + place, call.id, call.name, call.arguments)
-                for place, call in enumerate(calls)
-            )
-            self._calls += len(calls)
             if reply.prompt_feedback is not UNSET and reply.prompt_feedback.block_reason:
-                ended = "content_filter"
-            if ended is not None:
-                self.finished = True
-                finish = "tool_calls" if ended == "stop" and self._calls else ended
+                blocked, self.finished = "content_filter", True
             if reply.usage_metadata is not UNSET:
                 usage = usage_of(reply.usage_metadata)
             model, identity = reply.model_version or model, reply.response_id or identity
-        return Chunk("".join(texts), tuple(deltas), finish, usage, model, identity)
+        first = pieces.pop(0, ChoiceDelta(0))
+        return Chunk(
+            first.text,
+            first.tool_calls,
+            blocked or first.finish,
+            usage,
+            model,
+            identity,
+            thoughts=first.thoughts,
+            others=tuple(pieces[index] for index in sorted(pieces)),
+        )
+
+    def _candidate(self, reply: _Reply, candidate: _Candidate, pieces: dict[int, ChoiceDelta]) -> None:
+        at = candidate.index
+        before = self._calls.get(at, 0)
+        said = _read(reply, candidate, self._request, self._signatures, before)
+        self._calls[at] = before + len(said.calls)
+        if said.finish == "error":
+            what = f"{self._deployment.name} ended its stream with {_why(candidate)}."
+            raise UpstreamCut(what) if self._begun else BadReply(what)
+        finish: Finish | None = None
+        if said.finish is not None:
+            self._open.discard(at)
+            self.finished = self.finished or not self._open
+            finish = "tool_calls" if said.finish == "stop" and self._calls[at] else said.finish
+        known = pieces.get(at, ChoiceDelta(at))
+        pieces[at] = ChoiceDelta(
+            at,
+            known.text + said.text,
+            (*known.tool_calls, *_deltas(said.calls, before)),
+            finish or known.finish,
+            thoughts=(
+                *known.thoughts,
+                *(ThoughtDelta(0, each.text, each.signature, each.data, each.origin) for each in said.thoughts),
+            ),
+        )
 
     def _failed(self, fault: _Fault) -> UpstreamError:
         what = f"{self._deployment.name} reported an error in its stream: {fault.message}"
@@ -304,13 +241,22 @@ class Reading:
         return UpstreamRefused(what, upstream_status=fault.code, body=fault.message)
 
 
+def tokens_of(body: bytes, deployment: Deployment) -> int:
+    """Input tokens out of the reply of the address that only counts. Raises BadReply."""
+    try:
+        return _count.decode(body).total_tokens
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadReply(f"{deployment.name} sent a body that is no count of tokens: {error}") from error
+
+
 def usage_of(usage: _Usage | UnsetType) -> Usage:
-    """Disjoint buckets: cached tokens are inside the prompt here, thoughts are not inside the candidates."""
+    """Disjoint buckets: cached tokens are inside the prompt here and inside its modalities, thoughts are not inside the candidates."""
     if usage is UNSET:
         return Usage()
-    kinds = {each.modality: each.token_count for each in usage.prompt_tokens_details}
-    made = {each.modality: each.token_count for each in usage.candidates_tokens_details}
-    image, audio = kinds.get("IMAGE", 0), kinds.get("AUDIO", 0)
+    kinds, kept = _by_kind(usage.prompt_tokens_details), _by_kind(usage.cache_tokens_details)
+    made = _by_kind(usage.candidates_tokens_details)
+    image = max(0, kinds.get("IMAGE", 0) - kept.get("IMAGE", 0))
+    audio = max(0, kinds.get("AUDIO", 0) - kept.get("AUDIO", 0))
     drawn, spoken = made.get("IMAGE", 0), made.get("AUDIO", 0)
     cached = usage.cached_content_token_count
     prompt = usage.prompt_token_count + usage.tool_use_prompt_token_count
@@ -326,6 +272,10 @@ def usage_of(usage: _Usage | UnsetType) -> Usage:
     )
 
 
+def _by_kind(details: list[_Modality]) -> dict[str, int]:
+    return {each.modality: each.token_count for each in details}
+
+
 def _decoded(body: bytes, deployment: Deployment) -> _Reply:
     try:
         return _reply.decode(body)
@@ -333,23 +283,80 @@ def _decoded(body: bytes, deployment: Deployment) -> _Reply:
         raise BadReply(f"{deployment.name} sent something that is no content: {error}") from error
 
 
-def _read(reply: _Reply, signatures: Signatures, before: int) -> tuple[str, tuple[ToolCall, ...], Finish | None]:
-    """(text, calls, finish) of the first candidate; `before` calls have come in earlier pieces."""
-    if not reply.candidates:
-        return "", (), None
-    candidate = reply.candidates[0]
+def _bad(message: str, usage: Usage) -> BadReply:
+    error = BadReply(message)
+    error.usage = usage if usage != Usage() else None
+    return error
+
+
+def _why(candidate: _Candidate) -> str:
+    return (
+        f"{candidate.finish_reason}: {candidate.finish_message}"
+        if candidate.finish_message
+        else str(candidate.finish_reason)
+    )
+
+
+def _finish(said: Said) -> Finish:
+    return "tool_calls" if said.calls and said.finish == "stop" else said.finish or "stop"
+
+
+def _read(reply: _Reply, candidate: _Candidate, request: ChatRequest, signatures: Signatures, before: int) -> Said:
+    """What one candidate says; `before` calls of it have come in earlier pieces.
+
+    This dialect has no word for one call at a time: a caller that wants that gets the first, and asks again with its answer.
+    """
     texts: list[str] = []
     calls: list[ToolCall] = []
+    thoughts: list[Thought] = []
+    alone = request.parallel_tool_calls is False
     parts = candidate.content.parts if candidate.content is not UNSET else []
     for part in parts:
         if part.function_call is not UNSET:
-            asked = part.function_call
-            # The vendor leaves the id out at times; ours must not come twice in one conversation.
-            call_id = asked.id or f"call_{reply.response_id or 'gemini'}_{before + len(calls)}"
-            if part.thought_signature:
-                signatures.keep(call_id, part.thought_signature)
-            calls.append(ToolCall(id=call_id, name=asked.name, arguments=bytes(asked.args).decode()))
-        elif not part.thought:
+            if not (alone and before + len(calls)):
+                number = before + len(calls)
+                calls.append(_call(part, reply, candidate.index, number, request.tenant, signatures))
+        elif part.thought:
+            thoughts.append(Thought(part.text, part.thought_signature, origin=DIALECT))
+        else:
             texts.append(part.text)
+            if part.thought_signature:
+                thoughts.append(Thought(signature=part.thought_signature, origin=DIALECT))
     finish = None if candidate.finish_reason is None else FINISHES.get(candidate.finish_reason, "stop")
-    return "".join(texts), tuple(calls), finish
+    return Said("".join(texts), tuple(calls), tuple(thoughts), finish)
+
+
+def _call(part: _Part, reply: _Reply, at: int, number: int, tenant: str, signatures: Signatures) -> ToolCall:
+    assert part.function_call is not UNSET
+    asked = part.function_call
+    # The vendor leaves the id out at times; ours must not come twice in one conversation.
+    apart = f"{at}_" if at else ""
+    call_id = asked.id or f"call_{reply.response_id or 'gemini'}_{apart}{number}"
+    if part.thought_signature:
+        signatures.keep(tenant, call_id, part.thought_signature)
+    return ToolCall(call_id, asked.name, bytes(asked.args).decode(), part.thought_signature)
+
+
+def _deltas(calls: tuple[ToolCall, ...], before: int) -> tuple[ToolCallDelta, ...]:
+    return tuple(
+        ToolCallDelta(before + place, call.id, call.name, call.arguments, call.signature)
+        for place, call in enumerate(calls)
+    )
+
+
+def _logprobs(candidate: _Candidate) -> tuple[TokenLogprob, ...]:
+    if candidate.logprobs_result is UNSET:
+        return ()
+    found = candidate.logprobs_result
+    tops = [tuple((each.token, each.log_probability) for each in row.candidates) for row in found.top_candidates]
+    return tuple(
+        TokenLogprob(each.token, each.log_probability, tops[place] if place < len(tops) else ())
+        for place, each in enumerate(found.chosen_candidates)
+    )
+
+
+def _mean(candidate: _Candidate) -> float | None:
+    if candidate.avg_logprobs is not None:
+        return candidate.avg_logprobs
+    found = _logprobs(candidate)
+    return sum(each.logprob for each in found) / len(found) if found else None

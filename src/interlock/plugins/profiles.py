@@ -31,6 +31,11 @@ class ModelProfile(Struct, frozen=True, forbid_unknown_fields=True):
     """Temperature, top_p, stop, seed and token probabilities may be set; they are left out for models that refuse them."""
     tools: Literal["yes", "without_reasoning", "no"] = "yes"
     """OpenAI dialect: whether tools can be given in chat completions; some models take them only with reasoning off, some not at all."""
+    thinking: Literal["", "no", "effort", "budget", "adaptive"] = ""
+    """How the model is told how much to think: not at all, by a word, by a number of tokens, or by a word while it decides itself;
+    empty where it is not known."""
+    native_schema: bool = False
+    """The vendor itself keeps answers and tool arguments to a schema, within its subset of JSON Schema."""
     assumed: bool = False
     """The figures are assumed: they serve estimates, and nothing is refused or capped for their sake."""
     source: str = ""

@@ -26,8 +26,15 @@ from interlock.core.time import NS_PER_S, Clock
 LARGEST_EVENT = 16 * 1024 * 1024
 QUOTA_WORDS = (b"insufficient_quota", b"enforced_spend_limit_reached", b"billing_hard_limit_reached")
 """Error codes of vendors whose quota is used up: answered with 429, but waiting does not help (OpenAI, Anthropic; 2026-11)."""
-HARMLESS = frozenset(("metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier", "top_logprobs"))
-"""Fields of a caller's dialect that change no answer, so that leaving them out loses nothing."""
+HARMLESS = frozenset(
+    (
+        *("metadata", "store", "service_tier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"),
+        *("safety_identifier", "top_logprobs", "cache_control", "context_management", "diagnostics", "speed"),
+    )
+)
+"""Fields of a caller's dialect that change no answer, so that leaving them out loses nothing but a vendor's discount or comfort."""
+BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 32_768, "max": 32_768}
+"""Tokens to think with for each word of effort, for models that take a number; and the other way round."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DATE = re.compile(r"\w{3}, (\d{2}) (\w{3}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT")
 _STAMP = re.compile(r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})")
@@ -86,9 +93,27 @@ def media(part: Part) -> tuple[str, str] | None:
     return None
 
 
+def budget_of(effort: str) -> int:
+    """Tokens to think with for a word of effort."""
+    return BUDGETS.get(effort, BUDGETS["medium"])
+
+
+def effort_of(budget: int) -> str:
+    """The word of effort nearest to a number of tokens to think with, from below."""
+    return next((word for word in ("xhigh", "high", "medium", "low") if budget >= BUDGETS[word]), "low")
+
+
 def only_known(request: ChatRequest, dialect: str) -> None:
-    """Raises InvalidRequest where the caller set a field of its own dialect that this one cannot carry."""
-    lost = sorted(name for name, value in request.extra.items() if name not in HARMLESS and value is not None)
+    """Raises InvalidRequest where the caller set a field of its own dialect that this one cannot carry.
+
+    Fields of the same dialect can be sent on, but for what stood inside a field and is gone with the caller's own bytes.
+    """
+    same = request.raw_dialect == dialect
+    lost = sorted(
+        name
+        for name, value in request.extra.items()
+        if value is not None and ("." in name or "[" in name if same else name not in HARMLESS)
+    )
     if lost:
         raise InvalidRequest(
             f"{', '.join(lost)} cannot be carried to the {dialect} dialect.",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from interlock.core.chat import Chunk, ThoughtDelta, ToolCallDelta
 from interlock.core.errors import InterlockError
@@ -49,6 +49,7 @@ class StreamWriter:
         """Kind of the open block, and its number within its kind."""
         self._at = 0
         """Index of the open block."""
+        self._stop_hit = self._refusal = ""
         self._tools: dict[int, int] = {}
         """Number of a tool call → index of its block."""
 
@@ -58,10 +59,12 @@ class StreamWriter:
             return self._relayed(chunk.raw)
         self._model = chunk.model or self._model
         self._id = chunk.id or self._id
+        self._stop_hit = chunk.stop_hit or self._stop_hit
+        self._refusal += chunk.refusal
         events: list[bytes] = []
         for thought in chunk.thoughts:
             self._thought(thought, events)
-        if text := chunk.text or chunk.refusal:
+        if text := chunk.text or ("" if chunk.finish else chunk.refusal):
             self._opened("text", 0, {"type": "text", "text": ""}, events)
             events.append(self._delta({"type": "text_delta", "text": text}))
         for delta in chunk.tool_calls:
@@ -85,7 +88,7 @@ class StreamWriter:
             return comment
         events = self._beginning(True)
         self._closed(events)
-        response = reply.response
+        response = structs.replace(reply.response, stop_hit=self._stop_hit, refusal=self._refusal)
         delta = _made("message_delta", delta=stop_of(response), usage=usage_of(response.usage))
         return b"".join([*events, delta, comment, _made("message_stop")])
 
@@ -97,13 +100,12 @@ class StreamWriter:
         if self._begun or not wanted:
             return []
         self._begun = True
-        usage = usage_of(Usage())
-        message = {
+        message: dict[str, Any] = {
             **envelope(self._id or self._call, self._model),
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": usage,
+            "usage": usage_of(Usage()),
         }
         return [_made("message_start", message=message), PING]
 
@@ -126,7 +128,7 @@ class StreamWriter:
             call_id = piece.id or f"toolu_{self._call}_{piece.index}"
             if piece.signature:
                 self._opened("seal", piece.index, seal_of_call(call_id, piece.signature), events)
-            block = {"type": "tool_use", "id": call_id, "name": piece.name, "input": {}}
+            block: dict[str, Any] = {"type": "tool_use", "id": call_id, "name": piece.name, "input": {}}
             self._opened("tool", piece.index, block, events)
             index = self._tools[piece.index] = self._at
         if piece.arguments:

@@ -81,7 +81,7 @@ def stop_of(response: ChatResponse) -> dict[str, Any]:
 
 def _content(response: ChatResponse) -> list[dict[str, Any]]:
     blocks = [thinking_block(each) for each in response.thoughts]
-    if text := response.text or response.refusal:
+    if text := response.text or ("" if response.finish == "content_filter" else response.refusal):
         blocks.append({"type": "text", "text": text})
     for call in response.tool_calls:
         if call.signature:

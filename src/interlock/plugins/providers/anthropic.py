@@ -1,6 +1,7 @@
 """Anthropic's Messages API.
 
-Above: found by name. Below: `core`, `plugins.wire`, `plugins.profiles`, `plugins.anthropic_ask`, `plugins.anthropic_wire`.
+Above: found by name. Below: `core`, `plugins.wire`, `plugins.profiles`, `plugins.anthropic_ask`,
+`plugins.anthropic_turns`, `plugins.anthropic_wire`.
 Source: the API reference and the pages on streaming, errors and prompt caching (platform.claude.com/docs), November 2026.
 """
 
@@ -15,7 +16,7 @@ from interlock.core.chat import ChatRequest, ChatResponse, Chunk
 from interlock.core.errors import UpstreamCut
 from interlock.core.ports import Deployment, HttpRequest, PluginEnv
 from interlock.core.time import Deadline
-from interlock.plugins import anthropic_ask, anthropic_wire, profiles, wire
+from interlock.plugins import anthropic_ask, anthropic_turns, anthropic_wire, profiles, wire
 from interlock.plugins.options import Options
 
 
@@ -28,9 +29,9 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Sent with every request, e.g. `anthropic-beta`."""
     cache: Literal["", "5m", "1h"] = ""
     """Marks tools and system prompt, the stable prefix, for the vendor's prompt cache with this lifetime."""
-    schema: Literal["prompt", "native"] = "prompt"
+    schema: Literal["", "prompt", "native"] = ""
     """Output schemas go into the system prompt, or natively as `output_config.format`, which takes a subset of JSON Schema and newer
-    models only. The answer is validated on our side either way."""
+    models only; empty for whatever model and schema allow. The answer is validated on our side either way."""
 
 
 class Anthropic:
@@ -40,7 +41,7 @@ class Anthropic:
         self._env = env
         self._profiles = profiles.shipped()
         self._options = Options(Settings)
-        self._thoughts = anthropic_ask.Thoughts()
+        self._thoughts = anthropic_turns.Thoughts()
 
     async def chat(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> ChatResponse:
         response = await self._env.http.request(self._http(deployment, request, stream=False), deadline)
@@ -62,29 +63,47 @@ class Anthropic:
         if not reading.stopped:
             raise UpstreamCut(f"{deployment.name} ended its stream before message_stop.")
 
+    async def count(self, deployment: Deployment, request: ChatRequest, deadline: Deadline) -> int:
+        """Input tokens by the vendor's own count, which it does not bill. Raises as `chat`."""
+        profile = self._profiles.of(deployment.provider, deployment.model)
+        body = anthropic_ask.counted(request, deployment.model, profile, self._thoughts)
+        url = f"{deployment.base_url}/messages/count_tokens"
+        response = await self._env.http.request(
+            HttpRequest("POST", url, self._headers(deployment, request), body), deadline
+        )
+        wire.check(response, deployment, self._env.clock)
+        return anthropic_wire.tokens_of(response.body, deployment)
+
     def _http(self, deployment: Deployment, request: ChatRequest, *, stream: bool) -> HttpRequest:
         settings = self._options.of(deployment)
-        profile = self._profiles.of(deployment.provider, deployment.model)
-        if request.raw and request.raw_dialect == anthropic_ask.DIALECT:
+        if anthropic_ask.forwardable(request):
             body = anthropic_ask.patched(request, deployment.model, stream=stream)
         else:
             body = anthropic_ask.encoded(
                 request,
                 deployment.model,
-                profile.max_output,
+                self._profiles.of(deployment.provider, deployment.model),
                 self._thoughts,
                 cache=settings.cache,
-                native=settings.schema == "native",
-                sampling=profile.sampling,
+                schema=settings.schema,
                 stream=stream,
             )
-        headers = [("content-type", "application/json"), ("anthropic-version", settings.version)]
+        return HttpRequest("POST", f"{deployment.base_url}/messages", self._headers(deployment, request), body)
+
+    def _headers(self, deployment: Deployment, request: ChatRequest) -> tuple[tuple[str, str], ...]:
+        """Ours, and those of a caller of the same dialect that say how its request is meant."""
+        settings = self._options.of(deployment)
+        headers = {"content-type": "application/json", "anthropic-version": settings.version}
+        if request.raw_dialect == anthropic_turns.DIALECT:
+            headers.update(request.raw_headers)
+        for name, value in settings.headers.items():
+            known = headers.get(name.lower())
+            headers[name.lower()] = f"{known},{value}" if known and name.lower() == "anthropic-beta" else value
         if deployment.api_key:
-            headers.append(("x-api-key", deployment.api_key.reveal()))
-        headers.extend((name.lower(), value) for name, value in settings.headers.items())
+            headers["x-api-key"] = deployment.api_key.reveal()
         if request.traceparent:
-            headers.append(("traceparent", request.traceparent))
-        return HttpRequest("POST", f"{deployment.base_url}/messages", tuple(headers), body)
+            headers["traceparent"] = request.traceparent
+        return tuple(headers.items())
 
 
 def build(env: PluginEnv) -> Anthropic:

@@ -1,6 +1,6 @@
 """Google's Gemini API: generateContent and streamGenerateContent.
 
-Above: found by name. Below: `core`, `plugins.wire`, `plugins.gemini_wire`.
+Above: found by name. Below: `core`, `plugins.wire`, `plugins.profiles`, `plugins.gemini_ask`, `plugins.gemini_wire`.
 Source: the API reference and the pages on function calling and thought signatures (ai.google.dev), November 2026.
 """
 
@@ -14,8 +14,8 @@ from interlock.core.chat import ChatRequest, ChatResponse, Chunk
 from interlock.core.errors import UpstreamCut
 from interlock.core.ports import Deployment, HttpRequest, PluginEnv
 from interlock.core.time import Deadline
+from interlock.plugins import gemini_ask, profiles, wire
 from interlock.plugins import gemini_wire as codec
-from interlock.plugins import wire
 from interlock.plugins.options import Options
 
 
@@ -32,20 +32,21 @@ class Gemini:
     def __init__(self, env: PluginEnv) -> None:
         self._env = env
         self._options = Options(Settings)
-        self._signatures = codec.Signatures()
+        self._profiles = profiles.shipped()
+        self._signatures = gemini_ask.Signatures()
 
     async def chat(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> ChatResponse:
         sent = self._http(deployment, request, "generateContent")
         response = await self._env.http.request(sent, deadline)
         if response.status != 200:
             raise self._refusal(deployment, response.status, response.headers, response.body)
-        return codec.response_of(response.body, deployment, self._signatures)
+        return codec.response_of(response.body, request, deployment, self._signatures)
 
     async def stream(
         self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
     ) -> AsyncGenerator[Chunk]:
         sent = self._http(deployment, request, "streamGenerateContent?alt=sse")
-        reading = codec.Reading(deployment, self._signatures)
+        reading = codec.Reading(deployment, request, self._signatures)
         async with self._env.http.stream(
             sent, deadline, stall_s=deployment.stall_s, first_byte_s=deployment.timeout_s
         ) as reply:
@@ -56,15 +57,27 @@ class Gemini:
         if not reading.finished:
             raise UpstreamCut(f"{deployment.name} ended its stream without a finishReason.")
 
+    async def count(self, deployment: Deployment, request: ChatRequest, deadline: Deadline) -> int:
+        """Input tokens by the vendor's own count, which it does not bill. Raises as `chat`."""
+        profile = self._profiles.of(deployment.provider, deployment.model)
+        body = gemini_ask.counted(request, deployment.model, profile, self._signatures)
+        response = await self._env.http.request(self._sent(deployment, request, "countTokens", body), deadline)
+        if response.status != 200:
+            raise self._refusal(deployment, response.status, response.headers, response.body)
+        return codec.tokens_of(response.body, deployment)
+
     def _http(self, deployment: Deployment, request: ChatRequest, method: str) -> HttpRequest:
+        profile = self._profiles.of(deployment.provider, deployment.model)
+        return self._sent(deployment, request, method, gemini_ask.encoded(request, profile, self._signatures))
+
+    def _sent(self, deployment: Deployment, request: ChatRequest, method: str, body: bytes) -> HttpRequest:
         headers = [("content-type", "application/json")]
         if deployment.api_key:
             headers.append(("x-goog-api-key", deployment.api_key.reveal()))
         headers.extend((name.lower(), value) for name, value in self._options.of(deployment).headers.items())
         if request.traceparent:
             headers.append(("traceparent", request.traceparent))
-        url = f"{deployment.base_url}/models/{deployment.model}:{method}"
-        return HttpRequest("POST", url, tuple(headers), codec.encoded(request, self._signatures))
+        return HttpRequest("POST", f"{deployment.base_url}/models/{deployment.model}:{method}", tuple(headers), body)
 
     def _refusal(self, deployment: Deployment, status: int, headers: dict[str, str], body: bytes) -> Exception:
         """A wrong key is answered with status 400 here, told apart by its reason."""
