@@ -18,6 +18,7 @@ InterlockError
 ├── DeadlineMissed         time ran out (504)
 ├── ToolError              a tool said no, or could not
 │   ├── ToolTimeout · ToolArgumentsInvalid · ToolUnknown
+├── SandboxRefused         foreign code cannot be isolated as demanded (503)
 ├── StoreUnavailable       the database is locked, full or gone (503)
 └── Fenced                 another worker owns the task now; this one must write nothing
 """
@@ -372,6 +373,13 @@ class ToolUnknown(ToolError):
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__("unknown_tool", f"no tool {name!r} here", hint=f"Available: {', '.join(known) or 'none'}.")
+
+
+class SandboxRefused(InterlockError):
+    """The host cannot isolate foreign code as the configuration demands, so none is run."""
+
+    status = 503
+    code = "sandbox_refused"
 
 
 class Fenced(InterlockError):
