@@ -1,0 +1,373 @@
+"""Training a route on labelled prompts: the per-task table, heads before any answer, heads after a checked answer, and the worth.
+
+Below: numpy, `route_fit`, `route_judge`, `core.routes`. Above: `app`, the bench. Every figure that decides something (penalty, worth, what
+looking at an answer is worth) is taken from predictions for rows that were left out of their own fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import structs
+
+from interlock.core.routes import (
+    LEAST,
+    MOST,
+    Example,
+    Head,
+    LearnedRoute,
+    Stage,
+    TaskRow,
+    curved,
+    measures,
+    plain,
+    print_of,
+)
+from interlock.ondevice.logistic import fit_logistic
+from interlock.ondevice.route_fit import Block, Fitted, Floats, fit, shrink
+from interlock.ondevice.route_judge import Look, figures, spent
+
+TASK_SHARE, SIGNAL_SHARE, VECTOR_SHARE, MEASURE_SHARE = 1.0, 1.0, 0.3, 0.1
+"""How the kinds of columns are weighed against each other before the penalty is chosen."""
+FEWEST = 20
+"""Labels that a model needs for heads of its own; below, its overall rate is all that is known."""
+WORTHS = 60
+DIGITS = 5
+ALIKE = 0.95
+"""Cosine from which on two prompts are near-same."""
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What the decisions shall reach."""
+
+    recover: float = 0.8
+    """Share of the gap between the cheapest and the best model; used where no cost of failure is given."""
+    failure_nano_usd: int | None = None
+    """What a wrong answer costs (e.g. a person's minutes)."""
+
+
+def train(
+    examples: Sequence[Example],
+    models: Sequence[str],
+    costs_nano_usd: Mapping[str, int],
+    vectors: npt.NDArray[np.float32] | None,
+    aim: Aim,
+    *,
+    workflow: str = "",
+    verifiers: Sequence[str] = (),
+) -> LearnedRoute:
+    """The route. `models` stand cheapest first; `vectors` has one row per example, or is `None` for a route by task and measures alone.
+
+    Raises:
+        ValueError: there is nothing to learn from.
+    """
+    kept = distinct(examples)
+    rows = [examples[place] for place in kept]
+    if not rows or not any(each.right for each in rows):
+        raise ValueError("No labelled prompt: each row needs at least one model's `correct`.")
+    taken = None if vectors is None else vectors[kept]
+    before, first = _stage(rows, models, _blocks(rows, None), taken)
+    after: dict[str, Stage] = {}
+    later: dict[str, dict[str, Floats]] = {}
+    for name in models[:-1]:
+        checked = np.array([bool(each.signals.get(name)) and name in each.right for each in rows])
+        if int(checked.sum()) >= FEWEST and len(models) > 1:
+            after[name], later[name] = _after(rows, models, name, np.flatnonzero(checked), taken)
+    route = LearnedRoute(
+        workflow=workflow,
+        models=tuple(models),
+        costs_nano_usd={name: costs_nano_usd[name] for name in models},
+        worth_nano_usd=0,
+        overall={name: _mean([each.right[name] for each in rows if name in each.right]) for name in models},
+        table=_table(rows, models),
+        before=before,
+        after=after,
+        verifiers=tuple(verifiers) if after else (),
+        labels=len(rows),
+        seen=tuple(sorted({print_of(each.prompt) for each in rows if each.prompt})),
+    )
+    return _weighed(route, rows, _looks(route, rows, first, later), aim)
+
+
+def distinct(examples: Sequence[Example]) -> npt.NDArray[np.intp]:
+    """Places of the examples without repeats of the same words; an example without a prompt is never a repeat."""
+    first: dict[str, int] = {}
+    kept = [
+        place
+        for place, each in enumerate(examples)
+        if not each.prompt or first.setdefault(plain(each.prompt), place) == place
+    ]
+    return np.array(kept, dtype=np.intp)
+
+
+def groups(examples: Sequence[Example], vectors: npt.NDArray[np.float32] | None) -> list[int]:
+    """A number per example; those with near-same prompts share one, so that a split can keep them on one side."""
+    first: dict[str, int] = {}
+    found = [
+        first.setdefault(plain(each.prompt), place) if each.prompt else place for place, each in enumerate(examples)
+    ]
+    if vectors is None:
+        return found
+    rows = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    root = list(found)
+
+    def top(place: int) -> int:
+        while root[place] != place:
+            root[place] = place = root[root[place]]
+        return place
+
+    for begin in range(0, len(rows), 512):
+        near = np.argwhere(rows[begin : begin + 512] @ rows[: begin + 512].T >= ALIKE)
+        for left, right in near.tolist():
+            if right < begin + left:
+                root[top(begin + left)] = top(right)
+    return [top(place) for place in range(len(rows))]
+
+
+# --- Heads ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The blocks of one stage, with what their columns mean."""
+
+    blocks: tuple[Block, ...]
+    tasks: tuple[str, ...] = ()
+    signals: tuple[str, ...] = ()
+
+    def usual_task(self, fitted: Fitted, column: int) -> float:
+        """What the tasks add on average: the part of an unknown one."""
+        if not self.tasks:
+            return 0.0
+        return float(self.blocks[0].columns.mean(axis=0) @ fitted.weights["task"][:, column])
+
+    def with_vectors(self, vectors: npt.NDArray[np.float32]) -> _Columns:
+        block = Block("vector", vectors.astype(np.float64), VECTOR_SHARE)
+        return _Columns((*self.blocks, block), self.tasks, self.signals)
+
+
+def _blocks(rows: Sequence[Example], answered: str | None) -> _Columns:
+    """The columns that need no vector; with the checks of `answered`'s answers."""
+    tasks = tuple(sorted({each.task for each in rows}))
+    blocks: list[Block] = []
+    if len(tasks) > 1:
+        place = {task: at for at, task in enumerate(tasks)}
+        onehot = np.zeros((len(rows), len(tasks)))
+        onehot[np.arange(len(rows)), [place[each.task] for each in rows]] = 1.0
+        blocks.append(Block("task", onehot, TASK_SHARE, onehot=True))
+    if any(each.prompt for each in rows):
+        blocks.append(Block("measures", np.array([measures(each.prompt) for each in rows]), MEASURE_SHARE))
+    signals: tuple[str, ...] = ()
+    if answered is not None:
+        signals = tuple(sorted({name for each in rows for name in each.signals[answered]}))
+        columns = [[each.signals[answered].get(name, 0.0) for name in signals] for each in rows]
+        blocks.append(Block("signals", np.array(columns), SIGNAL_SHARE))
+    return _Columns(tuple(blocks), tasks if len(tasks) > 1 else (), signals)
+
+
+def _stage(
+    rows: Sequence[Example], models: Sequence[str], columns: _Columns, vectors: npt.NDArray[np.float32] | None
+) -> tuple[Stage, dict[str, Floats]]:
+    """The stage and, by model, what its best heads say of rows left out of the fit; not a number where the model has no label."""
+    light, left_out = _heads(rows, models, columns)
+    if vectors is None:
+        return Stage(light), left_out
+    full, left_out = _heads(rows, models, columns.with_vectors(vectors))
+    return Stage(light, full), left_out
+
+
+def _after(
+    rows: Sequence[Example],
+    models: Sequence[str],
+    name: str,
+    places: npt.NDArray[np.intp],
+    vectors: npt.NDArray[np.float32] | None,
+) -> tuple[Stage, dict[str, Floats]]:
+    """The stage once `name` has answered; left-out chances stand at the rows' places among all rows."""
+    some = [rows[place] for place in places]
+    own = models[models.index(name) :]
+    stage, left_out = _stage(some, own, _blocks(some, name), None if vectors is None else vectors[places])
+    spread: dict[str, Floats] = {}
+    for model, values in left_out.items():
+        spread[model] = np.full(len(rows), np.nan)
+        spread[model][places] = values
+    return stage, spread
+
+
+def _heads(
+    rows: Sequence[Example], models: Sequence[str], columns: _Columns
+) -> tuple[dict[str, Head], dict[str, Floats]]:
+    """Heads that share their rows where every row has every label, else each on the rows that have its own."""
+    labels = np.array([[each.right.get(name, np.nan) for name in models] for each in rows])
+    whole = not np.isnan(labels).any()
+    sets = [list(range(len(models)))] if whole else [[at] for at in range(len(models))]
+    heads: dict[str, Head] = {}
+    left_out = {name: np.full(len(rows), np.nan) for name in models}
+    for some in sets:
+        known = np.flatnonzero(~np.isnan(labels[:, some]).any(axis=1))
+        if len(known) < FEWEST or not columns.blocks:
+            for at in some:
+                heads[models[at]] = Head(_mean(labels[known, at].tolist()))
+                left_out[models[at]][known] = heads[models[at]].offset
+            continue
+        fitted = fit([block.take(known) for block in columns.blocks], labels[np.ix_(known, some)])
+        for column, at in enumerate(some):
+            # Before any answer the sums are close to each other, where the curve is a straight line and only adds its own error.
+            slope, shift = _curve(fitted.left_out[:, column], labels[known, at]) if columns.signals else (0.0, 0.0)
+            heads[models[at]] = structs.replace(_head(fitted, column, columns), slope=slope, shift=shift)
+            sums = fitted.left_out[:, column].tolist()
+            left_out[models[at]][known] = [min(MOST, max(LEAST, curved(each, slope, shift))) for each in sums]
+    return heads, left_out
+
+
+def _curve(sums: Floats, right: Floats) -> tuple[float, float]:
+    """(slope, shift) from left-out sums to chances (Platt 1999); a share counts as that much of a right answer."""
+    if float(sums.std()) < 1e-6 or not 0 < float(right.mean()) < 1:  # nothing to bend
+        return 0.0, 0.0
+    twice, flags = np.concatenate([sums, sums]), np.repeat([True, False], len(sums))
+    weights = np.concatenate([right, 1 - right]) + 1e-6
+    found = fit_logistic(twice[:, None], flags, weights)
+    return (_rounded(found.slopes[0]), _rounded(found.offset)) if found.slopes[0] > 0 else (0.0, 0.0)
+
+
+def _head(fitted: Fitted, column: int, columns: _Columns) -> Head:
+    def own(name: str) -> list[float]:
+        if name not in fitted.weights:
+            return []
+        return [_rounded(value) for value in fitted.weights[name][:, column].tolist()]
+
+    usual = columns.usual_task(fitted, column)
+    return Head(
+        _rounded(float(fitted.offsets[column]) + usual),
+        {task: _rounded(weight - usual) for task, weight in zip(columns.tasks, own("task"), strict=True)},
+        tuple(own("measures")),
+        {name: weight for name, weight in zip(columns.signals, own("signals"), strict=True) if weight},
+        tuple(own("vector")),
+    )
+
+
+def _table(rows: Sequence[Example], models: Sequence[str]) -> dict[str, dict[str, TaskRow]]:
+    found: dict[str, dict[str, TaskRow]] = {}
+    for name in models:
+        known = [each for each in rows if name in each.right]
+        if not known:
+            continue
+        shrunk = shrink([each.task for each in known], np.array([each.right[name] for each in known]))
+        for task, (labels, right) in shrunk.counts.items():
+            found.setdefault(task, {})[name] = TaskRow(labels, _rounded(right), _rounded(shrunk.rates[task]))
+    return found
+
+
+# --- What a right answer is worth -------------------------------------------------------------------------------------
+
+
+def _looks(
+    route: LearnedRoute, rows: Sequence[Example], first: Mapping[str, Floats], later: Mapping[str, Mapping[str, Floats]]
+) -> list[Look]:
+    """Left-out chances by row; where a model has no label, its rate by task."""
+
+    def known(values: Mapping[str, Floats], place: int, rates: Mapping[str, float]) -> dict[str, float]:
+        return {
+            name: float(column[place]) if not np.isnan(column[place]) else rates[name]
+            for name, column in values.items()
+        }
+
+    looks: list[Look] = []
+    for place, each in enumerate(rows):
+        rates = route.rates(each.task)
+        after = {
+            name: known(values, place, rates)
+            for name, values in later.items()
+            if not np.isnan(values[name][place]) and each.signals.get(name)
+        }
+        looks.append(Look(known(first, place, rates), after, rates))
+    return looks
+
+
+def _weighed(route: LearnedRoute, rows: Sequence[Example], looks: Sequence[Look], aim: Aim) -> LearnedRoute:
+    """The route with its worth, the worth of looking, and its figures."""
+    judged = [(each, look) for each, look in zip(rows, looks, strict=True) if len(each.right) == len(route.models)]
+    if not judged:  # every row knows one model's outcome: decide by the labels' means
+        judged = [
+            (structs.replace(each, right=dict(look.before)), look) for each, look in zip(rows, looks, strict=True)
+        ]
+    examples, seen = [each for each, _ in judged], [look for _, look in judged]
+    made = (
+        _worth_recovering(route, examples, seen, aim.recover)
+        if aim.failure_nano_usd is None
+        else _worth_of_failure(route, examples, seen, aim.failure_nano_usd)
+    )
+    measured = {name: _rounded(value) for name, value in figures(made, examples, seen).items()}
+    return structs.replace(made, figures=measured)
+
+
+def _worth_recovering(
+    route: LearnedRoute, rows: Sequence[Example], looks: Sequence[Look], share: float
+) -> LearnedRoute:
+    """The least worth whose decisions close `share` of the gap between the cheapest and the best model."""
+    cheapest = route.overall[route.models[0]]
+    target = cheapest + share * (max(route.overall.values()) - cheapest)
+    top = max(max(route.costs_nano_usd.values()), 1)
+    made = route
+    for worth in np.geomspace(top / 10, top * 1000, WORTHS):
+        made = _looking(structs.replace(route, worth_nano_usd=round(float(worth))), rows, looks)
+        if spent(made, rows, looks).right >= target:
+            break
+    return made
+
+
+def _worth_of_failure(
+    route: LearnedRoute, rows: Sequence[Example], looks: Sequence[Look], failure: int
+) -> LearnedRoute:
+    """What a failure costs and what a success costs: the fixed point is the least cost per success (Dinkelbach 1967)."""
+    made = route
+    success = float(min(route.costs_nano_usd.values()))
+    for _ in range(20):
+        made = _looking(structs.replace(route, worth_nano_usd=round(failure + success)), rows, looks)
+        result = spent(made, rows, looks)
+        again = (result.nano_usd + failure * (1 - result.right)) / max(result.right, 1e-3)
+        if abs(again - success) <= 1 + success / 1000:
+            break
+        success = again
+    return made
+
+
+def _looking(route: LearnedRoute, rows: Sequence[Example], looks: Sequence[Look]) -> LearnedRoute:
+    """The route with what it is worth, after each model, to have looked at its answer before deciding."""
+    after: dict[str, Stage] = {}
+    for name, stage in route.after.items():
+        gains = [
+            _left(route, each, _best(route, look.before, name, each))
+            - _left(route, each, _best(route, look.after[name], name, each))
+            for each, look in zip(rows, looks, strict=True)
+            if name in look.after
+        ]
+        after[name] = structs.replace(stage, looking_nano_usd=max(0, round(_mean(gains))))
+    return structs.replace(route, after=after)
+
+
+def _best(route: LearnedRoute, chances: Mapping[str, float], answered: str, example: Example) -> tuple[str, int]:
+    """(model, nano-dollars still to pay) with the least expected loss once `answered` has been paid."""
+    losses = {
+        name: (0 if name == answered else route.costs_nano_usd[name]) + route.worth_nano_usd * (1 - chances[name])
+        for name in chances
+        if name in example.right
+    }
+    best = min(losses, key=lambda name: losses[name])
+    return best, 0 if best == answered else route.costs_nano_usd[best]
+
+
+def _left(route: LearnedRoute, example: Example, choice: tuple[str, int]) -> float:
+    return choice[1] + route.worth_nano_usd * (1 - example.right[choice[0]])
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.5
