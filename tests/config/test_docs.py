@@ -11,6 +11,7 @@ from interlock.config.contract import AgentContract, Approval, Input, Logging, T
 from interlock.config.flow import Flow, Slot, Step
 from interlock.config.knowledge import FrontMatter, IntentExamples
 from interlock.config.schema import (
+from interlock.config.limits import LimitSettings, RedisSettings
     Caching,
     CallLogging,
     EscalationRule,
@@ -46,6 +47,8 @@ SECTIONS: dict[str, type[Block]] = {
     "agent": AgentContract,
     "agent.inputs.<name>": Input,
     "agent.tools[]": ToolUse,
+    "limits[]": LimitSettings,
+    "redis": RedisSettings,
     "agent.limits": LimitsBlock,
     "agent.logging": Logging,
     "agent.approval": Approval,

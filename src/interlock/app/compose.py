@@ -44,6 +44,7 @@ from interlock.tools.threads import Threads
 
 from . import policy, tier0
 from .caches import TwoLevels
+from .limiting import KeyDesk, Limiting
 from .databases import Databases
 
 
@@ -102,6 +103,10 @@ class Interlock:
             self.kept_responses = KeptResponses(self._store, self._recorder, self._clock, ttl_s=ttl_s)
             self._http = PooledClient(self._clock)
             opened.push_async_callback(self._http.close)
+            self.limiting = Limiting(self.workspace, self._store.keys, self._clock)
+            self.limiting.start()
+            opened.push_async_callback(self.limiting.close)
+            self.key_desk = KeyDesk(self._store.keys, self._clock)
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
             self.agents = self._agents()
             opened.callback(self.agents.stop)

@@ -30,6 +30,8 @@ from .blocks import (
     Text,
     Texts,
 )
+from .limits import LimitList, RedisSettings
+from .egress import Egress
 from .shapes import is_section
 from .sql import Databases
 
@@ -250,6 +252,9 @@ class Settings(Block):
     server: Server = Field(default_factory=Server)
     responses: Responses = Field(default_factory=Responses)
 
+    limits: LimitList = ()
+    """Rate limits and budgets of keys, tenants, users, workflows and models."""
+    redis: RedisSettings = Field(default_factory=RedisSettings)
     @model_validator(mode="after")
     def _rungs_once(self) -> Settings:
         if len(set(self.degradation)) != len(self.degradation):

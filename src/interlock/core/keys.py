@@ -105,6 +105,39 @@ def rotated(record: KeyRecord, now_ns: int, overlap_ns: int, entropy: Callable[[
     return structs.replace(fresh, before_hash=before, before_until_ns=now_ns + overlap_ns if overlap_ns else 0), secret
 
 
+class KeyBook:
+    """The keys at hand: what the request path looks into. Replaced as a whole whenever one has changed."""
+
+    def __init__(self, records: Sequence[KeyRecord] = ()) -> None:
+        self._by_hash: dict[str, KeyRecord] = {}
+        self._by_id: dict[str, KeyRecord] = {}
+        self.replace(records)
+
+    def replace(self, records: Sequence[KeyRecord]) -> None:
+        """These and no others from now on."""
+        by_hash = {record.hash: record for record in records}
+        by_hash |= {record.before_hash: record for record in records if record.before_hash}
+        self._by_id = {record.id: record for record in records}
+        self._by_hash = by_hash
+
+    def find(self, presented: str, now_ns: int) -> KeyRecord | None:
+        """The key whose secret has this hash, if it opens the door now."""
+        record = self._by_hash.get(presented)
+        return record if record is not None and record.opens(presented, now_ns) else None
+
+    def grant_of(self, key_id: str) -> Grant | None:
+        """What the key of that id may do; `None` for one that is none of ours."""
+        record = self._by_id.get(key_id)
+        return None if record is None else record.grant
+
+    @property
+    def records(self) -> list[KeyRecord]:
+        return list(self._by_id.values())
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+
 class KeyStore(Protocol):
     """Where keys are kept. Methods block and may raise StoreUnavailable: call them off the request path."""
 

@@ -89,7 +89,10 @@ class Quotas:
         grant_of: Callable[[str], Grant | None] = lambda _: None,
         lost: str = "",
     ) -> None:
-        """`grant_of`: key id → what the key may do and use. `lost`: why the machine's counts could not be opened."""
+        """`grant_of`: key id → what the key may do and use. `lost`: why the machine's counts could not be opened.
+
+        Without `cells`, this process counts alone and forgets its counts at its end.
+        """
         self._limits = tuple(part for limit in limits for part in limit.split())
         self._clock = clock
         self._cells: Cells = cells or NoCells()
@@ -242,6 +245,13 @@ class Quotas:
             held.remote = None
 
     # --- off the request path ---
+
+    def count_in(self, cells: Cells | None, lost: str = "") -> None:
+        """From now on counts stand there, or cannot be had because of `lost`; for before the first call that is limited."""
+        self._cells = cells or NoCells()
+        self._lost = lost
+        self._who.clear()
+        self._meters.clear()
 
     def forget(self) -> None:
         """Looks callers up anew: a key has changed."""

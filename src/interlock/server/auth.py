@@ -1,50 +1,83 @@
-"""Who may call: a bearer key, on by default, compared in constant time.
+"""Who may call: a bearer key, on by default; the server's own, or a virtual one.
 
-Above: openai, asgi, serve. Below: `core`.
+Above: the faces, serve. Below: `core`. A key has 256 random bits and only its SHA-256 is held, so that finding it is one look into
+a dictionary and the time that takes tells nothing about it.
 """
 
 from __future__ import annotations
 
-import hmac
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from interlock.core.caller import Caller, Secret
-from interlock.core.errors import NotAuthorised
+from msgspec import structs
 
-KEY_PREFIX = "il-"
+from interlock.core.caller import Caller, Secret, Versions
+from interlock.core.errors import NotAuthorised, NotPermitted
+from interlock.core.keys import PREFIX, KeyBook, hash_of
+from interlock.core.time import Clock, SystemClock
 
 
 class Keys:
     """The credentials that open the door, each with the caller it stands for."""
 
-    def __init__(self, keys: Mapping[Secret, Caller]) -> None:
-        self._keys = tuple((key.reveal().encode(), caller) for key, caller in keys.items() if key)
+    def __init__(
+        self,
+        keys: Mapping[Secret, Caller],
+        book: KeyBook | None = None,
+        clock: Clock | None = None,
+        versions: Versions | None = None,
+    ) -> None:
+        """`keys`: of the files; they manage the others, which stand in `book`. `versions` ride on every call."""
+        self._own = {hash_of(key.reveal().encode()): caller for key, caller in keys.items() if key}
+        self._book = book or KeyBook()
+        self._clock = clock or SystemClock()
+        self._versions = versions
+        self._callers: dict[str, Caller] = {}
 
     def caller(self, authorization: bytes) -> Caller:
-        """Who presents this `Authorization` header.
+        """Who presents this `Authorization` header; headers that name a tenant or an identity are not looked at.
 
         Raises:
-            NotAuthorised: missing, or no key of ours. Every key is compared, so the time tells nothing.
+            NotAuthorised: missing, no key of ours, revoked or expired.
         """
-        scheme, _, presented = authorization.partition(b" ")
-        presented = presented.strip()
-        found: Caller | None = None
-        for key, caller in self._keys:
-            if hmac.compare_digest(key, presented):
-                found = caller
-        if found is not None and scheme.lower() == b"bearer":
-            return found
+        scheme, _, secret = authorization.partition(b" ")
+        if scheme.lower() == b"bearer":
+            presented = hash_of(secret.strip())
+            own = self._own.get(presented)
+            if own is not None:
+                return own
+            record = self._book.find(presented, self._clock.wall_ns())
+            if record is not None:
+                made = self._callers.get(record.id)
+                if made is None or made.tenant != record.tenant or made.user != record.user:
+                    made = record.caller()
+                    if self._versions is not None:
+                        made = structs.replace(made, versions=self._versions)
+                    self._callers[record.id] = made
+                return made
         if not authorization:
             raise NotAuthorised(
                 "no key was presented", hint="Send it as `Authorization: Bearer <key>` (the client's `api_key`)."
             )
         raise NotAuthorised(
-            "the key that was presented is not one of this server's",
-            hint="It is `server.api_key` of interlock.yaml, or the one in the file that `interlock serve` names.",
+            "the key that was presented is not one of this server's, or has expired or been revoked",
+            hint="It is `server.api_key` of interlock.yaml, the one in the file that `interlock serve` names, "
+            "or one of `interlock keys`.",
         )
+
+    def admin(self, authorization: bytes) -> Caller:
+        """The same, for those who may manage keys: the server's own key, and virtual ones that were made for it.
+
+        Raises:
+            NotAuthorised, NotPermitted.
+        """
+        caller = self.caller(authorization)
+        record = self._book.find(hash_of(authorization.partition(b" ")[2].strip()), self._clock.wall_ns())
+        if record is not None and not record.admin:
+            raise NotPermitted("this key may not manage keys", hint="Use the server's own key, or one with `admin`.")
+        return caller
 
 
 def load_or_make_key(path: Path) -> tuple[Secret, bool]:
@@ -59,9 +92,26 @@ def load_or_make_key(path: Path) -> tuple[Secret, bool]:
         stored = ""
     if stored:
         return Secret(stored), False
-    key = KEY_PREFIX + secrets.token_urlsafe(24)
+    key = PREFIX + secrets.token_urlsafe(24)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    except FileExistsError:
+        # Somebody else has just made it (or it stood there empty): theirs counts, once it is whole.
+        return _made_by_another(path, key)
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(key + "\n")
+    return Secret(key), True
+
+
+def _made_by_another(path: Path, key: str) -> tuple[Secret, bool]:
+    """The key that another process put there, or `key` in a file that was left empty; swapped in whole, never truncated."""
+    stored = path.read_text(encoding="ascii").strip()
+    if stored:
+        return Secret(stored), False
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(key + "\n")
+    fresh.replace(path)
     return Secret(key), True

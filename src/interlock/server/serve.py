@@ -16,10 +16,11 @@ import socket
 import sys
 from collections.abc import Callable, Generator
 from types import FrameType
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import uvicorn
 from msgspec import Struct
+from starlette.routing import BaseRoute
 
 from interlock.core.errors import InterlockError
 from interlock.core.ids import Ids
@@ -64,6 +65,12 @@ class ServerSettings(Struct, frozen=True):
     """How long calls under way may take to finish when the server is told to stop; then they are cancelled and settle."""
 
 
+class Face(Protocol):
+    """Routes of the cold side."""
+
+    def routes(self) -> list[BaseRoute]: ...
+
+
 class Parts(Struct, frozen=True):
     """What the server serves."""
 
@@ -75,6 +82,8 @@ class Parts(Struct, frozen=True):
     models: Cards
     kept: Responses
     """Responses that conversations go on from."""
+    more: tuple[Face, ...] = ()
+    """Further faces of the cold side."""
 
 
 async def serve(parts: Parts, settings: ServerSettings, started: Callable[[str], None]) -> None:
@@ -167,7 +176,7 @@ def _config(parts: Parts, settings: ServerSettings) -> uvicorn.Config:
     responses = ResponsesFace(parts.gateway, parts.keys, parts.ids, parts.clock, parts.kept)
     hot[RESPONSES.encode()] = responses.create
     protocol = functools.partial(HotProtocol, hot=hot, max_body_bytes=settings.max_body_bytes)
-    faces = (responses, ModelsFace(parts.keys, parts.models), HealthFace(parts.keys, parts.health))
+    faces = (responses, ModelsFace(parts.keys, parts.models), HealthFace(parts.keys, parts.health), *parts.more)
     cold = [route for face in faces for route in face.routes()]
     app = ColdApp(parts.ids, cold, [path.decode() for path in hot])
     return uvicorn.Config(

@@ -15,6 +15,7 @@ from interlock.core.time import SystemClock
 
 from .auth import Keys, load_or_make_key
 from .health import health_of
+from .keys import KeysFace
 from .serve import Parts, ServerSettings, serve
 
 KEY_FILE = "server.key"
@@ -43,14 +44,17 @@ async def serve_workspace(il: Interlock, settings: ServerSettings, opened: Calla
     files = il.workspace.settings
     caller = Caller(files.tenant, key_id="server", versions=il.workspace.versions)
     clock = SystemClock()
+    il.limiting.watch()
+    keys = Keys({key: caller}, il.limiting.book, clock, il.workspace.versions)
     parts = Parts(
         gateway=il.gateway,
-        keys=Keys({key: caller}),
+        keys=keys,
         ids=SystemIds(clock),
         clock=clock,
         health=lambda: health_of(il),
         models=il.served_models,
         kept=il.kept_responses,
+        more=(KeysFace(keys, il.key_desk, il.limiting, clock, files.tenant),),
     )
     names = tuple(il.served_names())
     worker = asyncio.create_task(il.agents.keep_working())

@@ -3,6 +3,7 @@
 Above: `app` puts a `SqliteStore` where `core.store.Store` is asked for. Below: `core`.
 """
 
+from .cells import MappedCells
 from .sqlite import SqliteStore
 
-__all__ = ["SqliteStore"]
+__all__ = ["MappedCells", "SqliteStore"]

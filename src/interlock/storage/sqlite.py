@@ -20,6 +20,7 @@ from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Total
 
 from .aside import SqliteCache, SqliteSignals
 from .database import Database, Synchronous
+from .keys import SqliteKeys
 from .kept import SqliteResponses
 from .rolls import NS_PER_HOUR
 from .rows import decode_event, encode
@@ -44,6 +45,7 @@ class SqliteStore:
         self._tasks = SqliteTasks(database, self._price_at_write)
         self._signals = SqliteSignals(database)
         self._cache = SqliteCache(database)
+        self._keys = SqliteKeys(database)
         self._responses = SqliteResponses(database)
 
     @classmethod
@@ -75,6 +77,10 @@ class SqliteStore:
     @property
     def cache(self) -> SqliteCache:
         return self._cache
+
+    @property
+    def keys(self) -> SqliteKeys:
+        return self._keys
 
     @property
     def responses(self) -> SqliteResponses:

@@ -1,0 +1,167 @@
+"""Keys and limits of a running instance: opened, kept up to date, and closed. Above: compose, server. Below: storage, gateway, config."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+from msgspec import structs
+
+from interlock.config.load import load
+from interlock.config.workspace import Workspace
+from interlock.core.caller import Secret
+from interlock.core.errors import InvalidRequest, StoreUnavailable
+from interlock.core.keys import KeyBook, KeyRecord, KeyStore, made, rotated
+from interlock.core.limits import SharedCounts
+from interlock.core.time import NS_PER_S, Clock, SystemClock
+from interlock.gateway.quota import Quotas
+from interlock.storage import MappedCells, SqliteStore
+
+_log = logging.getLogger("interlock.keys")
+LOOK_S = 0.25
+"""How often other processes' changes are looked for: a revoked key is refused everywhere within a second."""
+TIDY_LOOKS = 240
+
+
+class Limiting:
+    """The keys at hand and the counts of limits. Belongs to the event loop that serves."""
+
+    def __init__(self, workspace: Workspace, keys: KeyStore, clock: Clock, shared: SharedCounts | None = None) -> None:
+        self.book = KeyBook()
+        self._limits = [each.limit for each in workspace.settings.limits]
+        self._path = workspace.store
+        self._store = keys
+        self._clock = clock
+        self._shared = shared
+        self._version = -1
+        self._cells: MappedCells | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self.quotas = Quotas(self._limits, clock, shared=shared, grant_of=self.book.grant_of)
+
+    def start(self) -> Quotas:
+        """Reads the keys and opens the counts; what this process's gateway asks from then on.
+
+        Raises:
+            StoreUnavailable: the keys cannot be read.
+        """
+        self._read_keys()
+        local = [each for each in self._limits if each.scope == "machine"]
+        if local or any(record.limits for record in self.book.records):
+            self._open_cells()
+        return self.quotas
+
+    def watch(self) -> None:
+        """Goes on looking for what other processes change, until `close`."""
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
+        if self._cells is not None:
+            self._cells.close()
+
+    async def refresh(self) -> None:
+        """Looks at once."""
+        version = await asyncio.to_thread(self._store.keys_version)
+        if version != self._version:
+            await asyncio.to_thread(self._read_keys)
+            self.quotas.forget()
+            if self._cells is None and any(record.limits for record in self.book.records):
+                self._open_cells()
+        if self._cells is not None:
+            self._cells.refresh()
+
+    # --- inside ---
+
+    async def _watch(self) -> None:
+        looks = 0
+        while True:
+            await asyncio.sleep(LOOK_S)
+            looks += 1
+            try:
+                await self.refresh()
+            except StoreUnavailable as error:  # the keys that are at hand go on
+                _log.warning("the keys could not be looked at: %s", error)
+            if looks % TIDY_LOOKS == 0:
+                self.quotas.tidy()
+
+    def _read_keys(self) -> None:
+        version = self._store.keys_version()
+        self.book.replace(self._store.keys())
+        self._version = version
+
+    def _open_cells(self) -> None:
+        try:
+            self._cells = MappedCells.open(self._path)
+        except StoreUnavailable as error:
+            _log.error("limits cannot be counted: %s", error)
+            self.quotas.count_in(None, str(error))
+        else:
+            self.quotas.count_in(self._cells)
+            with contextlib.suppress(RuntimeError):  # no loop runs yet where a program only reads
+                self.watch()
+
+
+@contextlib.contextmanager
+def open_keys(path: Path) -> Generator[tuple[KeyDesk, str]]:
+    """The keys of the workspace at `path`, for a command, and the workspace's tenant. Raises StoreUnavailable, ConfigError."""
+    workspace = load(path)
+    store = SqliteStore.open(workspace.store)
+    try:
+        yield KeyDesk(store.keys, SystemClock()), workspace.settings.tenant
+    finally:
+        store.close()
+
+
+class KeyDesk:
+    """Making, listing, changing and ending keys. Methods block: call them off the event loop."""
+
+    def __init__(self, store: KeyStore, clock: Clock, entropy: Callable[[int], str] = secrets.token_urlsafe) -> None:
+        self._store = store
+        self._clock = clock
+        self._entropy = entropy
+
+    def create(self, record: KeyRecord) -> tuple[KeyRecord, Secret]:
+        """A new key; the secret is kept nowhere and shown once."""
+        now_ns = self._clock.wall_ns()
+        fresh = structs.replace(record, id=f"key_{secrets.token_hex(8)}", created_ns=now_ns)
+        kept, secret = made(fresh, self._entropy)
+        self._store.put_key(kept)
+        return kept, secret
+
+    def list(self) -> list[KeyRecord]:
+        return list(self._store.keys())
+
+    def rotate(self, name: str, overlap_s: float) -> tuple[KeyRecord, Secret]:
+        """A new secret for a key (its id, the beginning of it, or its name); the old one goes on for `overlap_s`."""
+        record, secret = rotated(self.find(name), self._clock.wall_ns(), round(overlap_s * NS_PER_S), self._entropy)
+        self._store.put_key(record)
+        return record, secret
+
+    def revoke(self, name: str) -> KeyRecord:
+        """Refused from now on, everywhere within a second."""
+        record = self.find(name)
+        if not record.revoked_ns:
+            record = structs.replace(record, revoked_ns=self._clock.wall_ns(), before_hash="")
+            self._store.put_key(record)
+        return record
+
+    def find(self, name: str) -> KeyRecord:
+        """Raises InvalidRequest where none or several answer to `name`."""
+        records = self._store.keys()
+        exact = [each for each in records if name in (each.id, each.name)]
+        found = exact or [each for each in records if name and each.id.startswith(name)]
+        if len(found) != 1:
+            raise InvalidRequest(
+                f"{len(found) or 'no'} keys are called {name!r}",
+                param="key",
+                hint="`interlock keys list` shows their ids.",
+            )
+        return found[0]

@@ -1,0 +1,183 @@
+"""Managing virtual keys over HTTP: GET and POST /api/keys, GET and DELETE /api/keys/{key}, POST /api/keys/{key}/rotate.
+
+Above: serve. Below: asgi, auth, app. Only the server's own key, and virtual keys made for it, may come in here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct, structs
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from interlock.app.limiting import KeyDesk, Limiting
+from interlock.config.limits import LimitSettings
+from interlock.core.errors import InvalidRequest, TooLarge
+from interlock.core.keys import KeyRecord
+from interlock.core.limits import Limit
+from interlock.core.time import NS_PER_S, Clock
+
+from .asgi import authorization
+from .auth import Keys
+
+T = TypeVar("T")
+MOST_BYTES = 65_536
+LONGEST_OVERLAP_S = 30 * 86_400
+
+
+class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
+    """What may be asked for a new key."""
+
+    tenant: str = ""
+    """Default: the workspace's."""
+    name: str = ""
+    user: str = ""
+    models: tuple[str, ...] = ()
+    workflows: tuple[str, ...] = ()
+    limits: tuple[dict[str, Any], ...] = ()
+    """As in `limits:` of interlock.yaml; `per` is the key."""
+    expires_in_s: float = 0.0
+    admin: bool = False
+
+
+class Rotation(Struct, frozen=True, forbid_unknown_fields=True):
+    overlap_s: float = 0.0
+    """How long the old secret goes on."""
+
+
+class KeysFace:
+    """The routes."""
+
+    def __init__(self, keys: Keys, desk: KeyDesk, limiting: Limiting, clock: Clock, tenant: str) -> None:
+        self._keys = keys
+        self._desk = desk
+        self._limiting = limiting
+        self._clock = clock
+        self._tenant = tenant
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/api/keys", self._list, methods=["GET"]),
+            Route("/api/keys", self._create, methods=["POST"]),
+            Route("/api/keys/{key}", self._one, methods=["GET"]),
+            Route("/api/keys/{key}", self._revoke, methods=["DELETE"]),
+            Route("/api/keys/{key}/rotate", self._rotate, methods=["POST"]),
+            Route("/api/limits", self._standings, methods=["GET"]),
+        ]
+
+    async def _list(self, request: Request) -> Response:
+        self._keys.admin(authorization(request))
+        records = await asyncio.to_thread(self._desk.list)
+        return _json({"keys": [shown(each, self._clock.wall_ns()) for each in records]})
+
+    async def _one(self, request: Request) -> Response:
+        self._keys.admin(authorization(request))
+        record = await asyncio.to_thread(self._desk.find, request.path_params["key"])
+        return _json(shown(record, self._clock.wall_ns()))
+
+    async def _create(self, request: Request) -> Response:
+        self._keys.admin(authorization(request))
+        wanted = await _body(request, Wanted)
+        record, secret = await asyncio.to_thread(self._desk.create, self._record(wanted))
+        await self._limiting.refresh()
+        return _json({**shown(record, self._clock.wall_ns()), "secret": secret.reveal()}, 201)
+
+    async def _rotate(self, request: Request) -> Response:
+        self._keys.admin(authorization(request))
+        wanted = await _body(request, Rotation)
+        if not 0 <= wanted.overlap_s <= LONGEST_OVERLAP_S:
+            raise InvalidRequest(f"overlap_s is 0 to {LONGEST_OVERLAP_S}", param="overlap_s")
+        name = request.path_params["key"]
+        record, secret = await asyncio.to_thread(self._desk.rotate, name, wanted.overlap_s)
+        await self._limiting.refresh()
+        return _json({**shown(record, self._clock.wall_ns()), "secret": secret.reveal()})
+
+    async def _revoke(self, request: Request) -> Response:
+        self._keys.admin(authorization(request))
+        record = await asyncio.to_thread(self._desk.revoke, request.path_params["key"])
+        await self._limiting.refresh()
+        return _json(shown(record, self._clock.wall_ns()))
+
+    async def _standings(self, request: Request) -> Response:
+        """How every count of this process stands."""
+        self._keys.admin(authorization(request))
+        names = ("limit", "of", "amount", "used_or_reserved", "maximum")
+        rows = [dict(zip(names, row, strict=True)) for row in self._limiting.quotas.standings()]
+        return _json({"limits": rows})
+
+    def _record(self, wanted: Wanted) -> KeyRecord:
+        now_ns = self._clock.wall_ns()
+        if wanted.expires_in_s < 0:
+            raise InvalidRequest("expires_in_s lies in the past", param="expires_in_s")
+        return KeyRecord(
+            id="",
+            name=wanted.name,
+            tenant=wanted.tenant or self._tenant,
+            hash="",
+            shown="",
+            created_ns=now_ns,
+            user=wanted.user,
+            models=wanted.models,
+            workflows=wanted.workflows,
+            limits=limits_of(wanted.limits),
+            expires_ns=now_ns + round(wanted.expires_in_s * NS_PER_S) if wanted.expires_in_s else 0,
+            admin=wanted.admin,
+        )
+
+
+def limits_of(given: tuple[dict[str, Any], ...]) -> tuple[Limit, ...]:
+    """A key's limits as they stand in a file or a request. Raises InvalidRequest with everything that is wrong."""
+    try:
+        return tuple(LimitSettings.model_validate(each).limit for each in given)
+    except ValidationError as fault:
+        told = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'limit'}: {each['msg']}" for each in fault.errors())
+        raise InvalidRequest(f"a limit is not as it should be: {told}", param="limits") from None
+
+
+def shown(record: KeyRecord, now_ns: int) -> dict[str, Any]:
+    """A key for people and programs: everything but what could open a door."""
+    limits = [
+        {
+            name: value
+            for name, value in structs.asdict(each).items()
+            if value not in (None, (), {}, False) and name != "per"
+        }
+        for each in record.limits
+    ]
+    return {
+        "id": record.id,
+        "name": record.name,
+        "tenant": record.tenant,
+        "user": record.user,
+        "shown": f"{record.shown}…",
+        "state": record.state(now_ns),
+        "models": record.models,
+        "workflows": record.workflows,
+        "limits": limits,
+        "admin": record.admin,
+        "created": record.created_ns // NS_PER_S,
+        "expires": record.expires_ns // NS_PER_S or None,
+        "revoked": record.revoked_ns // NS_PER_S or None,
+        "old_secret_until": record.before_until_ns // NS_PER_S if record.before_until_ns > now_ns else None,
+    }
+
+
+async def _body(request: Request, kind: type[T]) -> T:
+    data = b""
+    async for piece in request.stream():
+        data += piece
+        if len(data) > MOST_BYTES:
+            raise TooLarge(f"the request's body is larger than {MOST_BYTES} bytes")
+    try:
+        return msgspec.json.decode(data or b"{}", type=kind)
+    except msgspec.MsgspecError as fault:
+        raise InvalidRequest(f"the body is not what it should be: {fault}") from None
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")

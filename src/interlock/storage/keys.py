@@ -1,0 +1,35 @@
+"""Virtual keys, one row each. Above: `SqliteStore.keys`. Below: database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from interlock.core.keys import KeyRecord
+
+from .database import Database
+from .statements import statements
+
+
+class SqliteKeys:
+    """`core.keys.KeyStore` on SQLite; every process on the file sees a change at its next look at the version."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = statements("keys")
+
+    def keys(self) -> Sequence[KeyRecord]:
+        with self._database.reading("read the keys") as db:
+            rows = db.execute(self._sql["all"]).fetchall()
+        return [msgspec.json.decode(row[0], type=KeyRecord) for row in rows]
+
+    def put_key(self, record: KeyRecord) -> None:
+        with self._database.transaction(f"write key {record.id}") as db:
+            db.execute(self._sql["put"], (record.id, record.created_ns, msgspec.json.encode(record).decode()))
+            db.execute(self._sql["bump"])
+
+    def keys_version(self) -> int:
+        with self._database.reading("read the version of the keys") as db:
+            row = db.execute(self._sql["version"]).fetchone()
+        return 0 if row is None else int(row[0])
