@@ -13,7 +13,17 @@ from interlock.core.chat import ChatRequest, Message, Part, ToolCall, ToolSpec
 from interlock.core.errors import BadReply, InvalidRequest, RateLimited, UpstreamAuth, UpstreamRefused
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
-from interlock.plugins import anthropic_ask, anthropic_turns, anthropic_wire, gemini_ask, gemini_wire, openai_wire, profiles, wire
+from interlock.plugins import (
+    anthropic_ask,
+    anthropic_turns,
+    anthropic_wire,
+    gemini_ask,
+    gemini_wire,
+    openai_ask,
+    openai_wire,
+    profiles,
+    wire,
+)
 from interlock.testing.clock import FakeClock
 
 AT = Deployment("openai", "gpt-4o-mini", "openai", base_url="http://127.0.0.1:1/v1", api_key=Secret("sk-secret"))
@@ -110,9 +120,7 @@ def test_the_callers_own_bytes_are_forwarded_with_a_minimal_patch():
         b'{ "model":"support", "messages":[{"role":"user","content":"\\u00e9  x"}], "odd":{"a" : 1.50}, "max_tokens":9}'
     )
     request = ChatRequest("support", ASK.messages, max_output_tokens=9, raw=raw, raw_dialect="openai")
-    sent = openai_wire.patched(
-        request, "gpt-4o-mini", "max_tokens", sampling=True, tools="yes", stream=False, usage=False
-    )
+    sent = openai_ask.patched(request, "gpt-4o-mini", BUDGETED, "max_tokens", stream=False, usage=False)
     assert decoded(sent) == {**decoded(raw), "model": "gpt-4o-mini"}
     assert b'"\\u00e9  x"' in sent, "values are the caller's bytes, not re-encoded"
     assert b"1.50" in sent
@@ -121,9 +129,7 @@ def test_the_callers_own_bytes_are_forwarded_with_a_minimal_patch():
 def test_a_patched_request_carries_the_cap_where_the_caller_had_it():
     raw = b'{"model":"m","messages":[],"max_completion_tokens":900}'
     request = ChatRequest("m", (), max_output_tokens=50, raw=raw, raw_dialect="openai")
-    assert decoded(
-        openai_wire.patched(request, "x", "max_tokens", sampling=True, tools="yes", stream=False, usage=False)
-    ) == {
+    assert decoded(openai_ask.patched(request, "x", BUDGETED, "max_tokens", stream=False, usage=False)) == {
         "model": "x",
         "messages": [],
         "max_completion_tokens": 50,
@@ -132,7 +138,7 @@ def test_a_patched_request_carries_the_cap_where_the_caller_had_it():
 
 def test_usage_is_asked_for_on_streams_and_hidden_from_callers_who_did_not():
     request = ChatRequest("m", (), raw=b'{"model":"m","messages":[],"stream":true}', raw_dialect="openai")
-    sent = decoded(openai_wire.patched(request, "x", "max_tokens", sampling=True, tools="yes", stream=True, usage=True))
+    sent = decoded(openai_ask.patched(request, "x", BUDGETED, "max_tokens", stream=True, usage=True))
     assert sent["stream_options"] == {"include_usage": True}
     event = b'{"id":"c","model":"x","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
     usage = b'{"id":"c","model":"x","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}'
@@ -152,12 +158,11 @@ def test_reasoning_models_are_spared_what_they_refuse():
     assert shipped.of("mine", "llama-3").output_cap == "max_tokens"
     assert shipped.of("openrouter", "openai/gpt-4o").context_window == 128_000
     sent = decoded(
-        openai_wire.encoded(
+        openai_ask.encoded(
             msgspec.structs.replace(ASK, temperature=0.2, seed=1, max_output_tokens=5),
             "o3",
+            shipped.of("openai", "o3"),
             "max_completion_tokens",
-            sampling=False,
-            tools="yes",
             stream=False,
             usage=False,
         )
@@ -348,9 +353,9 @@ def test_models_that_take_tools_only_without_reasoning_get_them_so():
 
     def sent(tools, **fields):
         made = msgspec.structs.replace(request, **fields)
-        if made.raw:
-            return decoded(openai_wire.patched(made, "m", "c", sampling=True, tools=tools, stream=False, usage=False))
-        return decoded(openai_wire.encoded(made, "m", "c", sampling=False, tools=tools, stream=False, usage=False))
+        profile = msgspec.structs.replace(BUDGETED, tools=tools)
+        make = openai_ask.patched if made.raw else openai_ask.encoded
+        return decoded(make(made, "m", profile, "c", stream=False, usage=False))
 
     raw = {"raw": b'{"model":"m","tools":[]}', "raw_dialect": "openai"}
     assert "reasoning_effort" not in sent("yes")
@@ -364,7 +369,8 @@ def test_models_that_take_tools_only_without_reasoning_get_them_so():
 
 def test_a_callers_bytes_lose_what_the_model_refuses_and_nothing_else():
     request = ChatRequest("m", (), raw=b'{"model":"m","temperature":0.3,"top_p":1,"odd":[1]}', raw_dialect="openai")
-    sent = openai_wire.patched(request, "gpt-5", "c", sampling=False, tools="yes", stream=False, usage=False)
+    profile = profiles.shipped().of("openai", "gpt-5")
+    sent = openai_ask.patched(request, "gpt-5", profile, "c", stream=False, usage=False)
     assert sent == b'{"model":"gpt-5","odd":[1]}'
 
 

@@ -1,6 +1,6 @@
-"""OpenAI's chat completions between bytes and `core.chat`.
+"""Replies and event streams of OpenAI's chat completions, into `core.chat`.
 
-Above: providers/openai. Below: `core`, msgspec. Only what the gateway needs is decoded; the rest travels as the bytes it is.
+Above: providers/openai. Below: openai_turns, `core`, msgspec. Only what the gateway needs is decoded; the rest travels as the bytes it is.
 Source: the API reference for chat completions and their streaming events (platform.openai.com/docs/api-reference/chat), November 2026.
 """
 
@@ -14,17 +14,23 @@ from msgspec import Raw, Struct
 from interlock.core.chat import (
     ChatRequest,
     ChatResponse,
+    Choice,
+    ChoiceDelta,
     Chunk,
     Finish,
-    Message,
-    Part,
+    Thought,
+    ThoughtDelta,
+    TokenLogprob,
     ToolCall,
     ToolCallDelta,
-    ToolSpec,
 )
-from interlock.core.errors import BadReply, InvalidRequest, UpstreamCut, UpstreamRefused
+from interlock.core.errors import BadReply, UpstreamCut, UpstreamRefused
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
+
+from . import openai_ask
+from .openai_turns import DIALECT
+from .profiles import ModelProfile
 
 FINISHES: dict[str, Finish] = {
     "stop": "stop",
@@ -33,8 +39,6 @@ FINISHES: dict[str, Finish] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
-CAPS = ("max_completion_tokens", "max_tokens")
-SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty", "logit_bias")
 NULL = Raw(b"null")
 
 
@@ -72,6 +76,9 @@ class _Message(Struct):
     content: str | list[Any] | None = None
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
+    reasoning_content: str | None = None
+    """What was thought, as several servers of this dialect show it; newer ones call it `reasoning`."""
+    reasoning: str | None = None
 
 
 class _Choice(Struct):
@@ -79,6 +86,8 @@ class _Choice(Struct):
     message: _Message | None = None
     delta: _Message | None = None
     finish_reason: str | None = None
+    stop_reason: str | int | None = None
+    """The stop sequence that ended the answer; vLLM names it."""
     logprobs: Raw = NULL
 
 
@@ -94,8 +103,15 @@ class _UsageOnly(Struct):
     usage: _Usage | None = None
 
 
-class _Logprob(Struct):
+class _Top(Struct):
+    token: str
     logprob: float
+
+
+class _Logprob(Struct):
+    token: str
+    logprob: float
+    top_logprobs: list[_Top] | None = None
 
 
 class _Logprobs(Struct):
@@ -104,138 +120,7 @@ class _Logprobs(Struct):
 
 _completion = msgspec.json.Decoder(_Completion)
 _usage_only = msgspec.json.Decoder(_UsageOnly)
-_fields = msgspec.json.Decoder(dict[str, Raw])
 _logprobs = msgspec.json.Decoder(_Logprobs | None)
-_json = msgspec.json.Encoder()
-
-
-# --- Requests ---------------------------------------------------------------------------------------------------
-
-
-def patched(
-    request: ChatRequest, model: str, cap: str, *, sampling: bool, tools: str, stream: bool, usage: bool
-) -> bytes:
-    """The caller's own bytes with the model, the output cap and the wish for usage put in.
-
-    All else stays as it was, but for what the model's profile (`sampling`, `tools`) says it would refuse.
-    """
-    fields = _fields.decode(request.raw)
-    fields["model"] = Raw(_json.encode(model))
-    allowed = request.max_output_tokens
-    if allowed is not None and not any(fields.get(name) == str(allowed).encode() for name in CAPS):
-        present = next((name for name in CAPS if name in fields and fields[name] != NULL), cap)
-        fields[present] = Raw(_json.encode(allowed))
-    if not sampling:
-        for name in SAMPLING:
-            fields.pop(name, None)
-    elif request.logprobs and "logprobs" not in fields:
-        fields["logprobs"] = Raw(b"true")
-    if request.tools and tools != "yes":
-        fields.setdefault("reasoning_effort", Raw(_json.encode(_effort(tools, model))))
-    if stream != (fields.get("stream") == b"true"):
-        fields["stream"] = Raw(b"true" if stream else b"false")
-    if stream and usage and not request.include_usage:
-        fields["stream_options"] = Raw(b'{"include_usage":true}')
-    if not stream:
-        fields.pop("stream_options", None)
-    return _json.encode(fields)
-
-
-def encoded(
-    request: ChatRequest, model: str, cap: str, *, sampling: bool, tools: str, stream: bool, usage: bool
-) -> bytes:
-    """A request in this dialect. `sampling` and `tools` are the model's profile.
-
-    Raises:
-        InvalidRequest: the request has something that this dialect, or the model in it, cannot take.
-    """
-    fields: dict[str, Any] = {"model": model, "messages": [_message(each) for each in request.messages]}
-    if request.tools:
-        fields["tools"] = [_tool(each) for each in request.tools]
-        if request.tool_choice:
-            fields["tool_choice"] = _tool_choice(request.tool_choice)
-        if tools != "yes":
-            fields["reasoning_effort"] = _effort(tools, model)
-        _put(fields, parallel_tool_calls=request.parallel_tool_calls)
-    if sampling:
-        _put(fields, temperature=request.temperature, top_p=request.top_p, seed=request.seed)
-        _put(fields, stop=list(request.stop) or None, logprobs=request.logprobs or None)
-    _put(fields, **{cap: request.max_output_tokens}, user=request.user or None, response_format=_format(request))
-    fields.update(request.extra)
-    if stream:
-        fields["stream"] = True
-        if usage:
-            fields["stream_options"] = {"include_usage": True}
-    return _json.encode(fields)
-
-
-def _tool_choice(choice: str) -> Any:
-    return choice if choice in ("auto", "none", "required") else {"type": "function", "function": {"name": choice}}
-
-
-def _format(request: ChatRequest) -> dict[str, Any] | None:
-    schema = request.output_schema
-    if schema is None:
-        return {"type": "json_object"} if request.json_mode else None
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": schema.name, "schema": schema.schema, "strict": schema.strict},
-    }
-
-
-def _effort(tools: str, model: str) -> str:
-    """The reasoning effort with which a model takes tools here, unless the caller says another."""
-    if tools == "no":
-        raise InvalidRequest(
-            f"{model} takes tools only through another interface than chat completions.",
-            param="tools",
-            hint="Route requests with tools to another model.",
-        )
-    return "none"
-
-
-def _put(fields: dict[str, Any], **values: Any) -> None:
-    fields.update({name: value for name, value in values.items() if value is not None})
-
-
-def _message(message: Message) -> dict[str, Any]:
-    role = "system" if message.role == "developer" else message.role
-    content = message.content if isinstance(message.content, str) else [_part(each) for each in message.content]
-    made: dict[str, Any] = {"role": role, "content": content}
-    if message.tool_calls:
-        made["content"] = content or None
-        made["tool_calls"] = [
-            {"id": each.id, "type": "function", "function": {"name": each.name, "arguments": each.arguments}}
-            for each in message.tool_calls
-        ]
-    if message.tool_call_id:
-        made["tool_call_id"] = message.tool_call_id
-    elif message.name:
-        made["name"] = message.name
-    return made
-
-
-def _part(part: Part) -> dict[str, Any]:
-    if part.type == "text":
-        return {"type": "text", "text": part.text}
-    if part.type == "image":
-        return {"type": "image_url", "image_url": {"url": part.url or f"data:{part.media_type};base64,{part.data}"}}
-    if part.type == "audio":
-        if not part.data:
-            raise InvalidRequest("audio has to come as base64 in this dialect, not by address.", param="messages")
-        kind = part.media_type.rsplit("/", 1)[-1].removeprefix("x-")
-        return {"type": "input_audio", "input_audio": {"data": part.data, "format": kind or "wav"}}
-    data = part.url or f"data:{part.media_type or 'application/pdf'};base64,{part.data}"
-    return {"type": "file", "file": {"filename": part.name or "file", "file_data": data}}
-
-
-def _tool(tool: ToolSpec) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters}
-    _put(function, description=tool.description or None, strict=tool.strict or None)
-    return {"type": "function", "function": function}
-
-
-# --- Replies ----------------------------------------------------------------------------------------------------
 
 
 def response_of(body: bytes, request: ChatRequest, deployment: Deployment) -> ChatResponse:
@@ -252,19 +137,41 @@ def response_of(body: bytes, request: ChatRequest, deployment: Deployment) -> Ch
         raise _bad(
             f"{deployment.name} sent a completion without an answer: {body[:200].decode('utf-8', 'replace')}", body
         )
-    choice = reply.choices[0]
-    message = reply.choices[0].message
+    same = request.raw_dialect == DIALECT
+    choices = reply.choices if len(reply.choices) == 1 else sorted(reply.choices, key=lambda each: each.index)
+    first = _choice(choices[0], request, same=same)
+    stop = choices[0].stop_reason
     return ChatResponse(
         model=reply.model or deployment.model,
-        text=_text(message.content),
-        tool_calls=tuple(_tool_call(each, place) for place, each in enumerate(message.tool_calls or ())),
-        finish=FINISHES.get(choice.finish_reason or "stop", "stop"),
+        text=first.text,
+        tool_calls=first.tool_calls,
+        finish=first.finish,
         usage=usage_of(reply.usage),
         id=reply.id or "",
-        refusal=message.refusal or "",
-        mean_logprob=_mean_logprob(choice.logprobs) if request.logprobs else None,
-        raw=body if request.raw_dialect == "openai" else b"",
-        raw_dialect="openai" if request.raw_dialect == "openai" else "",
+        refusal=first.refusal,
+        thoughts=first.thoughts,
+        stop_hit=stop if isinstance(stop, str) else "",
+        others=tuple([_choice(each, request, same=same) for each in choices[1:]]),
+        logprobs=first.logprobs,
+        mean_logprob=_mean_logprob(choices[0].logprobs) if request.logprobs else None,
+        raw=body if same else b"",
+        raw_dialect=DIALECT if same else "",
+    )
+
+
+def _choice(choice: _Choice, request: ChatRequest, *, same: bool) -> Choice:
+    """One answer; `same`: its log-probabilities reach the caller in the vendor's own bytes."""
+    message = choice.message or _Message()
+    calls = tuple([_tool_call(each, place) for place, each in enumerate(message.tool_calls or ())])
+    finish = FINISHES.get(choice.finish_reason or "stop", "stop")
+    thought = message.reasoning_content or message.reasoning
+    return Choice(
+        _text(message.content),
+        calls,
+        "tool_calls" if calls and finish == "stop" else finish,
+        message.refusal or "",
+        (Thought(thought, origin=DIALECT),) if thought else (),
+        () if same or not request.logprobs else _tokens(choice.logprobs),
     )
 
 
@@ -277,9 +184,7 @@ def chunk_of(raw: bytes, data: list[bytes], request: ChatRequest, deployment: De
         BadReply: an event is not of this dialect. UpstreamRefused, UpstreamCut: an event says that the vendor failed, before or after
         anything was relayed.
     """
-    text: list[str] = []
-    deltas: list[ToolCallDelta] = []
-    finish: Finish | None = None
+    piece = _Piece()
     usage: Usage | None = None
     model = identity = ""
     for each in data:
@@ -297,18 +202,68 @@ def chunk_of(raw: bytes, data: list[bytes], request: ChatRequest, deployment: De
             if not event.choices and not request.include_usage:
                 raw = b"".join(b"data: " + other + b"\n\n" for other in data if other is not each)
         for choice in event.choices:
-            if choice.index != 0:
-                continue
-            if choice.finish_reason is not None:
-                finish = FINISHES.get(choice.finish_reason, "stop")
-            if (delta := choice.delta) is not None:
-                if delta.content:
-                    text.append(_text(delta.content))
-                deltas.extend(_delta(call) for call in delta.tool_calls or ())
-    same = request.raw_dialect == "openai"
+            piece.add(choice, request)
+    same = request.raw_dialect == DIALECT
     return Chunk(
-        "".join(text), tuple(deltas), finish, usage, model, identity, raw if same else b"", "openai" if same else ""
+        "".join(piece.text),
+        tuple(piece.calls),
+        piece.finish,
+        usage,
+        model,
+        identity,
+        raw if same else b"",
+        DIALECT if same else "",
+        refusal=piece.refusal,
+        thoughts=(ThoughtDelta(0, piece.thought, origin=DIALECT),) if piece.thought else (),
+        stop_hit=piece.stop_hit,
+        logprobs=piece.logprobs,
+        others=() if piece.others is None else tuple([piece.others[at].delta(at) for at in sorted(piece.others)]),
     )
+
+
+class _Piece:
+    """What the events of one chunk say of one answer."""
+
+    __slots__ = ("calls", "finish", "logprobs", "others", "refusal", "stop_hit", "text", "thought")
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.calls: list[ToolCallDelta] = []
+        self.finish: Finish | None = None
+        self.refusal = self.thought = self.stop_hit = ""
+        self.logprobs: tuple[TokenLogprob, ...] = ()
+        self.others: dict[int, _Piece] | None = None
+        """The second answer and those after it, by their index."""
+
+    def add(self, choice: _Choice, request: ChatRequest) -> None:
+        if choice.index:
+            others = self.others = self.others or {}
+            others.setdefault(choice.index, _Piece()).take(choice, request)
+        else:
+            self.take(choice, request)
+
+    def take(self, choice: _Choice, request: ChatRequest) -> None:
+        if choice.finish_reason is not None:
+            self.finish = FINISHES.get(choice.finish_reason, "stop")
+            if isinstance(choice.stop_reason, str):
+                self.stop_hit = choice.stop_reason
+        if request.logprobs and request.raw_dialect != DIALECT and choice.logprobs != NULL:
+            self.logprobs += _tokens(choice.logprobs)
+        delta = choice.delta
+        if delta is None:
+            return
+        if delta.content:
+            self.text.append(_text(delta.content))
+        if delta.tool_calls:
+            self.calls.extend([_delta(call) for call in delta.tool_calls])
+        if delta.refusal:
+            self.refusal += delta.refusal
+        if thought := delta.reasoning_content or delta.reasoning:
+            self.thought += thought
+
+    def delta(self, index: int) -> ChoiceDelta:
+        thoughts = (ThoughtDelta(0, self.thought, origin=DIALECT),) if self.thought else ()
+        return ChoiceDelta(index, "".join(self.text), tuple(self.calls), self.finish, self.refusal, thoughts)
 
 
 def usage_of(usage: _Usage | None) -> Usage:
@@ -384,3 +339,29 @@ def _mean_logprob(raw: Raw) -> float | None:
     if found is None or not found.content:
         return None
     return sum(each.logprob for each in found.content) / len(found.content)
+
+
+def _tokens(raw: Raw) -> tuple[TokenLogprob, ...]:
+    found = _logprobs.decode(raw)
+    return (
+        ()
+        if found is None
+        else tuple(
+            TokenLogprob(each.token, each.logprob, tuple((top.token, top.logprob) for top in each.top_logprobs or ()))
+            for each in found.content or ()
+        )
+    )
+
+
+def patched(
+    request: ChatRequest, model: str, cap: str, *, sampling: bool, tools: Any, stream: bool, usage: bool
+) -> bytes:
+    profile = ModelProfile(("*",), sampling=sampling, tools=tools)
+    return openai_ask.patched(request, model, profile, cap, stream=stream, usage=usage)
+
+
+def encoded(
+    request: ChatRequest, model: str, cap: str, *, sampling: bool, tools: Any, stream: bool, usage: bool
+) -> bytes:
+    profile = ModelProfile(("*",), sampling=sampling, tools=tools)
+    return openai_ask.encoded(request, model, profile, cap, stream=stream, usage=usage)
