@@ -108,10 +108,12 @@ def _resolves(settings: Settings, name: str, alias: str) -> bool:
         return False
 
 
-def unknown_facts(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:
-    """Names in routing conditions that nobody can supply."""
+def unknown_facts(
+    settings: Settings, node: Node, drafts: Collection[Draft], given: Collection[str] = ()
+) -> list[Fault]:
+    """Names in routing conditions that nobody can supply; `given` are further ones that somebody does."""
     inputs = {name for draft in drafts for name in draft.contract.inputs}
-    known = BUILT_IN_FACTS | set(settings.routing.facts) | inputs
+    known = BUILT_IN_FACTS | set(settings.routing.facts) | inputs | set(given)
     return [
         text_fault(node, ("routing", "escalate_if", at, "condition"), "", error)
         for at, rule in enumerate(settings.routing.escalate_if)

@@ -10,7 +10,7 @@ from interlock.core.store import StorePrompts
 
 from .blocks import Amount, Block, BoolOrCondition, Name, NanoUsd, Positive, Promise, Seconds, Text
 from .flow import Flow
-from .schema import LimitsBlock
+from .schema import LimitsBlock, Verifiers
 
 InputType = Literal["string", "number", "integer", "boolean"]
 
@@ -102,6 +102,10 @@ class AgentContract(Block):
     logging: Logging = Field(default_factory=Logging)
     approval: Approval = Field(default_factory=Approval)
     tier0: Tier0 | None = None
+    verifiers: Verifiers | None = None
+    """Instead of those of `routing.verifiers`; `{}` for none."""
+    route: Text = ""
+    """Path of a learned route; default: `routing.route`."""
     flows: dict[str, Flow] = Field(default_factory=dict[str, Flow])
     value: Value = Field(default_factory=Value)
 

@@ -28,6 +28,7 @@ from .knowledge import read_articles, read_intents, read_products
 from .names import nearest
 from .schema import Settings
 from .shapes import is_section
+from .steering import RouteFile, check_facts, read_route, wrong_verifiers
 from .tool_names import built_in_tools, declared_tools, syntax_error
 from .tree import Mark, fault_at
 from .versions import content_hash
@@ -66,8 +67,9 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
     else:
         _check_policy(findings, settings, built_in, read, lone=where.lone)
     shared = _shared(files, built_in_tools(settings))
-    policy_versions = _policy_versions(settings)
-    agents = {d.name: _agent(files, settings, d, shared, policy_versions) for d in read.drafts}
+    learned = read_route(files, settings.routing.route, place(read.policy, ("routing", "route")), "routing.route")
+    policy_versions = _policy_versions(settings, learned)
+    agents = {d.name: _agent(files, settings, d, shared, learned) for d in read.drafts}
     if findings.faults:
         raise ConfigError(_once(findings.faults, files))
     return Workspace(
@@ -79,6 +81,7 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
         tools_file=shared.tools_file,
         versions=policy_versions,
         warnings=tuple(_once(findings.warnings, files)),
+        learned=learned,
     )
 
 
@@ -110,9 +113,10 @@ def _check_policy(findings: Findings, settings: Settings, built_in: Settings, re
         strict.extend(checks.unknown_models(settings, node, drafts))
         strict.extend(fault for draft in drafts for fault in checks.unknown_model(settings, draft))
     if read.contracts_whole:
-        strict.extend(checks.unknown_facts(settings, node, drafts))
+        strict.extend(checks.unknown_facts(settings, node, drafts, check_facts(settings, drafts)))
     findings.faults.extend(checks.unknown_dialects(settings, node, dialects))
     findings.faults.extend(checks.wrong_options(settings, node))
+    findings.faults.extend(wrong_verifiers(settings, node, drafts))
     findings.warnings.extend(checks.models_without_key(settings, node, drafts))
     if not lone:
         findings.warnings.extend(checks.budgets_of_nobody(settings, node, drafts))
@@ -156,14 +160,15 @@ def _schema(files: Files, path: Path) -> dict[str, Any] | None:
     return schema
 
 
-def _policy_versions(settings: Settings) -> Versions:
+def _policy_versions(settings: Settings, learned: RouteFile | None) -> Versions:
+    said = [settings.providers, settings.models, settings.routing]
     return Versions(
         policy=content_hash([settings.task_budgets, settings.caching, settings.degradation]),
-        route=content_hash([settings.providers, settings.models, settings.routing]),
+        route=content_hash(said if learned is None else [*said, learned.version]),
     )
 
 
-def _agent(files: Files, settings: Settings, draft: Draft, shared: _Shared, versions: Versions) -> Agent:
+def _agent(files: Files, settings: Settings, draft: Draft, shared: _Shared, learned: RouteFile | None) -> Agent:
     """The contract with what it refers to; what does not exist is noted."""
     contract = draft.contract
     prompt = _prompt(files, draft, shared)
@@ -177,6 +182,8 @@ def _agent(files: Files, settings: Settings, draft: Draft, shared: _Shared, vers
     budget = settings.task_budgets.get(draft.name)
     schema = shared.schemas.get(contract.output_schema)
     limits = contract.limits.limits
+    learned = read_route(files, contract.route, place(draft.node, ("route",)), "agent.route") or learned
+    versions = _policy_versions(settings, learned)
     return Agent(
         name=draft.name,
         contract=contract,
@@ -196,6 +203,7 @@ def _agent(files: Files, settings: Settings, draft: Draft, shared: _Shared, vers
             route=versions.route,
         ),
         pending=_pending(files.findings, draft, shared),
+        learned=learned,
     )
 
 

@@ -142,11 +142,30 @@ class EscalationRule(Block):
     """A tier of the alias in use, an alias, or a model."""
 
 
+def _empty_sections(value: Any) -> Any:
+    """`arithmetic:` alone is a verifier with its defaults."""
+    if isinstance(value, str | list | tuple):
+        names: Any = [value] if isinstance(value, str) else value
+        return {str(name): {} for name in names}
+    return {name: {} if each is None else each for name, each in value.items()} if is_section(value) else value
+
+
+Verifiers = Annotated[dict[Name, dict[str, Plain]], BeforeValidator(_empty_sections)]
+"""By name: its settings, and `at_least`. A list of names takes each with its defaults."""
+
+
 class Routing(Block):
     default_model: Text = ""
     escalate_if: tuple[EscalationRule, ...] = ()
     facts: tuple[Name, ...] = ()
     """Names that conditions may use beside the built-in ones."""
+    verifiers: Verifiers = Field(default_factory=dict[str, dict[str, Any]])
+    """What looks at every answer before it is given out, by name of the plug-in; a contract may name others."""
+    route: Text = ""
+    """Path of a learned route, for calls of workflows whose contract names none."""
+    premium_share_cap: Share | None = None
+    """At most this share of a tenant's calls reaches a premium tier by choice."""
+    premium_tiers: Texts = ("premium",)
 
 
 class LimitsBlock(Block):

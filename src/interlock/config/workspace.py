@@ -15,6 +15,7 @@ from .contract import AgentContract
 from .models import tiers_of, usable
 from .names import nearest
 from .schema import Settings
+from .steering import RouteFile
 from .tree import Mark, fault_at
 
 
@@ -65,6 +66,8 @@ class Agent:
     p95_latency_slo_ms: int | None
     versions: Versions
     pending: tuple[Pending, ...] = ()
+    learned: RouteFile | None = None
+    """The contract's learned route, else that of `routing.route`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class Workspace:
     versions: Versions
     """Policy and route, for calls that belong to no contract."""
     warnings: tuple[Fault, ...]
+    learned: RouteFile | None = None
+    """Of `routing.route`."""
 
     @property
     def name(self) -> str:
