@@ -10,8 +10,8 @@ from interlock.config.blocks import Block
 from interlock.config.contract import AgentContract, Approval, Input, Logging, Tier0, ToolUse, Value
 from interlock.config.flow import Flow, Slot, Step
 from interlock.config.knowledge import FrontMatter, IntentExamples
-from interlock.config.schema import (
 from interlock.config.limits import LimitSettings, RedisSettings
+from interlock.config.schema import (
     Caching,
     CallLogging,
     EscalationRule,

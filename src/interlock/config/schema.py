@@ -31,7 +31,6 @@ from .blocks import (
     Texts,
 )
 from .limits import LimitList, RedisSettings
-from .egress import Egress
 from .shapes import is_section
 from .sql import Databases
 
