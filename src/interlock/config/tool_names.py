@@ -45,7 +45,8 @@ def declared_tools(source: str) -> Mapping[str, tuple[str, ...]] | None:
 
 def built_in_tools(settings: Settings) -> Mapping[str, tuple[str, ...]]:
     """Parameters by name of the tools that the policy itself declares."""
-    return {f"sql.{name}": ("sql",) for name in settings.databases}
+    fetching = {"web.fetch": ("url",)} if settings.egress.allow else {}
+    return {**{f"sql.{name}": ("sql",) for name in settings.databases}, **fetching}
 
 
 def _called(decorator: ast.expr) -> str:

@@ -1,0 +1,122 @@
+"""The fetch tool's way through the walls, with redirects."""
+
+from collections.abc import Callable
+
+import pytest
+
+from interlock.core.egress import Allow, EgressPolicy
+from interlock.core.errors import ToolError
+from interlock.core.time import Deadline, SystemClock
+from interlock.net import http1
+from interlock.net.fetch import PageFetcher
+from tests.net.egress_kit import Web
+
+CLOCK = SystemClock()
+SITE = EgressPolicy((Allow("api.example.com"), Allow("www.example.org")), timeout_s=3)
+
+
+def page(text: str, kind: str = "text/html; charset=utf-8") -> bytes:
+    body = text.encode()
+    return f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def moved(to: str) -> Callable[[http1.Request], bytes]:
+    """A site that sends everybody who asks for `/` elsewhere."""
+
+    def answer(request: http1.Request) -> bytes:
+        if request.target == "/":
+            return f"HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n".encode()
+        return page(f"here: {request.target}")
+
+    return answer
+
+
+async def get(web: Web, url: str, *, max_bytes: int = 1_000_000):
+    fetcher = PageFetcher(CLOCK, web.resolve, web.dial)
+    async with web.running():
+        return await fetcher.get(url, SITE, Deadline.after(CLOCK, 5), max_bytes=max_bytes)
+
+
+@pytest.mark.requirement("TL-12")
+async def test_a_page_comes_with_its_type_and_hops():
+    fetched = await get(Web(lambda _: page("<p>hello</p>")), "http://api.example.com/x")
+
+    assert (fetched.status, fetched.content_type, fetched.charset, fetched.body) == (
+        200,
+        "text/html",
+        "utf-8",
+        b"<p>hello</p>",
+    )
+    assert [hop.address for hop in fetched.hops] == ["93.184.216.34"]
+
+
+@pytest.mark.requirement("TL-12")
+@pytest.mark.parametrize("to", ["/next", "http://www.example.org/next", "//www.example.org/next", "next"])
+async def test_redirects_inside_the_allowlist_are_followed(to: str):
+    fetched = await get(Web(moved(to)), "http://api.example.com/")
+
+    assert fetched.body == b"here: /next"
+    assert len(fetched.hops) == 2
+
+
+@pytest.mark.requirement("TL-12", "TL-05")
+@pytest.mark.parametrize(
+    "to",
+    [
+        "http://169.254.169.254/latest/meta-data/", "http://evil.example.net/", "http://localhost/", "//127.0.0.1/", "http://[::1]/", "http://2130706433/",
+        "file:///etc/passwd", "http://api.example.com:22/", "http://api.example.com@evil.example.net/", "gopher://api.example.com/", "http://user@www.example.org/",
+    ],
+)  # fmt: skip
+async def test_a_redirect_out_of_it_is_refused_before_a_connection(to: str):
+    web = Web(moved(to))
+
+    with pytest.raises(ToolError) as denied:
+        await get(web, "http://api.example.com/")
+
+    assert denied.value.code == "egress_denied"
+    assert [host for _, _, host in web.dialled] == ["api.example.com"]
+
+
+@pytest.mark.requirement("TL-12")
+async def test_a_circle_of_redirects_ends():
+    web = Web(lambda _: b"HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n")
+
+    with pytest.raises(ToolError, match="more than 5 redirects"):
+        await get(web, "http://api.example.com/")
+
+    assert len(web.dialled) == 6
+
+
+@pytest.mark.requirement("TL-12")
+async def test_a_redirect_to_a_name_that_rebinds_inside_is_refused():
+    web = Web(moved("http://www.example.org/next"))
+    web.names = {"www.example.org": [["10.1.2.3"]]}
+
+    with pytest.raises(ToolError, match="private network"):
+        await get(web, "http://api.example.com/")
+
+
+@pytest.mark.requirement("TL-12")
+async def test_size_is_capped_and_said():
+    fetched = await get(Web(lambda _: page("x" * 50_000)), "http://api.example.com/", max_bytes=1_000)
+
+    assert len(fetched.body) == 1_000
+    assert fetched.truncated
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n\x1f\x8b",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"not http at all\r\n\r\n",
+        b"",
+    ],
+)
+async def test_a_broken_reply_is_a_failure_with_words(reply: bytes):
+    with pytest.raises(ToolError) as failed:
+        await get(Web(lambda _: reply), "http://api.example.com/")
+
+    assert failed.value.code == "fetch_failed"
+    assert "api.example.com" in failed.value.message
