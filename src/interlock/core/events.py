@@ -59,6 +59,8 @@ class Attempt(Struct, frozen=True, omit_defaults=True):
     """Error code, empty on success."""
     message: str = ""
     simulated: bool = False
+    purpose: str = ""
+    """Empty where the caller is answered; `check:agreement` for a call that a check of the answer made."""
 
 
 class Escalation(Struct, frozen=True):

@@ -44,6 +44,8 @@ class Beginner:
         plan: Plan | None = None
         try:
             plan = self._plan(call)
+            if call.workflow.learned is not None or desk.settings.premium is not None:
+                plan = await desk.steering.start(call, plan)
         except (RequestRefused, UpstreamAuth) as error:
             refusal = error
         await desk.parts.ledger.ready(call.deadline)

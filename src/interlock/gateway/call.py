@@ -17,6 +17,7 @@ from interlock.core.events import Attempt, Escalation, Status
 from interlock.core.money import NANO_PER_USD, Price, Usage, cost_of
 from interlock.core.time import Clock, Deadline
 
+from .checks import Steered
 from .route import Candidate
 from .settings import Workflow
 from .shape import Fitted
@@ -76,12 +77,15 @@ class Call:
         "input_tokens",
         "lone",
         "open_trial",
+        "premium",
+        "purpose",
         "reasons",
         "request",
         "reserved_nano_usd",
         "slot",
         "started_ns",
         "started_s",
+        "steered",
         "target",
         "workflow",
     )
@@ -124,6 +128,12 @@ class Call:
         self.reasons: list[str] = []
         self.escalations: list[Escalation] = []
         self.open_trial: Trial | None = None
+        self.purpose = ""
+        """What the tries are made for; see `Attempt.purpose`."""
+        self.premium = False
+        """It has been counted against the cap on premium calls."""
+        self.steered: Steered | None = None
+        """What the learned route made of it at its start."""
 
     def note(self, reason: str) -> None:
         """Keeps a decision for the event."""
@@ -184,6 +194,7 @@ class Call:
                 error=error.code if error else "",
                 message=error.message if error else "",
                 simulated=simulated,
+                purpose=self.purpose,
             )
         )
         return cost

@@ -13,9 +13,10 @@ from interlock.core.chat import ChatRequest, Fact
 from interlock.core.errors import InterlockError, OutputInvalid
 from interlock.core.events import Escalation
 
-from . import degrade, escalate, ladder
+from . import degrade, escalate, ladder, verify
 from .attempt import first
 from .call import Answer, Call
+from .checks import NOT_LOOKED, Seen
 from .desk import Desk
 from .escalate import Good, Repair, Up
 from .exchange import Exchange
@@ -47,7 +48,9 @@ class Climb:
         repaired = False
         while True:
             answer, faults = self._checked(answer)
-            verdict, notes = self._verdict(answer, faults, repaired=repaired)
+            seen = NOT_LOOKED if faults else await verify.look(self._desk, self._exchange, call, answer)
+            answer, weighed = self._weighed(answer, seen)
+            verdict, notes = self._verdict(answer, faults, seen, weighed, repaired=repaired)
             call.reasons.extend(notes)
             if isinstance(verdict, Good):
                 return self._marked(answer)
@@ -89,15 +92,26 @@ class Climb:
             self.held = answer
         return answer, faults
 
+    def _weighed(self, answer: Answer, seen: Seen) -> tuple[Answer, Up | None]:
+        """The answer with the chance that its checks give it, and whom the learned route would ask instead."""
+        up, chance = self._desk.steering.judge(self._call, self._plan, answer, seen)
+        if chance is None:
+            return answer, up
+        weighed = structs.replace(answer, confidence=chance)
+        if self.held is answer:
+            self.held = weighed
+        return weighed, up
+
     def _verdict(
-        self, answer: Answer, faults: Sequence[str], *, repaired: bool
+        self, answer: Answer, faults: Sequence[str], seen: Seen, weighed: Up | None, *, repaired: bool
     ) -> tuple[escalate.Verdict, tuple[str, ...]]:
         settings = self._desk.settings
         rules = settings.rules
         if rules and answer.candidate is not None and answer.candidate.deployment.dialect in settings.self_judging:
             rules = ()
-        facts: Mapping[str, Fact] = self._call.facts(answer.confidence) if rules else {}
-        return escalate.judge(rules, facts, faults, repaired, self._asked, self._call.held_before)
+        facts: Mapping[str, Fact] = {**self._call.facts(answer.confidence), **seen.facts} if rules else {}
+        verdict, notes = escalate.judge(rules, facts, faults, repaired, self._asked, self._call.held_before)
+        return escalate.checked(verdict, seen, weighed), notes
 
     async def _above(self, answer: Answer, verdict: Up) -> Answer | None:
         """The next tier's answer, or `None` where the present one has to do."""
@@ -109,7 +123,8 @@ class Climb:
                 raise _invalid(answer, (verdict.reason,))
             call.note(f"accepted although {verdict.reason}: no other model to ask")
             return None
-        if not verdict.must and (why := self._too_slow(candidates[0])):
+        tier = candidates[0].tier
+        if not verdict.must and (why := self._too_slow(candidates[0]) or self._desk.steering.refusal(call, tier)):
             call.note(f"not escalated although {verdict.reason}: {why}")
             return None
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .admit import Budgets, Gate
 from .health import Health
+from .learned import Steering
 from .route import Router
 from .settings import Parts, Settings
 from .watch import Watch
@@ -15,7 +16,7 @@ from .watch import Watch
 class Desk:
     """Settings and parts, and what this process has seen and worked out so far."""
 
-    __slots__ = ("budgets", "gate", "health", "needs_confidence", "parts", "router", "settings", "watch")
+    __slots__ = ("budgets", "gate", "health", "needs_confidence", "parts", "router", "settings", "steering", "watch")
 
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self.settings = settings
@@ -25,4 +26,9 @@ class Desk:
         self.watch = Watch()
         self.budgets = Budgets()
         self.router = Router(parts.tiers_of, parts.target_of, parts.unusable)
-        self.needs_confidence = any("confidence" in rule.condition.text for rule in settings.rules)
+        self.steering = Steering(settings, parts, self.router)
+        self.needs_confidence = any("confidence" in rule.condition.text for rule in settings.rules) or any(
+            check.name == "logprobs"
+            for workflow in (settings.anywhere, *settings.workflows.values())
+            for check in workflow.checks
+        )

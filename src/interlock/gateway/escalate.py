@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct
 
 from interlock.core.chat import ChatRequest, ChatResponse, Fact, Message
 
+from .checks import Seen
 from .settings import Rule
 
 
@@ -94,6 +95,15 @@ def judge(
         elif holds is None and "confidence" not in facts and "confidence" in rule.condition.text:
             notes.append(f"rule not applied, the answer's confidence is unknown: {rule.condition.text}")
     return Good(), tuple(notes)
+
+
+def checked(verdict: Verdict, seen: Seen, weighed: Up | None) -> Verdict:
+    """The verdict with what the checks said: a rule goes first, then a check that the answer failed, then the learned route."""
+    if not isinstance(verdict, Good):
+        return verdict
+    if seen.failed:
+        return Up("", f"check {seen.failed}", must=False)
+    return weighed or verdict
 
 
 def within_slo(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
@@ -17,7 +17,9 @@ from interlock.core.ids import Ids
 from interlock.core.ports import Deployment, Ledger, PriceOf, Provider, SemanticIndex
 from interlock.core.store import CacheEntry as Entry
 from interlock.core.time import Clock
+from interlock.core.verify import CodeRunner
 
+from .checks import Check, Learned, PremiumCap
 Rung = Literal["smaller_model", "shorter_context", "cached_answer", "best_effort"]
 RUNGS: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
 
@@ -83,6 +85,9 @@ class Workflow(Struct, frozen=True):
     p95_latency_slo_ms: int | None = None
     store_prompts: Literal["none", "redacted", "full"] = "none"
     """What a lone call keeps of its texts; a task's answers are kept while it runs in any case."""
+    checks: tuple[Check, ...] = ()
+    """What looks at every answer before it is given out, cheap ones first."""
+    learned: Learned | None = None
 
 
 class Retrying(Struct, frozen=True):
@@ -147,6 +152,7 @@ class Settings(Struct, frozen=True):
     rules: tuple[Rule, ...] = ()
     """In the order of the file; the first that holds counts."""
     default_model: str = ""
+    premium: PremiumCap | None = None
     degradation: tuple[Rung, ...] = RUNGS
     workflows: Mapping[str, Workflow] = {}
     anywhere: Workflow = Workflow()
@@ -201,6 +207,10 @@ class Parts(Struct, frozen=True):
     """Why a deployment cannot be called at all, e.g. that its key is not set; empty when it can."""
     answers: AnswerCache | None = None
     index: SemanticIndex | None = None
+    prompt_vector: Callable[[str], Awaitable[Sequence[float] | None]] | None = None
+    """A prompt's sentence vector for learned routes, worked out off the event loop; `None` while too many wait for theirs."""
+    code_runner: CodeRunner | None = None
+    """For checks that run an answer's code; without it they say nothing."""
     redact: Callable[[str], str] | None = None
     """Takes what is personal out of a text; without it `store_prompts: redacted` stores no prompt."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

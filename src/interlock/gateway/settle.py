@@ -140,6 +140,8 @@ def _write(desk: Desk, call: Call, event: Settled, response: ChatResponse | None
     if call.slot < 0:
         return
     slot, call.slot = call.slot, -1
+    if desk.settings.premium is not None:
+        desk.steering.settled(call)
     slo_ms = call.workflow.p95_latency_slo_ms
     if slo_ms is not None and event.status in ("ok", "timeout"):
         desk.health.workflow(call.caller.workflow).finished(slow=event.duration_us > slo_ms * 1000)
