@@ -166,7 +166,8 @@ async def test_schemas_media_and_everything_else_are_understood(door: Door, offi
     assert request.output_schema is not None
     assert (request.output_schema.name, request.output_schema.strict) == ("S", True)
     assert (request.max_output_tokens, request.stop, request.seed, request.logprobs) == (50, ("a", "b"), 7, True)
-    assert request.extra == {"top_logprobs": 2, "top_k": 5}
+    assert (request.extra, request.top_k, request.n) == ({"top_logprobs": 2}, 5, 1)
+    assert request.tenant == "acme"
     assert request.facts == {"account_tier": "enterprise", "risk": 0.5}
     assert (caller.workflow, caller.user, caller.tenant) == ("refunds", "u7", "acme")
 
@@ -302,7 +303,7 @@ async def test_models_are_listed(official: openai.AsyncOpenAI) -> None:
         ({"messages": []}, "messages"),
         ({"temperature": "hot"}, "temperature"),
         ({"tool_choice": "maybe"}, "tool_choice"),
-        ({"tools": [{"type": "retrieval"}]}, "tools[0]"),
+        ({"tools": [{"type": "function"}]}, "tools[0]"),
         ({"response_format": {"type": "xml"}}, "response_format"),
         ({"messages": [{"role": "user", "content": [{"type": "smell"}]}]}, "messages[0].content[0]"),
     ],
@@ -323,7 +324,7 @@ async def test_a_field_at_fault_is_named(
         ("max_tokens", -1_000_000),
         ("max_completion_tokens", -5),
         ("n", 0),
-        ("n", 2),
+        ("n", 129),
         ("temperature", -1),
         ("top_p", 1.5),
     ],

@@ -44,7 +44,7 @@ class OpenAIFace:
             caller = self._keys.caller(exchange.header(b"authorization"))
             if exchange.refusal is not None:
                 raise exchange.refusal
-            request = self._reader.read(exchange.body, facts_of(exchange))
+            request = self._reader.read(exchange.body, facts_of(exchange), caller.tenant)
             caller = on_behalf(caller, exchange, request.user)
             if request.stream:
                 await self._stream(exchange, caller, request)

@@ -9,12 +9,24 @@ Above: openai. Below: msgspec, `core`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from hashlib import blake2b
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
-from interlock.core.chat import ChatRequest, Fact, Message, OutputSchema, Part, Role, ToolCall, ToolSpec
+from interlock.core.chat import (
+    ChatRequest,
+    Fact,
+    Message,
+    OutputSchema,
+    Part,
+    Role,
+    Thinking,
+    Thought,
+    ToolCall,
+    ToolSpec,
+)
 from interlock.core.errors import InvalidRequest
 
 DIALECT = "openai"
@@ -22,6 +34,7 @@ DIALECT = "openai"
 
 class _Media(Struct, frozen=True):
     url: str
+    detail: str | None = None
 
 
 class _Audio(Struct, frozen=True):
@@ -49,17 +62,34 @@ class _Function(Struct, frozen=True):
     arguments: str = "{}"
 
 
+class _Seal(Struct, frozen=True):
+    """What we added to a tool call of an earlier answer for its vendor's sake."""
+
+    seal: str = ""
+
+
+class _Thoughts(Struct, frozen=True):
+    """What we added to an earlier answer for its vendor's sake."""
+
+    thoughts: tuple[Thought, ...] = ()
+
+
 class _ToolCall(Struct, frozen=True):
     id: str
-    function: _Function
+    function: _Function | None = None
+    interlock: _Seal | None = None
 
 
 class _Message(Struct, frozen=True):
-    role: Role
+    role: Role | Literal["function"]
     content: str | list[_Part] | None = None
     name: str | None = None
     tool_calls: list[_ToolCall] | None = None
     tool_call_id: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    audio: Raw | None = None
+    interlock: _Thoughts | None = None
 
 
 class _FunctionSpec(Struct, frozen=True):
@@ -78,6 +108,7 @@ class _Schema(Struct, frozen=True):
     name: str
     schema: dict[str, Any] = {}
     strict: bool | None = None
+    description: str | None = None
 
 
 class _Format(Struct, frozen=True):
@@ -103,6 +134,9 @@ class _Body(Struct, frozen=True):
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
     stop: str | list[str] | None = None
     seed: int | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    top_k: int | None = None
+    reasoning_effort: str | None = None
     response_format: _Format | None = None
     logprobs: bool | None = None
     stream: bool | None = None
@@ -115,7 +149,13 @@ class _Usual(_Body, frozen=True, forbid_unknown_fields=True):
 
 
 _KNOWN = frozenset(_Body.__struct_fields__)
-_MEANINGLESS: dict[str, Any] = {"n": 1, "frequency_penalty": 0, "presence_penalty": 0, "logit_bias": {}}
+_MEANINGLESS: dict[str, Any] = {
+    "frequency_penalty": 0,
+    "presence_penalty": 0,
+    "logit_bias": {},
+    "modalities": ["text"],
+    "verbosity": "medium",
+}
 """Values that say what would happen anyway; left out of `extra`, so that no other dialect stumbles over them."""
 
 
@@ -127,7 +167,7 @@ class RequestReader:
         self._body = msgspec.json.Decoder(_Body)
         self._fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
-    def read(self, raw: bytes, facts: dict[str, Fact]) -> ChatRequest:
+    def read(self, raw: bytes, facts: dict[str, Fact], tenant: str = "") -> ChatRequest:
         """The request that `raw` holds; `facts` is what routing conditions may look at.
 
         Raises:
@@ -140,19 +180,42 @@ class RequestReader:
             body, extra = self._read_with_extra(raw)
         if not body.messages:
             raise InvalidRequest("`messages` is empty", param="messages", hint="Give at least one message.")
+        lost: list[str] = []
+        messages = tuple([_message(message, at, lost) for at, message in enumerate(body.messages)])
+        tools = () if not body.tools else _tools(body.tools, lost)
+        choice = "" if body.tool_choice is None else _tool_choice(body.tool_choice, lost)
+        if lost:
+            seal = blake2b(raw, digest_size=16).hexdigest()  # so that no two such requests pass for the same one
+            extra |= dict.fromkeys(lost, seal)
+        return self._request(body, messages, tools, choice, raw, facts, extra, tenant)
+
+    def _request(
+        self,
+        body: _Body,
+        messages: tuple[Message, ...],
+        tools: tuple[ToolSpec, ...],
+        choice: str,
+        raw: bytes,
+        facts: dict[str, Fact],
+        extra: dict[str, Any],
+        tenant: str,
+    ) -> ChatRequest:
         options = body.stream_options
         form = body.response_format
         return ChatRequest(
             model=body.model,
-            messages=tuple([_message(message, at) for at, message in enumerate(body.messages)]),
-            tools=() if not body.tools else tuple([_tool(tool, at) for at, tool in enumerate(body.tools)]),
-            tool_choice="" if body.tool_choice is None else _tool_choice(body.tool_choice),
+            messages=messages,
+            tools=tools,
+            tool_choice=choice,
             parallel_tool_calls=body.parallel_tool_calls,
             temperature=body.temperature,
             top_p=body.top_p,
+            top_k=body.top_k,
             max_output_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
             stop=() if body.stop is None else (body.stop,) if isinstance(body.stop, str) else tuple(body.stop),
             seed=body.seed,
+            n=body.n or 1,
+            thinking=Thinking(body.reasoning_effort) if body.reasoning_effort else None,
             output_schema=None if form is None else _output_schema(form),
             json_mode=form is not None and form.type == "json_object",
             logprobs=bool(body.logprobs),
@@ -161,34 +224,48 @@ class RequestReader:
             user=body.user or "",
             facts=facts,
             extra=extra,
+            tenant=tenant,
             raw=raw,
             raw_dialect=DIALECT,
         )
 
     def _read_with_extra(self, raw: bytes) -> tuple[_Body, dict[str, Any]]:
         try:
-            body, extra = self._body.decode(raw), _extra(self._fields.decode(raw))
+            return self._body.decode(raw), _extra(self._fields.decode(raw))
         except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
             raise _invalid(fault) from None
-        if "n" in extra:
-            # Several answers would be billed, and one is what limits hold back for.
-            raise InvalidRequest(
-                "`n` other than 1 is not offered", param="n", hint="Ask as often as answers are needed."
-            )
-        return body, extra
 
 
-def _message(message: _Message, at: int) -> Message:
+def _message(message: _Message, at: int, lost: list[str]) -> Message:
     content = message.content
+    role = message.role
+    if role == "function":
+        lost.append(f"messages[{at}].role")
+        role = "tool"
+    if message.audio is not None:
+        lost.append(f"messages[{at}].audio")
+    calls = message.tool_calls
+    if calls and any(call.function is None for call in calls):
+        lost.append(f"messages[{at}].tool_calls")
+    thought = message.reasoning_content
     return Message(
-        role=message.role,
+        role=role,
         content=content if isinstance(content, str) else "" if content is None else _parts(content, at),
-        tool_calls=()
-        if not message.tool_calls
-        else tuple([ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls]),
+        tool_calls=() if not calls else tuple([_call(call) for call in calls]),
         tool_call_id=message.tool_call_id or "",
         name=message.name or "",
+        thoughts=message.interlock.thoughts
+        if message.interlock
+        else (Thought(thought, origin=DIALECT),)
+        if thought
+        else (),
+        refusal=message.refusal or "",
     )
+
+
+def _call(call: _ToolCall) -> ToolCall:
+    function = call.function or _Function("")
+    return ToolCall(call.id, function.name, function.arguments, call.interlock.seal if call.interlock else "")
 
 
 def _parts(parts: list[_Part], at: int) -> tuple[Part, ...]:
@@ -202,11 +279,11 @@ def _part(part: _Part, where: str) -> Part:
         case _Part(type="refusal"):
             return Part("text", text=part.refusal)
         case _Part(type="image_url", image_url=_Media() as image):
-            return Part("image", url=image.url)
+            return Part("image", url=image.url, detail=image.detail or "")
         case _Part(type="input_audio", input_audio=_Audio() as audio):
             return Part("audio", data=audio.data, media_type=f"audio/{audio.format}" if audio.format else "")
         case _Part(type="file", file=_File() as file):
-            return Part("file", data=file.file_data, url=file.file_id, name=file.filename)
+            return _file_part(file)
         case _:
             raise InvalidRequest(
                 f"`{where}` of type {part.type!r} is unknown or lacks its content",
@@ -215,17 +292,30 @@ def _part(part: _Part, where: str) -> Part:
             )
 
 
-def _tool(tool: _Tool, at: int) -> ToolSpec:
-    spec = tool.function
-    if tool.type != "function" or spec is None:
-        raise InvalidRequest(
-            f"`tools[{at}]` of type {tool.type!r} cannot be carried", param=f"tools[{at}]", hint="Use type `function`."
-        )
-    empty: dict[str, Any] = {"type": "object", "properties": {}}
-    return ToolSpec(spec.name, spec.parameters or empty, spec.description or "", bool(spec.strict))
+def _file_part(file: _File) -> Part:
+    if file.file_id:
+        return Part("file", file_id=file.file_id, name=file.filename)
+    if file.file_data.startswith("data:"):
+        return Part("file", url=file.file_data, name=file.filename)
+    return Part("file", data=file.file_data, name=file.filename)
 
 
-def _tool_choice(choice: str | dict[str, Any]) -> str:
+def _tools(tools: list[_Tool], lost: list[str]) -> tuple[ToolSpec, ...]:
+    """The functions; a tool of a kind that only this dialect has travels in the caller's own bytes."""
+    found: list[ToolSpec] = []
+    for at, tool in enumerate(tools):
+        spec = tool.function
+        if tool.type != "function":
+            lost.append(f"tools[{at}].type")
+        elif spec is None:
+            raise InvalidRequest(f"`tools[{at}]` lacks its `function`", param=f"tools[{at}]", hint="Give its name.")
+        else:
+            parameters = spec.parameters or {"type": "object", "properties": {}}
+            found.append(ToolSpec(spec.name, parameters, spec.description or "", bool(spec.strict)))
+    return tuple(found)
+
+
+def _tool_choice(choice: str | dict[str, Any], lost: list[str]) -> str:
     if isinstance(choice, str):
         if choice in ("auto", "none", "required"):
             return choice
@@ -233,6 +323,9 @@ def _tool_choice(choice: str | dict[str, Any]) -> str:
         function: Any = choice.get("function")
         if isinstance(function, dict) and isinstance(name := function.get("name"), str):  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
             return name
+    elif choice.get("type") in ("allowed_tools", "custom"):
+        lost.append("tool_choice.type")
+        return ""
     raise InvalidRequest(
         "`tool_choice` is neither auto, none, required nor one function",
         param="tool_choice",
@@ -250,7 +343,7 @@ def _output_schema(form: _Format) -> OutputSchema | None:
             param="response_format",
             hint="Known: text, json_object, json_schema.",
         )
-    return OutputSchema(schema.name, schema.schema, bool(schema.strict))
+    return OutputSchema(schema.name, schema.schema, bool(schema.strict), schema.description or "")
 
 
 def _extra(fields: dict[str, msgspec.Raw]) -> dict[str, Any]:

@@ -14,7 +14,17 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from interlock.core.chat import ChatResponse, Chunk
+from interlock.core.chat import (
+    ChatResponse,
+    Choice,
+    ChoiceDelta,
+    Chunk,
+    Finish,
+    ThoughtDelta,
+    TokenLogprob,
+    ToolCall,
+    ToolCallDelta,
+)
 from interlock.core.errors import Exhausted, InterlockError, UpstreamRejected
 from interlock.core.events import Settled
 from interlock.core.money import Usage
@@ -76,32 +86,50 @@ def whole(reply: ChatReply) -> bytes:
     response, settled = reply.response, reply.settled
     if response.raw and response.raw_dialect == DIALECT:
         return response.raw
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": response.text or None,
-        "refusal": response.refusal or None,
-    }
-    if response.tool_calls:
-        message["tool_calls"] = _tool_calls(response)
-    elif response.text == "" and not response.refusal:
-        message["content"] = ""
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": response.finish}
+    choices = [_choice(0, response), *(_choice(at, each) for at, each in enumerate(response.others, 1))]
     body = {
         "id": response.id or settled.call,
         "object": "chat.completion",
         "created": settled.started_ns // NS_PER_S,
         "model": response.model,
-        "choices": [choice],
+        "choices": choices,
         "usage": _usage(response.usage),
     }
     return msgspec.json.encode(body)
 
 
-def _tool_calls(response: ChatResponse) -> list[dict[str, Any]]:
-    return [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-        for call in response.tool_calls
-    ]
+def _choice(index: int, said: ChatResponse | Choice) -> dict[str, Any]:
+    """One answer. Thoughts stand where several servers of this dialect put them, and their seals under a name of our own."""
+    message: dict[str, Any] = {"role": "assistant", "content": said.text or None, "refusal": said.refusal or None}
+    if said.tool_calls:
+        message["tool_calls"] = [_tool_call(call) for call in said.tool_calls]
+    elif not said.text and not said.refusal:
+        message["content"] = ""
+    if said.thoughts:
+        message["reasoning_content"] = "".join([thought.text for thought in said.thoughts]) or None
+        message["interlock"] = {"thoughts": said.thoughts}
+    logprobs = {"content": [_logprob(each) for each in said.logprobs], "refusal": None} if said.logprobs else None
+    return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": _finish(said.finish)}
+
+
+def _finish(finish: Finish) -> str:
+    return "stop" if finish == "error" else finish
+
+
+def _tool_call(call: ToolCall) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+    if call.signature:
+        made["interlock"] = {"seal": call.signature}
+    return made
+
+
+def _logprob(each: TokenLogprob) -> dict[str, Any]:
+    tops = [{"token": token, "logprob": value, "bytes": list(token.encode())} for token, value in each.top]
+    return {"token": each.token, "logprob": each.logprob, "bytes": list(each.token.encode()), "top_logprobs": tops}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
@@ -109,7 +137,12 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "prompt_tokens": usage.input_total,
         "completion_tokens": usage.output_total,
         "total_tokens": usage.input_total + usage.output_total,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read, "audio_tokens": usage.input_audio},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write + usage.cache_write_1h,
+            "audio_tokens": usage.input_audio,
+            "image_tokens": usage.input_image,
+        },
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.output_audio},
     }
 
@@ -165,7 +198,8 @@ class StreamWriter:
         self._created_s = created_s
         self._model = model
         self._include_usage = include_usage
-        self._begun = False
+        self._begun: set[int] = set()
+        """Answers whose first piece has gone out."""
         self._usage_sent = False
 
     def piece(self, chunk: Chunk) -> bytes:
@@ -209,29 +243,52 @@ class StreamWriter:
     def _event(self, chunk: Chunk) -> bytes:
         self._model = chunk.model or self._model
         self._id = chunk.id or self._id
-        delta: dict[str, Any] = {}
-        if not self._begun:
-            self._begun = True
-            delta = {"role": "assistant", "content": ""}
-        if chunk.text:
-            delta["content"] = chunk.text
-        if chunk.tool_calls:
-            delta["tool_calls"] = [
-                _tool_delta(piece.index, piece.id, piece.name, piece.arguments) for piece in chunk.tool_calls
-            ]
-        if not delta and chunk.finish is None:
+        choices = [self._choice(0, chunk), *(self._choice(each.index, each) for each in chunk.others)]
+        shown = [choice for choice in choices if choice is not None]
+        if not shown:
             return b""
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": chunk.finish}
-        return b"data: %b\n\n" % msgspec.json.encode({**self._envelope(), "choices": [choice]})
+        return b"data: %b\n\n" % msgspec.json.encode({**self._envelope(), "choices": shown})
+
+    def _choice(self, index: int, piece: Chunk | ChoiceDelta) -> dict[str, Any] | None:
+        delta: dict[str, Any] = {}
+        if piece.text:
+            delta["content"] = piece.text
+        if piece.refusal:
+            delta["refusal"] = piece.refusal
+        if piece.tool_calls:
+            delta["tool_calls"] = [_tool_delta(call) for call in piece.tool_calls]
+        if piece.thoughts:
+            delta |= _thought_delta(piece.thoughts)
+        if not delta and piece.finish is None:
+            return None
+        if index not in self._begun:
+            self._begun.add(index)
+            delta = {"role": "assistant", "content": "", **delta}
+        finish = None if piece.finish is None else _finish(piece.finish)
+        logprobs = None
+        if isinstance(piece, Chunk) and piece.logprobs:
+            logprobs = {"content": [_logprob(each) for each in piece.logprobs], "refusal": None}
+        return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
 
 
-def _tool_delta(index: int, call: str, name: str, arguments: str) -> dict[str, Any]:
-    function: dict[str, Any] = {"arguments": arguments}
-    delta: dict[str, Any] = {"index": index, "function": function}
-    if name:
-        function["name"] = name
-    if call:
-        delta |= {"id": call, "type": "function"}
+def _tool_delta(piece: ToolCallDelta) -> dict[str, Any]:
+    function: dict[str, Any] = {"arguments": piece.arguments}
+    delta: dict[str, Any] = {"index": piece.index, "function": function}
+    if piece.name:
+        function["name"] = piece.name
+    if piece.id:
+        delta |= {"id": piece.id, "type": "function"}
+    if piece.signature:
+        delta["interlock"] = {"seal": piece.signature}
+    return delta
+
+
+def _thought_delta(thoughts: tuple[ThoughtDelta, ...]) -> dict[str, Any]:
+    delta: dict[str, Any] = {}
+    if text := "".join([thought.text for thought in thoughts]):
+        delta["reasoning_content"] = text
+    if any(thought.signature or thought.data for thought in thoughts):
+        delta["interlock"] = {"thoughts": thoughts}
     return delta
 
 
