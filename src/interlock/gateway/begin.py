@@ -118,6 +118,7 @@ class Beginner:
         deployment = plan.candidates[0].deployment
         price = self._desk.parts.price_of(deployment, call.input_tokens)
         output = call.request.max_output_tokens or self._desk.parts.profile_of(deployment).max_output
+        output *= call.request.n
         return settle.if_crashed(
             call,
             Usage(input=call.input_tokens, output=output),

@@ -35,12 +35,15 @@ def fit(
     """
     wanted = request.max_output_tokens or profile.max_output
     natural = wanted if profile.assumed else min(wanted, profile.max_output, _room(input_tokens, profile, floor))
-    allowed = natural if budget is None else _within(budget, natural, input_tokens, price, min(floor, wanted))
+    n = request.n  # each of several answers may be that long
+    allowed = natural
+    if budget is not None:
+        allowed = _within(budget, natural * n, input_tokens, price, min(floor, wanted) * n) // n
     ask = Spend(
         model_calls=1,
         input_tokens=input_tokens,
-        output_tokens=allowed,
-        cost_nano_usd=upper_cost(price, input_tokens, allowed),
+        output_tokens=allowed * n,
+        cost_nano_usd=upper_cost(price, input_tokens, allowed * n),
     )
     asked_for = request.max_output_tokens
     capped = budget is not None and _caps_output(budget)
