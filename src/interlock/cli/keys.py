@@ -20,40 +20,34 @@ AMOUNTS = ("requests", "tokens", "input_tokens", "output_tokens", "usd", "concur
 def options() -> argparse.ArgumentParser:
     """What `interlock keys` takes."""
     made = parser("keys", "Makes and manages virtual keys; a running server follows within a second.")
-    verbs = made.add_subparsers(dest="verb", required=True, metavar="create | list | rotate | revoke")
-    create = verbs.add_parser("create", help="a new key; its secret is shown once")
-    create.add_argument("--name", default="", metavar="N", help="what people call it")
-    create.add_argument("--tenant", default="", metavar="T", help="default: the workspace's")
-    create.add_argument("--user", default="", metavar="U", help="every call is made on this user's behalf")
-    create.add_argument(
-        "--model", action="append", default=[], metavar="P", help="may use models like this; repeatable"
-    )
-    create.add_argument("--workflow", action="append", default=[], metavar="P", help="is for workflows like this")
-    create.add_argument(
+    made.add_argument("verb", choices=("create", "list", "rotate", "revoke"), help="what to do")
+    made.add_argument("key", nargs="?", default="", help="of rotate and revoke: id, its beginning, or name")
+    made.add_argument("--name", default="", metavar="N", help="create: what people call it")
+    made.add_argument("--tenant", default="", metavar="T", help="create: whose key it is (default: the workspace's)")
+    made.add_argument("--user", default="", metavar="U", help="create: every call is made on this user's behalf")
+    made.add_argument("--model", action="append", default=[], metavar="P", help="create: may use models like this")
+    made.add_argument("--workflow", action="append", default=[], metavar="P", help="create: is for workflows like this")
+    made.add_argument(
         "--limit",
         action="append",
         default=[],
         metavar="L",
-        help="usd=50/month, requests=100/minute, tokens=1000000/day~ (~: rolling) or concurrency=8; repeatable",
+        help="create: usd=50/month, requests=100/minute, tokens=1000000/day~ (~: rolling), concurrency=8; repeatable",
     )
-    create.add_argument("--expires", type=seconds_of, metavar="SPAN", help="ends after: 12h, 30d")
-    create.add_argument("--admin", action="store_true", help="may manage keys over HTTP")
-    verbs.add_parser("list", help="every key, without its secret")
-    rotate = verbs.add_parser("rotate", help="a new secret for a key")
-    rotate.add_argument("key", help="id, its beginning, or name")
-    rotate.add_argument(
-        "--overlap", type=seconds_of, default=0.0, metavar="SPAN", help="the old secret goes on so long"
+    made.add_argument("--expires", type=seconds_of, metavar="SPAN", help="create: ends after so long: 12h, 30d")
+    made.add_argument("--admin", action="store_true", help="create: may manage keys over HTTP")
+    made.add_argument(
+        "--overlap", type=seconds_of, default=0.0, metavar="SPAN", help="rotate: how long the old secret goes on"
     )
-    revoke = verbs.add_parser("revoke", help="ends a key")
-    revoke.add_argument("key", help="id, its beginning, or name")
-    for each in (create, rotate, revoke, verbs.choices["list"]):
-        each.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="data as JSON on stdout")
     return made
 
 
 def run(arguments: Sequence[str]) -> int:
     """Does what was asked; secrets go to stdout, and nowhere else."""
-    given = options().parse_args(arguments)
+    taking = options()
+    given = taking.parse_args(arguments)
+    if (given.verb in ("rotate", "revoke")) != bool(given.key):
+        taking.error(f"{given.verb} takes {'the name of a key' if not given.key else 'no key'}")
     from interlock.app.limiting import open_keys
 
     with open_keys(workspace_path(given.workspace)) as (desk, tenant):
