@@ -24,13 +24,16 @@ from .exchange import Exchange
 UNJUDGED = Finding()
 
 
-async def look(
-    desk: Desk, exchange: Exchange, call: Call, answer: Answer, value: object, faults: Sequence[str]
-) -> Seen:
-    """What the workflow's checks say of the answer. A check that cannot be carried out says nothing and is noted."""
-    checks = desk.settings.checks_of(call.caller.workflow)
-    if not checks:
+async def look(desk: Desk, exchange: Exchange, call: Call, answer: Answer) -> Seen:
+    """What the workflow's checks say of the answer. A check that cannot be carried out says nothing and is noted.
+
+    An answer that calls tools is not judged, nor is one that says itself how sure it is.
+    """
+    checks = call.workflow.checks
+    judging = answer.candidate is not None and answer.candidate.deployment.dialect in desk.settings.self_judging
+    if not checks or judging or answer.response.tool_calls:
         return NOT_LOOKED
+    value, faults = escalate.content_of(call.request, answer.response)
     answered = Answered(call.request, answer.response, None if value is UNSET else value, tuple(faults))
     findings: dict[str, Finding] = {}
     failed = ""
@@ -53,7 +56,7 @@ async def _carried_out(
         return await _asked(desk, exchange, call, answer, check, answered)
     except InterlockError as error:
         call.note(f"check {check.name} not carried out: {error.message}")
-    except Exception as error:  # whatever a verifier of somebody else's package raises
+    except Exception as error:  # noqa: BLE001 - whatever a verifier of somebody else's package raises
         call.note(f"check {check.name} failed: {type(error).__name__}: {error}")
     return UNJUDGED
 

@@ -93,15 +93,14 @@ def train(
     return _weighed(route, rows, _looks(route, rows, first, later), aim)
 
 
-def distinct(examples: Sequence[Example]) -> npt.NDArray[np.intp]:
+def distinct(examples: Sequence[Example]) -> list[int]:
     """Places of the examples without repeats of the same words; an example without a prompt is never a repeat."""
     first: dict[str, int] = {}
-    kept = [
+    return [
         place
         for place, each in enumerate(examples)
         if not each.prompt or first.setdefault(plain(each.prompt), place) == place
     ]
-    return np.array(kept, dtype=np.intp)
 
 
 def groups(examples: Sequence[Example], vectors: npt.NDArray[np.float32] | None) -> list[int]:
@@ -214,7 +213,7 @@ def _heads(
                 heads[models[at]] = Head(_mean(labels[known, at].tolist()))
                 left_out[models[at]][known] = heads[models[at]].offset
             continue
-        fitted = fit([block.take(known) for block in columns.blocks], labels[np.ix_(known, some)])
+        fitted = fit([block.take(known) for block in columns.blocks], labels[known][:, some])
         for column, at in enumerate(some):
             # Before any answer the sums are close to each other, where the curve is a straight line and only adds its own error.
             slope, shift = _curve(fitted.left_out[:, column], labels[known, at]) if columns.signals else (0.0, 0.0)
