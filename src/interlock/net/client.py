@@ -11,24 +11,30 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 import ssl
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
-from interlock.core.errors import BadReply, ConnectFailed, InvalidRequest, UpstreamTimeout
+from msgspec import Struct
+
+from interlock.core.errors import BadReply, ConnectFailed, UpstreamTimeout
 from interlock.core.ports import HttpRequest, HttpResponse
 from interlock.core.time import Clock, Deadline
 
 from .connection import Connection, StaleConnection, Terms, Want
+from .head import encode_head, encode_own
 from .pool import OriginPool, PoolLimits
-from .url import Origin, Target, parse_target
+from .url import Origin, parse_target
 
-_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
-_OWN_HEADERS = frozenset(("host", "content-length", "transfer-encoding", "connection", "accept-encoding"))
-_NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]*")
-_KEPT_TARGETS = 1024
+_KEPT_LANES = 1024
+
+
+class Lane(Struct, frozen=True):
+    """Where requests of one method, address and set of headers go, and how each of them begins."""
+
+    pool: OriginPool
+    head: bytes
 
 
 class PooledClient:
@@ -49,7 +55,7 @@ class PooledClient:
         self._ca_file = ca_file
         self._tls: ssl.SSLContext | None = None
         self._pools: dict[Origin, OriginPool] = {}
-        self._targets: dict[str, Target] = {}
+        self._lanes: dict[tuple[str, str, tuple[tuple[str, str], ...]], Lane] = {}
         self._closed = False
 
     async def request(self, request: HttpRequest, deadline: Deadline) -> HttpResponse:
@@ -62,10 +68,9 @@ class PooledClient:
         loop = asyncio.get_running_loop()
         now = loop.time()
         due = now + deadline.left_s(self._clock)
-        terms = Terms(
-            whole=True, deadline_at=due, first_byte_at=due, stall_s=math.inf, max_body_bytes=self._max_body_bytes
+        pool, connection = await self._ask(
+            loop, request, Terms(True, due, due, math.inf, self._max_body_bytes), Want.END
         )
-        pool, connection = await self._ask(loop, request, terms, Want.END)
         response = HttpResponse(connection.status, connection.headers, connection.take())
         pool.give_back(connection)
         if "content-encoding" in response.headers:
@@ -90,10 +95,7 @@ class PooledClient:
         now = loop.time()
         due = now + deadline.left_s(self._clock)
         first = due if first_byte_s is None else min(due, now + first_byte_s)
-        terms = Terms(
-            whole=False, deadline_at=due, first_byte_at=first, stall_s=stall_s, max_body_bytes=self._max_body_bytes
-        )
-        return await self._ask(loop, request, terms, Want.HEAD)
+        return await self._ask(loop, request, Terms(False, due, first, stall_s, self._max_body_bytes), Want.HEAD)
 
     @property
     def max_body_bytes(self) -> int:
@@ -111,18 +113,21 @@ class PooledClient:
     async def _ask(
         self, loop: asyncio.AbstractEventLoop, request: HttpRequest, terms: Terms, want: Want
     ) -> tuple[OriginPool, Connection]:
-        target = self._targets.get(request.url) or self._target(request.url)
-        data = encode(request, target)
-        pool = self._pools.get(target.origin) or self._pool(loop, target.origin)
+        lane = self._lanes.get((request.method, request.url, request.headers)) or self._lane(loop, request)
+        own, body = request.own, request.body
+        data = b"%b%bcontent-length: %d\r\n\r\n%b" % (lane.head, encode_own(own) if own else b"", len(body), body)
+        pool = lane.pool
         if self._closed:
-            raise ConnectFailed(f"{target.origin}: the client was closed; nothing was sent")
+            raise ConnectFailed(f"{request.url}: the client was closed; nothing was sent")
         if terms.deadline_at <= loop.time():
-            raise UpstreamTimeout(f"no time was left to ask {target.origin}; nothing was sent")
+            raise UpstreamTimeout(f"no time was left to ask {request.url}; nothing was sent")
         connection = pool.spare() or await pool.take(terms.deadline_at)
         while True:
             try:
                 connection.start(data, terms)
-                await connection.until(want)
+                if not connection.ready(want):
+                    await connection.coming()
+                connection.check(want)
                 return pool, connection
             except StaleConnection:
                 pool.give_back(connection)
@@ -134,15 +139,19 @@ class PooledClient:
             # the deadline bounds it in any case.
             connection = await pool.take(terms.deadline_at)
 
-    def _target(self, url: str) -> Target:
-        if len(self._targets) >= _KEPT_TARGETS:
-            self._targets.clear()
-        target = self._targets[url] = parse_target(url)
-        return target
+    def _lane(self, loop: asyncio.AbstractEventLoop, request: HttpRequest) -> Lane:
+        target = parse_target(request.url)
+        head = encode_head(request, target)
+        pool = self._pools.get(target.origin) or self._pool(loop, target.origin)
+        if len(self._lanes) >= _KEPT_LANES:
+            self._lanes.clear()
+        lane = self._lanes[request.method, request.url, request.headers] = Lane(pool, head)
+        return lane
 
     def _pool(self, loop: asyncio.AbstractEventLoop, origin: Origin) -> OriginPool:
         for known, pool in tuple(self._pools.items()):
-            if len(self._pools) >= _KEPT_TARGETS and pool.unused:
+            if len(self._pools) >= _KEPT_LANES and pool.unused:
+                self._lanes.clear()
                 pool.close()
                 del self._pools[known]
         if origin.scheme == "https" and self._tls is None:
@@ -203,7 +212,9 @@ class StreamLoan:
         connection = self._connection
         if connection is None:
             raise StopAsyncIteration
-        await connection.until(Want.PIECE)
+        if not connection.ready(Want.PIECE):
+            await connection.coming()
+        connection.check(Want.PIECE)
         piece = connection.take()
         if not piece:
             raise StopAsyncIteration
@@ -224,52 +235,6 @@ class StreamLoan:
         if self._pool is not None and self._connection is not None:
             self._pool.give_back(self._connection)
             self._pool = self._connection = None
-
-
-def encode(request: HttpRequest, target: Target) -> bytes:
-    """The request's bytes.
-
-    Raises:
-        InvalidRequest: a header that would break out of its line, or one that is the client's own business.
-    """
-    headers = request.headers
-    names = [name for name, _ in headers]
-    lines = [
-        f"{request.method} {target.line} HTTP/1.1\r\nhost: {target.origin.authority}\r\naccept-encoding: identity\r\n"
-    ]
-    lines += [f"{name}: {value}\r\n" for name, value in headers]
-    lines.append(f"content-length: {len(request.body)}\r\n\r\n")
-    text = "".join(lines)
-    breaks = len(headers) + 5
-    if (
-        text.count("\r") != breaks
-        or text.count("\n") != breaks
-        or "\0" in text
-        or not text.isascii()
-        or not _OWN_HEADERS.isdisjoint(names)
-        or not _NAMES.fullmatch("".join(names))
-        or request.method not in _METHODS
-    ):
-        raise _unsendable(request)
-    return text.encode("ascii") + request.body
-
-
-def _unsendable(request: HttpRequest) -> InvalidRequest:
-    """Names the part at fault, never a header's value: it may be a credential."""
-    if request.method not in _METHODS:
-        return InvalidRequest(f"the method {request.method!r} is not one of {', '.join(sorted(_METHODS))}")
-    for name, value in request.headers:
-        if not name or not _NAMES.fullmatch(name):
-            return InvalidRequest(f"{name!r} cannot be a header's name", param=name)
-        if name in _OWN_HEADERS:
-            return InvalidRequest(f"the header {name} is set by the client itself", param=name)
-        if not value.isascii() or any(mark in value for mark in "\r\n\0"):
-            return InvalidRequest(
-                f"the value of the header {name} holds a line break or a character outside ASCII",
-                param=name,
-                hint="A key copied from a file or a web page often ends in one.",
-            )
-    return InvalidRequest("the request cannot be written as HTTP")
 
 
 def _check_encoding(headers: dict[str, str], url: str) -> None:

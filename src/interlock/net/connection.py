@@ -10,6 +10,7 @@ import enum
 from typing import cast
 
 import httptools
+from msgspec import Struct
 
 from interlock.core.errors import BadReply, InterlockError, UpstreamCut, UpstreamStalled, UpstreamTimeout
 
@@ -33,23 +34,18 @@ class StaleConnection(Exception):
     """A connection that had been used before was closed before one byte of the answer came; safe to ask again elsewhere."""
 
 
-class Terms:
+class Terms(Struct, frozen=True):
     """The limits of one exchange, in seconds of the event loop's clock and in bytes."""
 
-    __slots__ = ("deadline_at", "first_byte_at", "max_body_bytes", "stall_s", "whole")
-
-    def __init__(
-        self, *, whole: bool, deadline_at: float, first_byte_at: float, stall_s: float, max_body_bytes: int
-    ) -> None:
-        self.whole = whole
-        self.deadline_at = deadline_at
-        self.first_byte_at = first_byte_at
-        self.stall_s = stall_s
-        self.max_body_bytes = max_body_bytes
+    whole: bool
+    deadline_at: float
+    first_byte_at: float
+    stall_s: float
+    max_body_bytes: int
 
 
 class Connection(asyncio.Protocol):
-    """A connection and the exchange on it. `start`, then `until` and `take`; afterwards `reusable` says what it is good for."""
+    """A connection and the exchange on it. `start`, then `ready`, `coming`, `check` and `take`; afterwards `reusable` says what it is good for."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, origin: Origin) -> None:
         self._loop = loop
@@ -91,21 +87,26 @@ class Connection(asyncio.Protocol):
             self._settle_loss()
             return
         self._transport.write(data)
-        self._arm(min(terms.first_byte_at, terms.deadline_at, self._loop.time() + terms.stall_s))
+        due = terms.first_byte_at if terms.whole else min(terms.first_byte_at, self._loop.time() + terms.stall_s)
+        if self._timer is None or self._timer_at > due:
+            self._arm(due)
 
-    async def until(self, want: Want) -> None:
-        """Returns when what is wanted is there; a `PIECE` that is not there on return means that the body has ended.
+    def ready(self, want: Want) -> bool:
+        """Whether what is wanted is there, or never will be. If not, await `coming`; `check` then says which it is."""
+        self._want = want
+        return self._ready()
+
+    def coming(self) -> asyncio.Future[None]:
+        """Done when what is wanted is there, or never will be."""
+        waiter = self._waiter = self._loop.create_future()
+        return waiter
+
+    def check(self, want: Want) -> None:
+        """Returns when what is wanted is there; a `PIECE` that is not there then means that the body has ended.
 
         Raises:
             UpstreamTimeout, UpstreamStalled, UpstreamCut, BadReply, StaleConnection: bytes that came before are kept.
         """
-        self._want = want
-        if not self._ready():
-            waiter = self._waiter = self._loop.create_future()
-            try:
-                await waiter
-            finally:
-                self._waiter = None
         if self._error is None or (want is Want.PIECE and self._pieces) or (want is Want.HEAD and self.headed):
             return
         raise self._error
@@ -155,8 +156,10 @@ class Connection(asyncio.Protocol):
 
     def _wake(self) -> None:
         waiter = self._waiter
-        if waiter is not None and not waiter.done() and self._ready():
-            waiter.set_result(None)
+        if waiter is not None and self._ready():
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
     # --- time: one lazy timer, re-armed when it fires too early instead of at every byte ---
 
