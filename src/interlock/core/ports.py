@@ -28,11 +28,14 @@ class HttpRequest(Struct, frozen=True):
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
+    """Those that are the same from call to call: they are checked and written once, and then looked up."""
     body: bytes = b""
+    own: tuple[tuple[str, str], ...] = ()
+    """Headers of this one request, sent after the others."""
 
     def __repr__(self) -> str:
         """Without the values of headers, which hold credentials, and without the body, which holds what people wrote."""
-        names = ", ".join(name for name, _ in self.headers)
+        names = ", ".join(name for name, _ in (*self.headers, *self.own))
         return f"HttpRequest({self.method} {self.url}, headers: {names or 'none'}, {len(self.body)} bytes)"
 
 
