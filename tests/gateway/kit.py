@@ -1,5 +1,6 @@
 """A gateway with everything around it in memory, for the tests of this folder."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
@@ -127,7 +128,7 @@ class Bench:
     def __init__(
         self, provider: Any, settings: Settings | None = None, tiers: tuple[Tier, ...] = TIERS, **parts: Any
     ) -> None:
-        self.clock = FakeClock()
+        self.clock = parts.get("clock") or FakeClock()
         self.ledger = MemoryLedger(parts.pop("room", None))
         self.provider = provider
         self.tiers = tiers
@@ -142,7 +143,7 @@ class Bench:
             "target_of": self._target_of,
             "profile_of": lambda _: ModelProfile(match=(), context_window=8_000, max_output=1_000),
             "validator_of": lambda _: lambda value: [],
-            "sleep": self.clock.sleep,
+            "sleep": getattr(self.clock, "sleep", asyncio.sleep),
         }
         self.parts = Parts(**{**everything, **parts})
         self.gateway = Gateway(settings or Settings(), self.parts)

@@ -11,7 +11,7 @@ from interlock.gateway import bill, shape
 from interlock.gateway.call import Trial
 from interlock.gateway.health import DeploymentHealth
 from interlock.gateway.route import Candidate
-from interlock.gateway.settings import Breaking, Retrying
+from interlock.gateway.settings import Settings
 from interlock.plugins.profiles import ModelProfile
 from interlock.testing.clock import FakeClock
 from tests.gateway.kit import ask, deployment, price_of
@@ -26,7 +26,7 @@ def trial(input_tokens=100, **fields):
 
 
 def health():
-    return DeploymentHealth(Breaking(), Retrying())
+    return DeploymentHealth("fake/small", Settings())
 
 
 @pytest.mark.parametrize("error", [ConnectFailed("refused."), UpstreamRefused("500.", upstream_status=500)])
@@ -69,7 +69,7 @@ def test_the_estimate_follows_the_vendors_own_counts():
 
 def test_a_whole_answer_of_which_nothing_was_seen_is_booked_by_the_time_it_took():
     seen = health()
-    seen.answered(2.0, 100)
+    seen.answered(0.0, 2.0, 100, 1)
     usage, estimated = bill.of_broken(seen, trial(max_output_tokens=60), UpstreamCut("cut."), 0.5)
     assert (usage.output, estimated) == (25, True)
     assert bill.of_broken(seen, trial(max_output_tokens=60), UpstreamCut("cut."), 90.0)[0].output == 60

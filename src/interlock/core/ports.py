@@ -28,14 +28,11 @@ class HttpRequest(Struct, frozen=True):
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
-    """Those that are the same from call to call: they are checked and written once, and then looked up."""
     body: bytes = b""
-    own: tuple[tuple[str, str], ...] = ()
-    """Headers of this one request, sent after the others."""
 
     def __repr__(self) -> str:
         """Without the values of headers, which hold credentials, and without the body, which holds what people wrote."""
-        names = ", ".join(name for name, _ in (*self.headers, *self.own))
+        names = ", ".join(name for name, _ in self.headers)
         return f"HttpRequest({self.method} {self.url}, headers: {names or 'none'}, {len(self.body)} bytes)"
 
 
@@ -168,7 +165,7 @@ class PluginEnv(Struct, frozen=True):
     tier0: Mapping[str, TierZero]
     """The on-device engines by workflow, for the `local` provider."""
     heard: Heard = lambda _name, _rooms: None
-    """To be told what replies say of the vendor's limits, so that they are kept before they are hit; `plugins.wire.hear` does it."""
+    """To be told what replies say of the vendor's limits, so that they are kept before they are hit; `plugins.rooms.hear` does it."""
 
 
 # --- On-device tier ---------------------------------------------------------------------------------------------

@@ -1,19 +1,17 @@
-"""Asking candidates in order: tries under breaker, retry budget, budget and deadline, then the next candidate.
+"""Asking candidates in order: each of a tier once, those that may yet answer again, then the next tier.
 
-Above: chat, stream, degrade. Below: call, health, retry, shape. What is asked for (a whole answer or an opened stream) is handed in
-as `Send`, so that both walks share every rule.
+Above: climb, ladder, stream. Below: balance, hedge, once, outlier, retry. The usual call ends in `first` after one try; `Search` is what begins when
+that failed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Generic
 
-from msgspec import structs
-
-from interlock.core.chat import ChatRequest, ChatResponse
+from interlock.core.chat import ChatRequest
 from interlock.core.errors import (
-    BadReply,
+    CircuitOpen,
     DeadlineMissed,
     Exhausted,
     InterlockError,
@@ -22,22 +20,18 @@ from interlock.core.errors import (
     RateLimited,
     Shed,
     UpstreamError,
-    UpstreamTimeout,
 )
-from interlock.core.time import Deadline
 
-from . import bill, retry, shape, tokens
-from .call import Answer, Call, Trial
+from . import hedge, outlier, places, retry, tokens
+from .call import Call
 from .desk import Desk
-from .health import DeploymentHealth
+from .once import Job, Send, T, ask, end_answered, end_broken
 from .route import Candidate
-from .settle import status_of
 
-T = TypeVar("T")
-Send = Callable[[Call, Trial, ChatRequest, Deadline], Awaitable[T]]
-"""(call, try, fitted request, deadline) → what the try yields. Raises UpstreamError or InvalidRequest."""
-BACKSTOP_S = 0.05
-"""The provider is given this long to notice the deadline itself and to say which way it was missed."""
+__all__ = ["Send", "end_answered", "end_broken", "first"]
+
+PASSABLE = (UpstreamError, InvalidRequest, Shed, LimitReached)
+"""After these somebody else may be asked; `Search` decides."""
 
 
 async def first(desk: Desk, call: Call, candidates: Sequence[Candidate], request: ChatRequest, send: Send[T]) -> T:
@@ -45,197 +39,125 @@ async def first(desk: Desk, call: Call, candidates: Sequence[Candidate], request
 
     Raises:
         LimitReached: the budget has no room for any of them. UpstreamRejected: the vendor finds the request at fault.
-        RateLimited, Shed: nobody has room now. Exhausted: several failed. The one error, when there was one candidate. DeadlineMissed.
+        RateLimited, Shed, CircuitOpen: nobody has room now. Exhausted: several failed. The one error, when there was one candidate.
+        DeadlineMissed.
     """
-    errors: list[InterlockError] = []
     input_tokens = call.input_tokens if request is call.request else tokens.of_request(request)
-    for place, candidate in enumerate(candidates):
-        rest = candidates[place + 1 :]
-        others = bool(rest) and any(each.tier == candidate.tier for each in rest)
-        if call.deadline.passed(desk.parts.clock):
-            raise _missed(call, errors)
-        try:
-            return await ask(desk, call, candidate, request, input_tokens, send, others)
-        except LimitReached as error:
-            call.note(f"{candidate.name} not asked: {error.message}")
-            if error.limit not in ("max_cost_nano_usd", "context_window"):
-                raise
-            errors.append(error)
-        except (UpstreamError, InvalidRequest, Shed) as error:
-            if retry.final(error):
-                raise
-            errors.append(error)
     if call.deadline.passed(desk.parts.clock):
-        raise _missed(call, errors)
-    raise _summed_up(errors)
-
-
-async def ask(
-    desk: Desk, call: Call, candidate: Candidate, request: ChatRequest, input_tokens: int, send: Send[T], others: bool
-) -> T:
-    """One candidate, tried again where that may help; `others` of its tier stand by.
-
-    Raises the last error; each try is on the call by then.
-    """
-    parts, settings = desk.parts, desk.settings
-    deployment = candidate.deployment
-    health = desk.health.deployment(candidate.name)
-    price = parts.price_of(deployment, input_tokens)
-    profile = parts.profile_of(deployment)
-    if desk.needs_confidence and profile.logprobs and not request.logprobs and not request.stream:
-        request = structs.replace(request, logprobs=True)
-    key = f"{call.id}.{len(call.attempts)}"
-    tries = 0
-    while True:
-        if health.blocked_until_s:
-            await _room(desk, call, candidate, health, others)
-        fitted = shape.fit(request, input_tokens, call.budget, price, profile, settings.min_output_tokens)
-        if closed := health.breaker.enter(parts.clock.monotonic_s()):
-            raise _unavailable(call, candidate, closed)
-        trial = Trial(candidate, fitted, price, key, parts.clock)
-        try:
-            call.begin(trial)
-        except LimitReached:
-            health.breaker.abandoned()
-            raise
-        tries += 1
-        try:
-            return await _timed(desk, call, trial, send)
-        except (UpstreamError, InvalidRequest, Shed) as error:
-            wait_s = _after_failure(desk, call, trial, health, error, tries, others)
-        except BaseException as error:
-            health.breaker.abandoned()
-            end_broken(desk, call, trial, error)
-            raise
-        await parts.sleep(wait_s)
-
-
-async def _room(desk: Desk, call: Call, candidate: Candidate, health: DeploymentHealth, others: bool) -> None:
-    """Waits out the time in which the vendor wants no calls, where that is short and nobody else of the tier stands by.
-
-    Raises:
-        RateLimited: it is not worth the wait.
-    """
-    parts, retrying = desk.parts, desk.settings.retrying
-    blocked_s = health.blocked_s(parts.clock.monotonic_s())
-    for _ in range(retrying.max_tries):
-        if not blocked_s:
-            return
-        if others or blocked_s > retrying.retry_after_max_s or blocked_s >= call.deadline.left_s(parts.clock):
-            break
-        call.note(f"{candidate.name} wants no call for another {blocked_s:.1f} s: waited")
-        await parts.sleep(blocked_s + parts.rng.uniform(0.0, retrying.base_s))
-        blocked_s = health.blocked_s(parts.clock.monotonic_s())
-    if blocked_s:
-        call.note(f"{candidate.name} not asked: it wants no call for another {blocked_s:.1f} s")
-        error = RateLimited(f"not asked: rate limited for another {blocked_s:.1f} s.", upstream_status=429)
-        error.retry_after_s, error.deployment = blocked_s, candidate.name
-        raise error
-
-
-async def _timed(desk: Desk, call: Call, trial: Trial, send: Send[T]) -> T:
-    """`send` under the deployment's timeout and the call's deadline; whichever comes first ends it."""
-    clock = desk.parts.clock
-    timeout_s = trial.candidate.deployment.timeout_s
-    deadline = call.deadline.sooner(clock, timeout_s)
-    backstop = desk.watch.over(deadline.left_s(clock) + BACKSTOP_S)
+        raise _missed(call, ())
+    if desk.settings.balance or desk.health.out:
+        candidates = places.placed(desk, call, candidates, input_tokens)
+    job = Job(request, input_tokens, f"{call.id}.{len(call.attempts)}", send)
+    if desk.settings.hedging is not None and hedge.worth_it(desk, call, candidates):
+        trying = hedge.race(desk, call, candidates, job)
+    else:
+        trying = ask(desk, call, candidates[0], job, len(candidates) == 1)
     try:
-        with backstop:
-            return await send(call, trial, trial.fitted.request, deadline)
-    except TimeoutError:
-        if not backstop.expired:
-            raise
-        raise UpstreamTimeout(f"{trial.candidate.name} gave no answer within {deadline.total_s:g} s.") from None
-    except InterlockError:
-        raise
-    except Exception as error:  # a plug-in's own fault must not pass for ours, nor leave the call without fallback
-        raise BadReply(
-            f"the provider plug-in of {trial.candidate.name} failed: {type(error).__name__}: {error}"
-        ) from error
+        return await trying
+    except PASSABLE as error:
+        failed = error
+    return await Search(desk, call, candidates, job).after(failed)
 
 
-def _after_failure(
-    desk: Desk,
-    call: Call,
-    trial: Trial,
-    health: DeploymentHealth,
-    error: UpstreamError | InvalidRequest | Shed,
-    tries: int,
-    others: bool,
-) -> float:
-    """Counts a failed try; returns the seconds to wait before the next, or raises where there is none."""
-    parts = desk.parts
-    name = trial.candidate.name
-    if isinstance(error, UpstreamError):
-        error.deployment = error.deployment or name
-    end_broken(desk, call, trial, error)
-    now_s = parts.clock.monotonic_s()
-    if not isinstance(error, UpstreamError):  # nothing was sent
-        health.breaker.abandoned()
-        call.note(f"{name}: {error.message}")
-        raise error
-    if isinstance(error, UpstreamTimeout) and call.deadline.passed(parts.clock):
-        health.breaker.abandoned()  # its caller's patience ended, which says nothing about the deployment
-    elif retry.counts_against(error):
-        health.breaker.failed(now_s)
-    elif isinstance(error, RateLimited):
-        health.breaker.abandoned()
-        health.blocked_until_s = max(health.blocked_until_s, now_s + (error.retry_after_s or 0.0))
-    else:
-        health.breaker.succeeded()
-    decision = retry.decide(
-        error, tries, call.deadline.left_s(parts.clock), health.retries, desk.settings.retrying, parts.rng, others
-    )
-    if isinstance(decision, retry.NoMore):
-        call.note(f"{name} given up: {decision.reason}")
-        raise error
-    health.take_retry()
-    call.note(f"{name} again in {decision.wait_s:.2f} s after {error.code}")
-    return decision.wait_s
+class Search(Generic[T]):
+    """Who is asked after the first try has failed."""
 
+    __slots__ = ("_call", "_candidates", "_desk", "_errors", "_job", "_later", "_tries")
 
-def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -> Answer:
-    """Counts a try that brought a whole answer."""
-    name, usage = trial.candidate.name, response.usage
-    health = desk.health.deployment(name)
-    if not usage.input_total and not usage.output_total and not usage.compute_ms:
-        usage = bill.of_silent(health, trial, response)
-        call.note(f"{name} named no usage: estimated from the text")
-    else:
-        bill.learn(health, trial, response)
-    if trial.price.above_input or usage.input_total > trial.fitted.ask.input_tokens:
-        # Only more input than was estimated, or a dear tier taken by estimate, can make another price apply.
-        trial.price = desk.parts.price_of(trial.candidate.deployment, usage.input_total)
-    call.end(trial, "ok", usage, None, simulated=response.simulated or trial.candidate.deployment.simulated)
-    health.answered(desk.parts.clock.monotonic_s() - trial.started_s, usage.output_total)
-    return Answer(
-        response=response,
-        candidate=trial.candidate,
-        deployment=name,
-        tier=trial.candidate.tier,
-        price=trial.price.version,
-        confidence=response.confidence,
-        cut_to=trial.fitted.cut_to if response.finish == "length" else 0,
-    )
+    def __init__(self, desk: Desk, call: Call, candidates: Sequence[Candidate], job: Job[T]) -> None:
+        self._desk, self._call, self._candidates, self._job = desk, call, candidates, job
+        self._errors: dict[str, InterlockError] = {}
+        """What each failed with."""
+        self._tries: dict[str, int] = {}
+        self._later: list[tuple[float, int, Candidate]] = []
+        """(when, place, who) of those of the tier that may be asked again."""
 
+    async def after(self, failed: InterlockError) -> T:
+        """The answer of whoever has one. Raises as `first`."""
+        self._take_in(self._candidates[0], 0, failed)
+        candidates = self._candidates
+        for place, candidate in enumerate(candidates[1:], 1):
+            if candidate.tier != candidates[place - 1].tier:
+                found = await self._again()
+                if found is not None:
+                    return found
+            found = await self._try(candidate, place)
+            if found is not None:
+                return found
+        found = await self._again()
+        if found is not None:
+            return found
+        if self._call.deadline.passed(self._desk.parts.clock):
+            raise _missed(self._call, tuple(self._errors.values()))
+        raise _summed_up(tuple(self._errors.values()))
 
-def end_broken(desk: Desk, call: Call, trial: Trial, error: BaseException) -> None:
-    """Counts a try that brought no whole answer, with what the vendor will bill for it as far as can be known."""
-    candidate = trial.candidate
-    seconds = desk.parts.clock.monotonic_s() - trial.started_s
-    usage, estimated = bill.of_broken(desk.health.deployment(candidate.name), trial, error, seconds)
-    if estimated:
-        call.note(f"{candidate.name}: usage of the broken answer estimated ({usage.output_total} output tokens)")
-    trial.price = desk.parts.price_of(candidate.deployment, usage.input_total)
-    known = error if isinstance(error, InterlockError) else None
-    call.end(trial, status_of(error), usage, known, simulated=candidate.deployment.simulated)
+    async def _again(self) -> T | None:
+        """Those of the tier that may yet answer, each when its time has come."""
+        parts = self._desk.parts
+        while self._later:
+            turn = min(self._later, key=lambda each: each[:2])
+            self._later.remove(turn)
+            due_s, place, candidate = turn
+            wait_s = due_s - parts.clock.monotonic_s()
+            if wait_s > 0:
+                await parts.sleep(wait_s)
+            found = await self._try(candidate, place)
+            if found is not None:
+                return found
+        return None
 
+    async def _try(self, candidate: Candidate, place: int) -> T | None:
+        """One try; `None` where it failed and somebody else may be asked."""
+        if self._call.deadline.passed(self._desk.parts.clock):
+            raise _missed(self._call, tuple(self._errors.values()))
+        last = place == len(self._candidates) - 1 and not self._later
+        try:
+            return await ask(self._desk, self._call, candidate, self._job, last)
+        except PASSABLE as error:
+            self._take_in(candidate, place, error)
+            return None
 
-def _unavailable(call: Call, candidate: Candidate, why: str) -> UpstreamError:
-    call.note(f"{candidate.name} not asked: {why}")
-    error = UpstreamError(f"not asked: {why}.")
-    error.deployment = candidate.name
-    return error
+    def _take_in(self, candidate: Candidate, place: int, error: InterlockError) -> None:
+        """Notes why a candidate failed, and when it may be asked again. Raises what nobody else can do better at."""
+        if isinstance(error, LimitReached):
+            self._call.note(f"{candidate.name} not asked: {error.message}")
+        if retry.final(error):
+            raise error
+        name = candidate.name
+        if not (isinstance(error, CircuitOpen) and name in self._errors):  # what it failed with says more
+            self._errors[name] = error
+        if isinstance(error, (LimitReached, CircuitOpen)):
+            return
+        desk, now_s = self._desk, self._desk.parts.clock.monotonic_s()
+        health = desk.health.deployment(name)
+        self._eject_if_odd(candidate, now_s)
+        tries = self._tries[name] = self._tries.get(name, 0) + 1
+        in_hand = health.retries if health.standing.good or desk.health.extras.ready(now_s) else 0.0
+        settings, parts = desk.settings, desk.parts
+        decision = retry.decide(
+            error, tries, self._call.deadline.left_s(parts.clock), in_hand, settings.retrying, parts.rng
+        )
+        if isinstance(decision, retry.NoMore):
+            self._call.note(f"{name} given up: {decision.reason}")
+            return
+        health.take_retry()
+        self._call.note(f"{name} again in {decision.wait_s:.2f} s after {error.code}")
+        self._later.append((now_s + decision.wait_s, place, candidate))
+
+    def _eject_if_odd(self, candidate: Candidate, now_s: float) -> None:
+        """Leaves a deployment out for a while that does much worse than the others of its tier."""
+        peers = [each for each in self._candidates if each.tier == candidate.tier and each is not candidate]
+        health = self._desk.health
+        one = health.deployment(candidate.name)
+        if not peers or one.ejected_until_s > now_s:
+            return
+        ejecting = self._desk.settings.ejecting
+        why = outlier.judge(places.seen(one, now_s), [places.seen(health.deployment(p.name), now_s) for p in peers], ejecting)
+        if why:
+            one.ejected_until_s = now_s + outlier.out_for_s(one.ejections, ejecting)
+            one.ejections += 1
+            health.out.add(candidate.name)
+            self._call.note(f"{candidate.name} left out until its peers fail too: {why}")
 
 
 def _summed_up(errors: Sequence[InterlockError]) -> InterlockError:

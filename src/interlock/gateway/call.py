@@ -17,6 +17,8 @@ from interlock.core.events import Attempt, Escalation, Status
 from interlock.core.money import NANO_PER_USD, Price, Usage, cost_of
 from interlock.core.time import Clock, Deadline
 
+from .admit import NORMAL
+from .fair import PRIORITIES
 from .checks import Steered
 from .route import Candidate
 from .settings import Workflow
@@ -44,7 +46,21 @@ class Answer(Struct, frozen=True):
 class Trial:
     """One try under way: its reservation, and what has come of it so far."""
 
-    __slots__ = ("candidate", "fitted", "key", "price", "request", "started_ns", "started_s", "text_seen", "usage_seen")
+    __slots__ = (
+        "candidate",
+        "crowd",
+        "extra",
+        "fitted",
+        "key",
+        "over",
+        "price",
+        "request",
+        "started_ns",
+        "started_s",
+        "text_seen",
+        "usage_seen",
+        "weight",
+    )
 
     def __init__(self, candidate: Candidate, fitted: Fitted, price: Price, key: str, clock: Clock) -> None:
         self.candidate = candidate
@@ -58,6 +74,14 @@ class Trial:
         """What the vendor has said so far."""
         self.text_seen: list[str] = []
         """What was relayed so far; an aborted answer's output is estimated from it."""
+        self.over = False
+        """It has been counted."""
+        self.extra = ""
+        """`proven` or `token` for a further send after a failed one, by what it was let out on; see `standing`."""
+        self.crowd = 0
+        """Calls under way at the deployment when this one was begun, itself among them."""
+        self.weight = 0
+        """Tokens counted against the vendor's limits, where these are known."""
 
 
 class Call:
@@ -135,6 +159,12 @@ class Call:
         self.steered: Steered | None = None
         """What the learned route made of it at its start."""
 
+    @property
+    def priority(self) -> int:
+        """Place in `fair.PRIORITIES`: what the caller says (`priority` among its facts), else what its workflow has."""
+        said = self.request.facts.get("priority") or self.workflow.priority
+        return PRIORITIES.index(said) if said in PRIORITIES else NORMAL
+
     def note(self, reason: str) -> None:
         """Keeps a decision for the event."""
         self.reasons.append(reason)
@@ -171,7 +201,9 @@ class Call:
     def end(self, trial: Trial, status: Status, usage: Usage, error: InterlockError | None, *, simulated: bool) -> int:
         """Gives the reservation back, counts what was used, and returns its cost."""
         cost = cost_of(trial.price.rates, usage)
-        self.open_trial = None
+        trial.over = True
+        if self.open_trial is trial:
+            self.open_trial = None
         if self.budget is not None:
             ran = status == "ok" or usage.input_total or usage.output_total
             used = Spend(

@@ -21,7 +21,7 @@ class Desk:
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self.settings = settings
         self.parts = parts
-        self.health = Health(settings.breaking, settings.retrying)
+        self.health = Health(settings)
         self.gate = Gate(settings.admission)
         self.watch = Watch()
         self.budgets = Budgets()

@@ -16,9 +16,9 @@ from interlock.core.errors import InvalidRequest, UpstreamCut
 from interlock.core.ports import Provider
 from interlock.core.time import Deadline
 
-from .attempt import end_answered
 from .call import Answer, Call, Trial
 from .desk import Desk
+from .once import end_answered
 from .settings import Validate
 
 VALIDATORS_KEPT = 256

@@ -1,14 +1,22 @@
-"""What the gateway has seen of each deployment and workflow: breaker, retries in hand, pace. All of it in memory, bounded.
+"""What the gateway has seen of each deployment and workflow: breaker, room, retries in hand, pace. All of it in memory, bounded.
 
-Above: attempt, route, escalate. Below: breaker, settings.
+Above: attempt, route, escalate. Below: admit, balance, breaker, gradient, settings, standing, vendor_limits.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 
+from interlock.core.errors import InterlockError
+from interlock.core.ports import Deployment
+
+from . import balance
+from .admit import Gate
 from .breaker import Breaker
-from .settings import Breaking, Retrying
+from .gradient import Gradient
+from .settings import Settings
+from .standing import Extras, Hedges, Standing
+from .vendor_limits import VendorLimits
 
 KEPT = 2_000
 """Deployments or workflows remembered; names come from callers, so there must be an end to them."""
@@ -18,30 +26,60 @@ TIMER_SLACK_S = 0.01
 """A timer may fire this much early; whoever waited as long as the vendor asked is let through."""
 SLO_WEIGHT = 0.01
 """The share of slow calls looks back over about 100 calls."""
+TIMES_KEPT = 100
 
 
 class DeploymentHealth:
     """One deployment as this process has seen it."""
 
     __slots__ = (
+        "_answered_s",
         "_retrying",
         "blocked_until_s",
         "breaker",
+        "cost_s",
+        "ejected_until_s",
+        "ejections",
+        "gradient",
         "input_share",
         "latency_s",
+        "limits",
+        "line",
+        "of",
         "output_per_s",
         "output_share",
         "retries",
+        "standing",
+        "times_s",
     )
 
-    def __init__(self, breaking: Breaking, retrying: Retrying) -> None:
-        self.breaker = Breaker(breaking)
-        self._retrying = retrying
-        self.retries = retrying.budget
+    def __init__(self, name: str, settings: Settings) -> None:
+        admission = settings.admission
+        self.of: Deployment | None = None
+        """What it is told by the configuration, once it was called."""
+        self.breaker = Breaker(settings.breaking)
+        self.standing = Standing()
+        self.limits = VendorLimits()
+        self.line = Gate(admission, what=name)
+        self.gradient = (
+            Gradient(admission.max_concurrent, admission.deployment_floor) if admission.adaptive else None
+        )
+        if self.gradient is not None:
+            self.line.limit = self.gradient.limit
+        self._retrying = settings.retrying
+        self.retries = settings.retrying.budget
         self.blocked_until_s = 0.0
         """The vendor asked for no call before this instant (`Retry-After`)."""
+        self.ejected_until_s = 0.0
+        self.ejections = 0
+        """How often it was left out as an outlier, one for each; falls again while it does well."""
         self.latency_s: float | None = None
         """Moving average of whole answers."""
+        self.cost_s = 0.0
+        """Peak-EWMA of whole answers."""
+        self._answered_s = 0.0
+        self.times_s: deque[float] | None = deque(maxlen=TIMES_KEPT) if settings.hedging else None
+        """Seconds of recent answers, where calls are hedged."""
         self.output_per_s: float | None = None
         """Moving average of output tokens per second; estimates what an aborted answer had cost by then."""
         self.input_share: float | None = None
@@ -49,17 +87,60 @@ class DeploymentHealth:
         self.output_share: float | None = None
         """Moving average of the output tokens billed, as a share of the likely count of the text."""
 
+    def told(self, deployment: Deployment, now_s: float) -> None:
+        """What the configuration says of it; once, before its first call."""
+        self.of = deployment
+        if deployment.requests_per_minute or deployment.tokens_per_minute:
+            self.limits.declared(deployment.requests_per_minute, deployment.tokens_per_minute, now_s)
+        if deployment.max_concurrent:
+            self.line.limit = deployment.max_concurrent
+            if self.gradient is not None:
+                self.gradient = Gradient(deployment.max_concurrent, self.gradient.floor)
+                self.line.limit = self.gradient.limit
+
     def blocked_s(self, now_s: float) -> float:
         """Seconds for which the vendor still wants no calls."""
         left_s = self.blocked_until_s - now_s
         return left_s if left_s > TIMER_SLACK_S else 0.0
 
-    def answered(self, seconds: float, output_tokens: int) -> None:
+    def load(self) -> float:
+        """Peak-EWMA seconds times the calls under way and this one; less is better."""
+        return self.cost_s * (self.line.inside + 1)
+
+    def answered(self, began_s: float, now_s: float, output_tokens: int, crowd: int) -> None:
+        """A whole answer came, to a call that was begun with `crowd` under way; its place is free."""
+        seconds = now_s - began_s
         self.breaker.succeeded()
+        self.standing.good = True
         self.retries = min(self._retrying.budget, self.retries + self._retrying.earned)
         self.latency_s = _moved(self.latency_s, seconds)
+        self.cost_s = balance.peak(self.cost_s, seconds, now_s - self._answered_s)
+        self._answered_s = now_s
+        if self.times_s is not None:
+            self.times_s.append(seconds)
         if output_tokens and seconds > 0:
             self.output_per_s = _moved(self.output_per_s, output_tokens / seconds)
+        line = self.line
+        if self.gradient is not None:
+            self.gradient.answered(began_s, now_s, output_tokens, crowd, line.inside)
+            line.limit = self.gradient.limit
+        line.leave()
+
+    def failed(self, now_s: float, error: InterlockError) -> None:
+        """It failed in a way that another caller would have seen too."""
+        self.breaker.failed(now_s, error)
+        self.standing.failed()
+        self.cost_s = max(self.cost_s, 1.0) * 2 if self.cost_s < 60.0 else self.cost_s  # it answers nothing, however fast it fails
+
+    def refused(self, now_s: float, wait_s: float | None) -> None:
+        """It had no room."""
+        self.breaker.abandoned()
+        self.blocked_until_s = max(self.blocked_until_s, now_s + (wait_s or 0.0))
+        if self.limits.known:
+            self.limits.refused(now_s)
+        if wait_s is None and self.gradient is not None:
+            self.gradient.refused(now_s, self.line.inside)
+            self.line.limit = self.gradient.limit
 
     def counted(self, input_share: float, output_share: float | None) -> None:
         """The vendor said what an answer weighed."""
@@ -94,16 +175,20 @@ class WorkflowPace:
 class Health:
     """Everything seen, by name; the names used longest ago are forgotten first."""
 
-    def __init__(self, breaking: Breaking, retrying: Retrying) -> None:
-        self._breaking = breaking
-        self._retrying = retrying
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        retrying = settings.retrying
+        self.extras = Extras(retrying.extra, retrying.extra_per_call, retrying.extra_per_s)
+        self.hedges = Hedges(settings.hedging.share) if settings.hedging else None
+        self.out: set[str] = set()
+        """Deployments that are left out as outliers for now; those whose time is up are dropped when they are looked at."""
         self._deployments: OrderedDict[str, DeploymentHealth] = OrderedDict()
         self._workflows: OrderedDict[str, WorkflowPace] = OrderedDict()
 
     def deployment(self, name: str) -> DeploymentHealth:
         known = self._deployments.get(name)
         if known is None:
-            known = self._deployments[name] = DeploymentHealth(self._breaking, self._retrying)
+            known = self._deployments[name] = DeploymentHealth(name, self._settings)
             if len(self._deployments) > KEPT:
                 self._deployments.popitem(last=False)
         return known

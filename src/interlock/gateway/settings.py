@@ -1,6 +1,6 @@
 """What the gateway is told: frozen values that the composition root fills from the configuration.
 
-Above: every file of the gateway, and `app`, which makes these. Below: `core`. The gateway reads no file and knows no vendor.
+Above: every file of the gateway, and `app`, which makes these. Below: terms, `core`. The gateway reads no file and knows no vendor.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from interlock.core.time import Clock
 from interlock.core.verify import CodeRunner
 
 from .checks import Check, Learned, PremiumCap
+from .terms import Balance, Ejecting, Hedging, InputCap, Shaping
+
 Rung = Literal["smaller_model", "shorter_context", "cached_answer", "best_effort"]
 RUNGS: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
 
@@ -83,6 +85,8 @@ class Workflow(Struct, frozen=True):
     limits: Limits = Limits()
     """For tasks that come without a budget of their own; an agent brings its own, already tightened by these."""
     p95_latency_slo_ms: int | None = None
+    priority: str = "normal"
+    """`high`, `normal` or `low`: who of one tenant goes first when calls have to wait."""
     store_prompts: Literal["none", "redacted", "full"] = "none"
     """What a lone call keeps of its texts; a task's answers are kept while it runs in any case."""
     checks: tuple[Check, ...] = ()
@@ -104,6 +108,13 @@ class Retrying(Struct, frozen=True):
     """Retries a deployment may have in hand; this bounds what an outage can add."""
     earned: float = 0.1
     """Retries that each answer earns back: in the long run at most this share of calls is a retry."""
+    extra: float = 3.0
+    """Further sends, after a call's first one failed, that all calls together have in hand for deployments that failed last; one that is
+    answered is given back."""
+    extra_per_call: float = 0.02
+    """What each call adds to that."""
+    extra_per_s: float = 0.2
+    """What each second adds to that."""
 
 
 class Breaking(Struct, frozen=True):
@@ -170,6 +181,16 @@ class Settings(Struct, frozen=True):
     slo_miss_share: float = 0.05
     """A p95 promise is at risk once this share of a workflow's recent calls was slower."""
 
+    balance: Mapping[str, Balance] = {}
+    """By alias; `*` for every other."""
+    hedging: Hedging | None = None
+    ejecting: Ejecting = Ejecting()
+    input_caps: Mapping[str, InputCap] = {}
+    """By alias, model or workflow."""
+    shaping: Mapping[str, Shaping] = {}
+    """By alias, model or workflow."""
+    continuing: bool = True
+    """An answer that broke off in the middle is continued by another deployment, where one is able to."""
     def workflow(self, name: str) -> Workflow:
         return self.workflows.get(name, self.anywhere)
 

@@ -24,6 +24,7 @@ from interlock.core.events import Settled, Status
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
 
+from . import retry
 from .call import Answer, Call
 from .desk import Desk
 from .settings import Parts
@@ -74,6 +75,8 @@ def failed(desk: Desk, call: Call, error: BaseException, response: ChatResponse 
         status,
         error=known.code if known else type(error).__name__,
         message=known.message if known else str(error),
+        limit=known.limit if isinstance(known, LimitReached) else "",
+        retry_after_s=retry.worth_again_s(error),
         simulated=any(attempt.simulated for attempt in call.attempts),
     )
     _write(desk, call, event, response)

@@ -13,6 +13,7 @@ import asyncio
 from collections import deque
 from typing import Literal
 
+MOST_HEDGES = 5.0
 MAX_WINDOW = 10_000.0
 GROWTH = 2.0
 """Extra sends that each answered one makes room for: the room triples with each round of answers."""
@@ -33,16 +34,19 @@ class Extras:
 
     def called(self) -> None:
         """A call sent its first try."""
-        self.tokens += self._per_call
-        if self.tokens > self._most:
-            self.tokens = max(self._most, self.tokens - self._per_call)
+        if self.tokens < self._most:
+            self.tokens += self._per_call
+
+    def ready(self, now_s: float) -> bool:
+        """Whether there is a token."""
+        if self.tokens < self._most:
+            self.tokens = min(self._most, self.tokens + (now_s - self._seen_s) * self._per_s)
+        self._seen_s = now_s
+        return self.tokens >= 1.0
 
     def take(self, now_s: float) -> bool:
         """One token, where there is one."""
-        earned = (now_s - self._seen_s) * self._per_s if self._seen_s else 0.0
-        self._seen_s = now_s
-        self.tokens = max(self.tokens, min(self._most, self.tokens + earned))
-        if self.tokens < 1.0:
+        if not self.ready(now_s):
             return False
         self.tokens -= 1.0
         return True
@@ -50,6 +54,25 @@ class Extras:
     def give_back(self) -> None:
         """The extra send was answered: it helped, and amplified no outage."""
         self.tokens = min(self._most, self.tokens + 1.0)
+
+
+class Hedges:
+    """How many second tries for the sake of the tail are in hand. Earned by answers only, so that an outage earns none."""
+
+    __slots__ = ("_share", "in_hand")
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self.in_hand = 0.0
+
+    def answered(self) -> None:
+        self.in_hand = min(MOST_HEDGES, self.in_hand + self._share)
+
+    def take(self) -> bool:
+        if self.in_hand < 1.0:
+            return False
+        self.in_hand -= 1.0
+        return True
 
 
 class Standing:

@@ -11,13 +11,13 @@ from interlock.core.chat import ChatResponse, Chunk, Finish, ToolCall, ToolCallD
 from interlock.core.errors import DeadlineMissed, OutputInvalid, UpstreamCut, UpstreamError
 from interlock.core.money import Usage
 
-from . import escalate, retry
-from .attempt import end_answered, end_broken
+from . import escalate
 from .call import Answer, Call
 from .desk import Desk
 from .exchange import Exchange, Opened
 
 
+from .once import blame, end_answered, end_broken
 class Taken:
     """One relay."""
 
@@ -121,15 +121,12 @@ class Taken:
         """Cuts the vendor off and counts what was used, where that has not been done yet."""
         trial = self._opened.trial
         await self._opened.close()
-        if self._call.open_trial is not trial:
+        if trial.over:
             return
         breaker = self._desk.health.deployment(trial.candidate.name).breaker
         if isinstance(error, UpstreamError):
             error.deployment = error.deployment or trial.candidate.name
-            if retry.counts_against(error):
-                breaker.failed(self._desk.parts.clock.monotonic_s())
-        else:
-            breaker.abandoned()
+        blame(self._desk, trial, error)
         end_broken(self._desk, self._call, trial, error)
 
     @property
