@@ -1,0 +1,244 @@
+"""Control groups around a child: the only limits that hold for a tree of processes. Above: pool, talk. Below: the cgroup file systems.
+
+Version 2 is used where a part of the tree is delegated to this process (`Delegate=yes`, or `sandbox.cgroup`). Version 1 is used only for
+controllers in whose root this process stands: a group that something else put us into is that one's business. Leaves are used again, since
+making one costs more than a call may; each is empty when it is lent. Source: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from interlock.core.sandbox import RunLimits
+
+_WANTED = ("memory", "pids", "cpu", "cpuacct")
+_V1_ROOT = "/"
+
+
+class Counted(Struct, frozen=True):
+    """What a leaf counted since it was lent."""
+
+    cpu_s: float | None = None
+    peak_bytes: int | None = None
+    out_of_memory: bool = False
+    out_of_processes: bool = False
+
+
+class Leaf:
+    """One group per controller (version 1), or one for all (version 2)."""
+
+    def __init__(self, folders: dict[str, Path], *, unified: bool) -> None:
+        self._folders = folders
+        self._unified = unified
+        self._before = {name: self._raw(name) for name in ("cpu", "oom", "pids")}
+        self.doors = tuple(
+            os.open(folder / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in set(folders.values())
+        )
+        """Handed to a child, which writes 0 to each and so moves itself in; from outside the same write would hold up the event loop."""
+
+    @property
+    def limits_memory(self) -> bool:
+        return "memory" in self._folders
+
+    def lend(self, limits: RunLimits, tasks: int) -> None:
+        """Sets what one call may use, and starts counting anew."""
+        if "memory" in self._folders:
+            self._write(
+                "memory",
+                "memory.max" if self._unified else "memory.limit_in_bytes",
+                limits.memory_bytes + limits.disk_bytes,
+            )
+            if self._unified:
+                self._write("memory", "memory.swap.max", 0)
+                self._write("memory", "memory.oom.group", 1)
+        if "pids" in self._folders:
+            self._write("pids", "pids.max", tasks)
+        self._before = {name: self._raw(name) for name in ("cpu", "oom", "pids")}
+
+    def counted(self) -> Counted:
+        now = {name: self._raw(name) for name in ("cpu", "oom", "pids")}
+        used = {name: now[name] - self._before[name] for name in now}
+        per_s = 1e6 if self._unified else 1e9
+        return Counted(
+            cpu_s=used["cpu"] / per_s if "cpuacct" in self._folders else None,
+            out_of_memory=used["oom"] > 0,
+            out_of_processes=used["pids"] > 0,
+        )
+
+    def remove(self) -> None:
+        for door in self.doors:
+            os.close(door)
+        self.doors = ()
+        for folder in set(self._folders.values()):
+            with suppress(OSError):
+                folder.rmdir()
+
+    def _write(self, controller: str, name: str, value: int) -> None:
+        (self._folders[controller] / name).write_text(str(value))
+
+    def _raw(self, what: str) -> int:
+        """The kernel's running count, 0 where nothing counts it."""
+        if self._unified:
+            sources = {"cpu": ("cpuacct", "cpu.stat", "usage_usec"), "oom": ("memory", "memory.events", "oom_kill")}
+        else:
+            sources = {"cpu": ("cpuacct", "cpuacct.usage", ""), "oom": ("memory", "memory.oom_control", "oom_kill")}
+        controller, name, key = {**sources, "pids": ("pids", "pids.events", "max")}[what]
+        folder = self._folders.get(controller)
+        return _number(folder / name, key) if folder is not None else 0
+
+
+class Cgroups:
+    """The part of the tree that is ours, and its leaves."""
+
+    def __init__(self, bases: dict[str, Path], *, unified: bool) -> None:
+        self._bases = bases
+        self._unified = unified
+        self._free: list[Leaf] = []
+        self._made: list[Leaf] = []
+
+    @property
+    def holds(self) -> frozenset[str]:
+        """The controllers that can be used: of memory, pids, cpuacct."""
+        return frozenset(self._bases)
+
+    @property
+    def whole(self) -> bool:
+        """Memory and processes of a tree can be limited."""
+        return {"memory", "pids"} <= self._bases.keys()
+
+    def lend(self, limits: RunLimits, tasks: int) -> Leaf | None:
+        """An empty leaf with these limits; `None` where there are no groups."""
+        if not self._bases:
+            return None
+        leaf = self._free.pop() if self._free else self._make()
+        leaf.lend(limits, tasks)
+        return leaf
+
+    def give_back(self, leaf: Leaf) -> None:
+        """Takes back a leaf whose processes are all dead."""
+        self._free.append(leaf)
+
+    def close(self) -> None:
+        """Removes every group that was made here."""
+        for leaf in self._made:
+            leaf.remove()
+        for base in set(self._bases.values()):
+            with suppress(OSError):
+                base.rmdir()
+
+    def _make(self) -> Leaf:
+        name = f"c{len(self._made)}"
+        folders = {controller: base / name for controller, base in self._bases.items()}
+        for folder in set(folders.values()):
+            folder.mkdir(exist_ok=True)
+        leaf = Leaf(folders, unified=self._unified)
+        self._made.append(leaf)
+        return leaf
+
+
+def find(configured: str = "", *, proc: Path = Path("/proc/self"), token: str = "") -> Cgroups:
+    """The groups that this process may make: version 2 where delegated, else version 1, else none.
+
+    Args:
+        configured: a directory of the unified hierarchy that is delegated to this process; `off` for none.
+        token: tells this process's groups from those of others.
+    """
+    name = f"interlock-{token or os.getpid()}"
+    if configured == "off":
+        return Cgroups({}, unified=False)
+    mounts = dict(_mounts(proc / "mountinfo"))
+    own = dict(_own(proc / "cgroup"))
+    candidates = [Path(configured)] if configured else _delegated(mounts.get(""), own.get(""))
+    for base in candidates:
+        if _enable(base):
+            made = base / name
+            with suppress(OSError):
+                made.mkdir(exist_ok=True)
+                if _enable(made):
+                    return Cgroups(dict.fromkeys(("memory", "pids", "cpuacct"), made), unified=True)
+                made.rmdir()
+    return Cgroups(dict(_version_1(mounts, own, name)), unified=False)
+
+
+def _delegated(mount: Path | None, own: str | None) -> list[Path]:
+    """Our own unified group and the one above it (with `DelegateSubgroup=` we stand in a leaf of what is delegated)."""
+    if mount is None or own is None:
+        return []
+    here = mount / own.lstrip("/")
+    return [
+        folder for folder in (here, here.parent) if folder != mount and folder.is_relative_to(mount) and _ours(folder)
+    ]
+
+
+def _ours(folder: Path) -> bool:
+    """Whether whoever manages the tree gave this part away: systemd marks it, others hand it to our user."""
+    with suppress(OSError):
+        return os.getxattr(folder, "user.delegate") == b"1" or 0 != folder.stat().st_uid == os.geteuid()
+    with suppress(OSError):
+        return 0 != folder.stat().st_uid == os.geteuid()
+    return False
+
+
+def _enable(base: Path) -> bool:
+    """Whether groups below `base` can limit memory and processes, switching that on where it is off."""
+    try:
+        on = (base / "cgroup.subtree_control").read_text().split()
+        if not {"memory", "pids"} <= set(on):
+            (base / "cgroup.subtree_control").write_text("+memory +pids")
+        return True
+    except OSError:
+        return False
+
+
+def _version_1(mounts: dict[str, Path], own: dict[str, str], name: str) -> Iterator[tuple[str, Path]]:
+    for controller in _WANTED:
+        if controller == "cpu" or own.get(controller) != _V1_ROOT or controller not in mounts:
+            continue
+        base = mounts[controller] / name
+        try:
+            base.mkdir(exist_ok=True)
+        except OSError:
+            continue
+        yield controller, base
+
+
+def _mounts(mountinfo: Path) -> Iterator[tuple[str, Path]]:
+    """Mount point by controller; the unified hierarchy under the empty name."""
+    with suppress(OSError):
+        for line in mountinfo.read_text().splitlines():
+            before, _, after = line.partition(" - ")
+            kind, _, options = after.split(" ")[:3]
+            point = Path(before.split(" ")[4])
+            if kind == "cgroup2":
+                yield "", point
+            elif kind == "cgroup":
+                for controller in options.split(","):
+                    yield controller, point
+
+
+def _own(cgroup: Path) -> Iterator[tuple[str, str]]:
+    """Our own group's path by controller; the unified one under the empty name."""
+    with suppress(OSError):
+        for line in cgroup.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            for controller in controllers.split(","):
+                yield controller, path
+
+
+def _number(file: Path, key: str) -> int:
+    try:
+        text = file.read_text()
+    except OSError:
+        return 0
+    if not key:
+        return int(text)
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if name == key:
+            return int(value)
+    return 0

@@ -1,0 +1,184 @@
+"""Runtime images: which paths of the host a zygote shows, read-only, and what it imports before its first child. Above: zygotes.
+
+`python` is the standard library; `data` adds numpy, pandas and matplotlib (extra `sandbox-data`); `shell` the host's own programs.
+"""
+
+from __future__ import annotations
+
+import compileall
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from interlock.core.errors import SandboxRefused
+
+_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib64", "/bin", "/sbin")
+"""Links on a merged /usr; elsewhere directories."""
+_SHOWN = ("/etc/ld.so.cache", "/etc/ssl/certs", "/usr/share/zoneinfo", "/usr/share/ca-certificates")
+_FILES = {
+    "/etc/passwd": "user:x:1000:1000::/work:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+    "/etc/group": "user:x:1000:\nnogroup:x:65534:\n",
+    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+    "/etc/hosts": "127.0.0.1 localhost\n",
+}
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/work",
+    "TMPDIR": "/tmp",  # noqa: S108 - the sandbox's own
+    "LANG": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MPLBACKEND": "Agg",
+    "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108
+}
+_PRELOAD = ("json", "re", "math", "random", "collections", "datetime", "statistics", "itertools", "functools", "ast")
+_DATA = ("numpy", "pandas", "matplotlib")
+_DATA_PRELOAD = ("numpy", "pandas", "matplotlib.pyplot")
+NAMES = ("python", "data", "shell")
+
+
+class Image(Struct, frozen=True):
+    """What a zygote is booted with."""
+
+    name: str
+    interpreter: str
+    binds: tuple[str, ...]
+    links: dict[str, str]
+    files: dict[str, str]
+    path: tuple[str, ...]
+    """`sys.path` inside."""
+    preload: tuple[str, ...]
+    environment: dict[str, str]
+    masks: tuple[str, ...] = ()
+    """Directories inside the binds that are shown empty."""
+
+    def plan(self) -> dict[str, Any]:
+        """The image's part of the zygote's plan."""
+        return {
+            "binds": list(self.binds),
+            "links": self.links,
+            "files": self.files,
+            "masks": list(self.masks),
+            "path": list(self.path),
+            "preload": list(self.preload),
+            "environment": self.environment,
+        }
+
+
+def image(name: str) -> Image:
+    """The image of that name, for this interpreter.
+
+    Raises:
+        SandboxRefused: no such image, or its libraries are not installed.
+    """
+    if name not in NAMES:
+        raise SandboxRefused(f"no sandbox image {name!r}", hint=f"There are {', '.join(NAMES)}.")
+    standard = _standard_library()
+    path = [standard, f"{standard}/lib-dynload"]
+    binds = [standard, *_SHOWN]
+    preload = _PRELOAD
+    if name == "data":
+        packages = _packages(_DATA)
+        compile_missing(packages)
+        path.append(_site())
+        binds += packages
+        preload += _DATA_PRELOAD
+    if name == "shell":
+        binds += ["/usr", "/etc/alternatives"]
+    places, links = _library_places()
+    binds += places
+    return Image(
+        name=name,
+        interpreter=os.path.realpath(sys.executable),
+        binds=tuple(_outermost(binds)),
+        links=links,
+        files=_FILES,
+        path=tuple(path),
+        preload=preload,
+        environment=_ENVIRONMENT,
+        masks=tuple(place for place in (f"{standard}/site-packages",) if os.path.isdir(place) and place != _site()),
+    )
+
+
+def compile_missing(paths: list[str]) -> None:
+    """Compiles sources without bytecode, where this user may write: importing pandas from source takes three times the CPU."""
+    for path in paths:
+        found = Path(path)
+        sources = found.rglob("*.py") if found.is_dir() else iter((found,) if found.suffix == ".py" else ())
+        if any(not Path(cache_from_source(str(source))).exists() for source in sources) and os.access(path, os.W_OK):
+            compileall.compile_dir(path, quiet=2) if found.is_dir() else compileall.compile_file(path, quiet=2)
+
+
+def _standard_library() -> str:
+    return os.path.realpath(os.path.dirname(os.__file__))
+
+
+def _site() -> str:
+    return sysconfig.get_path("purelib")
+
+
+def _library_places() -> tuple[list[str], dict[str, str]]:
+    """Where the dynamic linker looks: directories to bind, and links among them to make again."""
+    multiarch = sysconfig.get_config_var("MULTIARCH") or f"{os.uname().machine}-linux-gnu"
+    binds = [f"/usr/lib/{multiarch}"]
+    if sysconfig.get_config_var("Py_ENABLE_SHARED"):
+        binds.append(f"{sysconfig.get_config_var('LIBDIR')}/{sysconfig.get_config_var('INSTSONAME')}")
+    links: dict[str, str] = {}
+    for path in _LIBRARIES:
+        if os.path.islink(path):
+            links[path] = os.readlink(path)
+        elif "bin" not in path:
+            binds.append(path)
+    return binds, links
+
+
+def _outermost(paths: list[str]) -> Iterator[str]:
+    """Existing paths, none of them inside another."""
+    kept: list[str] = []
+    for path in sorted({path for path in paths if os.path.exists(path)}):
+        if not any(path.startswith(f"{outer}/") for outer in kept):
+            kept.append(path)
+            yield path
+
+
+def _packages(names: tuple[str, ...]) -> list[str]:
+    """Directories and modules of the distributions and of everything they need."""
+    wanted, seen, found = list(names), set[str](), set[str]()
+    while wanted:
+        name = wanted.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            made = distribution(name)
+        except PackageNotFoundError as missing:
+            if name not in names:
+                continue
+            raise SandboxRefused(
+                f"the image `data` needs {name}", hint="Install it: pip install 'interlock[sandbox-data]'."
+            ) from missing
+        found.update(_top_level(made))
+        wanted += [
+            requirement.replace(";", " ")
+            .replace("(", " ")
+            .split(maxsplit=1)[0]
+            .split("[")[0]
+            .rstrip("<>=!~0123456789.,*")
+            for requirement in made.requires or ()
+            if "extra" not in requirement
+        ]
+    return sorted(found)
+
+
+def _top_level(made: Distribution) -> Iterator[str]:
+    for file in made.files or ():
+        first = file.parts[0]
+        if first not in ("..", "__pycache__") and not first.endswith(".pth"):
+            yield str(made.locate_file(first))

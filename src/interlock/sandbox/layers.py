@@ -1,0 +1,29 @@
+"""The layers that a level consists of, in the order in which a child puts them on. Above: zygotes, doctor. Below: core."""
+
+from __future__ import annotations
+
+from interlock.core.sandbox import Level
+
+_SHARED = ("no_new_privs", "landlock", "seccomp", "rlimits")
+LAYERS: dict[Level, frozenset[str]] = {
+    "none": frozenset(("rlimits",)),
+    "landlock": frozenset(("uid", *_SHARED)),
+    "namespaces": frozenset(
+        (
+            "uid",
+            "user",
+            "mount",
+            "pid",
+            "net",
+            "ipc",
+            "uts",
+            "cgroup_view",
+            "tree",
+            "no_nesting",
+            "capabilities",
+            *_SHARED,
+        )
+    ),
+}
+"""By level; `namespaces+cgroup` is `namespaces` with control groups around every child."""
+LAYERS["namespaces+cgroup"] = LAYERS["namespaces"]

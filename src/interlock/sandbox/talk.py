@@ -1,0 +1,334 @@
+"""One child and what is said with it: the job in, the answer, output and exit out, every limit watched. Above: pool, local, session.
+
+Nothing here blocks; the event loop calls. `ask` is a straight line; the callbacks below it only collect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+
+from msgspec import Struct
+
+from interlock.core.errors import SandboxRefused
+from interlock.core.sandbox import Ended, Job, Level, RunError, RunLimits, RunOutcome, RunStatus, RunUsage
+from interlock.core.time import Clock
+
+from . import wire
+from .cgroups import Counted, Leaf
+from .paths import Folder
+from .zygotes import Child, Exit
+
+_READ = 65_536
+_GRACE_S = 0.5
+"""How long an interrupted cell has to stop before it is killed."""
+
+
+class Asked(Struct):
+    """One answer in the making."""
+
+    job: Job
+    reader: wire.Reader
+    frames: Iterator[bytes]
+    answered: asyncio.Future[None]
+    began_s: float
+    waiting: bytes = b""
+    stopped: Ended = ""
+
+
+class Talk:
+    """The supervisor's end of one child."""
+
+    def __init__(self, level: Level, clock: Clock, limits: RunLimits) -> None:
+        self.child: Child | None = None
+        self.leaf: Leaf | None = None
+        self.scratch = ""
+        self.listener = -1
+        self.limits = limits
+        self._level: Level = level
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[None] = self._loop.create_future()
+        self._early = b""
+        self._asked: Asked | None = None
+        self._output = {"out": bytearray(), "err": bytearray()}
+        self._job, self.theirs = socket.socketpair()
+        self._job.setblocking(False)
+        self._pipes: dict[str, int] = {}
+        self.ends: dict[str, int] = {}
+        for name in self._output:
+            self._pipes[name], self.ends[name] = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(self._pipes[name], False)
+
+    # --- Before the job -------------------------------------------------------------------------------------------
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """The child's ends: job socket, standard output, standard error; and the doors of its control groups."""
+        doors = self.leaf.doors if self.leaf is not None else ()
+        return self.theirs.fileno(), self.ends["out"], self.ends["err"], *doors
+
+    def born(self, child: Child) -> None:
+        """From here on only the child holds its ends."""
+        self.child = child
+        self.theirs.close()
+        for end in self.ends.values():
+            os.close(end)
+        self.ends = {}
+        self._loop.add_reader(self._job.fileno(), self._job_readable)
+        child.exit.add_done_callback(self._died)
+
+    async def ready(self) -> None:
+        """Returns when every layer is on.
+
+        Raises:
+            SandboxRefused: one could not be put on; no foreign code was run.
+        """
+        await self._ready
+
+    @property
+    def usable(self) -> bool:
+        return self.child is not None and not self.child.exit.done()
+
+    # --- The job --------------------------------------------------------------------------------------------------
+
+    async def ask(self, job: Job, *, session: bool = False) -> RunOutcome:
+        """Sends the job and collects what comes of it, until the answer (of a session) or the child's end."""
+        assert self.child is not None
+        folder = Folder(job.collect_to) if job.collect_to is not None else None
+        asked = Asked(
+            job,
+            wire.Reader(job.limits, folder),
+            wire.frames(job, session=session),
+            self._loop.create_future(),
+            self._clock.monotonic_s(),
+        )
+        self._asked = asked
+        for buffer in self._output.values():
+            buffer.clear()
+        for name, pipe in self._pipes.items():
+            self._loop.add_reader(pipe, self._output_readable, name, pipe)
+        stop = self._interrupt if session else self._stop
+        timer = self._loop.call_later(job.limits.wall_s, stop, "wall")
+        try:
+            self._write()
+            await asyncio.wait(
+                (asked.answered, self.child.exit) if session else (self.child.exit,), return_when="FIRST_COMPLETED"
+            )
+        finally:
+            timer.cancel()
+            if folder is not None:
+                folder.close()
+            if not session and not self.child.exit.done():
+                self.child.kill()
+        self._drain()
+        return self._outcome(asked)
+
+    def _interrupt(self, why: Ended) -> None:
+        """Asks a session's cell to stop, so that its state survives; what does not stop is killed."""
+        assert self.child is not None
+        self.child.signal(signal.SIGINT)
+        asked = self._asked
+        self._loop.call_later(_GRACE_S, lambda: self._asked is asked and self._stop(why))
+
+    def stop(self, why: Ended) -> None:
+        """Ends the child because a limit was reached."""
+        self._stop(why)
+
+    def _stop(self, why: Ended) -> None:
+        if self._asked is not None and not self._asked.answered.done():
+            self._asked.stopped = self._asked.stopped or why
+        if self.child is not None:
+            self.child.kill()
+
+    # --- What the loop calls --------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        """Sends as much of the job as the socket takes."""
+        asked = self._asked
+        if asked is None:
+            return
+        fd = self._job.fileno()
+        try:
+            while piece := asked.waiting or next(asked.frames, b""):
+                asked.waiting = piece
+                sent = self._job.send(piece)
+                asked.waiting = piece[sent:]
+        except BlockingIOError:
+            self._loop.add_writer(fd, self._write)
+            return
+        except (OSError, ValueError):  # the child is gone, or a file cannot be read: its end tells the rest
+            self._stop("")
+        self._loop.remove_writer(fd)
+
+    def _job_readable(self) -> None:
+        if not self._ready.done():
+            self._greeted()
+            return
+        try:
+            data = self._job.recv(_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.remove_reader(self._job.fileno())
+            return
+        self._fed(data)
+
+    def _fed(self, data: bytes) -> None:
+        asked = self._asked
+        if asked is None or asked.answered.done():
+            self._stop("")  # nobody asked: whatever it is, it is not an answer
+            return
+        try:
+            asked.reader.feed(data)
+        except wire.WireFault as fault:
+            self._stop(fault.limit)
+            return
+        if asked.reader.result is not None:
+            asked.answered.set_result(None)
+
+    def _greeted(self) -> None:
+        """The first frame: ready, with the listener where one was asked for, or unfit. Sent before any foreign code ran."""
+        try:
+            data, fds, _, _ = socket.recv_fds(self._job, 4096, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            return
+        if fds:
+            self.listener = fds[0]
+        self._early += data
+        if self._early[:1] == b"C" and len(self._early) >= 5:
+            self._ready.set_result(None)
+        elif not data or (self._early[:1] == b"E" and len(self._early) >= 5 + int.from_bytes(self._early[1:5], "big")):
+            self._loop.remove_reader(self._job.fileno())
+            self._refuse()
+
+    def _refuse(self) -> None:
+        if self._ready.done():
+            return
+        message = "a sandboxed process ended before it was confined"
+        if self._early[:1] == b"E":
+            told = wire.unfit(self._early[5:])
+            message = f"the sandbox could not put on a layer ({told.step}): {told.message}"
+        self._ready.set_exception(SandboxRefused(message))
+
+    def _output_readable(self, name: str, pipe: int) -> None:
+        try:
+            data = os.read(pipe, _READ)
+        except BlockingIOError:
+            return
+        if not data:
+            self._loop.remove_reader(pipe)
+            return
+        held = self._output[name]
+        held += data
+        if len(held) > self.limits.output_bytes:
+            del held[self.limits.output_bytes :]
+            self._loop.remove_reader(pipe)
+            self._stop("output")
+
+    def _died(self, _: asyncio.Future[Exit]) -> None:
+        if not self._ready.done():
+            self._drain()
+            self._refuse()
+
+    def _drain(self) -> None:
+        """Takes what the dead child left in its pipes; nobody holds the other ends any more, or a session is merely between cells."""
+        for name, pipe in self._pipes.items():
+            with suppress(OSError):
+                while len(self._output[name]) <= self.limits.output_bytes and (data := os.read(pipe, _READ)):
+                    self._output[name] += data
+            self._loop.remove_reader(pipe)
+            del self._output[name][self.limits.output_bytes :]
+        if self.child is None or not self.child.exit.done():
+            return
+        while self._job.fileno() >= 0:
+            try:
+                if not self._ready.done():
+                    self._early += self._job.recv(_READ)
+                    break
+                data = self._job.recv(_READ)
+            except ConnectionResetError:
+                continue
+            except OSError:
+                break
+            if not data:
+                break
+            if self._asked is not None and not self._asked.answered.done():
+                self._fed(data)
+
+    def close(self) -> None:
+        """Kills what still lives and closes every descriptor; may be called again."""
+        if self.child is not None:
+            self.child.kill()
+        if self._job.fileno() >= 0:
+            self._loop.remove_reader(self._job.fileno())
+            self._loop.remove_writer(self._job.fileno())
+        self._job.close()
+        self.theirs.close()
+        for pipe in self._pipes.values():
+            self._loop.remove_reader(pipe)
+            os.close(pipe)
+        for end in self.ends.values():
+            os.close(end)
+        if self.listener >= 0:
+            os.close(self.listener)
+        self._pipes, self.ends, self.listener = {}, {}, -1
+        if self._ready.done() and not self._ready.cancelled():
+            self._ready.exception()
+        if self.child is not None and self.child.exit.done():
+            self.child.release()
+
+    # --- The outcome ----------------------------------------------------------------------------------------------
+
+    def _outcome(self, asked: Asked) -> RunOutcome:
+        assert self.child is not None
+        ended = self.child.exit.result() if self.child.exit.done() else None
+        counted = self.leaf.counted() if self.leaf is not None else Counted()
+        result = asked.reader.result
+        why = asked.stopped or (_limit(ended, counted, asked.job.limits) if result is None else result.limit)
+        error = result.error if result is not None else None
+        exit_code = (
+            result.exit_code if result is not None else (os.waitstatus_to_exitcode(ended.status) if ended else None)
+        )
+        return RunOutcome(
+            status=_status(why, result),
+            level=self._level,
+            ended_by=why,
+            touched=("processes",) if counted.out_of_processes and why != "processes" else (),
+            value=result.value if result is not None else None,
+            shown=result.repr if result is not None else "",
+            stdout=self._output["out"].decode(errors="replace"),
+            stderr=self._output["err"].decode(errors="replace"),
+            error=RunError(error.type, error.message, error.traceback, error.code, error.hint) if error else None,
+            exit_code=exit_code,
+            files=tuple(asked.reader.files) if result is not None else (),
+            usage=RunUsage(
+                wall_s=self._clock.monotonic_s() - asked.began_s,
+                cpu_s=counted.cpu_s if counted.cpu_s is not None else (ended.cpu_us / 1e6 if ended else 0.0),
+                peak_bytes=counted.peak_bytes or (ended.peak_kb * 1024 if ended else 0),
+            ),
+        )
+
+
+def _status(why: Ended, result: wire.Result | None) -> RunStatus:
+    if why:
+        return "limit"
+    return result.status if result is not None else "exited"
+
+
+def _limit(ended: Exit | None, counted: Counted, limits: RunLimits) -> Ended:
+    """The limit that the kernel enforced on a child that left no result; empty where it was none."""
+    if counted.out_of_memory:
+        return "memory"
+    if ended is None:
+        return ""
+    killed = os.WIFSIGNALED(ended.status) and os.WTERMSIG(ended.status) in (signal.SIGKILL, signal.SIGXCPU)
+    return "cpu" if killed and ended.cpu_us >= limits.cpu_s * 900_000 else ""
