@@ -44,7 +44,7 @@ from interlock.tools.threads import Threads
 
 from . import egress, policy, tier0
 from .caches import TwoLevels
-from .limiting import KeyDesk, Limiting
+from .limiting import Limiting
 from .databases import Databases
 
 
@@ -103,7 +103,7 @@ class Interlock:
             opened.push_async_callback(self._databases.close)
             ttl_s = self.workspace.settings.responses.ttl_days * 86_400
             self.kept_responses = KeptResponses(self._store, self._recorder, self._clock, ttl_s=ttl_s)
-            self.limiting = Limiting(self.workspace, self._store.keys, self._clock)
+            self.limiting = Limiting(self.workspace, self._store.keys, self._clock, self._ids)
             self.limiting.start()
             opened.push_async_callback(self.limiting.close)
             self.key_desk = KeyDesk(self._store.keys, self._clock)

@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -15,11 +16,14 @@ from interlock.config.load import load
 from interlock.config.workspace import Workspace
 from interlock.core.caller import Secret
 from interlock.core.errors import InvalidRequest, StoreUnavailable
+from interlock.core.ids import Ids
 from interlock.core.keys import KeyBook, KeyRecord, KeyStore, made, rotated
-from interlock.core.limits import SharedCounts
 from interlock.core.time import NS_PER_S, Clock, SystemClock
 from interlock.gateway.quota import Quotas
 from interlock.storage import MappedCells, SqliteStore
+
+if TYPE_CHECKING:
+    from interlock.storage.redis_counts import RedisCounts
 
 _log = logging.getLogger("interlock.keys")
 LOOK_S = 0.25
@@ -30,17 +34,18 @@ TIDY_LOOKS = 240
 class Limiting:
     """The keys at hand and the counts of limits. Belongs to the event loop that serves."""
 
-    def __init__(self, workspace: Workspace, keys: KeyStore, clock: Clock, shared: SharedCounts | None = None) -> None:
+    def __init__(self, workspace: Workspace, copy: KeyStore, clock: Clock, ids: Ids) -> None:
+        """`copy`: the keys in this machine's own store; all there are where no Redis is shared."""
         self.book = KeyBook()
         self._limits = [each.limit for each in workspace.settings.limits]
         self._path = workspace.store
-        self._store = keys
-        self._clock = clock
-        self._shared = shared
+        self._shared = _counts(workspace, clock, ids)
+        self._store = key_store(workspace, copy)
         self._version = -1
         self._cells: MappedCells | None = None
         self._watching: asyncio.Task[None] | None = None
-        self.quotas = Quotas(self._limits, clock, shared=shared, grant_of=self.book.grant_of)
+        self.keys = KeyDesk(self._store, clock)
+        self.quotas = Quotas(self._limits, clock, shared=self._shared, grant_of=self.book.grant_of)
 
     def start(self) -> Quotas:
         """Reads the keys and opens the counts; what this process's gateway asks from then on.
@@ -64,6 +69,8 @@ class Limiting:
             self._watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watching
+        if self._shared is not None:
+            await self._shared.close()
         if self._cells is not None:
             self._cells.close()
 
@@ -93,8 +100,13 @@ class Limiting:
                 self.quotas.tidy()
 
     def _read_keys(self) -> None:
-        version = self._store.keys_version()
-        self.book.replace(self._store.keys())
+        try:
+            version = self._store.keys_version()
+        except StoreUnavailable:
+            if self._shared is None:
+                raise
+            version = -1  # the copy has to do until Redis is back
+        self.book.replace(self._store.records())
         self._version = version
 
     def _open_cells(self) -> None:
@@ -109,13 +121,32 @@ class Limiting:
                 self.watch()
 
 
+def key_store(workspace: Workspace, copy: KeyStore) -> KeyStore:
+    """Where the workspace's keys are: in the Redis that replicas share, with a copy here, or here alone."""
+    said = workspace.settings.redis
+    if not said.url:
+        return copy
+    from interlock.storage.redis_keys import RedisKeys
+
+    return RedisKeys(said.url, copy, timeout_s=said.timeout_s, prefix=said.prefix)
+
+
+def _counts(workspace: Workspace, clock: Clock, ids: Ids) -> RedisCounts | None:
+    said = workspace.settings.redis
+    if not said.url:
+        return None
+    from interlock.storage.redis_counts import RedisCounts
+
+    return RedisCounts(said.url, clock, ids, timeout_s=said.timeout_s, prefix=said.prefix)
+
+
 @contextlib.contextmanager
 def open_keys(path: Path) -> Generator[tuple[KeyDesk, str]]:
     """The keys of the workspace at `path`, for a command, and the workspace's tenant. Raises StoreUnavailable, ConfigError."""
     workspace = load(path)
     store = SqliteStore.open(workspace.store)
     try:
-        yield KeyDesk(store.keys, SystemClock()), workspace.settings.tenant
+        yield KeyDesk(key_store(workspace, store.keys), SystemClock()), workspace.settings.tenant
     finally:
         store.close()
 
@@ -137,7 +168,7 @@ class KeyDesk:
         return kept, secret
 
     def list(self) -> list[KeyRecord]:
-        return list(self._store.keys())
+        return list(self._store.records())
 
     def rotate(self, name: str, overlap_s: float) -> tuple[KeyRecord, Secret]:
         """A new secret for a key (its id, the beginning of it, or its name); the old one goes on for `overlap_s`."""
@@ -155,7 +186,7 @@ class KeyDesk:
 
     def find(self, name: str) -> KeyRecord:
         """Raises InvalidRequest where none or several answer to `name`."""
-        records = self._store.keys()
+        records = self._store.records()
         exact = [each for each in records if name in (each.id, each.name)]
         found = exact or [each for each in records if name and each.id.startswith(name)]
         if len(found) != 1:

@@ -141,7 +141,7 @@ class KeyBook:
 class KeyStore(Protocol):
     """Where keys are kept. Methods block and may raise StoreUnavailable: call them off the request path."""
 
-    def keys(self) -> Sequence[KeyRecord]:
+    def records(self) -> Sequence[KeyRecord]:
         """All of them, the oldest first."""
         ...
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from interlock.app.limiting import KeyDesk, Limiting
+from interlock.app.limiting import Limiting
 from interlock.config.limits import LimitSettings
 from interlock.core.errors import InvalidRequest, TooLarge
 from interlock.core.keys import KeyRecord
@@ -53,9 +53,9 @@ class Rotation(Struct, frozen=True, forbid_unknown_fields=True):
 class KeysFace:
     """The routes."""
 
-    def __init__(self, keys: Keys, desk: KeyDesk, limiting: Limiting, clock: Clock, tenant: str) -> None:
+    def __init__(self, keys: Keys, limiting: Limiting, clock: Clock, tenant: str) -> None:
         self._keys = keys
-        self._desk = desk
+        self._desk = limiting.keys
         self._limiting = limiting
         self._clock = clock
         self._tenant = tenant

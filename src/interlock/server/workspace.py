@@ -54,7 +54,7 @@ async def serve_workspace(il: Interlock, settings: ServerSettings, opened: Calla
         health=lambda: health_of(il),
         models=il.served_models,
         kept=il.kept_responses,
-        more=(KeysFace(keys, il.key_desk, il.limiting, clock, files.tenant),),
+        more=(KeysFace(keys, il.limiting, clock, files.tenant),),
     )
     names = tuple(il.served_names())
     worker = asyncio.create_task(il.agents.keep_working())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from interlock.core.store import Signal
+from interlock.core.store import CacheRow, Signal
 
 from .database import Database
 from .rows import encode
@@ -55,6 +55,15 @@ class SqliteCache:
             return
         with self._database.transaction("write the cache") as db:
             db.execute(self._sql["put"], (tenant, key, expires_ns, value))
+
+    def put_all(self, rows: Sequence[CacheRow]) -> None:
+        with self._database.transaction("write the cache") as db:
+            db.executemany(self._sql["put"], [(row.tenant, row.key, row.expires_ns, row.value) for row in rows])
+
+    def keys(self, expiring_after_ns: int, limit: int) -> list[str]:
+        with self._database.reading("read the cache's keys") as db:
+            rows = db.execute(self._sql["keys"], (expiring_after_ns, limit)).fetchall()
+        return [row[0] for row in rows]
 
     def purge(self, now_ns: int) -> int:
         with self._database.transaction("purge the cache") as db:

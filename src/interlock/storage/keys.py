@@ -19,7 +19,7 @@ class SqliteKeys:
         self._database = database
         self._sql = statements("keys")
 
-    def keys(self) -> Sequence[KeyRecord]:
+    def records(self) -> Sequence[KeyRecord]:
         with self._database.reading("read the keys") as db:
             rows = db.execute(self._sql["all"]).fetchall()
         return [msgspec.json.decode(row[0], type=KeyRecord) for row in rows]

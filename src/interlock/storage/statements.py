@@ -26,3 +26,9 @@ def migrations() -> list[str]:
     folder = files("interlock.storage") / "migrations"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return [(folder / name).read_text(encoding="utf-8") for name in names]
+
+
+@cache
+def script(name: str) -> str:
+    """The Redis script `lua/NAME.lua`."""
+    return (files("interlock.storage") / "lua" / f"{name}.lua").read_text(encoding="utf-8")

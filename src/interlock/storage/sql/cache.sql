@@ -7,6 +7,10 @@ SELECT value FROM cache WHERE tenant = ? AND key = ? AND expires_ns > ?;
 INSERT INTO cache (tenant, key, expires_ns, value) VALUES (?, ?, ?, ?)
 ON CONFLICT (tenant, key) DO UPDATE SET expires_ns = excluded.expires_ns, value = excluded.value;
 
+-- name: keys
+-- Keys of what expires later, by the index on expiry.
+SELECT key FROM cache WHERE expires_ns > ? ORDER BY expires_ns DESC LIMIT ?;
+
 -- name: purge
 -- Removes what has expired.
 DELETE FROM cache WHERE expires_ns <= ?;
