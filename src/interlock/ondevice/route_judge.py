@@ -174,7 +174,10 @@ def _curves(route: LearnedRoute, examples: Sequence[Example], looks: Sequence[Lo
     if not rows:
         return {}
     y = np.array([[examples[place].right[weak], examples[place].right[strong]] for place in rows])
-    ways = {"table": [looks[place].table for place in rows], "before": [looks[place].before for place in rows]}
+    ways: dict[str, list[Mapping[str, float]]] = {}
+    if len(route.table) > 1:  # by one task alone every prompt is the same
+        ways["table"] = [looks[place].table for place in rows]
+    ways["before"] = [looks[place].before for place in rows]
     if all(weak in looks[place].after for place in rows):
         ways["after"] = [looks[place].after[weak] for place in rows]
     found: dict[str, float] = {}
