@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import httptools
 from uvicorn.config import Config
@@ -29,6 +30,23 @@ READ_S = 60.0
 """How long a client may take from connecting, or from a request's first byte, until the whole request is here."""
 LINGER_S = 2.0
 """How long the rest of a body that was refused is read and thrown away, so that the client sees the answer and not a reset."""
+HEADS_TRIED = 4
+"""How often a connection's head is remembered in vain before that is given up: some clients never send the same one twice."""
+MAX_HEAD_KEPT = 8_192
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,10})\r\n", re.IGNORECASE)
+
+
+class SameHead(NamedTuple):
+    """A head that the parser has accepted, cut where its content-length stands.
+
+    The requests of one connection have the same head but for that number, so the next one need not be parsed: what is equal byte by
+    byte means the same.
+    """
+
+    before: bytes
+    after: bytes
+    handler: HotHandler
+    headers: list[tuple[bytes, bytes]]
 
 
 async def _no_app(*_: Any) -> None:
@@ -58,6 +76,10 @@ class HotProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._idle_since = math.inf
         self._reading: asyncio.TimerHandle | None = None
+        self._between = True
+        """No request is half here: the next byte begins one."""
+        self._same: SameHead | None = None
+        self._heads_tried = 0
 
     # --- a request comes in ---
 
@@ -86,10 +108,14 @@ class HotProtocol(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._receiving = None
+        self._between = False
         self._in_head = True
         self._head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
+        begins = self._between
+        if begins and self._same is not None and self._take_same(self._same, data):
+            return
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -97,6 +123,54 @@ class HotProtocol(HttpToolsProtocol):
                 return
         super().data_received(data)
         self._watch_reading()
+        if begins and self._between and self._heads_tried < HEADS_TRIED:
+            self._remember_head(data)
+
+    def _take_same(self, same: SameHead, data: bytes) -> bool:
+        """Takes in a whole request with the same head as the one before; False, and nothing done, for anything else."""
+        at = len(same.before)
+        end = data.find(b"\r", at, at + 11)
+        length = data[at:end]
+        body = end + len(same.after)
+        if end < 0 or not length.isdigit() or len(data) - body != int(length) or int(length) > self._max_body_bytes:
+            return False
+        if not data.startswith(same.before) or not data.startswith(same.after, end):
+            return False
+        self._heads_tried = 0
+        self._unset_keepalive_if_required()
+        exchange = self._expect(Exchange(self, same.handler, same.headers, True, "1.1"))
+        exchange.pieces.append(data[body:])
+        exchange.size = len(data) - body
+        self.on_message_complete()
+        return True
+
+    def _remember_head(self, data: bytes) -> None:
+        """Remembers the head of the request that just came, if it came alone, whole and without anything unusual."""
+        exchange = cast(Any, self.cycle)
+        end = data.find(b"\r\n\r\n") + 4
+        found = _LENGTH.search(data, 0, end)
+        if (
+            not isinstance(exchange, Exchange)
+            or found is None
+            or exchange.refusal is not None
+            or not exchange.keep_alive
+        ):
+            return
+        if len(data) - end != int(found[1]) or end > MAX_HEAD_KEPT or _LENGTH.search(data, found.end(1), end):
+            return
+        if self.expect_100_continue or exchange.header(b"transfer-encoding") or exchange.header(b"upgrade"):
+            return
+        self._heads_tried += 1
+        self._same = SameHead(data[: found.start(1)], data[found.end(1) : end], exchange.handler, exchange.headers)
+
+    def _expect(self, exchange: Exchange) -> Exchange:
+        """Puts an exchange behind the one before it."""
+        before: Any = self.cycle
+        exchange.previous = None if before is None or before.response_complete else before
+        self._receiving = exchange
+        # uvicorn's own code looks at `cycle` for the request that came last; an exchange has the attributes it looks at.
+        self.cycle = cast(Any, exchange)
+        return exchange
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -105,12 +179,9 @@ class HotProtocol(HttpToolsProtocol):
         if handler is None or parser.get_method() != b"POST":
             self._hand_to_asgi()
             return
-        before: Any = self.cycle
-        exchange = Exchange(self, handler, self.headers, parser.should_keep_alive(), parser.get_http_version())
-        exchange.previous = None if before is None or before.response_complete else before
-        self._receiving = exchange
-        # uvicorn's own code looks at `cycle` for the request that came last; an exchange has the attributes it looks at.
-        self.cycle = cast(Any, exchange)
+        exchange = self._expect(
+            Exchange(self, handler, self.headers, parser.should_keep_alive(), parser.get_http_version())
+        )
         length = exchange.header(b"content-length")
         if length.isdigit() and int(length) > self._max_body_bytes:
             self._refuse_body(exchange)
@@ -136,6 +207,7 @@ class HotProtocol(HttpToolsProtocol):
                 self._refuse_body(exchange)
 
     def on_message_complete(self) -> None:
+        self._between = True
         exchange = self._receiving
         if exchange is None:
             super().on_message_complete()
