@@ -11,7 +11,21 @@ from typing import Any
 
 import msgspec
 
-from .upstream import Answer, Asked
+from .anthropic_rules import anthropic_fault as fault
+from .upstream import OVERLOADED, Answer, Asked
+
+__all__ = [
+    "PREFIX",
+    "WRONG_KEY_STATUS",
+    "authorised",
+    "broken",
+    "error",
+    "events",
+    "fault",
+    "known",
+    "streamed",
+    "whole",
+]
 
 PREFIX = "/v1"
 WRONG_KEY_STATUS = 401
@@ -28,7 +42,7 @@ _STOPS = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal
 
 
 def known(asked: Asked) -> bool:
-    return asked.method == "POST" and asked.path == f"{PREFIX}/messages"
+    return asked.method == "POST" and asked.path in (f"{PREFIX}/messages", f"{PREFIX}/messages/count_tokens")
 
 
 def authorised(asked: Asked, key: str) -> bool:
@@ -39,6 +53,11 @@ def streamed(asked: Asked) -> bool:
     return bool(asked.body.get("stream"))
 
 
+def broken() -> bytes:
+    """The event of a stream that fails in its middle."""
+    return _event("error", error={"type": "overloaded_error", "message": OVERLOADED})
+
+
 def error(answer: Answer) -> bytes:
     kind = _TYPES.get(answer.status, "api_error")
     return msgspec.json.encode(
@@ -47,36 +66,51 @@ def error(answer: Answer) -> bytes:
 
 
 def whole(answer: Answer, asked: Asked) -> bytes:
+    if asked.path.endswith("/count_tokens"):
+        return msgspec.json.encode({"input_tokens": _usage(answer, asked)["input_tokens"]})
     content: list[dict[str, Any]] = []
     if answer.reasoning_tokens:
-        content.append({"type": "thinking", "thinking": "let me see", "signature": "c2ln"})
-    if answer.text and not answer.tool_calls:
+        content.append(_thinking(answer))
+    if answer.text and not answer.tool_calls and not answer.refusal:
         content.append({"type": "text", "text": answer.text})
     content += [
-        {"type": "tool_use", "id": f"toolu_{place}", "name": name, "input": msgspec.json.decode(arguments)}
+        {
+            "type": "tool_use",
+            "id": f"toolu_{asked.number}_{place}",
+            "name": name,
+            "input": msgspec.json.decode(arguments),
+        }
         for place, (name, arguments) in enumerate(answer.tool_calls)
     ]
     return msgspec.json.encode(
-        {**_head(answer, asked), "content": content, "stop_reason": _stop(answer), "usage": _usage(answer, asked)}
+        {**_head(answer, asked), "content": content, **_stop(answer), "usage": _usage(answer, asked)}
     )
+
+
+def _thinking(answer: Answer) -> dict[str, Any]:
+    """Shown, or sealed where nothing of it is to be seen."""
+    if not answer.thought:
+        return {"type": "redacted_thinking", "data": answer.signature}
+    return {"type": "thinking", "thinking": answer.thought, "signature": answer.signature}
 
 
 def events(answer: Answer, asked: Asked) -> list[bytes]:
     began = {**_usage(answer, asked), "output_tokens": 1}
     made = [
-        _event("message_start", message={**_head(answer, asked), "content": [], "stop_reason": None, "usage": began}),
+        _event(
+            "message_start",
+            message={**_head(answer, asked), "content": [], "stop_reason": None, "stop_sequence": None, "usage": began},
+        ),
         _event("ping"),
     ]
     index = 0
     if answer.reasoning_tokens:
-        made.append(_event("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""}))
-        made.append(_event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "let me see"}))
-        made.append(_event("content_block_stop", index=0))
+        made += _thinking_events(answer)
         index = 1
     if answer.tool_calls:
         for place, (name, arguments) in enumerate(answer.tool_calls):
-            made += _tool(index + place, place, name, arguments)
-    else:
+            made += _tool(index + place, f"toolu_{asked.number}_{place}", name, arguments)
+    elif answer.text and not answer.refusal:
         made.append(_event("content_block_start", index=index, content_block={"type": "text", "text": ""}))
         made += [
             _event("content_block_delta", index=index, delta={"type": "text_delta", "text": piece})
@@ -84,13 +118,29 @@ def events(answer: Answer, asked: Asked) -> list[bytes]:
         ]
         made.append(_event("content_block_stop", index=index))
     output = {"output_tokens": _usage(answer, asked)["output_tokens"]}
-    made.append(_event("message_delta", delta={"stop_reason": _stop(answer), "stop_sequence": None}, usage=output))
+    made.append(_event("message_delta", delta=_stop(answer), usage=output))
     made.append(_event("message_stop"))
     return made
 
 
-def _tool(index: int, place: int, name: str, arguments: str) -> list[bytes]:
-    block: dict[str, Any] = {"type": "tool_use", "id": f"toolu_{place}", "name": name, "input": {}}
+def _thinking_events(answer: Answer) -> list[bytes]:
+    if not answer.thought:
+        block = _thinking(answer)
+        return [_event("content_block_start", index=0, content_block=block), _event("content_block_stop", index=0)]
+    empty = {"type": "thinking", "thinking": "", "signature": ""}
+    deltas = [
+        {"type": "thinking_delta", "thinking": answer.thought},
+        {"type": "signature_delta", "signature": answer.signature},
+    ]
+    return [
+        _event("content_block_start", index=0, content_block=empty),
+        *(_event("content_block_delta", index=0, delta=delta) for delta in deltas),
+        _event("content_block_stop", index=0),
+    ]
+
+
+def _tool(index: int, call_id: str, name: str, arguments: str) -> list[bytes]:
+    block: dict[str, Any] = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
     middle = len(arguments) // 2
     return [
         _event("content_block_start", index=index, content_block=block),
@@ -112,12 +162,16 @@ def _head(answer: Answer, asked: Asked) -> dict[str, Any]:
         "type": "message",
         "role": "assistant",
         "model": answer.model or asked.model,
-        "stop_sequence": None,
     }
 
 
-def _stop(answer: Answer) -> str:
-    return "tool_use" if answer.tool_calls else _STOPS[answer.finish or "stop"]
+def _stop(answer: Answer) -> dict[str, Any]:
+    if answer.refusal:
+        details = {"type": "refusal", "category": None, "explanation": answer.refusal}
+        return {"stop_reason": "refusal", "stop_sequence": None, "stop_details": details}
+    if answer.stop_hit:
+        return {"stop_reason": "stop_sequence", "stop_sequence": answer.stop_hit}
+    return {"stop_reason": "tool_use" if answer.tool_calls else _STOPS[answer.finish or "stop"], "stop_sequence": None}
 
 
 def _usage(answer: Answer, asked: Asked) -> dict[str, Any]:
@@ -127,6 +181,7 @@ def _usage(answer: Answer, asked: Asked) -> dict[str, Any]:
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": answer.cached_tokens,
         "output_tokens": len(_pieces(answer)) if answer.output_tokens is None else answer.output_tokens,
+        **({"output_tokens_details": {"thinking_tokens": answer.reasoning_tokens}} if answer.reasoning_tokens else {}),
     }
 
 

@@ -11,7 +11,21 @@ from typing import Any
 
 import msgspec
 
-from .upstream import Answer, Asked
+from .gemini_rules import gemini_fault as fault
+from .upstream import OVERLOADED, Answer, Asked
+
+__all__ = [
+    "PREFIX",
+    "WRONG_KEY_STATUS",
+    "authorised",
+    "broken",
+    "error",
+    "events",
+    "fault",
+    "known",
+    "streamed",
+    "whole",
+]
 
 PREFIX = "/v1beta"
 WRONG_KEY_STATUS = 400
@@ -27,7 +41,8 @@ _FINISHES = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY",
 
 def known(asked: Asked) -> bool:
     method = asked.path.partition(":")[2]
-    return asked.path.startswith(f"{PREFIX}/models/") and method in ("generateContent", "streamGenerateContent?alt=sse")
+    methods = ("generateContent", "streamGenerateContent?alt=sse", "countTokens")
+    return asked.path.startswith(f"{PREFIX}/models/") and method in methods
 
 
 def authorised(asked: Asked, key: str) -> bool:
@@ -36,6 +51,12 @@ def authorised(asked: Asked, key: str) -> bool:
 
 def streamed(asked: Asked) -> bool:
     return "streamGenerateContent" in asked.path
+
+
+def broken() -> bytes:
+    """The event of a stream that fails in its middle."""
+    error = {"code": 503, "message": OVERLOADED, "status": "UNAVAILABLE"}
+    return b"data: " + msgspec.json.encode({"error": error}) + b"\r\n\r\n"
 
 
 def error(answer: Answer) -> bytes:
@@ -49,17 +70,33 @@ def error(answer: Answer) -> bytes:
 
 
 def whole(answer: Answer, asked: Asked) -> bytes:
-    parts: list[dict[str, Any]] = _calls(answer) or [{"text": answer.text}]
-    if answer.reasoning_tokens:
-        parts.insert(0, {"text": "let me see", "thought": True})
+    if asked.path.endswith(":countTokens"):
+        inside: dict[str, Any] = asked.body["generateContentRequest"]
+        sent = len(msgspec.json.encode(inside["contents"])) // 4
+        return msgspec.json.encode({"totalTokens": sent if answer.input_tokens is None else answer.input_tokens})
+    if answer.refusal:
+        return msgspec.json.encode(_blocked(answer, asked))
+    said = _calls(answer) or ([{"text": answer.text}] if answer.text else [])
+    parts = [*_thoughts(answer), *said]
     return msgspec.json.encode(_reply(answer, asked, parts, _FINISHES[answer.finish or "stop"]))
 
 
+def _blocked(answer: Answer, asked: Asked) -> dict[str, Any]:
+    usage = {**_usage(answer, asked), "candidatesTokenCount": 0}
+    return {"promptFeedback": {"blockReason": answer.refusal}, "usageMetadata": usage}
+
+
+def _thoughts(answer: Answer) -> list[dict[str, Any]]:
+    return [{"text": answer.thought, "thought": True}] if answer.reasoning_tokens and answer.thought else []
+
+
 def events(answer: Answer, asked: Asked) -> list[bytes]:
+    if answer.refusal:
+        return [b"data: " + msgspec.json.encode(_blocked(answer, asked)) + b"\r\n\r\n"]
     calls = _calls(answer)
     pieces: list[list[dict[str, Any]]] = [[each] for each in calls or [{"text": each} for each in _pieces(answer)]]
-    if answer.reasoning_tokens:
-        pieces.insert(0, [{"text": "let me see", "thought": True}])
+    if thoughts := _thoughts(answer):
+        pieces.insert(0, thoughts)
     made: list[bytes] = []
     for number, parts in enumerate(pieces):
         last = number == len(pieces) - 1
@@ -73,17 +110,25 @@ def _calls(answer: Answer) -> list[dict[str, Any]]:
     for place, (name, arguments) in enumerate(answer.tool_calls):
         part: dict[str, Any] = {"functionCall": {"name": name, "args": msgspec.json.decode(arguments)}}
         if place == 0:
-            part["thoughtSignature"] = "c2lnbmF0dXJl"
+            part["thoughtSignature"] = answer.signature
         calls.append(part)
     return calls
 
 
 def _reply(answer: Answer, asked: Asked, parts: list[dict[str, Any]], finish: str | None) -> dict[str, Any]:
-    candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0}
-    if finish:
-        candidate["finishReason"] = finish
+    config: dict[str, Any] = asked.body.get("generationConfig", {})
+    candidates: list[dict[str, Any]] = []
+    for index in range(config.get("candidateCount", 1)):
+        said = [*parts, {"text": f" ({index})"}] if index and finish and not answer.tool_calls else parts
+        candidate: dict[str, Any] = {"content": {"role": "model", "parts": said}, "index": index}
+        if finish:
+            candidate["finishReason"] = finish
+        if answer.logprob is not None and config.get("responseLogprobs"):
+            chosen = [{"token": each, "logProbability": answer.logprob} for each in _pieces(answer)]
+            candidate |= {"avgLogprobs": answer.logprob, "logprobsResult": {"chosenCandidates": chosen}}
+        candidates.append(candidate)
     return {
-        "candidates": [candidate],
+        "candidates": candidates,
         "usageMetadata": _usage(answer, asked),
         "modelVersion": answer.model or asked.path.rsplit("/", 1)[-1].partition(":")[0],
         "responseId": f"resp{asked.number}",

@@ -36,20 +36,34 @@ def openai_whole(answer: Answer, body: dict[str, Any], number: int) -> tuple[byt
     """The body of a whole reply, and its bill."""
     pieces = _pieces(answer)
     bill = _bill(answer, body, len(pieces))
-    message: dict[str, Any] = {"role": "assistant", "content": None if answer.tool_calls else answer.text}
+    choices: list[dict[str, Any]] = [
+        {
+            "index": index,
+            "message": _message(answer, number, index),
+            "logprobs": _logprobs(answer, body, pieces),
+            "finish_reason": _finish(answer),
+            **({"stop_reason": answer.stop_hit} if answer.stop_hit else {}),
+        }
+        for index in range(body.get("n") or 1)
+    ]
+    whole = {**_envelope(answer, body, number, "chat.completion"), "choices": choices, "usage": _usage(answer, bill)}
+    return msgspec.json.encode(whole), bill
+
+
+def _message(answer: Answer, number: int, index: int) -> dict[str, Any]:
+    """What one choice says; every further one says which it is."""
+    text = answer.text if not index else f"{answer.text} ({index})"
+    message: dict[str, Any] = {"role": "assistant", "content": None if answer.tool_calls else text, "refusal": None}
+    if answer.refusal:
+        message |= {"content": None, "refusal": answer.refusal}
+    if answer.reasoning_tokens and answer.thought:
+        message["reasoning_content"] = answer.thought
     if answer.tool_calls:
         message["tool_calls"] = [
             {"id": f"call_{number}_{at}", "type": "function", "function": {"name": name, "arguments": arguments}}
             for at, (name, arguments) in enumerate(answer.tool_calls)
         ]
-    choice = {
-        "index": 0,
-        "message": message,
-        "logprobs": _logprobs(answer, body, pieces),
-        "finish_reason": _finish(answer),
-    }
-    whole = {**_envelope(answer, body, number, "chat.completion"), "choices": [choice], "usage": _usage(answer, bill)}
-    return msgspec.json.encode(whole), bill
+    return message
 
 
 def openai_events(answer: Answer, body: dict[str, Any], number: int) -> tuple[list[bytes], Bill]:
@@ -60,17 +74,24 @@ def openai_events(answer: Answer, body: dict[str, Any], number: int) -> tuple[li
     wants_usage = bool(options.get("include_usage"))
     envelope = _envelope(answer, body, number, "chat.completion.chunk")
 
-    def event(delta: dict[str, Any], finish: str | None = None, logprobs: Any = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+    def event(delta: dict[str, Any], finish: str | None = None, logprobs: Any = None, index: int = 0) -> bytes:
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         usage = {"usage": None} if wants_usage else {}
         return b"data: " + msgspec.json.encode({**envelope, "choices": [choice], **usage}) + b"\n\n"
 
-    events = [event({"role": "assistant", "content": "" if not answer.tool_calls else None})]
-    if answer.tool_calls:
-        events += [event({"tool_calls": [delta]}) for delta in _tool_deltas(answer, number)]
-    else:
-        events += [event({"content": piece}, None, _logprobs(answer, body, [piece])) for piece in pieces]
-    events.append(event({}, _finish(answer)))
+    events: list[bytes] = []
+    for index in range(body.get("n") or 1):
+        events.append(event({"role": "assistant", "content": "" if not answer.tool_calls else None}, index=index))
+        if answer.reasoning_tokens and answer.thought:
+            events.append(event({"reasoning_content": answer.thought}, index=index))
+        if answer.tool_calls:
+            events += [event({"tool_calls": [delta]}, index=index) for delta in _tool_deltas(answer, number)]
+        elif answer.refusal:
+            events.append(event({"refusal": answer.refusal}, index=index))
+        else:
+            said = [*pieces, f" ({index})"] if index else pieces
+            events += [event({"content": each}, None, _logprobs(answer, body, [each]), index) for each in said]
+        events.append(event({}, _finish(answer), index=index))
     if wants_usage:
         usage: dict[str, Any] = {**envelope, "choices": [], "usage": _usage(answer, bill)}
         events.append(b"data: " + msgspec.json.encode(usage) + b"\n\n")

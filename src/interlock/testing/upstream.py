@@ -16,7 +16,11 @@ from typing import Any, Self, cast
 import msgspec
 from msgspec import Struct
 
+from .openai_rules import openai_fault
 from .openai_wire import openai_error, openai_events, openai_whole
+
+OVERLOADED = "The engine is overloaded."
+"""What the error event of a stream that fails in its middle says."""
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):
@@ -39,6 +43,14 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     """The part of the input that came from the vendor's cache."""
     reasoning_tokens: int = 0
     """The part of the output that was reasoning."""
+    thought: str = "let me see"
+    """What is shown of the reasoning, where there is any."""
+    signature: str = "c2ln"
+    """The seal on it, in dialects that seal."""
+    refusal: str = ""
+    """Said instead of an answer, the way the vendor refuses."""
+    stop_hit: str = ""
+    """The stop sequence that ended the answer, in dialects that name it."""
     pieces: int | None = None
     """Into how many events a streamed text is cut; default: one per word."""
     status: int = 200
@@ -52,6 +64,8 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     """Close the connection after so many events of a stream, or bytes of a whole reply."""
     stall_after: int | None = None
     """Send nothing more after so many events or bytes, until the client has gone."""
+    error_after: int | None = None
+    """Send an error event after so many events of a stream, and end it there."""
     raw: bytes = b""
     """These bytes instead of any reply, then the connection is closed."""
 
@@ -108,11 +122,19 @@ class Served(Struct):
 class Upstream:
     """The server. One event loop, loopback only, no state but counters and the last requests."""
 
-    def __init__(self, script: Script | Answer | None = None, *, api_key: str = "", keep_requests: int = 1000) -> None:
-        """`api_key`: when given, anything else is answered with 401."""
+    def __init__(
+        self,
+        script: Script | Answer | None = None,
+        *,
+        api_key: str = "",
+        keep_requests: int = 1000,
+        strict: bool = False,
+    ) -> None:
+        """`api_key`: when given, anything else is answered with 401. `strict`: requests that the vendor refuses are refused here too."""
         fixed = script if isinstance(script, Answer) else Answer()
         self.script: Script = script if callable(script) else lambda _asked: fixed
         self.api_key = api_key
+        self.strict = strict
         self.served = Served()
         self.asked: deque[Asked] = deque(maxlen=keep_requests)
         self.port = 0
@@ -154,6 +176,8 @@ class Upstream:
             return Answer(
                 status=404, text=f"Unknown request URL: {asked.method} {asked.path}.", error_code="unknown_url"
             )
+        if self.strict and (fault := openai_fault(asked.body)):
+            return Answer(status=400, text=fault, error_code="invalid_request")
         return self.script(asked)
 
 
@@ -254,6 +278,10 @@ class _Wire(asyncio.Protocol):
             if number == answer.stall_after:
                 await _until_the_client_leaves()
             if number == answer.cut_after:
+                return
+            if number == answer.error_after:
+                broken = b"data: %b\n\n" % openai_error(Answer(status=503, text=OVERLOADED))
+                transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(broken), broken))
                 return
             if number and answer.piece_delay_s:
                 await asyncio.sleep(answer.piece_delay_s)

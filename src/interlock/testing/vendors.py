@@ -24,11 +24,16 @@ _WIRES: dict[Dialect, Any] = {"anthropic": anthropic_wire, "gemini": gemini_wire
 class Vendor:
     """The server. One event loop, loopback only."""
 
-    def __init__(self, dialect: Dialect, script: Script | Answer | None = None, *, api_key: str = "") -> None:
-        """`api_key`: when given, anything else is answered as the vendor answers a wrong key."""
+    def __init__(
+        self, dialect: Dialect, script: Script | Answer | None = None, *, api_key: str = "", strict: bool = True
+    ) -> None:
+        """`api_key`: when given, anything else is answered as the vendor answers a wrong key. `strict`: requests that the vendor
+        refuses are refused here too.
+        """
         fixed = script if isinstance(script, Answer) else Answer()
         self.script: Script = script if callable(script) else lambda _asked: fixed
         self.api_key = api_key
+        self.strict = strict
         self.asked: deque[Asked] = deque(maxlen=1_000)
         self.aborted = 0
         """Requests whose client went away before the reply was complete."""
@@ -112,6 +117,10 @@ class Vendor:
                 await self._unless_gone(reader, asyncio.sleep(3600))
             if number == answer.cut_after:
                 return False
+            if number == answer.error_after:
+                broken: bytes = self._wire.broken()
+                writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(broken), broken))
+                return True
             if number and answer.piece_delay_s:
                 await self._unless_gone(reader, asyncio.sleep(answer.piece_delay_s))
             writer.write(b"%x\r\n%b\r\n" % (len(event), event))
@@ -124,6 +133,8 @@ class Vendor:
             return Answer(status=self._wire.WRONG_KEY_STATUS, text="API key not valid", error_code="API_KEY_INVALID")
         if not self._wire.known(asked):
             return Answer(status=404, text=f"{asked.method} {asked.path} is not found.")
+        if self.strict and (fault := self._wire.fault(asked.body)):
+            return Answer(status=400, text=fault)
         return self.script(asked)
 
     async def _unless_gone(self, reader: asyncio.StreamReader, waiting: Any) -> None:
