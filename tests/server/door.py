@@ -13,6 +13,7 @@ from interlock.core.budget import Budget
 from interlock.core.caller import Caller, Secret
 from interlock.core.cards import ModelCard
 from interlock.core.chat import ChatRequest, ChatResponse, Chunk
+from interlock.core.embed import EmbedReply, EmbedRequest, EmbedResponse
 from interlock.core.errors import InterlockError
 from interlock.core.events import Settled
 from interlock.core.ids import SystemIds
@@ -105,6 +106,16 @@ class FakeGateway:
             raise
 
 
+class FakeEmbeddings:
+    """One and the same vector for every input."""
+
+    async def embed(
+        self, caller: Caller, request: EmbedRequest, *, budget: Budget | None = None, deadline: Deadline | None = None
+    ) -> EmbedReply:
+        vectors = (b"\x00\x00\x00\x3f" * 4,) * len(request.inputs)
+        return EmbedReply(EmbedResponse("small", vectors, Usage(input=7)), settled())
+
+
 class Door:
     def __init__(self, port: int, gateway: FakeGateway, state: ServerState | None = None) -> None:
         self.port = port
@@ -160,6 +171,7 @@ def parts(gateway: FakeGateway) -> Parts:
             ModelCard("support"),
             ModelCard("openai/gpt-4o-mini", owned_by="openai", context_window=128_000),
         ],
+        embeddings=FakeEmbeddings(),
         kept=MemoryResponses(),
     )
 

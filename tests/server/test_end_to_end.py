@@ -56,10 +56,11 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, answer: Answer | None = None) -> AsyncGenerator[House, None]:
+async def house(folder: Path, answer: Answer | None = None, files: str = FILES) -> AsyncGenerator[House, None]:
+    """`files`: the workspace's text, `{base_url}` in it stands for the vendor that answers with `answer`."""
     clock = SystemClock()
     async with Upstream(answer, api_key="sk-vendor") as upstream:
-        (folder / "interlock.yaml").write_text(FILES.format(base_url=upstream.base_url))
+        (folder / "interlock.yaml").write_text(files.format(base_url=upstream.base_url))
         async with Interlock.from_file(folder) as il:
             caller = Caller("acme", key_id="server", versions=il.workspace.versions)
             parts = Parts(
@@ -69,6 +70,7 @@ async def house(folder: Path, answer: Answer | None = None) -> AsyncGenerator[Ho
                 clock,
                 lambda: health_of(il),
                 il.served_models,
+                il.gateway.embeddings,
                 il.kept_responses,
             )
             config = _config(parts, ServerSettings())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,15 @@ class Model:
                 except ModelAbsent as absent:
                     raise ConfigError([Fault("", 0, 0, "on-device tier", str(absent))]) from absent
             return self._loaded
+
+
+def embedding(model: Model) -> Callable[[Sequence[str]], Sequence[bytes]]:
+    """`PluginEnv.embed_texts` with the model of this machine, which is loaded by the first text."""
+
+    def embed(texts: Sequence[str]) -> Sequence[bytes]:
+        return [row.astype("<f4").tobytes() for row in model().embed(texts)]
+
+    return embed
 
 
 def engines(workspace: Workspace, model: Model) -> dict[str, Engine]:

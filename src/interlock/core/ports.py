@@ -168,6 +168,9 @@ class PluginEnv(Struct, frozen=True):
     """To be told what replies say of the vendor's limits, so that they are kept before they are hit; `plugins.rooms.hear` does it."""
 
 
+    embed_texts: Callable[[Sequence[str]], Sequence[bytes]] | None = None
+    """Texts → vectors (float32, little end first) by the model on this machine; takes milliseconds of CPU, so call it off the event
+    loop. `None` where there is none."""
 # --- On-device tier ---------------------------------------------------------------------------------------------
 
 ON_DEVICE = "local"

@@ -19,6 +19,7 @@ from .begin import Beginner
 from .climb import Climb
 from .count import count_tokens
 from .desk import Desk
+from .embed import Embeddings
 from .exchange import Exchange
 from .settings import Parts, Settings
 from .stream import relay
@@ -31,6 +32,8 @@ class Gateway:
         self._desk = Desk(settings, parts)
         self._beginner = Beginner(self._desk)
         self._exchange = Exchange(self._desk)
+        self.embeddings = Embeddings(self._desk)
+        """The walk of calls for embeddings, under the same limits, breakers and ledger."""
 
     def breakers(self) -> dict[str, str]:
         """`closed`, `open` or `half_open`, by deployment that was called."""

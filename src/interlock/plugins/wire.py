@@ -108,7 +108,7 @@ def only_known(request: ChatRequest, dialect: str) -> None:
 
     Fields of the same dialect can be sent on, but for what stood inside a field and is gone with the caller's own bytes.
     """
-    same = request.raw_dialect == dialect
+    same = request.raw_dialect in (dialect, f"{dialect}_responses")
     lost = sorted(
         name
         for name, value in request.extra.items()

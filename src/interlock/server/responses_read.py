@@ -89,7 +89,7 @@ class _Body(Struct, frozen=True):
 
 _SAME_NAME = ("service_tier", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "top_logprobs")
 """Fields that chat completions have under the same name."""
-_IDLE = frozenset(("stream_options", "max_tool_calls", "truncation"))
+_IDLE = frozenset(("stream_options", "max_tool_calls", "truncation", "context_management", "prompt_cache_options"))
 """Fields that change nothing where no built-in tool runs and nothing is cut."""
 _READ = frozenset(_Body.__struct_fields__) | _IDLE
 

@@ -1,6 +1,6 @@
 """OpenAI's Responses, reply side: the response object and its output items.
 
-What a vendor of the same dialect sent is handed on as it came, but for the three fields that the gateway keeps itself.
+What a vendor of the same dialect sent is handed on as it came, but for the two fields that the gateway keeps itself.
 Source: the API reference for the response object (platform.openai.com/docs/api-reference/responses/object), 2026-11.
 
 Above: responses, responses_stream. Below: responses_items, msgspec, `core`.
@@ -23,8 +23,8 @@ from .responses_read import DIALECT
 
 Item = dict[str, Any]
 NewId = Callable[[str], str]
-KEPT_HERE = ("store", "previous_response_id", "metadata")
-"""Fields that a request is forwarded without, since the gateway keeps the conversation itself."""
+KEPT_HERE = ("store", "previous_response_id")
+"""Fields of which a vendor's answer says something else than is true here, since the gateway keeps the conversation itself."""
 _INCOMPLETE: dict[Finish, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 

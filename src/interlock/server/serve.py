@@ -22,6 +22,7 @@ import uvicorn
 from msgspec import Struct
 from starlette.routing import BaseRoute
 
+from interlock.core.embed import EmbedGateway
 from interlock.core.errors import InterlockError
 from interlock.core.ids import Ids
 from interlock.core.kept import Responses
@@ -31,6 +32,7 @@ from interlock.core.time import Clock
 from .anthropic import AnthropicFace
 from .asgi import ColdApp
 from .auth import Keys
+from .embeddings import EmbeddingsFace
 from .health import Health, HealthFace
 from .models import Cards, ModelsFace
 from .openai import OpenAIFace
@@ -39,6 +41,7 @@ from .responses import ResponsesFace
 
 CHAT_COMPLETIONS = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
+EMBEDDINGS = "/v1/embeddings"
 MESSAGES = ("/v1/messages", "/anthropic/v1/messages")
 COUNT_TOKENS = ("/v1/messages/count_tokens", "/anthropic/v1/messages/count_tokens")
 
@@ -80,6 +83,7 @@ class Parts(Struct, frozen=True):
     clock: Clock
     health: Health
     models: Cards
+    embeddings: EmbedGateway
     kept: Responses
     """Responses that conversations go on from."""
     more: tuple[Face, ...] = ()
@@ -175,6 +179,7 @@ def _config(parts: Parts, settings: ServerSettings) -> uvicorn.Config:
     hot |= {path.encode(): anthropic.count_tokens for path in COUNT_TOKENS}
     responses = ResponsesFace(parts.gateway, parts.keys, parts.ids, parts.clock, parts.kept)
     hot[RESPONSES.encode()] = responses.create
+    hot[EMBEDDINGS.encode()] = EmbeddingsFace(parts.embeddings, parts.keys, parts.ids).create
     protocol = functools.partial(HotProtocol, hot=hot, max_body_bytes=settings.max_body_bytes)
     faces = (responses, ModelsFace(parts.keys, parts.models), HealthFace(parts.keys, parts.health), *parts.more)
     cold = [route for face in faces for route in face.routes()]

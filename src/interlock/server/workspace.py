@@ -53,6 +53,7 @@ async def serve_workspace(il: Interlock, settings: ServerSettings, opened: Calla
         clock=clock,
         health=lambda: health_of(il),
         models=il.served_models,
+        embeddings=il.gateway.embeddings,
         kept=il.kept_responses,
         more=(KeysFace(keys, il.limiting, clock, files.tenant),),
     )

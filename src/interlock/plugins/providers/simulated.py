@@ -17,16 +17,19 @@ from typing import Any
 import msgspec
 
 from interlock.core.chat import ChatRequest, ChatResponse, Chunk, ToolCall, ToolCallDelta
+from interlock.core.embed import EmbedRequest, EmbedResponse
 from interlock.core.errors import BadReply, RateLimited, UpstreamCut, UpstreamRefused, UpstreamStalled
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment, PluginEnv
 from interlock.core.time import Deadline
+from interlock.plugins.embed_wire import packed
 from interlock.plugins.instance import instance
 from interlock.plugins.options import Options
 
 LABEL = "[simulated] "
 REQUESTS_KEPT = 10_000
 CHARS_PER_TOKEN = 4
+EMBEDDING_NUMBERS = 256
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -90,6 +93,15 @@ class Simulated:
         if draw.fate == "cut":
             raise UpstreamCut(f"{deployment.name} (simulated) broke off.")
         return draw.response
+
+    async def embed(self, deployment: Deployment, request: EmbedRequest, deadline: Deadline, key: str) -> EmbedResponse:
+        """Vectors drawn from the text alone: the same text has the same vector, and nothing else is to be read out of it."""
+        count = request.dimensions or EMBEDDING_NUMBERS
+        texts = [str(each) for each in request.inputs]
+        draws = [random.Random(blake2b(text.encode(), digest_size=16).digest()) for text in texts]
+        vectors = tuple(packed([draw.gauss() / count**0.5 for _ in range(count)]) for draw in draws)
+        usage = Usage(input=sum(len(text) // CHARS_PER_TOKEN + 1 for text in texts))
+        return EmbedResponse(deployment.model, vectors, usage, simulated=True)
 
     async def stream(
         self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
