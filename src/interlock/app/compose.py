@@ -42,7 +42,7 @@ from interlock.tools.define import Tool
 from interlock.tools.load import load_tools
 from interlock.tools.threads import Threads
 
-from . import egress, policy, tier0
+from . import egress, policy, steering, tier0
 from .caches import TwoLevels
 from .limiting import Limiting
 from .databases import Databases
@@ -109,6 +109,9 @@ class Interlock:
             self.key_desk = KeyDesk(self._store.keys, self._clock)
             self._http = PooledClient(self._clock)
             opened.push_async_callback(self._http.close)
+            self._prompt_vectors = None if self._model else steering.vectors_for(self.workspace, self._embedder)
+            if self._prompt_vectors is not None:
+                opened.callback(self._prompt_vectors.close)
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
             opened.push_async_callback(self.gateway.embeddings.close)
             self.agents = self._agents()
@@ -244,6 +247,7 @@ class Interlock:
             index=tier0.Similar(self._embedder, caching.semantic_cache.max_entries)
             if caching.semantic_cache.enabled
             else None,
+            prompt_vector=self._prompt_vectors,
             redact=redact,
         )
 

@@ -14,6 +14,8 @@ from interlock.core.cards import ModelCard
 from interlock.core.ports import ON_DEVICE, Deployment
 from interlock.gateway.settings import Caching, Profile, Rule, Settings, Tier, Workflow
 
+from . import steering
+
 
 def settings_of(workspace: Workspace, *, model: str = "") -> Settings:
     """The gateway's settings. `model`, where it is given, stands in for every alias, so that no rule leads elsewhere."""
@@ -23,24 +25,30 @@ def settings_of(workspace: Workspace, *, model: str = "") -> Settings:
         rules=rules,
         default_model=model or files.routing.default_model,
         degradation=files.degradation,
-        workflows=_workflows(workspace),
-        anywhere=Workflow(store_prompts=files.logging.store_prompts),
+        workflows=_workflows(workspace, steered=not model),
+        anywhere=_workflow(workspace, "", steered=not model),
+        premium=None if model else steering.premium_of(files),
         caching=_caching(files),
     )
 
 
-def _workflows(workspace: Workspace) -> dict[str, Workflow]:
+def _workflows(workspace: Workspace, *, steered: bool) -> dict[str, Workflow]:
     """Of contracts, and of task budgets that stand without one."""
-    found: dict[str, Workflow] = {}
-    for name in {*workspace.agents, *workspace.settings.task_budgets}:
-        agent = workspace.agents.get(name)
-        budget = workspace.settings.task_budgets.get(name)
-        found[name] = Workflow(
-            limits=workspace.limits_for(name),
-            p95_latency_slo_ms=budget.p95_latency_slo_ms if budget else None,
-            store_prompts=(agent.contract if agent else workspace.settings).logging.store_prompts,
-        )
-    return found
+    names = {*workspace.agents, *workspace.settings.task_budgets}
+    return {name: _workflow(workspace, name, steered=steered) for name in names}
+
+
+def _workflow(workspace: Workspace, name: str, *, steered: bool) -> Workflow:
+    """Of one name, or (empty) of calls that belong to none. `steered`: its checks and its learned route count."""
+    agent = workspace.agents.get(name)
+    budget = workspace.settings.task_budgets.get(name)
+    return Workflow(
+        limits=workspace.limits_for(name),
+        p95_latency_slo_ms=budget.p95_latency_slo_ms if budget else None,
+        store_prompts=(agent.contract if agent else workspace.settings).logging.store_prompts,
+        checks=steering.checks_of(workspace, agent) if steered else (),
+        learned=steering.learned_of(workspace, agent) if steered else None,
+    )
 
 
 def _caching(files: Files) -> Caching:
