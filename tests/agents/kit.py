@@ -22,6 +22,7 @@ from interlock.core.ids import SystemIds
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
 from interlock.core.time import Deadline
+from interlock.gateway.retry import worth_again_s
 from interlock.ledger import Recorder, TaskLog
 from interlock.storage import SqliteStore
 from interlock.testing.clock import FakeClock
@@ -88,7 +89,7 @@ class ScriptedGateway:
         try:
             held = budget.reserve(ask) if budget else Spend()
         except LimitReached as hit:
-            self._settle(slot, opened, fence, status="refused", error=hit.code, message=hit.message)
+            self._settle(slot, opened, fence, status="refused", error=hit.code, message=hit.message, limit=hit.limit)
             raise
         queue = self.tier0 if request.model.startswith("local/") else self.answers
         said = queue.pop(0) if queue else NO_MODEL
@@ -101,6 +102,7 @@ class ScriptedGateway:
                 status="shed" if isinstance(said, Shed) else "error",
                 error=said.code,
                 message=said.message,
+                retry_after_s=worth_again_s(said),
             )
             if budget:
                 budget.settle(held, Spend())
@@ -148,7 +150,7 @@ class World:
         self.ledger.start()
         self.log = TaskLog(self.ledger, self.store, self.clock)
         self.desk = ToolDesk(self.ledger, self.clock, SystemIds(self.clock), random.Random(1), folder)
-        self.desk.backoff_s = 0.0
+        self.desk.performer.backoff_s = 0.0
         self.gateway = ScriptedGateway(self.ledger, self.clock, ())
 
     def agents(self, contract: Contract, answers: Sequence[Said] = (), tier0: Sequence[Said] = ()) -> Agents:

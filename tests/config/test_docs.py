@@ -7,7 +7,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from interlock.config.blocks import Block
-from interlock.config.contract import AgentContract, Approval, Input, Logging, Tier0, ToolUse, Value
+from interlock.config.contract import AgentContract, Approval, Input, Logging, Tier0, ToolRule, ToolUse, Value
 from interlock.config.egress import AllowedHost, Egress, HostCredential
 from interlock.config.flow import Flow, Slot, Step
 from interlock.config.knowledge import FrontMatter, IntentExamples
@@ -53,6 +53,7 @@ SECTIONS: dict[str, type[Block]] = {
     "agent": AgentContract,
     "agent.inputs.<name>": Input,
     "agent.tools[]": ToolUse,
+    "agent.tools[].rules[]": ToolRule,
     "agent.limits": LimitsBlock,
     "agent.logging": Logging,
     "agent.approval": Approval,

@@ -1,5 +1,6 @@
 """A tool desk with a ledger in memory."""
 
+import asyncio
 import random
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from interlock.testing.clock import FakeClock
 from interlock.testing.ledger import MemoryLedger
 from interlock.tools.call import Grant, ToolDesk, ToolReply, ToolRequest
 from interlock.tools.define import Tool
+from interlock.tools.perform import Sleep
 
 CALLER = Caller("acme", workflow="support", task="tsk_1", step=4)
 
@@ -17,11 +19,13 @@ CALLER = Caller("acme", workflow="support", task="tsk_1", step=4)
 class Bench:
     """One desk; `call` makes a call of a tool under a grant of its own."""
 
-    def __init__(self, max_threads: int = 8) -> None:
+    def __init__(self, max_threads: int = 8, sleep: Sleep = asyncio.sleep) -> None:
         self.ledger, self.clock = MemoryLedger(), FakeClock()
         ids = SystemIds(self.clock)
-        self.desk = ToolDesk(self.ledger, self.clock, ids, random.Random(1), Path("/shop"), max_threads=max_threads)
-        self.desk.backoff_s = 0.0
+        self.desk = ToolDesk(
+            self.ledger, self.clock, ids, random.Random(1), Path("/shop"), max_threads=max_threads, sleep=sleep
+        )
+        self.desk.performer.backoff_s = 0.0
 
     async def call(self, tool: Tool, arguments: Any = None, *, ask_first: bool = False, **grant: Any) -> ToolReply:
         given: dict[str, Any] = {"timeout_s": 5.0, **grant}

@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from msgspec.structs import replace
+
 from interlock.config.conditions import Condition
 from interlock.config.contract import ToolUse
 from interlock.config.flow import Flow as FlowFile
 from interlock.config.jsonschema import Validator
 from interlock.config.workspace import Agent
 from interlock.core.chat import OutputSchema
+from interlock.core.errors import ConfigError, Fault
 from interlock.tools.call import Grant
 from interlock.tools.define import Tool
+from interlock.tools.verdict import Rule
 
 from .contract import Contract, Flow, FlowStep, Input, Slot
 
@@ -34,7 +38,7 @@ def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "
         prompt=agent.prompt,
         versions=agent.versions,
         inputs={name: Input(field.type, field.required) for name, field in declared.inputs.items()},
-        grants={name: _grant(use, tools[name]) for name, use in used.items()},
+        grants={name: _granted(use, used, tools) for name, use in used.items()},
         undo_grants=_undo_grants(used, tools),
         approvals={name: rule for name, use in used.items() if (rule := _rule(use)) is not None},
         limits=agent.limits,
@@ -49,8 +53,31 @@ def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "
     )
 
 
+def _granted(use: ToolUse, used: Mapping[str, ToolUse], tools: Mapping[str, Tool]) -> Grant:
+    """A tool on its terms, with the one that stands in for it on that one's terms."""
+    grant = _grant(use, tools[use.name])
+    other = tools.get(use.fallback)
+    if other is None:
+        return grant
+    if other.effect not in ("none", grant.tool.effect):
+        message = f"{other.name} cannot stand in for {use.name}: repeating it does more harm ({other.effect})"
+        raise ConfigError([Fault("", 0, 0, "agent.tools", message, "Name a tool whose effect is none or the same.")])
+    return replace(grant, fallback=_grant(used.get(other.name, use), other))
+
+
 def _grant(use: ToolUse, tool: Tool) -> Grant:
-    return Grant(tool, use.timeout_s, use.retries, use.max_calls)
+    return Grant(
+        tool,
+        use.timeout_s,
+        use.retries,
+        use.max_calls,
+        use.max_output_bytes,
+        tuple(Rule(each.when, each.then, each.because, each.instead, each.changes) for each in use.rules),
+        use.max_concurrency,
+        use.cache_ttl_s,
+        use.breaker_failures,
+        use.breaker_cool_s,
+    )
 
 
 def _undo_grants(used: Mapping[str, ToolUse], tools: Mapping[str, Tool]) -> dict[str, Grant]:

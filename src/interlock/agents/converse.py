@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from interlock.core.chat import ChatRequest, Message, ToolCall, ToolSpec
 from interlock.core.events import Finished
+from interlock.tools.verdict import modified
 
-from . import approve, limits
+from . import approve, limits, outage
 from .actions import AskApproval, CallModel, CallTools, Decision, Entry, Finish, PlannedCall, Wait, as_object, noted
 from .compensate import end
 from .contract import Contract
@@ -24,8 +25,6 @@ from .understand import understanding_of
 
 VIOLATION = "schema_violation"
 _MAX_INPUT_CHARS = 200_000
-_MAX_SHED = 5
-"""How often a call is made again that the gateway had no room for."""
 
 
 class Turn(Struct, frozen=True):
@@ -43,7 +42,7 @@ def next_step(state: State, contract: Contract, now_ns: int) -> Decision:
     """The loop's next action."""
     if not contract.model:
         return hand_over(state, "no_model", _left(state) or "the contract names no model")
-    failed = _failed_call(state)
+    failed = _failed_call(state, contract, now_ns)
     if failed is not None:
         return _without_model(state, contract, failed)
     turns = turns_of(state, contract)
@@ -82,13 +81,13 @@ def wire_names(contract: Contract) -> dict[str, str]:
     return names
 
 
-def _failed_call(state: State) -> Action | None:
-    """The latest model call where it failed; one that a crash cut off is not a failure, it is made again."""
+def _failed_call(state: State, contract: Contract, now_ns: int) -> Action | None:
+    """The latest model call where it failed for good; one that a crash cut off is no failure, nor one that may pass: it is made again."""
     models = [a for a in state.actions if a.kind == "model" and not a.tier0]
     last = models[-1] if models else None
     if last is None or last.ok or last.settled is None or last.settled.status in ("crashed", "client_gone"):
         return None
-    return None if last.settled.status == "shed" and last.tries < _MAX_SHED else last
+    return None if outage.wait_s(state, contract, last, now_ns) else last
 
 
 def _without_model(state: State, contract: Contract, failed: Action) -> Decision:
@@ -154,6 +153,9 @@ def planned(call: ToolCall, contract: Contract) -> PlannedCall:
         arguments = msgspec.json.decode(call.arguments)
     except msgspec.DecodeError:
         arguments = call.arguments
+    grant = contract.grants.get(call.name)
+    if grant is not None and grant.rules:
+        arguments = modified(grant.rules, arguments)  # a person is asked about what would be done
     return PlannedCall(call.name, arguments, contract.effect_of(call.name), tool_call_id=call.id)
 
 

@@ -292,12 +292,18 @@ def _parts(path: str) -> list[str | int]:
 
 
 def approval_faults(draft: Draft, tools: Mapping[str, tuple[str, ...]]) -> list[Fault]:
-    """Names in approval conditions that are no parameter of their tool; `tools`: parameters by tool, as far as known."""
+    """Names in the conditions of approval and rules that are no parameter of their tool; `tools`: parameters by tool, as far as known."""
     return [
         text_fault(draft.node, ("tools", at, "requires_human_approval"), "agent", error)
         for at, tool in enumerate(draft.contract.tools)
         if not isinstance(tool.requires_human_approval, bool) and tool.name in tools
         for error in tool.requires_human_approval.unknown_names(tools[tool.name])
+    ] + [
+        text_fault(draft.node, ("tools", at, "rules", number, "when"), "agent", error)
+        for at, tool in enumerate(draft.contract.tools)
+        if tool.name in tools
+        for number, rule in enumerate(tool.rules)
+        for error in rule.when.unknown_names(tools[tool.name])
     ]
 
 

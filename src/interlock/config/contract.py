@@ -8,7 +8,20 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from interlock.core.store import StorePrompts
 
-from .blocks import Amount, Block, BoolOrCondition, Name, NanoUsd, Positive, Promise, Seconds, Text
+from .blocks import (
+    Amount,
+    Block,
+    BoolOrCondition,
+    ConditionText,
+    Count,
+    Name,
+    NanoUsd,
+    Plain,
+    Positive,
+    Promise,
+    Seconds,
+    Text,
+)
 from .flow import Flow
 from .schema import LimitsBlock, Verifiers
 
@@ -28,6 +41,25 @@ def _input(value: Any) -> Any:
     return value
 
 
+class ToolRule(Block):
+    """A rule over the arguments of a tool's calls."""
+
+    when: ConditionText
+    then: Literal["deny", "modify"]
+    because: Text = ""
+    """What the model is told."""
+    instead: Text = ""
+    """What it may do instead."""
+    changes: Annotated[dict[Name, Plain], Field(alias="set")] = Field(default_factory=dict[str, Any])
+    """Of `modify`: arguments and their values."""
+
+    @model_validator(mode="after")
+    def _something_to_set(self) -> ToolRule:
+        if (self.then == "modify") != bool(self.changes):
+            raise ValueError("then: modify and `set` go together")
+        return self
+
+
 class ToolUse(Block):
     """A tool that the agent may call, and on which terms."""
 
@@ -39,6 +71,18 @@ class ToolUse(Block):
     """A condition looks at the call's arguments."""
     max_calls: Positive | None = None
     """Most calls of this tool in one task."""
+    max_concurrency: Positive | None = None
+    """Most calls of this tool at the same time, of all tasks of a process."""
+    max_output_bytes: Annotated[Positive, Field(le=10_000_000)] = 65_536
+    """Of a result as JSON; more is cut and labelled."""
+    cache_ttl_s: Amount = 0.0
+    """How long an answer may be given again; for tools whose effect is `none`."""
+    breaker_failures: Count = 5
+    """Failures in a row after which the tool is left alone; 0: never."""
+    breaker_cool_s: Seconds = 30.0
+    fallback: Text = ""
+    """Name of the tool that is asked when this one could not answer and certainly did nothing."""
+    rules: tuple[ToolRule, ...] = ()
 
     @property
     def timeout_s(self) -> float:

@@ -1,0 +1,113 @@
+"""One walk's line in the ledger: opened at its beginning, settled exactly once; and the words that errors settle with.
+
+Above: `call`, `perform`. Below: grant, core.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from interlock.core.caller import Caller
+from interlock.core.errors import InterlockError, LimitReached, ToolArgumentsInvalid, ToolTimeout, ToolUnknown
+from interlock.core.events import Attempt, Settled, Status
+from interlock.core.ports import Ledger
+from interlock.core.time import Clock
+
+from .breaker import ToolCircuitOpen
+from .define import ToolContext
+from .grant import ToolReply, ToolRequest
+from .verdict import ToolDenied
+
+UNEXPECTED = "unexpected_error"
+"""Error code of anything a tool raised that was no `ToolError`: nobody knows how far it got."""
+
+
+class Line:
+    """A call on its way."""
+
+    def __init__(
+        self, ledger: Ledger, clock: Clock, caller: Caller, request: ToolRequest, call: str, fence: int
+    ) -> None:
+        self.request = request
+        self.arguments: Any = request.arguments
+        """As they are used; a rule may have changed them."""
+        self.attempts: list[Attempt] = []
+        self.reasons: list[str] = []
+        self.cached = False
+        self._ledger, self._clock, self._fence = ledger, clock, fence
+        self._began_s = clock.monotonic_s()
+        self._opened = Settled(call, "tool", request.name, caller, "crashed", clock.wall_ns(), error="crashed")
+        self._slot = ledger.open(self._opened)
+
+    @property
+    def caller(self) -> Caller:
+        return self._opened.caller
+
+    def context(self, workspace: Path) -> ToolContext:
+        """What the function gets to know about the call."""
+        caller = self.caller
+        return ToolContext(self.request.key, workspace, caller.tenant, caller.task, caller.user)
+
+    def done(self, result: Any, cut: str) -> ToolReply:
+        """Settles as a success."""
+        content: dict[str, Any] = {"arguments": self.arguments, "result": result}
+        if cut:
+            content["labels"] = ["truncated"]
+            self.reasons.append(cut)
+        return self._settle("cache_hit" if self.cached else "ok", "", "", content)
+
+    def failed(self, error: BaseException) -> ToolReply:
+        """Settles as what `error` says."""
+        status, code, message = explain(error)
+        if isinstance(error, ToolDenied):
+            self.reasons.append(f"denied: {error.rule}")
+        shown = {
+            "code": code,
+            "message": message,
+            "hint": advice(error),
+            "retryable": getattr(error, "retryable", False),
+        }
+        limit = error.limit if isinstance(error, LimitReached) else ""
+        return self._settle(status, code, message, {"arguments": self.arguments, "error": shown}, limit)
+
+    def _settle(self, status: Status, code: str, message: str, content: dict[str, Any], limit: str = "") -> ToolReply:
+        settled = msgspec.structs.replace(
+            self._opened,
+            status=status,
+            duration_us=int((self._clock.monotonic_s() - self._began_s) * 1e6),
+            attempts=tuple(self.attempts),
+            reasons=tuple(self.reasons),
+            error=code,
+            message=message,
+            limit=limit,
+            cache="tool" if self.cached else "",
+        )
+        self._ledger.settle(self._slot, settled, content, fence=self._fence)
+        return ToolReply(settled, content)
+
+
+def explain(error: BaseException) -> tuple[Status, str, str]:
+    """(status, code, message) that an error settles as."""
+    match error:
+        case ToolTimeout():
+            return "timeout", error.code, error.message
+        case ToolUnknown() | ToolArgumentsInvalid() | LimitReached() | ToolDenied() | ToolCircuitOpen():
+            return "refused", error.code, error.message
+        case InterlockError():
+            return "error", error.code, error.message
+        case Exception():
+            return "error", UNEXPECTED, f"{type(error).__name__}: {error}"[:500]
+        case _:
+            return "client_gone", "cancelled", "the caller went away while the tool was running"
+
+
+def advice(error: BaseException) -> str:
+    """What a model may do instead."""
+    if isinstance(error, InterlockError) and error.hint:
+        return error.hint
+    if isinstance(error, ToolTimeout):
+        return "It may be slow now: go on without it, or say that the answer has to wait."
+    return "Go on without this result, use another tool, or say what could not be found out."
