@@ -163,6 +163,7 @@ class World:
             clock=self.clock,
             ids=SystemIds(self.clock),
             redact=lambda text: text,
+            sleep=self.clock.sleep,
         )
 
     async def state(self, task: str) -> State:

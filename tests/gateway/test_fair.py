@@ -67,7 +67,9 @@ def test_a_full_line_takes_from_whoever_holds_most_of_it():
 
 
 @settings(max_examples=80)
-@given(steps=st.lists(st.tuples(st.sampled_from(["push", "pop", "remove", "evict"]), st.sampled_from("abc")), max_size=80))
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(["push", "pop", "remove", "evict"]), st.sampled_from("abc")), max_size=80)
+)
 def test_nobody_is_lost_or_served_twice(steps):
     queue, waiting, luck, number = FairQueue(), {}, random.Random(0), 0
     for step, tenant in steps:

@@ -117,7 +117,9 @@ def test_a_second_try_that_fails_does_no_harm_and_a_client_that_leaves_ends_both
 
 def test_calls_without_a_peer_are_not_hedged():
     async def alone(clock):
-        bench = Bench(HeavyTail(), Settings(hedging=Hedging()), tiers=(Tier("small", (deployment("small"),)),), clock=clock)
+        bench = Bench(
+            HeavyTail(), Settings(hedging=Hedging()), tiers=(Tier("small", (deployment("small"),)),), clock=clock
+        )
         for _ in range(200):
             await bench.chat(ask())
         assert len(bench.provider.sent) == 200

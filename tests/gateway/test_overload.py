@@ -79,7 +79,9 @@ def test_at_ten_times_the_load_the_vendor_is_used_to_the_full_and_calls_let_in_a
     vendor, gradient = Vendor(servers, seconds), Gradient(MOST, 16)
     rate, latencies, turned_away = overloaded(gradient, vendor, factor * servers / mean_s, 60.0)
     assert rate >= 0.95 * servers / mean_s, "goodput"
-    assert latencies[int(len(latencies) * 0.99)] <= 12 * mean_s, "and not the seconds that a line without bound would cost"
+    assert latencies[int(len(latencies) * 0.99)] <= 12 * mean_s, (
+        "and not the seconds that a line without bound would cost"
+    )
     assert turned_away > 0
     assert 0.8 * servers <= gradient.limit <= 3 * servers, "it found what the vendor can take"
 

@@ -53,13 +53,12 @@ def waited_ns(state: State, now_ns: int) -> int:
 
 
 def refused(state: State) -> LimitReached | None:
-    """The limit that a call ran into at the gateway or at the tool desk."""
+    """The limit that a call ran into at the gateway or at the tool desk; one that has room again later is waited for instead."""
     for action in state.actions:
         settled = action.settled
-        if settled is not None and settled.status == "refused" and settled.error == LimitReached.code:
-            stopped = LimitReached("limit", used=0, asked=0, maximum=0)
+        if settled is not None and settled.status == "refused" and settled.limit and not settled.retry_after_s:
+            stopped = LimitReached(settled.limit, used=0, asked=0, maximum=0)
             stopped.message = settled.message
-            stopped.limit = settled.message.split(" ", 1)[0]
             return stopped
     return None
 

@@ -6,7 +6,7 @@ Above: `service`. Below: `decide`, `intend`, the gateway and the tool desk throu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from interlock.core.budget import Budget, Limits, Spend
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatResponse
-from interlock.core.errors import Fenced, InterlockError, LedgerFull, Shed, StoreUnavailable
+from interlock.core.errors import Fenced, InterlockError, LedgerFull, StoreUnavailable
 from interlock.core.events import Finished, Noted, OutcomeSeen, Record
 from interlock.core.ids import traceparent
 from interlock.core.ports import ChatGateway
@@ -24,7 +24,7 @@ from interlock.core.store import Signal
 from interlock.core.time import Clock
 from interlock.tools.call import ToolDesk, ToolReply, ToolRequest
 
-from . import approve, doubt, limits
+from . import approve, doubt, limits, outage
 from .actions import CallModel, CallTools, Compensate, Decision, Entry, PlannedCall, Wait, noted
 from .contract import TIER0_MODEL, Contract
 from .decide import CANCEL_NOTE, decide
@@ -34,8 +34,8 @@ from .state import CALL_FAILED, State, apply, fold
 
 MAX_PARALLEL = 8
 """Tool calls of one task at the same time."""
-MAX_PAUSE_S = 5.0
-"""Longest wait before a call is made again that the gateway had no room for."""
+LOOK_UP_S = 1.0
+"""How often a task that waits for a model looks whether the process wants to end."""
 Score = Callable[[State], OutcomeSeen | None]
 """Judges a finished task by what its input line said should become of it."""
 
@@ -50,6 +50,7 @@ class Parts(Struct, frozen=True):
     redact: Callable[[str], str]
     stopping: Callable[[], bool] = lambda: False
     """True once the process wants to end: tasks stop at the next step and are let go."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class Worker:
@@ -116,11 +117,21 @@ class Worker:
             what = {"step": step, "code": failed.code, "message": failed.message}
             event = Noted(CALL_FAILED, f"step {step}: {failed.code}: {failed.message}")
             await parts.journal.append([self._record(state, state.next_seq, event, what)])
-            if isinstance(failed, Shed):
-                await asyncio.sleep(min(failed.retry_after_s, MAX_PAUSE_S))
-            return fold(await parts.journal.records(state.task))
+            state = fold(await parts.journal.records(state.task))
+            await self._wait_out(state, step)
+            return state
         content = {"response": response_content(reply.response)}
         return apply(state, self._record(state, step, reply.settled, content))
+
+    async def _wait_out(self, state: State, step: int) -> None:
+        """Waits until a call that failed at `step` is worth making again; at once where it is not, or where the process wants to end."""
+        failed = next((action for action in state.actions if action.step == step), None)
+        if failed is None:
+            return
+        left_s = outage.wait_s(state, self._contract, failed, self._parts.clock.wall_ns())
+        while left_s > 0 and not self._parts.stopping():
+            await self._parts.sleep(min(left_s, LOOK_UP_S))
+            left_s -= LOOK_UP_S
 
     async def _call(
         self, state: State, calls: Sequence[PlannedCall], intention: Intention, budget: Budget | None

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
@@ -68,13 +68,14 @@ class Agents:
         clock: Clock,
         ids: Ids,
         redact: Callable[[str], str],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`redact` takes what is personal out of a text; contracts with `store_prompts: redacted` rely on it."""
         self._contracts = contracts
         self._journal, self._clock, self._ids = journal, clock, ids
         self._leases = Leases(journal)
         self._stopping = asyncio.Event()
-        self._parts = Parts(gateway, desk, journal, clock, redact, self._stopping.is_set)
+        self._parts = Parts(gateway, desk, journal, clock, redact, self._stopping.is_set, sleep)
 
     def stop(self) -> None:
         """Lets every task go at its next step; they resume where they are."""

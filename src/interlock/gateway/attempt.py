@@ -152,7 +152,9 @@ class Search(Generic[T]):
         if not peers or one.ejected_until_s > now_s:
             return
         ejecting = self._desk.settings.ejecting
-        why = outlier.judge(places.seen(one, now_s), [places.seen(health.deployment(p.name), now_s) for p in peers], ejecting)
+        why = outlier.judge(
+            places.seen(one, now_s), [places.seen(health.deployment(p.name), now_s) for p in peers], ejecting
+        )
         if why:
             one.ejected_until_s = now_s + outlier.out_for_s(one.ejections, ejecting)
             one.ejections += 1

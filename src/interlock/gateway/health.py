@@ -61,9 +61,7 @@ class DeploymentHealth:
         self.standing = Standing()
         self.limits = VendorLimits()
         self.line = Gate(admission, what=name)
-        self.gradient = (
-            Gradient(admission.max_concurrent, admission.deployment_floor) if admission.adaptive else None
-        )
+        self.gradient = Gradient(admission.max_concurrent, admission.deployment_floor) if admission.adaptive else None
         if self.gradient is not None:
             self.line.limit = self.gradient.limit
         self._retrying = settings.retrying
@@ -130,7 +128,9 @@ class DeploymentHealth:
         """It failed in a way that another caller would have seen too."""
         self.breaker.failed(now_s, error)
         self.standing.failed()
-        self.cost_s = max(self.cost_s, 1.0) * 2 if self.cost_s < 60.0 else self.cost_s  # it answers nothing, however fast it fails
+        self.cost_s = (
+            max(self.cost_s, 1.0) * 2 if self.cost_s < 60.0 else self.cost_s
+        )  # it answers nothing, however fast it fails
 
     def refused(self, now_s: float, wait_s: float | None) -> None:
         """It had no room."""

@@ -24,7 +24,11 @@ CLEARED_S = 1.0
 
 def worth_it(desk: Desk, call: Call, candidates: Sequence[Candidate]) -> bool:
     """Whether there is another candidate of the tier, and the usual time of the first one is known."""
-    if len(candidates) < 2 or candidates[0].tier != candidates[1].tier or (call.attempts and call.attempts[-1].status != "ok"):
+    if (
+        len(candidates) < 2
+        or candidates[0].tier != candidates[1].tier
+        or (call.attempts and call.attempts[-1].status != "ok")
+    ):
         return False
     return wait_s(desk, candidates[0]) > 0
 

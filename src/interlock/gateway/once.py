@@ -90,7 +90,7 @@ async def ask(desk: Desk, call: Call, candidate: Candidate, job: Job[T], last: b
     try:
         return await _timed(desk, call, trial, job.send, last)
     except (UpstreamError, InvalidRequest, Shed) as error:
-        _count(desk, call, trial, health, error)
+        _count(desk, call, trial, error)
         raise
     except BaseException as error:
         health.breaker.abandoned()
@@ -223,9 +223,7 @@ async def _timed(desk: Desk, call: Call, trial: Trial, send: Send[T], last: bool
         ) from error
 
 
-def _count(
-    desk: Desk, call: Call, trial: Trial, health: DeploymentHealth, error: UpstreamError | InvalidRequest | Shed
-) -> None:
+def _count(desk: Desk, call: Call, trial: Trial, error: UpstreamError | InvalidRequest | Shed) -> None:
     """Counts a failed try, on the call and on the deployment."""
     name = trial.candidate.name
     if isinstance(error, UpstreamError):

@@ -54,8 +54,9 @@ def hear(
 def _openai(headers: Mapping[str, str]) -> list[Room]:
     rooms: list[Room] = []
     for kind in _OPENAI_KINDS:
-        limit, left = _number(headers.get(f"x-ratelimit-limit-{kind}")), _number(
-            headers.get(f"x-ratelimit-remaining-{kind}")
+        limit, left = (
+            _number(headers.get(f"x-ratelimit-limit-{kind}")),
+            _number(headers.get(f"x-ratelimit-remaining-{kind}")),
         )
         if limit is None or left is None or limit <= 0:
             continue
@@ -68,8 +69,9 @@ def _openai(headers: Mapping[str, str]) -> list[Room]:
 def _anthropic(headers: Mapping[str, str], wall_s: float) -> list[Room]:
     rooms: list[Room] = []
     for kind, name in _ANTHROPIC_KINDS:
-        limit, left = _number(headers.get(f"anthropic-ratelimit-{name}-limit")), _number(
-            headers.get(f"anthropic-ratelimit-{name}-remaining")
+        limit, left = (
+            _number(headers.get(f"anthropic-ratelimit-{name}-limit")),
+            _number(headers.get(f"anthropic-ratelimit-{name}-remaining")),
         )
         if limit is None or left is None or limit <= 0:
             continue
