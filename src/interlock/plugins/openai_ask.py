@@ -14,7 +14,7 @@ from msgspec import Raw
 from interlock.core.chat import ChatRequest, OutputSchema, Thinking, ToolSpec
 from interlock.core.errors import InvalidRequest
 
-from . import wire
+from . import splice, wire
 from .openai_turns import DIALECT, turns
 from .profiles import ModelProfile
 
@@ -38,6 +38,10 @@ def patched(request: ChatRequest, model: str, profile: ModelProfile, cap: str, *
 
     All else stays as it was, but for what the model's profile says it would refuse.
     """
+    if profile.sampling and not request.logprobs and (not request.tools or profile.tools == "yes"):
+        spliced = splice.forwarded(request, model, stream=stream, usage=usage)
+        if spliced is not None:
+            return spliced
     fields = _fields.decode(request.raw)
     fields["model"] = Raw(_json.encode(model))
     allowed = request.max_output_tokens
