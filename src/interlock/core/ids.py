@@ -19,7 +19,8 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple("".join(pair) for pair in product(_ALPHABET, repeat=2))
 """Two digits for each ten bits."""
 _TIME_DIGITS, _RANDOM_DIGITS = 10, 16
-_RANDOM_BYTES = 10
+_SPELLING = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
+"""A digit for each random byte, five bits of which count."""
 _DRAWN_AHEAD = 64
 
 
@@ -37,7 +38,7 @@ class SystemIds:
     def __init__(self, clock: Clock, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self._clock = clock
         self._entropy = entropy
-        self._drawn: list[bytes] = []
+        self._drawn: list[str] = []
         self._drawn_by = 0
         """The process that drew them: a forked child must not repeat its parent's ids."""
         self._spelt = (-1, "")
@@ -52,12 +53,12 @@ class SystemIds:
             drawn = self._drawn.pop() if self._drawn_by == os.getpid() else self._draw()
         except IndexError:
             drawn = self._draw()
-        return f"{prefix}_{spelt[1]}{_digits(int.from_bytes(drawn), _RANDOM_DIGITS)}"
+        return f"{prefix}_{spelt[1]}{drawn}"
 
-    def _draw(self) -> bytes:
-        """Random bits for many ids at once, since asking the operating system costs more than all the rest."""
-        data = self._entropy(_RANDOM_BYTES * _DRAWN_AHEAD)
-        drawn = [data[at : at + _RANDOM_BYTES] for at in range(0, len(data), _RANDOM_BYTES)]
+    def _draw(self) -> str:
+        """Random digits for many ids at once, since asking the operating system costs more than all the rest."""
+        digits = self._entropy(_RANDOM_DIGITS * _DRAWN_AHEAD).translate(_SPELLING).decode("ascii")
+        drawn = [digits[at : at + _RANDOM_DIGITS] for at in range(0, len(digits), _RANDOM_DIGITS)]
         mine = drawn.pop()
         self._drawn, self._drawn_by = drawn, os.getpid()
         return mine
