@@ -169,7 +169,9 @@ async def test_a_client_that_leaves_while_redis_is_asked_holds_nothing(redis):
 async def test_a_settlement_that_arrives_twice_counts_once(redis):
     replica = Replica(redis, BUDGET)
     held = await replica.ask()
+    assert held is not None
     remote = held.remote
+    assert remote is not None
     replica.settle(held, 40)
     replica.counts.settle(remote.reservation, remote.asks, (1, 40, 0, 40, 0, 0), counted=False)
     await replica.settled()
@@ -182,6 +184,7 @@ async def test_limits_of_replicas_without_a_redis_do_what_they_declare():
     nowhere = RedisCounts(Secret("redis://127.0.0.1:1/0"), clock, SystemIds(clock), timeout_s=0.2)
     quotas = Quotas([BUDGET], clock, shared=nowhere)
     held = quotas.reserve(ANN, "m", 10, 0, 0, 0, 16)
+    assert held is not None
     with pytest.raises(LimitUnknown, match="budget"):
         await quotas.confirm(held, 1.0)
     await nowhere.close()

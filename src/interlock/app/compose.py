@@ -240,13 +240,9 @@ class Interlock:
             profile_of=profile_of,
             validator_of=lambda schema: Validator(schema).faults,
             unusable=policy.unusable(files),
-            answers=TwoLevels(
-                MemoryCache(max_entries=caching.exact_cache.max_entries),
-                StoredCache(self._store, self._recorder, self._clock, max_entries=caching.exact_cache.max_entries),
-            ),
-            index=tier0.Similar(self._embedder, caching.semantic_cache.max_entries)
-            if caching.semantic_cache.enabled
-            else None,
+            quotas=self.limiting.quotas,
+            answers=self._answers,
+            semantic=self._similar,
             prompt_vector=self._prompt_vectors,
             redact=redact,
         )

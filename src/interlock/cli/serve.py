@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ from .options import parser, say, workspace_path
 
 if TYPE_CHECKING:
     from interlock.app import Interlock
+    from interlock.server.workers import Worker
     from interlock.server.workspace import Opened
+
+MOST_WORKERS = 256
 
 
 def options() -> argparse.ArgumentParser:
@@ -19,32 +23,72 @@ def options() -> argparse.ArgumentParser:
     made = parser("serve", "Offers the gateway over HTTP to any client of the OpenAI dialect.", json=False)
     made.add_argument("--host", metavar="H", help="address to listen at (default: server.host, 127.0.0.1)")
     made.add_argument("--port", type=int, metavar="P", help="port, 0 for a free one (default: server.port, 8787)")
+    made.add_argument(
+        "--workers", type=count, metavar="N", help="processes that share the port (default: server.workers, 1)"
+    )
     made.add_argument("-m", "--model", default="", metavar="M", help="stands in for every model that the files name")
     return made
+
+
+def count(text: str) -> int:
+    """A whole number of one or more; for argparse."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST_WORKERS}")
+    return int(text)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Serves until ctrl-C or SIGTERM; 0 after an orderly end."""
     given = options().parse_args(arguments)
     root = workspace_path(given.workspace)
+    from interlock.config.load import load
+
+    said = load(root).settings.server
+    workers = given.workers or said.workers
+    if workers > 1:
+        return run_several(
+            root, given, given.host or said.host, said.port if given.port is None else given.port, workers
+        )
     from interlock.server.serve import run as run_loop
 
     run_loop(lambda: serve(root, given))
     return 0
 
 
-async def serve(root: Path, given: argparse.Namespace) -> None:
+def run_several(root: Path, given: argparse.Namespace, host: str, port: int, workers: int) -> int:
+    """The same in `workers` processes behind one port."""
+    from interlock.cli.main import explain
+    from interlock.core.errors import InterlockError
+    from interlock.server.serve import ServerSettings
+    from interlock.server.serve import run as run_loop
+    from interlock.server.workers import Supervisor, shared_sockets
+
+    def main(worker: Worker) -> int:
+        try:
+            run_loop(lambda: serve(root, given, worker))
+        except InterlockError as error:
+            return explain(error)
+        return 0
+
+    import_module("interlock.server.workspace")  # loaded once, here, and shared by all workers
+    sockets = shared_sockets(host, port, workers)
+    return Supervisor(main, sockets, shutdown_s=ServerSettings().shutdown_s, say=say).run()
+
+
+async def serve(root: Path, given: argparse.Namespace, worker: Worker | None = None) -> None:
     """Opens the workspace, then the door."""
     from interlock.app import Interlock
     from interlock.server.serve import is_loopback
     from interlock.server.workspace import serve_workspace, settings_of
 
+    first = worker is None or (worker.number == 0 and not worker.restarts)
     async with Interlock.from_file(root, model=given.model) as il:
-        settings = settings_of(il, given.host or "", given.port)
-        if not is_loopback(settings.host):
+        settings = settings_of(il, given.host or "", worker.sock.getsockname()[1] if worker else given.port)
+        if first and not is_loopback(settings.host):
             say(f"remark: {settings.host} can be reached from other machines; whoever has the key can spend your money")
-        await serve_workspace(il, settings, lambda opened: announce(il, opened))
-    say("stopped; every call under way has ended and is in the ledger")
+        await serve_workspace(il, settings, lambda opened: announce(il, opened) if first else None, worker=worker)
+    if worker is None or worker.number == 0:
+        say("stopped; every call under way has ended and is in the ledger")
 
 
 def announce(il: Interlock, opened: Opened) -> None:

@@ -245,6 +245,8 @@ def _tiers(value: Any) -> Any:
 
 def _one_or_more(value: Any) -> Any:
     models = [value] if isinstance(value, str) else value
+    workers: Annotated[Positive, Field(le=256)] = 1
+    """Processes that share the port."""
     if not models:
         raise ValueError("expected at least one model")
     return models

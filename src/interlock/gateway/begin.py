@@ -18,6 +18,7 @@ from interlock.core.time import Deadline
 from . import route, settle, shape, tokens
 from .call import Call
 from .desk import Desk
+from .hold import hold
 from .route import Plan
 
 
@@ -37,6 +38,7 @@ class Beginner:
 
         Raises:
             LedgerFull: it cannot be accounted for, so it is not made. UnknownModel, UpstreamAuth: it has nowhere to go; settled.
+            NotPermitted, QuotaReached, LimitUnknown: its key or a limit has no room for it; settled.
         """
         desk = self._desk
         call = self._call(caller, request, budget, deadline, fence)
@@ -49,11 +51,18 @@ class Beginner:
         except (RequestRefused, UpstreamAuth) as error:
             refusal = error
         await desk.parts.ledger.ready(call.deadline)
-        call.slot = desk.parts.ledger.open(self._if_crashed(call, plan))
+        crashed = self._if_crashed(call, plan)
+        call.slot = desk.parts.ledger.open(crashed)
         if plan is None:
             assert refusal is not None
             settle.failed(desk, call, refusal)
             raise refusal
+        if desk.parts.quotas is not None:
+            try:
+                await hold(desk, call, plan, crashed.usage, crashed.cost_nano_usd)
+            except BaseException as error:
+                settle.failed(desk, call, error)
+                raise
         return call, plan
 
     def _call(

@@ -12,13 +12,14 @@ from msgspec import Struct
 from interlock.core.budget import Budget, Spend
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, ChatResponse, Chunk, Fact
-from interlock.core.errors import InterlockError
+from interlock.core.errors import InterlockError, LimitReached
 from interlock.core.events import Attempt, Escalation, Status
 from interlock.core.money import NANO_PER_USD, Price, Usage, cost_of
 from interlock.core.time import Clock, Deadline
 
 from .admit import NORMAL
 from .fair import PRIORITIES
+from .quota import Held
 from .checks import Steered
 from .route import Candidate
 from .settings import Workflow
@@ -98,6 +99,8 @@ class Call:
         "first_token_us",
         "held_before",
         "id",
+        "flight",
+        "held",
         "input_tokens",
         "lone",
         "open_trial",
@@ -146,6 +149,14 @@ class Call:
         """Places of the rules that held before any model was asked; an answer does not set them off again."""
         self.target = ""
         """Of the rule that chose the start, if one did."""
+        self.held: Held | None = None
+        """At the limits of its key, tenant, user, workflow and model."""
+        self.key = b""
+        """Of what it asks; empty while no cache was asked."""
+        self.flight: Flight | None = None
+        """Identical calls that wait for this one."""
+        self.near: object = None
+        """What the semantic cache wants back with the answer."""
         self.first_token_us = 0
         self.reserved_nano_usd = 0
         self.attempts: list[Attempt] = []
@@ -190,9 +201,16 @@ class Call:
         """Holds back what the try may use.
 
         Raises:
-            LimitReached: the budget has less left; nothing may be sent.
+            LimitReached: the budget, or a limit of a period, has less left; nothing may be sent.
         """
         ask = trial.fitted.ask
+        if self.held is not None:
+            try:
+                self.held.try_begins(ask.input_tokens, ask.output_tokens, ask.cost_nano_usd)
+            except LimitReached:
+                if self.budget is not None:
+                    self.budget.settle(ask, Spend())
+                raise
         if self.budget is not None:
             self.budget.reserve(ask)
         self.reserved_nano_usd = max(self.reserved_nano_usd, ask.cost_nano_usd)
@@ -211,6 +229,11 @@ class Call:
                 input_tokens=usage.input_total,
                 output_tokens=usage.output_total,
                 cost_nano_usd=cost,
+        if self.held is not None:
+            ask = trial.fitted.ask
+            self.held.try_ends(
+                usage.input_total - ask.input_tokens, usage.output_total - ask.output_tokens, cost - ask.cost_nano_usd
+            )
             )
             self.budget.settle(trial.fitted.ask, used)
         self.attempts.append(

@@ -65,15 +65,34 @@ class Remote(Struct, frozen=True):
 class Held:
     """What is held back for one call."""
 
-    __slots__ = ("amounts", "output_cap", "remote", "spans", "who")
+    __slots__ = ("_quotas", "amounts", "cost", "into", "out", "output_cap", "remote", "spans", "who")
 
-    def __init__(self, who: Who, amounts: Vector, spans: Sequence[Span], output_cap: int | None = None) -> None:
+    def __init__(
+        self, quotas: Quotas, who: Who, amounts: Vector, spans: Sequence[Span], output_cap: int | None = None
+    ) -> None:
+        self._quotas = quotas
+        self.into = self.out = self.cost = 0
+        """Input tokens, output tokens and nano-dollars of its tries so far: used, or reserved by those under way."""
         self.who = who
         self.amounts = amounts
         self.spans = spans
         self.output_cap = output_cap
         """Output tokens that fit, where that is fewer than were asked for."""
         self.remote: Remote | None = None
+
+    def try_begins(self, input_tokens: int, output_tokens: int, nano_usd: int) -> None:
+        """Sees to it that what a further try may use is held as well. Raises QuotaReached: it may not be sent."""
+        into, out, cost = self.into + input_tokens, self.out + output_tokens, self.cost + nano_usd
+        have = self.amounts
+        if into > have[INPUT] or out > have[OUTPUT] or cost > have[MONEY]:
+            self._quotas.cover(self, into, out, cost)
+        self.into, self.out, self.cost = into, out, cost
+
+    def try_ends(self, input_tokens: int, output_tokens: int, nano_usd: int) -> None:
+        """A try has used so much more (or, mostly, less) than was reserved for it."""
+        self.into += input_tokens
+        self.out += output_tokens
+        self.cost += nano_usd
 
 
 class Quotas:
@@ -137,7 +156,7 @@ class Quotas:
             mine, at, values = span.mine, span.at, span.values
             for place in span.places:
                 mine[place] = values[at + place] = mine[place] + ask[place]
-        return Held(who, ask, spans)
+        return Held(self, who, ask, spans)
 
     def _squeezed(self, who: Who, ask: Vector, rate: int, least: int, now_ns: int) -> Held:
         """All of it, or as much output as fits where that is enough for an answer."""
@@ -147,7 +166,7 @@ class Quotas:
         for _ in range(TRIES):
             short = self._take(who.meters, smaller, now_ns)
             if short is None:
-                return Held(who, smaller, [each.now for each in who.meters], cap)
+                return Held(self, who, smaller, [each.now for each in who.meters], cap)
             if short[1] not in (OUTPUT, TOKENS, MONEY):
                 break
             fits = [output_that_fits(each.left(), ask[INPUT], of_input, rate) for each in who.meters]

@@ -20,6 +20,7 @@ from interlock.core.time import Clock
 from interlock.core.verify import CodeRunner
 
 from .checks import Check, Learned, PremiumCap
+from .quota import Quotas
 from .terms import Balance, Ejecting, Hedging, InputCap, Shaping
 
 Rung = Literal["smaller_model", "shorter_context", "cached_answer", "best_effort"]
@@ -227,7 +228,9 @@ class Parts(Struct, frozen=True):
     unusable: Callable[[Deployment], str] = lambda _: ""
     """Why a deployment cannot be called at all, e.g. that its key is not set; empty when it can."""
     answers: AnswerCache | None = None
-    index: SemanticIndex | None = None
+    quotas: Quotas | None = None
+    """Limits of keys, tenants, users, workflows and models by period."""
+    semantic: SimilarAnswers | None = None
     prompt_vector: Callable[[str], Awaitable[Sequence[float] | None]] | None = None
     """A prompt's sentence vector for learned routes, worked out off the event loop; `None` while too many wait for theirs."""
     code_runner: CodeRunner | None = None

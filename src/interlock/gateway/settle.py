@@ -15,6 +15,7 @@ from interlock.core.errors import (
     DeadlineMissed,
     InterlockError,
     LimitReached,
+    LimitUnknown,
     RequestRefused,
     Shed,
     UpstreamStalled,
@@ -27,6 +28,7 @@ from interlock.core.ports import ChatReply
 from . import retry
 from .call import Answer, Call
 from .desk import Desk
+from .hold import release
 from .settings import Parts
 
 NOTHING = Usage()
@@ -40,7 +42,7 @@ def status_of(error: BaseException) -> Status:
         return "timeout"
     if isinstance(error, Shed):
         return "shed"
-    if isinstance(error, (LimitReached, RequestRefused)):
+    if isinstance(error, (LimitReached, LimitUnknown, RequestRefused)):
         return "refused"
     return "error"
 
@@ -143,6 +145,8 @@ def _write(desk: Desk, call: Call, event: Settled, response: ChatResponse | None
     if call.slot < 0:
         return
     slot, call.slot = call.slot, -1
+    if call.held is not None:
+        release(desk, call, event)
     if desk.settings.premium is not None:
         desk.steering.settled(call)
     slo_ms = call.workflow.p95_latency_slo_ms

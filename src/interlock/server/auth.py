@@ -94,24 +94,19 @@ def load_or_make_key(path: Path) -> tuple[Secret, bool]:
         return Secret(stored), False
     key = PREFIX + secrets.token_urlsafe(24)
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    except FileExistsError:
-        # Somebody else has just made it (or it stood there empty): theirs counts, once it is whole.
-        return _made_by_another(path, key)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(key + "\n")
-    return Secret(key), True
-
-
-def _made_by_another(path: Path, key: str) -> tuple[Secret, bool]:
-    """The key that another process put there, or `key` in a file that was left empty; swapped in whole, never truncated."""
-    stored = path.read_text(encoding="ascii").strip()
-    if stored:
-        return Secret(stored), False
+    # Written whole under a name of its own, then put in place at once: nobody reads half a key, and of several processes that start
+    # together one wins.
     fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(key + "\n")
-    fresh.replace(path)
-    return Secret(key), True
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(key + "\n")
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            if stored := path.read_text(encoding="ascii").strip():
+                return Secret(stored), False
+            fresh.replace(path)
+        return Secret(key), True
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -90,22 +90,35 @@ class Parts(Struct, frozen=True):
     """Further faces of the cold side."""
 
 
-async def serve(parts: Parts, settings: ServerSettings, started: Callable[[str], None]) -> None:
+async def serve(
+    parts: Parts,
+    settings: ServerSettings,
+    started: Callable[[str], None],
+    *,
+    sock: socket.socket | None = None,
+    parent: int | None = None,
+) -> None:
     """Serves until SIGINT or SIGTERM, then lets calls under way finish. `started` is told the address once it is open.
+
+    `sock`: one that is bound already. `parent`: a pipe whose end means that the process that watches this one has died.
 
     Raises:
         CannotListen: the port is taken, or the address is not this machine's.
     """
-    sock = open_socket(settings.host, settings.port)
+    sock = sock or open_socket(settings.host, settings.port)
     server = Server(_config(parts, settings))
     host = settings.host if ":" not in settings.host else f"[{settings.host}]"
 
     server.on_started = functools.partial(started, f"http://{host}:{sock.getsockname()[1]}")
+    if parent is not None:
+        asyncio.get_running_loop().add_reader(parent, server.handle_exit, signal.SIGTERM, None)
     try:
         with _quiet_collector():
             await server.serve(sockets=[sock])
             await server.finish_cancelled()
     finally:
+        if parent is not None:
+            asyncio.get_running_loop().remove_reader(parent)
         sock.close()
 
 
@@ -144,11 +157,13 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def open_socket(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises `CannotListen`, saying who may be in the way."""
+def open_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A bound socket, `shared` with others of this kind. Raises `CannotListen`, saying who may be in the way."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         sock.bind((host, port))
     except (OSError, OverflowError) as fault:

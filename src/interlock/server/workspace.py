@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from .auth import Keys, load_or_make_key
 from .health import health_of
 from .keys import KeysFace
 from .serve import Parts, ServerSettings, serve
+from .workers import Worker
 
 KEY_FILE = "server.key"
 
@@ -33,9 +35,11 @@ class Opened(Struct, frozen=True):
     """What may stand in `model`."""
 
 
-async def serve_workspace(il: Interlock, settings: ServerSettings, opened: Callable[[Opened], None]) -> None:
+async def serve_workspace(
+    il: Interlock, settings: ServerSettings, opened: Callable[[Opened], None], *, worker: Worker | None = None
+) -> None:
     """Serves the gateway of an open `Interlock` until it is told to stop, and goes on with tasks that are due meanwhile: answered
-    questions, approvals that ran out, tasks of workers that died.
+    questions, approvals that ran out, tasks of workers that died. Of several workers the first does the latter.
 
     Raises:
         CannotListen: the address cannot be opened.
@@ -58,15 +62,19 @@ async def serve_workspace(il: Interlock, settings: ServerSettings, opened: Calla
         more=(KeysFace(keys, il.limiting, clock, files.tenant),),
     )
     names = tuple(il.served_names())
-    worker = asyncio.create_task(il.agents.keep_working())
+    lead = worker is None or worker.number == 0
+    working = [asyncio.create_task(il.agents.keep_working())] if lead else []
+    sock, parent = (worker.sock, worker.parent) if worker else (None, None)
     try:
-        await serve(parts, settings, lambda url: opened(Opened(url, key, key_file, is_new, names)))
+        told = functools.partial(Opened, key=key, key_file=key_file, key_is_new=is_new, names=names)
+        await serve(parts, settings, lambda url: opened(told(url)), sock=sock, parent=parent)
     finally:
         il.agents.stop()
         # A task in the middle of a call is cut off there: the call settles, and the task goes on at the next start.
-        await asyncio.wait({worker}, timeout=settings.shutdown_s)
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+        for each in working:
+            await asyncio.wait({each}, timeout=settings.shutdown_s)
+            each.cancel()
+            await asyncio.gather(each, return_exceptions=True)
 
 
 def settings_of(il: Interlock, host: str = "", port: int | None = None) -> ServerSettings:

@@ -1,0 +1,58 @@
+"""One call at the limits of its key, tenant, user, workflow and model: held back at its beginning, settled with its event.
+
+Above: begin, call, settle. Below: quota, `core`.
+"""
+
+from __future__ import annotations
+
+from interlock.core.events import Settled
+from interlock.core.limits import vector
+from interlock.core.money import Usage
+
+from .call import Call
+from .desk import Desk
+from .route import Plan
+
+_NOT_COUNTED = frozenset(("refused", "shed"))
+"""Ends of calls that were never sent: they use up no request."""
+
+
+async def hold(desk: Desk, call: Call, plan: Plan, upper: Usage, upper_nano_usd: int) -> None:
+    """Holds back the upper estimate of one try, and caps the output where the limits have less left than that.
+
+    Raises:
+        NotPermitted, QuotaReached, LimitUnknown: nothing is held.
+    """
+    parts, settings = desk.parts, desk.settings
+    quotas = parts.quotas
+    if quotas is None:
+        return
+    rates = parts.price_of(plan.candidates[0].deployment, call.input_tokens).rates
+    held = quotas.reserve(
+        call.caller,
+        call.request.model,
+        upper.input,
+        upper.output,
+        upper_nano_usd,
+        max(rates.output, rates.reasoning),
+        settings.min_output_tokens * call.request.n,
+    )
+    if held is None:
+        return
+    if held.who.shared:
+        await quotas.confirm(held, call.deadline.left_s(parts.clock))
+    call.held = held
+    if held.output_cap is not None:
+        cap = held.output_cap // call.request.n
+        call.request = call.request.but(max_output_tokens=cap)
+        call.note(f"output capped at {cap} tokens: all that its limits have left")
+
+
+def release(desk: Desk, call: Call, event: Settled) -> None:
+    """Puts what the event says in place of what was held."""
+    held, call.held = call.held, None
+    if held is None or desk.parts.quotas is None:
+        return
+    usage = event.usage
+    counted = 0 if event.status in _NOT_COUNTED and not event.attempts else 1
+    desk.parts.quotas.settle(held, vector(counted, usage.input_total, usage.output_total, event.cost_nano_usd))
