@@ -19,8 +19,8 @@ from interlock.core.time import Clock, Deadline
 
 from .admit import NORMAL
 from .fair import PRIORITIES
-from .quota import Held
 from .checks import Steered
+from .quota import Held
 from .route import Candidate
 from .settings import Workflow
 from .shape import Fitted
@@ -97,10 +97,9 @@ class Call:
         "escalations",
         "fence",
         "first_token_us",
+        "held",
         "held_before",
         "id",
-        "flight",
-        "held",
         "input_tokens",
         "lone",
         "open_trial",
@@ -145,18 +144,12 @@ class Call:
         self.started_ns = clock.wall_ns()
         self.started_s = clock.monotonic_s()
         self.slot = -1
+        self.held: Held | None = None
+        """At the limits of its key, tenant, user, workflow and model."""
         self.held_before: tuple[int, ...] = ()
         """Places of the rules that held before any model was asked; an answer does not set them off again."""
         self.target = ""
         """Of the rule that chose the start, if one did."""
-        self.held: Held | None = None
-        """At the limits of its key, tenant, user, workflow and model."""
-        self.key = b""
-        """Of what it asks; empty while no cache was asked."""
-        self.flight: Flight | None = None
-        """Identical calls that wait for this one."""
-        self.near: object = None
-        """What the semantic cache wants back with the answer."""
         self.first_token_us = 0
         self.reserved_nano_usd = 0
         self.attempts: list[Attempt] = []
@@ -204,6 +197,8 @@ class Call:
             LimitReached: the budget, or a limit of a period, has less left; nothing may be sent.
         """
         ask = trial.fitted.ask
+        if self.budget is not None:
+            self.budget.reserve(ask)
         if self.held is not None:
             try:
                 self.held.try_begins(ask.input_tokens, ask.output_tokens, ask.cost_nano_usd)
@@ -211,8 +206,6 @@ class Call:
                 if self.budget is not None:
                     self.budget.settle(ask, Spend())
                 raise
-        if self.budget is not None:
-            self.budget.reserve(ask)
         self.reserved_nano_usd = max(self.reserved_nano_usd, ask.cost_nano_usd)
         self.open_trial = trial
 
@@ -229,13 +222,13 @@ class Call:
                 input_tokens=usage.input_total,
                 output_tokens=usage.output_total,
                 cost_nano_usd=cost,
+            )
+            self.budget.settle(trial.fitted.ask, used)
         if self.held is not None:
             ask = trial.fitted.ask
             self.held.try_ends(
                 usage.input_total - ask.input_tokens, usage.output_total - ask.output_tokens, cost - ask.cost_nano_usd
             )
-            )
-            self.budget.settle(trial.fitted.ask, used)
         self.attempts.append(
             Attempt(
                 deployment=trial.candidate.name,
