@@ -27,7 +27,7 @@ def route(before, after=None, worth=100_000, vector=False):
         overall={"small": 0.6, "premium": 0.9},
         table={"refund": {"small": TaskRow(10, 3.0, 0.4)}},
         before=Stage(before, before if vector else {}),
-        after={} if after is None else {"small": Stage(after)},
+        after={} if after is None else {"small": Stage(after, signals_within={"arithmetic.score": (0.0, 1.0)})},
         verifiers=("arithmetic",),
     )
 

@@ -84,6 +84,10 @@ class Stage(Struct, frozen=True, omit_defaults=True):
     """By model: task, measures of the prompt and checks of the answer."""
     full: dict[str, Head] = {}
     """The same with the prompt's sentence vector; empty where it was no help or not at hand."""
+    measured_within: tuple[tuple[float, float], ...] = ()
+    """The range of each measure at training: a prompt unlike all of them counts as the most extreme one, no further."""
+    signals_within: dict[str, tuple[float, float]] = {}
+    """The same for checks; one that is not there counts as 0 within it."""
     looking_nano_usd: int = 0
     """After an answer: what it is worth on average to have looked at it before deciding, as measured out of fold."""
 
@@ -92,6 +96,12 @@ class Stage(Struct, frozen=True, omit_defaults=True):
     ) -> dict[str, float]:
         """By model; with the vector where there is one."""
         heads = self.full if vector is not None and self.full else self.light
+        measured = [
+            min(high, max(low, value)) for value, (low, high) in zip(measured, self.measured_within, strict=False)
+        ]
+        signals = {
+            name: min(high, max(low, signals.get(name, 0.0))) for name, (low, high) in self.signals_within.items()
+        }
         return {name: head.chance(task, measured, signals, vector or ()) for name, head in heads.items()}
 
 

@@ -144,6 +144,13 @@ class _Columns:
             return 0.0
         return float(self.blocks[0].columns.mean(axis=0) @ fitted.weights["task"][:, column])
 
+    def within(self, name: str) -> tuple[tuple[float, float], ...]:
+        """The range of each column of a block."""
+        found = next((block.columns for block in self.blocks if block.name == name), None)
+        if found is None:
+            return ()
+        return tuple(zip(found.min(axis=0).tolist(), found.max(axis=0).tolist(), strict=True))
+
     def with_vectors(self, vectors: npt.NDArray[np.float32]) -> _Columns:
         block = Block("vector", vectors.astype(np.float64), VECTOR_SHARE)
         return _Columns((*self.blocks, block), self.tasks, self.signals)
@@ -173,10 +180,12 @@ def _stage(
 ) -> tuple[Stage, dict[str, Floats]]:
     """The stage and, by model, what its best heads say of rows left out of the fit; not a number where the model has no label."""
     light, left_out = _heads(rows, models, columns)
-    if vectors is None:
-        return Stage(light), left_out
-    full, left_out = _heads(rows, models, columns.with_vectors(vectors))
-    return Stage(light, full), left_out
+    full: dict[str, Head] = {}
+    if vectors is not None:
+        full, left_out = _heads(rows, models, columns.with_vectors(vectors))
+    return Stage(
+        light, full, columns.within("measures"), dict(zip(columns.signals, columns.within("signals"), strict=True))
+    ), left_out
 
 
 def _after(

@@ -51,8 +51,9 @@ class Sum(NamedTuple):
         gap = abs(stated - self.computed)
         if self.about:
             return gap <= max(Fraction(1), abs(self.computed) / 20)
-        shown = Fraction(1, 10**self.decimals) if self.decimals > 0 else Fraction(0)
-        return gap <= max(shown, abs(self.computed) / 10**9)
+        if self.decimals <= 0:
+            return gap == 0
+        return gap <= max(Fraction(1, 10**self.decimals), abs(self.computed) / 10**9)
 
 
 class _Token(NamedTuple):
