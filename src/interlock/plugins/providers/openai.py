@@ -1,6 +1,6 @@
 """OpenAI's chat completions, as OpenAI, vLLM, Ollama and many others speak it; the server is a matter of `base_url`.
 
-Above: found by name. Below: `core`, `plugins.wire`, `plugins.profiles`, `plugins.openai_wire`. A caller of the same dialect has its own bytes
+Above: found by name. Below: `core`, `plugins.wire`, `plugins.profiles`, `plugins.openai_ask`, `plugins.openai_wire`. A caller of the same dialect has its own bytes
 forwarded with the model's name and the output cap patched in, and gets the vendor's own bytes back.
 Source: the API reference for chat completions (platform.openai.com/docs/api-reference/chat), November 2026.
 """
@@ -8,15 +8,17 @@ Source: the API reference for chat completions (platform.openai.com/docs/api-ref
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import Literal
 
 import msgspec
 
 from interlock.core.chat import ChatRequest, ChatResponse, Chunk
+from interlock.core.embed import EmbedRequest, EmbedResponse
 from interlock.core.errors import UpstreamCut
 from interlock.core.ports import Deployment, HttpRequest, PluginEnv
 from interlock.core.time import Deadline
+from interlock.plugins import embed_wire, openai_ask, profiles, responses_wire, rooms, wire
 from interlock.plugins import openai_wire as codec
-from interlock.plugins import profiles, wire
 from interlock.plugins.options import Options
 
 DIALECT = "openai"
@@ -31,8 +33,38 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Ask for a usage chunk at the end of each stream; off for servers that do not know `stream_options`."""
     output_cap: str = ""
     """`max_tokens` or `max_completion_tokens`, where the model's profile does not know better."""
+    responses: bool = False
+    """The server has the Responses API too: callers of it have their own bytes forwarded there, so that built-in tools work."""
+    embedding_format: Literal["base64", "float"] = "base64"
+    """How vectors are asked for; `float` for servers that know no other."""
+    accepts: tuple[str, ...] = ()
+    """Fields beyond the dialect that the server takes: `top_k`."""
     idempotency_header: str = "idempotency-key"
     """Name of the header that carries the idempotency key; empty to send none."""
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """What the calls of one deployment have in common, worked out once."""
+
+    deployment: Deployment
+    settings: Settings
+    profile: profiles.ModelProfile
+    cap: str
+    """Name of the field for the output cap."""
+    headers: tuple[tuple[str, str], ...]
+    completions: str
+    """Address of the chat completions."""
+
+    def __repr__(self) -> str:
+        """Without the headers, which hold the credential."""
+        return f"Lane({self.deployment!r})"
+
+    def request(self, address: str, body: bytes, key: str, traceparent: str = "") -> HttpRequest:
+        name = self.settings.idempotency_header
+        own = ((name, key),) if name else ()
+        return HttpRequest(
+            "POST", address, self.headers, body, (*own, ("traceparent", traceparent)) if traceparent else own
+        )
 
 
 class OpenAI:
@@ -42,11 +74,14 @@ class OpenAI:
         self._env = env
         self._profiles = profiles.shipped()
         self._options = Options(Settings)
-        self._headers: dict[str, tuple[Deployment, tuple[tuple[str, str], ...]]] = {}
+        self._lanes: dict[str, Lane] = {}
 
     async def chat(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> ChatResponse:
         response = await self._env.http.request(self._http(deployment, request, key, stream=False), deadline)
+        rooms.hear(self._env, deployment, response.headers)
         wire.check(response, deployment, self._env.clock)
+        if self._natively(deployment, request):
+            return responses_wire.response_of(response.body, deployment)
         return codec.response_of(response.body, request, deployment)
 
     async def stream(
@@ -54,47 +89,71 @@ class OpenAI:
     ) -> AsyncGenerator[Chunk]:
         sent = self._http(deployment, request, key, stream=True)
         relayed = finished = False
+        natively = self._natively(deployment, request)
         async with self._env.http.stream(
             sent, deadline, stall_s=deployment.stall_s, first_byte_s=deployment.timeout_s
         ) as reply:
+            rooms.hear(self._env, deployment, reply.headers)
             if reply.status != 200:
                 raise wire.refusal(deployment, reply.status, reply.headers, await reply.read(), self._env.clock)
             async for raw, data in wire.events(reply.chunks(), deployment):
-                chunk = codec.chunk_of(raw, data, request, deployment, relayed=relayed)
+                if natively:
+                    chunk = responses_wire.chunk_of(raw, data, deployment, relayed=relayed)
+                else:
+                    chunk = codec.chunk_of(raw, data, request, deployment, relayed=relayed)
                 finished = finished or chunk.finish is not None or data[-1:] == [b"[DONE]"]
                 relayed = True
                 yield chunk
         if not finished:
             raise UpstreamCut(f"{deployment.name} ended its stream before its finish.")
 
+    async def embed(self, deployment: Deployment, request: EmbedRequest, deadline: Deadline, key: str) -> EmbedResponse:
+        lane = self._lane(deployment)
+        body = embed_wire.encoded(request, deployment.model, lane.settings.embedding_format)
+        sent = lane.request(f"{deployment.base_url}/embeddings", body, key)
+        response = await self._env.http.request(sent, deadline)
+        wire.check(response, deployment, self._env.clock)
+        return embed_wire.response_of(response.body, deployment)
+
     def _http(self, deployment: Deployment, request: ChatRequest, key: str, *, stream: bool) -> HttpRequest:
+        lane = self._lane(deployment)
+        if self._natively(deployment, request):
+            body = responses_wire.patched(request, deployment.model, stream=stream)
+            return lane.request(f"{deployment.base_url}/responses", body, key, request.traceparent)
+        usage = stream and lane.settings.stream_usage
+        if openai_ask.forwardable(request):
+            body = openai_ask.patched(request, deployment.model, lane.profile, lane.cap, stream=stream, usage=usage)
+        else:
+            accepts = lane.settings.accepts
+            body = openai_ask.encoded(
+                request, deployment.model, lane.profile, lane.cap, stream=stream, usage=usage, accepts=accepts
+            )
+        return lane.request(lane.completions, body, key, request.traceparent)
+
+    def _natively(self, deployment: Deployment, request: ChatRequest) -> bool:
+        return responses_wire.takes(request) and self._lane(deployment).settings.responses
+
+    def _lane(self, deployment: Deployment) -> Lane:
+        known = self._lanes.get(deployment.name)
+        if known is not None and known.deployment is deployment:
+            return known
         settings = self._options.of(deployment)
         profile = self._profiles.of(deployment.provider, deployment.model)
-        cap = settings.output_cap or profile.output_cap
-        usage = stream and settings.stream_usage
-        same = request.raw and request.raw_dialect == DIALECT
-        body = (codec.patched if same else codec.encoded)(
-            request, deployment.model, cap, sampling=profile.sampling, tools=profile.tools, stream=stream, usage=usage
-        )
-        headers = self._fixed_headers(deployment, settings)
-        if settings.idempotency_header:
-            headers = (*headers, (settings.idempotency_header, key))
-        if request.traceparent:
-            headers = (*headers, ("traceparent", request.traceparent))
-        return HttpRequest("POST", f"{deployment.base_url}/chat/completions", headers, body)
-
-    def _fixed_headers(self, deployment: Deployment, settings: Settings) -> tuple[tuple[str, str], ...]:
-        known = self._headers.get(deployment.name)
-        if known is not None and known[0] is deployment:
-            return known[1]
         headers = [("content-type", "application/json")]
         if deployment.api_key:
             headers.append(("authorization", f"Bearer {deployment.api_key.reveal()}"))
         headers.extend((name.lower(), value) for name, value in settings.headers.items())
-        if len(self._headers) >= profiles.KEPT:
-            self._headers.clear()
-        self._headers[deployment.name] = (deployment, tuple(headers))
-        return tuple(headers)
+        if len(self._lanes) >= profiles.KEPT:
+            self._lanes.clear()
+        lane = self._lanes[deployment.name] = Lane(
+            deployment,
+            settings,
+            profile,
+            settings.output_cap or profile.output_cap,
+            tuple(headers),
+            f"{deployment.base_url}/chat/completions",
+        )
+        return lane
 
 
 def build(env: PluginEnv) -> OpenAI:
