@@ -12,6 +12,17 @@ from interlock.config.egress import AllowedHost, Egress, HostCredential
 from interlock.config.flow import Flow, Slot, Step
 from interlock.config.knowledge import FrontMatter, IntentExamples
 from interlock.config.limits import LimitSettings, RedisSettings
+from interlock.config.resilience import (
+    BalanceSettings,
+    Circuit,
+    Hedges,
+    InputCapSettings,
+    Outliers,
+    Resilience,
+    Retries,
+    Room,
+    ShapeSettings,
+)
 from interlock.config.schema import (
     Caching,
     CallLogging,
@@ -36,6 +47,15 @@ SECTIONS: dict[str, type[Block]] = {
     "prices.<provider/model>": PriceSettings,
     "routing": Routing,
     "routing.escalate_if[]": EscalationRule,
+    "routing.balance.<alias>": BalanceSettings,
+    "resilience": Resilience,
+    "resilience.retries": Retries,
+    "resilience.circuit": Circuit,
+    "resilience.hedging": Hedges,
+    "resilience.outliers": Outliers,
+    "resilience.admission": Room,
+    "shaping.<name>": ShapeSettings,
+    "shaping.<name>.input_cap": InputCapSettings,
     "task_budgets.<task>": TaskBudget,
     "caching": Caching,
     "caching.exact_cache": ExactCache,

@@ -15,13 +15,14 @@ from interlock.core.ports import ON_DEVICE, Deployment
 from interlock.gateway.settings import Caching, Profile, Rule, Settings, Tier, Workflow
 
 from . import steering
+from .resilience import resilient
 
 
 def settings_of(workspace: Workspace, *, model: str = "") -> Settings:
     """The gateway's settings. `model`, where it is given, stands in for every alias, so that no rule leads elsewhere."""
     files = workspace.settings
     rules = () if model else tuple(Rule(rule.condition, rule.model) for rule in files.routing.escalate_if)
-    return Settings(
+    settings = Settings(
         rules=rules,
         default_model=model or files.routing.default_model,
         degradation=files.degradation,
@@ -30,6 +31,7 @@ def settings_of(workspace: Workspace, *, model: str = "") -> Settings:
         premium=None if model else steering.premium_of(files),
         caching=_caching(files),
     )
+    return resilient(settings, files)
 
 
 def _workflows(workspace: Workspace, *, steered: bool) -> dict[str, Workflow]:

@@ -18,7 +18,7 @@ from interlock.core import plugins
 from interlock.core.caller import Versions
 from interlock.core.errors import ConfigError, Fault
 
-from . import checks
+from . import checks, resilience
 from .checks import Draft
 from .documents import Documents, defaults, located, read_documents
 from .faults import place, validate
@@ -111,6 +111,7 @@ def _check_policy(findings: Findings, settings: Settings, built_in: Settings, re
     strict = findings.warnings if lone else findings.faults
     if read.policy_whole:
         strict.extend(checks.unknown_models(settings, node, drafts))
+        strict.extend(resilience.unknown_names(settings, node))
         strict.extend(fault for draft in drafts for fault in checks.unknown_model(settings, draft))
     if read.contracts_whole:
         strict.extend(checks.unknown_facts(settings, node, drafts, check_facts(settings, drafts)))

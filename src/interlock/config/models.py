@@ -98,6 +98,9 @@ def deployment(settings: Settings, ref: ModelRef, tier: str = "") -> Deployment:
         timeout_s=provider.timeout_s,
         stall_s=provider.stall_s,
         simulated=provider.simulated,
+        requests_per_minute=provider.requests_per_minute,
+        tokens_per_minute=provider.tokens_per_minute,
+        max_concurrent=provider.max_concurrent,
         options=provider.options,
     )
 

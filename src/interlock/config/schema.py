@@ -32,6 +32,7 @@ from .blocks import (
 )
 from .limits import LimitList, RedisSettings
 from .egress import Egress
+from .resilience import BalanceSettings, Resilience, ShapeSettings
 from .shapes import is_section
 from .sql import Databases
 
@@ -70,6 +71,11 @@ class ProviderSettings(Block):
     region: Text = ""
     timeout_s: Seconds = 60.0
     stall_s: Seconds = 30.0
+    requests_per_minute: Count = 0
+    """What the vendor allows for each model, where its replies do not say so; zero for no such figure."""
+    tokens_per_minute: Count = 0
+    max_concurrent: Count = 0
+    """Most calls at once to each model; zero for no fixed number."""
     simulated: bool = False
     models: Texts = ()
     """Bare model names it serves; `*` stands for anything."""
@@ -166,6 +172,8 @@ class Routing(Block):
     premium_share_cap: Share | None = None
     """At most this share of a tenant's calls reaches a premium tier by choice."""
     premium_tiers: Texts = ("premium",)
+    balance: dict[str, BalanceSettings] = Field(default_factory=dict[str, BalanceSettings])
+    """By alias; `*` for every other one."""
 
 
 class LimitsBlock(Block):
@@ -283,3 +291,6 @@ class Settings(Block):
         if len(set(self.degradation)) != len(self.degradation):
             raise ValueError("degradation: each rung stands at most once")
         return self
+    resilience: Resilience = Field(default_factory=Resilience)
+    shaping: dict[str, ShapeSettings] = Field(default_factory=dict[str, ShapeSettings])
+    """By workflow, alias or model."""

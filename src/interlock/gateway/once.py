@@ -28,8 +28,10 @@ from interlock.core.errors import (
 from interlock.core.time import Deadline
 
 from . import bill, retry, shape, tokens
+from .admit import NORMAL
 from .call import Answer, Call, Trial
 from .desk import Desk
+from .fair import PRIORITIES
 from .health import DeploymentHealth
 from .route import Candidate
 from .settle import status_of
@@ -120,7 +122,7 @@ async def _leave_to_send(desk: Desk, call: Call, trial: Trial, health: Deploymen
         line.inside += 1
     else:
         try:
-            await line.enter(call.deadline, clock, call.caller.tenant, call.priority, call.input_tokens)
+            await line.enter(call.deadline, clock, call.caller.tenant, priority_of(desk, call), call.input_tokens)
         except BaseException:
             _not_sent(health, trial)
             raise
@@ -135,6 +137,13 @@ async def _leave_to_send(desk: Desk, call: Call, trial: Trial, health: Deploymen
     if health.limits.known:
         trial.weight = _weight(health, trial)
         health.limits.sent(trial.weight, clock.monotonic_s())
+
+
+def priority_of(desk: Desk, call: Call) -> int:
+    """Place in `fair.PRIORITIES`: what the caller says (`priority` among its facts), else what its workflow or model has."""
+    declared = desk.settings.priorities
+    said = call.request.facts.get("priority") or declared.get(call.caller.workflow) or declared.get(call.request.model)
+    return PRIORITIES.index(said) if said in PRIORITIES else NORMAL
 
 
 async def _extra(desk: Desk, call: Call, trial: Trial, health: DeploymentHealth) -> None:

@@ -86,8 +86,6 @@ class Workflow(Struct, frozen=True):
     limits: Limits = Limits()
     """For tasks that come without a budget of their own; an agent brings its own, already tightened by these."""
     p95_latency_slo_ms: int | None = None
-    priority: str = "normal"
-    """`high`, `normal` or `low`: who of one tenant goes first when calls have to wait."""
     store_prompts: Literal["none", "redacted", "full"] = "none"
     """What a lone call keeps of its texts; a task's answers are kept while it runs in any case."""
     checks: tuple[Check, ...] = ()
@@ -190,6 +188,8 @@ class Settings(Struct, frozen=True):
     """By alias, model or workflow."""
     shaping: Mapping[str, Shaping] = {}
     """By alias, model or workflow."""
+    priorities: Mapping[str, str] = {}
+    """`high` or `low` by workflow, alias or model: who of one tenant goes first when calls have to wait."""
     continuing: bool = True
     """An answer that broke off in the middle is continued by another deployment, where one is able to."""
     def workflow(self, name: str) -> Workflow:
