@@ -124,10 +124,9 @@ class PooledClient:
         connection = pool.spare() or await pool.take(terms.deadline_at)
         while True:
             try:
-                connection.start(data, terms)
-                if not connection.ready(want):
-                    await connection.coming()
-                connection.check(want)
+                await connection.start(data, terms, want)
+                if connection.error is not None:
+                    connection.check(want)
                 return pool, connection
             except StaleConnection:
                 pool.give_back(connection)

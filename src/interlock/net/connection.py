@@ -61,9 +61,6 @@ class Connection(asyncio.Protocol):
         self.exchanges = 0
         self.idle_since = 0.0
         self.done = True
-        self._clear()
-
-    def _clear(self) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.headed = False
@@ -73,23 +70,32 @@ class Connection(asyncio.Protocol):
         self._unread = 0
         self._received = 0
         self._last = 0.0
-        self._error: InterlockError | StaleConnection | None = None
+        self.error: InterlockError | StaleConnection | None = None
 
     # --- the exchange, from the consumer's side ---
 
-    def start(self, data: bytes, terms: Terms) -> None:
-        """Sends a whole request; the exchange then runs under `terms`."""
-        self._clear()
-        self.done = False
+    def start(self, data: bytes, terms: Terms, want: Want) -> asyncio.Future[None]:
+        """Sends a whole request; the exchange then runs under `terms`. The future is as that of `coming`, for `want`."""
+        self.status = self._unread = self._received = 0
+        self.headers = {}
+        self.headed = self._keep = self._interim = self.done = False
+        self._pieces = []
+        self.error = None
         self.exchanges += 1
         self._terms = terms
-        if self._transport is None or self._transport.is_closing():
+        self._want = want
+        transport = self._transport
+        if transport is None or transport.is_closing():
             self._settle_loss()
-            return
-        self._transport.write(data)
+            waiter = self._loop.create_future()
+            waiter.set_result(None)
+            return waiter
+        transport.write(data)
         due = terms.first_byte_at if terms.whole else min(terms.first_byte_at, self._loop.time() + terms.stall_s)
         if self._timer is None or self._timer_at > due:
             self._arm(due)
+        waiter = self._waiter = self._loop.create_future()
+        return waiter
 
     def ready(self, want: Want) -> bool:
         """Whether what is wanted is there, or never will be. If not, await `coming`; `check` then says which it is."""
@@ -107,9 +113,9 @@ class Connection(asyncio.Protocol):
         Raises:
             UpstreamTimeout, UpstreamStalled, UpstreamCut, BadReply, StaleConnection: bytes that came before are kept.
         """
-        if self._error is None or (want is Want.PIECE and self._pieces) or (want is Want.HEAD and self.headed):
+        if self.error is None or (want is Want.PIECE and self._pieces) or (want is Want.HEAD and self.headed):
             return
-        raise self._error
+        raise self.error
 
     def take(self) -> bytes:
         """Everything of the body that has come since the last time, joined; empty when nothing has."""
@@ -142,13 +148,13 @@ class Connection(asyncio.Protocol):
 
     def fail(self, error: InterlockError) -> None:
         """Ends the exchange with `error` and closes."""
-        if not self.done and self._error is None:
-            self._error = error
+        if not self.done and self.error is None:
+            self.error = error
         self.abort()
         self._wake()
 
     def _ready(self) -> bool:
-        if self.done or self._error is not None:
+        if self.done or self.error is not None:
             return True
         if self._want is Want.HEAD:
             return self.headed
@@ -156,7 +162,7 @@ class Connection(asyncio.Protocol):
 
     def _wake(self) -> None:
         waiter = self._waiter
-        if waiter is not None and self._ready():
+        if waiter is not None and (self.done or self._ready()):
             self._waiter = None
             if not waiter.done():
                 waiter.set_result(None)
@@ -174,7 +180,7 @@ class Connection(asyncio.Protocol):
     def _tick(self) -> None:
         self._timer = None
         terms = self._terms
-        if self.done or self._error is not None or terms is None:
+        if self.done or self.error is not None or terms is None:
             return
         due = terms.deadline_at
         if not self._received:
@@ -203,7 +209,6 @@ class Connection(asyncio.Protocol):
             self.abort()  # Bytes that nobody asked for: whose answer they are cannot be known.
             return
         self._received += len(data)
-        self._last = self._loop.time()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -216,13 +221,17 @@ class Connection(asyncio.Protocol):
         if terms is not None and terms.whole:
             if self._unread > terms.max_body_bytes:
                 self.fail(BadReply(f"{self._origin} answered with more than {terms.max_body_bytes} bytes"))
-        elif self._unread > HIGH_WATER_BYTES and not self._paused and self._transport is not None and not self.done:
-            self._paused = True
-            self._transport.pause_reading()
+            elif not self.done:
+                return
+        else:
+            self._last = self._loop.time()
+            if self._unread > HIGH_WATER_BYTES and not self._paused and self._transport is not None and not self.done:
+                self._paused = True
+                self._transport.pause_reading()
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.done and self._error is None:
+        if not self.done and self.error is None:
             self._settle_loss()
         self.abort()
         self._wake()
@@ -230,15 +239,13 @@ class Connection(asyncio.Protocol):
     def _settle_loss(self) -> None:
         """What the end of the connection means for the exchange on it."""
         if not self._received and self.exchanges > 1:
-            self._error = StaleConnection()
+            self.error = StaleConnection()
         elif not self._received:
-            self._error = UpstreamCut(f"{self._origin} closed the connection without an answer")
+            self.error = UpstreamCut(f"{self._origin} closed the connection without an answer")
         elif self.headed and "content-length" not in self.headers and "transfer-encoding" not in self.headers:
             self.done = True  # Without a length the end of the connection is the end of the body (RFC 9112 §6.3).
         else:
-            self._error = UpstreamCut(
-                f"{self._origin} closed the connection after {self._received} bytes of its answer"
-            )
+            self.error = UpstreamCut(f"{self._origin} closed the connection after {self._received} bytes of its answer")
 
     # --- httptools' side ---
 

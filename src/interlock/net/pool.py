@@ -95,7 +95,7 @@ class OriginPool:
             connection.abort()
             self._free_slot()
             return
-        waiter = self._next_waiter()
+        waiter = self._next_waiter() if self._waiters else None
         if waiter is not None:
             waiter.set_result(connection)
             return
