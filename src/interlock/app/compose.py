@@ -254,6 +254,7 @@ class Interlock:
             rng=random.Random(),
             tier0=self._engines,
             embed_texts=tier0.embedding(self._embedder),
+            heard=lambda name, rooms: self.gateway.heard(name, rooms),
         )
         built: dict[str, Provider] = {}
         for dialect in {each.dialect for each in self.workspace.settings.providers.values()}:

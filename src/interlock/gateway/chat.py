@@ -11,7 +11,7 @@ from interlock.core.budget import Budget
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Chunk
 from interlock.core.errors import InterlockError
-from interlock.core.ports import ChatReply, TokenCount
+from interlock.core.ports import ChatReply, Room, TokenCount
 from interlock.core.time import Deadline
 
 from . import cache, settle
@@ -38,6 +38,10 @@ class Gateway:
     def breakers(self) -> dict[str, str]:
         """`closed`, `open` or `half_open`, by deployment that was called."""
         return self._desk.health.breakers()
+
+    def heard(self, deployment: str, rooms: tuple[Room, ...]) -> None:
+        """What a vendor's reply said of its limits on a deployment; calls keep to them from then on."""
+        self._desk.health.deployment(deployment).limits.heard(rooms, self._desk.parts.clock.monotonic_s())
 
     async def chat(
         self,
