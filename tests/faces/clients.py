@@ -125,7 +125,7 @@ class OpenAI:
     any_error = openai.APIError
 
     def __init__(self, url: str, key: str = KEY) -> None:
-        self.client = openai.AsyncOpenAI(api_key=key, base_url=f"{url}/v1", max_retries=0)
+        self.client: Any = openai.AsyncOpenAI(api_key=key, base_url=f"{url}/v1", max_retries=0)
 
     async def close(self) -> None:
         await self.client.close()
@@ -151,7 +151,7 @@ class OpenAI:
     async def stream(self, model: str, turns: Turns, wish: Wish = PLAIN) -> Got:
         """By the client's own accumulator, which notices whatever is out of order."""
         got = Got()
-        asked = {**self._asked(model, turns, wish), "stream_options": {"include_usage": True}}
+        asked: dict[str, Any] = {**self._asked(model, turns, wish), "stream_options": {"include_usage": True}}
         calls: dict[int, dict[str, str]] = {}
         refusal = finish = ""
         async for chunk in await self.client.chat.completions.create(**asked, stream=True):
@@ -259,7 +259,7 @@ class Anthropic:
     any_error = anthropic.APIError
 
     def __init__(self, url: str, key: str = KEY) -> None:
-        self.client = anthropic.AsyncAnthropic(api_key=key, base_url=f"{url}/anthropic", max_retries=0)
+        self.client: Any = anthropic.AsyncAnthropic(api_key=key, base_url=f"{url}/anthropic", max_retries=0)
 
     async def close(self) -> None:
         await self.client.close()

@@ -79,7 +79,8 @@ def encoded(
     Raises:
         InvalidRequest: the request has something that this dialect, or the model in it, cannot take; `.param` names it.
     """
-    wire.only_known(request, DIALECT)
+    if request.raw_dialect:
+        wire.only_known(request, DIALECT)
     fields: dict[str, Any] = {"model": model, "messages": turns(request, thoughts=profile.thinking == "")}
     if request.tools:
         fields["tools"] = [_tool(each) for each in request.tools]

@@ -28,9 +28,7 @@ from interlock.core.errors import BadReply, UpstreamCut, UpstreamRefused
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
 
-from . import openai_ask
 from .openai_turns import DIALECT
-from .profiles import ModelProfile
 
 FINISHES: dict[str, Finish] = {
     "stop": "stop",
@@ -351,17 +349,3 @@ def _tokens(raw: Raw) -> tuple[TokenLogprob, ...]:
             for each in found.content or ()
         )
     )
-
-
-def patched(
-    request: ChatRequest, model: str, cap: str, *, sampling: bool, tools: Any, stream: bool, usage: bool
-) -> bytes:
-    profile = ModelProfile(("*",), sampling=sampling, tools=tools)
-    return openai_ask.patched(request, model, profile, cap, stream=stream, usage=usage)
-
-
-def encoded(
-    request: ChatRequest, model: str, cap: str, *, sampling: bool, tools: Any, stream: bool, usage: bool
-) -> bytes:
-    profile = ModelProfile(("*",), sampling=sampling, tools=tools)
-    return openai_ask.encoded(request, model, profile, cap, stream=stream, usage=usage)

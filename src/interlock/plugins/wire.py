@@ -24,6 +24,9 @@ from interlock.core.ports import Deployment, HttpResponse
 from interlock.core.time import NS_PER_S, Clock
 
 LARGEST_EVENT = 16 * 1024 * 1024
+FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+"""What a line of an event stream begins with (WHATWG HTML, server-sent events)."""
+LONGEST_FIELD = 6
 QUOTA_WORDS = (b"insufficient_quota", b"enforced_spend_limit_reached", b"billing_hard_limit_reached")
 """Error codes of vendors whose quota is used up: answered with 429, but waiting does not help (OpenAI, Anthropic; 2026-11)."""
 HARMLESS = frozenset(
@@ -180,20 +183,38 @@ def _instant_s(value: str) -> float | None:
 async def events(pieces: AsyncIterator[bytes], deployment: Deployment) -> AsyncIterator[tuple[bytes, list[bytes]]]:
     """Whole server-sent events as they come: (their bytes as sent, the `data` of each). What came together stays together.
 
+    Nothing comes out for comments alone, which some servers send before they know whether they can answer.
+
     Raises:
-        BadReply: one event is larger than any vendor's. Whatever `pieces` raises.
+        BadReply: no event stream at all, or one event is larger than any vendor's. Whatever `pieces` raises.
     """
     buffer = b""
+    seen = False
     async for piece in pieces:
         buffer = buffer + piece if buffer else piece
+        if (
+            not seen
+            and (seen := len(buffer) >= LONGEST_FIELD)
+            and not buffer.lstrip(b"\xef\xbb\xbf\r\n").startswith(FIELDS)
+        ):
+            raise _no_events(buffer, deployment)
         end = _end_of_events(buffer)
         if end:
             whole, buffer = buffer[:end], buffer[end:]
-            yield whole, data_of(whole)
+            if data := data_of(whole):
+                yield whole, data
         elif len(buffer) > LARGEST_EVENT:
             raise BadReply(f"{deployment.name} sent more than {LARGEST_EVENT} bytes without an end of event.")
     if buffer.strip():
-        yield buffer, data_of(buffer)
+        data = data_of(buffer)
+        if not data and not buffer.lstrip().startswith(b":"):
+            raise _no_events(buffer, deployment)
+        if data:
+            yield buffer, data
+
+
+def _no_events(buffer: bytes, deployment: Deployment) -> BadReply:
+    return BadReply(f"{deployment.name} sent no event stream: {buffer[:200].decode('utf-8', 'replace')}")
 
 
 def _end_of_events(buffer: bytes) -> int:
