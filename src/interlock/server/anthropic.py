@@ -105,9 +105,8 @@ class AnthropicFace:
         exchange.reply(200, headers, msgspec.json.encode({"input_tokens": count.input_tokens}))
 
     def _read(self, exchange: Exchange, caller: Caller, *, capped: bool) -> ChatRequest:
-        forwarded = tuple(
-            [(name.decode(), value.decode("latin-1")) for name, value in exchange.headers if name in FORWARDED]
-        )
+        said = ((name, exchange.header(name)) for name in FORWARDED)
+        forwarded = tuple([(name.decode(), value.decode("latin-1")) for name, value in said if value])
         return self._reader.read(exchange.body, facts_of(exchange), forwarded, capped=capped, tenant=caller.tenant)
 
     def _refuse(self, exchange: Exchange, error: InterlockError) -> None:

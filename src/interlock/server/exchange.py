@@ -20,6 +20,15 @@ HotHandler = Callable[["Exchange"], Awaitable[None]]
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
+def by_name(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The value of each name; those of a repeated one are joined by commas, which means the same (RFC 9110 §5.3)."""
+    found = dict(headers)
+    if len(found) != len(headers):
+        for name in found:
+            found[name] = b", ".join([value for known, value in headers if known == name])
+    return found
+
+
 class Exchange:
     """What a handler reads and writes. Exactly one of `reply` or `begin` … `write` … `end` is called, once."""
 
@@ -44,7 +53,7 @@ class Exchange:
         self,
         protocol: HotProtocol,
         handler: HotHandler,
-        headers: list[tuple[bytes, bytes]],
+        headers: dict[bytes, bytes],
         keep_alive: bool,
         http_version: str,
     ) -> None:
@@ -52,7 +61,7 @@ class Exchange:
         self._chunked = http_version == "1.1"
         self.handler = handler
         self.headers = headers
-        """Names in lower case."""
+        """By name, in lower case."""
         self.keep_alive = keep_alive and self._chunked
         self.pieces: list[bytes] = []
         self.size = 0
@@ -77,11 +86,8 @@ class Exchange:
         return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
 
     def header(self, name: bytes) -> bytes:
-        """The first header of that (lower-case) name; empty when there is none."""
-        for known, value in self.headers:
-            if known == name:
-                return value
-        return b""
+        """The header of that (lower-case) name; empty when there is none."""
+        return self.headers.get(name, b"")
 
     def reply(self, status: int, headers: bytes, body: bytes) -> None:
         """A whole reply in one write. `headers`: finished lines, each ended by CR LF."""

@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 
 from interlock.core.errors import Shed, TooLarge
 
-from .exchange import Exchange, HotHandler
+from .exchange import Exchange, HotHandler, by_name
 
 MAX_PIPELINED = 8
 """Whole requests that may wait behind the one being answered; reading pauses there, so no client can queue without bound."""
@@ -46,7 +46,7 @@ class SameHead(NamedTuple):
     before: bytes
     after: bytes
     handler: HotHandler
-    headers: list[tuple[bytes, bytes]]
+    headers: dict[bytes, bytes]
 
 
 async def _no_app(*_: Any) -> None:
@@ -137,11 +137,15 @@ class HotProtocol(HttpToolsProtocol):
         if not data.startswith(same.before) or not data.startswith(same.after, end):
             return False
         self._heads_tried = 0
-        self._unset_keepalive_if_required()
+        self._idle_since = math.inf
         exchange = self._expect(Exchange(self, same.handler, same.headers, True, "1.1"))
         exchange.pieces.append(data[body:])
         exchange.size = len(data) - body
-        self.on_message_complete()
+        if exchange.previous is None:
+            self._receiving = None
+            self._start(exchange)
+        else:
+            self.on_message_complete()
         return True
 
     def _remember_head(self, data: bytes) -> None:
@@ -180,7 +184,7 @@ class HotProtocol(HttpToolsProtocol):
             self._hand_to_asgi()
             return
         exchange = self._expect(
-            Exchange(self, handler, self.headers, parser.should_keep_alive(), parser.get_http_version())
+            Exchange(self, handler, by_name(self.headers), parser.should_keep_alive(), parser.get_http_version())
         )
         length = exchange.header(b"content-length")
         if length.isdigit() and int(length) > self._max_body_bytes:
