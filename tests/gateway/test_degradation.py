@@ -10,8 +10,10 @@ from interlock.core.chat import ChatRequest, Message, ToolCall
 from interlock.core.errors import Exhausted, LimitReached, UpstreamRefused
 from interlock.gateway import degrade, tokens
 from interlock.gateway.settings import Caching, Settings
+from interlock.plugins.caches.front import FrontedCache
 from interlock.plugins.caches.memory import MemoryCache
 from interlock.plugins.profiles import ModelProfile
+from interlock.testing.clock import FakeClock
 from tests.gateway.kit import Bench, Scripted, ask, reply, rule
 
 DOWN = UpstreamRefused("status 503.", upstream_status=503)
@@ -72,7 +74,7 @@ async def test_a_window_that_is_only_assumed_refuses_nothing():
 @pytest.mark.requirement("GW-17")
 async def test_cached_answer_when_everything_is_down():
     settings = Settings(caching=Caching(exact=True, exact_ttl_s=60.0))
-    bench = Bench(Scripted(), settings, answers=MemoryCache())
+    bench = Bench(Scripted(), settings, answers=FrontedCache(FakeClock(), MemoryCache()))
     first = await bench.chat()
     bench.clock.advance(3_600)
     bench.provider.script = {name: [DOWN] for name in ("small", "small2", "mid", "premium")}

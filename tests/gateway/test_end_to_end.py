@@ -15,9 +15,11 @@ from interlock.core.time import SystemClock
 from interlock.gateway.chat import Gateway
 from interlock.gateway.settings import Caching, Parts, Retrying, Settings, Tier
 from interlock.net.client import PooledClient
+from interlock.plugins.caches.front import FrontedCache
 from interlock.plugins.caches.memory import MemoryCache
 from interlock.plugins.profiles import profile_of
 from interlock.plugins.providers import openai
+from interlock.testing.clock import FakeClock
 from interlock.testing.ledger import MemoryLedger
 from interlock.testing.upstream import Answer, Upstream
 from tests.gateway.kit import price_of
@@ -49,7 +51,7 @@ class Place:
                 target_of=lambda target, alias: (),
                 profile_of=profile_of,
                 validator_of=lambda schema: lambda value: [],
-                answers=MemoryCache(),
+                answers=FrontedCache(FakeClock(), MemoryCache()),
             ),
         )
 

@@ -23,7 +23,9 @@ from interlock.core.errors import (
 )
 from interlock.core.money import Usage
 from interlock.gateway.settings import Admission, Caching, Settings, Tier, Workflow
+from interlock.plugins.caches.front import FrontedCache
 from interlock.plugins.caches.memory import MemoryCache
+from interlock.testing.clock import FakeClock
 from tests.gateway.kit import Bench, Scripted, ask, deployment, reply, unsure
 
 ONE = (Tier("small", (deployment("small"),)),)
@@ -188,7 +190,7 @@ async def test_the_journal_holds_the_upper_estimate_while_a_call_is_under_way():
 
 @pytest.mark.requirement("GW-19")
 async def test_a_cache_hit_settles_with_what_it_saved():
-    bench = Bench(Scripted(), Settings(caching=Caching(exact=True)), answers=MemoryCache())
+    bench = Bench(Scripted(), Settings(caching=Caching(exact=True)), answers=FrontedCache(FakeClock(), MemoryCache()))
     first = await bench.chat()
     second = await bench.chat()
     assert second.response == first.response

@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
+from interlock.core.answers import CacheEntry, Keeping
 from interlock.core.errors import Fenced, LedgerFull, StoreUnavailable
-from interlock.core.store import CacheEntry, Signal, TaskFilter
+from interlock.core.store import Signal, TaskFilter
 from interlock.core.time import SystemClock
 from interlock.ledger import Recorder, RecorderLimits, StoredCache, TaskLog
 from interlock.storage import SqliteStore
@@ -298,21 +299,17 @@ async def test_a_task_goes_through_its_life_in_the_log(recorder, store):
     assert [row.id for row in await log.of_batch("f")] == ["t1"]
 
 
-async def test_the_cache_keeps_answers_and_never_fails_a_call(recorder, gate, store):
+async def test_the_cache_writes_behind_the_ledger_and_loses_what_cannot_be_written(recorder, gate):
     clock = Clock()
     cache = StoredCache(gate, recorder, clock)
-    entry = CacheEntry(b"answer", T0, T0 + 10)
-    await cache.put("k", entry.value, entry.stored_ns, entry.fresh_until_ns, T0 + 20)
+    key = b"k" * 20
+    await cache.put([Keeping("acme", key, b"answer", T0, T0 + 10, T0 + 20)])
     await recorder.run(lambda _: None)
-    assert await cache.get("k") == entry
-    assert await cache.get("other") is None
-    clock.now_ns = T0 + 20
-    assert await cache.get("k") is None
+    assert await cache.get("acme", key) == CacheEntry(b"answer", T0, T0 + 10)
     gate.down = True
     settle(recorder, "t1")
     await until(lambda: recorder.health().state == "behind")
-    await cache.put("late", b"x", T0, T0, T0 + 99)
+    await cache.put([Keeping("acme", b"l" * 20, b"x", T0, T0, T0 + 99)])
     gate.down = False
     await recorder.run(lambda _: None)
-    clock.now_ns = T0
-    assert await cache.get("late") is None
+    assert await cache.get("acme", b"l" * 20) is None

@@ -23,9 +23,9 @@ def test_the_nearest_key_of_a_namespace_is_found_and_never_one_of_another() -> N
     index.add("a", unit(0), namespace="acme")
     index.add("b", unit(1), namespace="acme")
     index.add("c", unit(2), namespace="other")
-    assert index.nearest(unit(1), namespace="acme") == ("b", 1.0)
-    assert index.nearest(unit(2), namespace="acme") == ("a", 0.0)
-    assert index.nearest(unit(2), namespace="nobody") is None
+    assert index.nearest(unit(1), namespace="acme", most=2) == [("b", 1.0), ("a", 0.0)]
+    assert index.nearest(unit(2), namespace="acme")[0][1] == 0.0
+    assert index.nearest(unit(2), namespace="nobody") == []
 
 
 def test_the_key_unused_for_longest_makes_room() -> None:
@@ -35,7 +35,7 @@ def test_the_key_unused_for_longest_makes_room() -> None:
     index.nearest(unit(0))
     index.add("c", unit(2), namespace="other")
     assert len(index) == 2
-    assert index.nearest(unit(1)) == ("a", 0.0)
+    assert index.nearest(unit(1)) == [("a", 0.0)]
 
 
 def test_a_removed_key_is_gone_and_the_others_stay(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,9 +44,9 @@ def test_a_removed_key_is_gone_and_the_others_stay(capsys: pytest.CaptureFixture
         index.add(str(place), unit(place))
     assert index.remove("1")
     assert not index.remove("1")
-    assert [index.nearest(unit(place)) for place in (0, 2, 3, 4)] == [(str(place), 1.0) for place in (0, 2, 3, 4)]
+    assert [index.nearest(unit(place))[0] for place in (0, 2, 3, 4)] == [(str(place), 1.0) for place in (0, 2, 3, 4)]
     index.add("0", unit(7))
-    assert index.nearest(unit(7)) == ("0", 1.0)
+    assert index.nearest(unit(7)) == [("0", 1.0)]
     assert len(index) == 4
 
 

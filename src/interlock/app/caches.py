@@ -1,23 +1,58 @@
-"""The gateway's answer cache: memory first, then the store, so that answers outlive the process.
+"""The caches of a running instance, put together from the files.
 
-Above: compose. Below: the gateway's port, which both levels implement.
+Above: compose. Below: plugins.caches, ledger, storage.
 """
 
 from __future__ import annotations
 
-from interlock.gateway.settings import AnswerCache, Entry
+import random
+
+from interlock.config.schema import Settings as Files
+from interlock.core.answers import AnswerStore
+from interlock.core.errors import ConfigError, Fault
+from interlock.core.time import Clock
+from interlock.ledger import Recorder, StoredCache
+from interlock.plugins.caches.front import FrontedCache
+from interlock.plugins.caches.memory import MemoryCache
+from interlock.storage import SqliteStore
+
+from .semantic import Similar
+from .tier0 import Model
 
 
-class TwoLevels:
-    """`AnswerCache`: what `memory` does not have is looked up in `stored`. Keys hold the tenant already."""
+def exact(files: Files, clock: Clock, store: SqliteStore, recorder: Recorder) -> FrontedCache:
+    """Memory before the back end that the files name."""
+    terms = files.caching.exact_cache
+    memory = MemoryCache(max_entries=terms.max_entries, max_bytes=terms.max_megabytes * 1024 * 1024)
+    return FrontedCache(clock, memory, _behind(files, clock, store, recorder), max_entries=terms.max_stored)
 
-    def __init__(self, memory: AnswerCache, stored: AnswerCache) -> None:
-        self._memory = memory
-        self._stored = stored
 
-    async def get(self, key: str) -> Entry | None:
-        return await self._memory.get(key) or await self._stored.get(key)
+def similar(files: Files, model: Model, clock: Clock, store: SqliteStore, recorder: Recorder) -> Similar | None:
+    """The semantic cache, where the files ask for one. Raises ConfigError where the embedding model is not on this machine."""
+    terms = files.caching.semantic_cache
+    return Similar(terms, model, random.Random(), clock, recorder, store.similar) if terms.enabled else None
 
-    async def put(self, key: str, value: bytes, stored_ns: int, fresh_until_ns: int, keep_until_ns: int) -> None:
-        await self._memory.put(key, value, stored_ns, fresh_until_ns, keep_until_ns)
-        await self._stored.put(key, value, stored_ns, fresh_until_ns, keep_until_ns)
+
+def _behind(files: Files, clock: Clock, store: SqliteStore, recorder: Recorder) -> AnswerStore | None:
+    terms = files.caching.exact_cache
+    if not terms.enabled or terms.backend == "memory":
+        return None
+    if terms.backend == "redis":
+        from interlock.storage.redis_answers import RedisAnswers  # loaded where it is asked for
+
+        said = files.redis
+        if not said.url:
+            raise ConfigError(
+                [
+                    Fault(
+                        "",
+                        0,
+                        0,
+                        "caching.exact_cache.backend",
+                        "`redis` needs redis.url",
+                        "Set redis.url, or use store.",
+                    )
+                ]
+            )
+        return RedisAnswers(said.url, clock, timeout_s=said.timeout_s, prefix=said.prefix, max_entries=terms.max_stored)
+    return StoredCache(store, recorder, clock, max_entries=terms.max_stored)

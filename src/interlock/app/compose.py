@@ -5,6 +5,7 @@ Above: server and cli, and programs that embed Interlock. Below: every room.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -32,9 +33,8 @@ from interlock.economics.prices import PriceBook
 from interlock.gateway.chat import Gateway
 from interlock.gateway.settings import Parts
 from interlock.governance.redact import redact
-from interlock.ledger import Health, KeptResponses, Recorder, StoredCache, TaskLog
+from interlock.ledger import Health, KeptResponses, Recorder, TaskLog
 from interlock.net.client import PooledClient
-from interlock.plugins.caches.memory import MemoryCache
 from interlock.plugins.profiles import profile_of
 from interlock.storage import SqliteStore
 from interlock.tools.call import ToolDesk
@@ -42,8 +42,8 @@ from interlock.tools.define import Tool
 from interlock.tools.load import load_tools
 from interlock.tools.threads import Threads
 
-from . import egress, policy, steering, tier0
-from .caches import TwoLevels
+from . import caches, policy, steering, tier0
+from .toolbox import Toolbox
 from .limiting import Limiting
 from .databases import Databases
 
@@ -106,7 +106,13 @@ class Interlock:
             self.limiting = Limiting(self.workspace, self._store.keys, self._clock, self._ids)
             self.limiting.start()
             opened.push_async_callback(self.limiting.close)
-            self.key_desk = KeyDesk(self._store.keys, self._clock)
+            self._answers = caches.exact(self.workspace.settings, self._clock, self._store, self._recorder)
+            self._answers.start()
+            opened.push_async_callback(self._answers.close)
+            self._similar = caches.similar(self.workspace.settings, self._embedder, self._clock, self._store, self._recorder)
+            if self._similar is not None:
+                opened.callback(self._similar.close)
+                await asyncio.to_thread(self._similar.read_back)
             self._http = PooledClient(self._clock)
             opened.push_async_callback(self._http.close)
             self._prompt_vectors = None if self._model else steering.vectors_for(self.workspace, self._embedder)
@@ -227,7 +233,6 @@ class Interlock:
 
     def _gateway_parts(self) -> Parts:
         files = self.workspace.settings
-        caching = files.caching
         return Parts(
             ledger=self._recorder,
             clock=self._clock,

@@ -58,9 +58,10 @@ def _caching(files: Files) -> Caching:
     return Caching(
         exact=exact.enabled,
         exact_ttl_s=exact.ttl_seconds,
+        sampled=exact.sampled,
+        refusals=exact.refusals,
+        coalesce=exact.enabled if files.caching.coalesce is None else files.caching.coalesce,
         semantic=semantic.enabled,
-        similarity_threshold=semantic.similarity_threshold,
-        semantic_ttl_s=semantic.ttl_seconds,
     )
 
 

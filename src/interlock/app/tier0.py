@@ -1,11 +1,10 @@
-"""On-device parts as the ports have them: one engine per contract, and the index behind the semantic cache.
+"""On-device parts as the ports have them: one engine per contract.
 
 Above: compose. Below: ondevice, config. numpy and onnxruntime are loaded when an engine is first asked, not before.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -81,43 +80,3 @@ def _about(agent: Agent) -> dict[str, list[str]]:
         for intent in article.intents:
             found.setdefault(intent, []).append(article.id)
     return found
-
-
-class Similar:
-    """`core.ports.SemanticIndex` over MiniLM vectors, in memory and bounded; embedding happens off the event loop."""
-
-    def __init__(self, model: Callable[[], MiniLM], capacity: int) -> None:
-        from interlock.ondevice.guards import differs
-        from interlock.ondevice.similar import VectorIndex
-
-        model()  # what is not on this machine shall stop the start, not the first call
-
-        self._differs = differs
-        self._model = model
-        self._index = VectorIndex(capacity)
-        self._texts: dict[tuple[str, str], str] = {}
-        self._changing = threading.Lock()
-        self._capacity = capacity
-
-    async def nearest(self, namespace: str, text: str) -> tuple[str, float, str] | None:
-        return await asyncio.to_thread(self._nearest, namespace, text)
-
-    async def add(self, namespace: str, key: str, text: str) -> None:
-        await asyncio.to_thread(self._add, namespace, key, text)
-
-    def _nearest(self, namespace: str, text: str) -> tuple[str, float, str] | None:
-        found = self._index.nearest(self._model().embed([text])[0], namespace=namespace)
-        if found is None:
-            return None
-        key, cosine = found
-        earlier = self._texts.get((namespace, key))
-        # A neighbour whose words are no longer known cannot be compared, so its answer is not shared.
-        why = "the earlier text is no longer kept" if earlier is None else self._differs(text, earlier) or ""
-        return key, cosine, why
-
-    def _add(self, namespace: str, key: str, text: str) -> None:
-        self._index.add(key, self._model().embed([text])[0], namespace=namespace)
-        with self._changing:  # several threads add at the same time
-            self._texts[namespace, key] = text
-            while len(self._texts) > self._capacity:
-                del self._texts[next(iter(self._texts))]

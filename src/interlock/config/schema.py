@@ -209,12 +209,28 @@ class ExactCache(Block):
     enabled: bool = False
     ttl_seconds: Seconds = 3600.0
     max_entries: Positive = 10_000
+    backend: Literal["store", "redis", "memory"] = "store"
+    """What stands behind the memory: the workspace's store, the Redis that replicas share, or nothing."""
 
+    """In memory."""
+    max_megabytes: Positive = 64
+    """In memory."""
+    max_stored: Positive = 100_000
+    sampled: bool = False
+    """Requests with a temperature above 0 are served and kept too."""
+    refusals: bool = False
+    """Refusals and filtered answers are kept too."""
 
 class SemanticCache(Block):
     enabled: bool = False
     similarity_threshold: Share = 0.92
-    """Cosine above which two texts may share an answer."""
+    """Cosine that two texts of the same wording need before a scope has comparisons of its own."""
+    error_budget: Annotated[Share, Field(gt=0, le=0.5)] = 0.02
+    """Share of served answers that may be wrong."""
+    audit: Annotated[Share, Field(gt=0)] = 0.05
+    """Share of hits that are compared with the model's answer although they could be served."""
+    judge: Literal["meaning", "text"] = "meaning"
+    """What makes two answers the same: their meaning by their vectors, or their text alone."""
     ttl_seconds: Seconds = 86_400.0
     max_entries: Positive = 10_000
 
@@ -222,6 +238,8 @@ class SemanticCache(Block):
 class Caching(Block):
     exact_cache: ExactCache = Field(default_factory=ExactCache)
     semantic_cache: SemanticCache = Field(default_factory=SemanticCache)
+    coalesce: bool | None = None
+    """Identical calls at the same time share one upstream call; unset: where the exact cache is on."""
 
 
 class Server(Block):

@@ -99,7 +99,7 @@ class Settled(Struct, frozen=True, omit_defaults=True, tag="settled"):
     simulated: bool = False
     degraded: str = ""
     """The rung of the degradation ladder that gave the answer; empty for a full answer."""
-    cache: Literal["", "exact", "semantic"] = ""
+    cache: Literal["", "exact", "semantic", "coalesced"] = ""
     confidence: float | None = None
     escalations: tuple[Escalation, ...] = ()
     reasons: tuple[str, ...] = ()

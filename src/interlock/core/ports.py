@@ -217,16 +217,6 @@ class TierZero(Protocol):
         ...
 
 
-class SemanticIndex(Protocol):
-    """Nearest earlier texts, for the semantic cache. A namespace holds tenant, workflow and versions."""
-
-    async def nearest(self, namespace: str, text: str) -> tuple[str, float, str] | None:
-        """(key, cosine, why it must not be shared or empty) of the nearest text, if there is any."""
-        ...
-
-    async def add(self, namespace: str, key: str, text: str) -> None: ...
-
-
 # --- Ledger and store -------------------------------------------------------------------------------------------
 
 
@@ -319,3 +309,44 @@ class CountingGateway(ChatGateway, Protocol):
 
 PriceOf = Callable[[Deployment, int], Price]
 """(deployment, whole input tokens) → the price that applies. Resolved once per model and tier, then a look-up."""
+
+
+# --- Sandbox ----------------------------------------------------------------------------------------------------
+
+
+class Egress(Protocol):
+    """The proxy outside: what a sandboxed call may reach, decided by the listener that it came in by."""
+
+    async def serve(self, listener_fd: int, policy: str) -> None:
+        """Accepts connections of one call and answers as an HTTP proxy until cancelled.
+
+        Takes over `listener_fd`, a listening TCP socket inside the call's own network namespace: whatever connects to it is that
+        call and no other, so no token is needed, and none could be forged or shared.
+        """
+        ...
+
+
+class Session(Protocol):
+    """Code run cell by cell in one namespace."""
+
+    async def run(self, job: Job) -> RunOutcome:
+        """One cell. A process that was lost is rebuilt first, from the cells that succeeded."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Sandbox(Protocol):
+    """Runs foreign code. Hundreds of calls may be in flight.
+
+    Raises:
+        SandboxRefused: the host cannot isolate as the configuration demands. Shed: too many calls at once.
+    """
+
+    async def run(self, job: Job) -> RunOutcome: ...
+
+    def session(self, image: str, cells: Sequence[Job] = ()) -> Session:
+        """A session whose state is that after `cells`, which are run again when they are first needed."""
+        ...
+
+    async def close(self) -> None: ...

@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct, structs
 
+from .answers import SimilarStore
+from .batches import BatchStore, FileStore
 from .errors import Fenced
 from .events import CallKind, Outcome, Record, Settled, Status
 from .kept import ResponseStore
@@ -88,14 +90,6 @@ class TaskFilter(Struct, frozen=True):
     until_ns: int = 0
     """Created before; zero: no end."""
     limit: int = 50
-
-
-class CacheEntry(Struct, frozen=True):
-    """A cached value, with the instant until which it is fresh."""
-
-    value: bytes
-    stored_ns: int
-    fresh_until_ns: int
 
 
 class Signal(Struct, frozen=True):
@@ -245,10 +239,27 @@ class SignalStore(Protocol):
         ...
 
 
+class CacheRow(Struct, frozen=True):
+    """One cached value as it is stored."""
+
+    tenant: str
+    key: str
+    value: bytes
+    expires_ns: int
+
+
 class CacheStore(Protocol):
     """Whole answers under a key; the key holds everything the answer depends on."""
 
     def get(self, tenant: str, key: str, now_ns: int) -> bytes | None: ...
+
+    def put_all(self, rows: Sequence[CacheRow]) -> None:
+        """Keeps them all in one transaction, each in the place of the one before."""
+        ...
+
+    def keys(self, expiring_after_ns: int, limit: int) -> list[str]:
+        """Keys of every tenant's entries that expire later, those that live longest first."""
+        ...
 
     def put(self, tenant: str, key: str, value: bytes, *, now_ns: int, expires_ns: int) -> None: ...
 
@@ -278,6 +289,12 @@ class Store(Protocol):
     def cache(self) -> CacheStore: ...
     @property
     def responses(self) -> ResponseStore: ...
+    @property
+    def files(self) -> FileStore: ...
+    @property
+    def batches(self) -> BatchStore: ...
+    @property
+    def similar(self) -> SimilarStore: ...
 
     def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
         """Commits all groups in one transaction, each of them whole or not at all; says which were fenced out.

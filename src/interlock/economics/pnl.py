@@ -170,8 +170,9 @@ def _waste(lines: Sequence[Line], ended: Sequence[OutcomeRow]) -> Waste:
 def _savings(calls: Sequence[RollRow], tasks: Sequence[OutcomeRow]) -> Savings:
     saved = {"exact": 0, "semantic": 0}
     for row in calls:
-        if row.cache in saved and not row.simulated:
-            saved[row.cache] += row.saved_nano_usd
+        kind = "exact" if row.cache == "coalesced" else row.cache  # the same request, answered once
+        if kind in saved and not row.simulated:
+            saved[kind] += row.saved_nano_usd
     alone = sum(row.n for row in tasks if row.tier == ON_DEVICE_TIER and succeeded(row))
     # What a task costs that a real model resolves; without any, there is nothing to compare with.
     modelled = [

@@ -6,6 +6,7 @@ Above: every step of the walk. Below: settings, shape, `core`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -23,6 +24,9 @@ from .checks import Steered
 from .quota import Held
 from .route import Candidate
 from .settings import Workflow
+if TYPE_CHECKING:
+    from .flight import Flight
+
 from .shape import Fitted
 
 
@@ -95,11 +99,14 @@ class Call:
         "clock",
         "deadline",
         "escalations",
+        "flight",
         "fence",
         "first_token_us",
         "held",
         "held_before",
+        "key",
         "id",
+        "near",
         "input_tokens",
         "lone",
         "open_trial",
@@ -144,6 +151,12 @@ class Call:
         self.started_ns = clock.wall_ns()
         self.started_s = clock.monotonic_s()
         self.slot = -1
+        self.key = b""
+        """Of what it asks; empty while no cache was asked."""
+        self.flight: Flight | None = None
+        """Identical calls that wait for this one."""
+        self.near: object = None
+        """What the semantic cache wants back with the answer."""
         self.held: Held | None = None
         """At the limits of its key, tenant, user, workflow and model."""
         self.held_before: tuple[int, ...] = ()

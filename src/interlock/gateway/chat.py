@@ -61,16 +61,17 @@ class Gateway:
         # Route. From here on one event is owed, and the flight journal holds it should the process die.
         call, plan = await self._beginner.begin(caller, request, budget, deadline, fence)
         try:
-            with await desk.gate.enter(call.deadline, desk.parts.clock):  # admit
-                answer = await cache.look(desk, call)  # exact, then semantic
-                if answer is None:
+            answer = await cache.look(desk, call)  # exact, an identical call under way, semantic
+            if answer is None:
+                with await desk.gate.enter(call.deadline, desk.parts.clock, call.caller.tenant):  # admit
                     climb = Climb(desk, self._exchange, call, plan)
                     try:
                         answer = await climb.up()  # shape, attempt, good enough? else the next tier
                     except InterlockError as cause:
                         answer = await climb.down(cause)  # the degradation ladder
-                    await cache.keep(desk, call, answer)
+                    cache.keep(desk, call, answer)
         except BaseException as error:
+            cache.leave(desk, call, error)
             settle.failed(desk, call, error)
             raise
         return settle.answered(desk, call, answer)

@@ -1,11 +1,12 @@
 """What every step of a walk shares.
 
-Above: every step. Below: admit, health, route, settings, watch.
+Above: every step. Below: admit, flight, health, route, settings, watch.
 """
 
 from __future__ import annotations
 
 from .admit import Budgets, Gate
+from .flight import Flights
 from .health import Health
 from .learned import Steering
 from .route import Router
@@ -16,7 +17,18 @@ from .watch import Watch
 class Desk:
     """Settings and parts, and what this process has seen and worked out so far."""
 
-    __slots__ = ("budgets", "gate", "health", "needs_confidence", "parts", "router", "settings", "steering", "watch")
+    __slots__ = (
+        "budgets",
+        "flights",
+        "gate",
+        "health",
+        "needs_confidence",
+        "parts",
+        "router",
+        "settings",
+        "steering",
+        "watch",
+    )
 
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self.settings = settings
@@ -24,6 +36,7 @@ class Desk:
         self.health = Health(settings)
         self.gate = Gate(settings.admission)
         self.watch = Watch()
+        self.flights = Flights()
         self.budgets = Budgets()
         self.router = Router(parts.tiers_of, parts.target_of, parts.unusable)
         self.steering = Steering(settings, parts, self.router)

@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from interlock.core.answers import AnswerCache, SimilarAnswers
 from interlock.core.budget import Limits
 from interlock.core.ids import Ids
-from interlock.core.ports import Deployment, Ledger, PriceOf, Provider, SemanticIndex
-from interlock.core.store import CacheEntry as Entry
+from interlock.core.ports import Deployment, Ledger, PriceOf, Provider
 from interlock.core.time import Clock
 from interlock.core.verify import CodeRunner
 
@@ -133,11 +133,20 @@ class Caching(Struct, frozen=True):
 
     exact: bool = False
     exact_ttl_s: float = 3600.0
+    sampled: bool = False
+    """Answers of requests with a temperature above 0 are kept and served too."""
+    refusals: bool = False
+    """Refusals and filtered answers are kept too."""
+    coalesce: bool = False
+    """Identical calls at the same time share one upstream call."""
     semantic: bool = False
-    similarity_threshold: float = 0.92
-    semantic_ttl_s: float = 86_400.0
     stale_s: float = 86_400.0
     """How long after its time an answer may still serve the rung `cached_answer`."""
+
+    @property
+    def used(self) -> bool:
+        """Whether there is anything to look for."""
+        return self.exact or self.coalesce or self.semantic
 
 
 class Admission(Struct, frozen=True):
@@ -171,15 +180,6 @@ class Settings(Struct, frozen=True):
     retrying: Retrying = Retrying()
     breaking: Breaking = Breaking()
     admission: Admission = Admission()
-    timeout_s: float = 600.0
-    """Seconds a call may take in all when nobody says less."""
-    self_judging: frozenset[str] = frozenset({"local"})
-    """Dialects whose answers carry their own verdict, so that escalation rules leave them alone."""
-    min_output_tokens: int = 16
-    """Below this many tokens left in the budget a call is refused: its answer could say nothing."""
-    slo_miss_share: float = 0.05
-    """A p95 promise is at risk once this share of a workflow's recent calls was slower."""
-
     balance: Mapping[str, Balance] = {}
     """By alias; `*` for every other."""
     hedging: Hedging | None = None
@@ -192,16 +192,17 @@ class Settings(Struct, frozen=True):
     """`high` or `low` by workflow, alias or model: who of one tenant goes first when calls have to wait."""
     continuing: bool = True
     """An answer that broke off in the middle is continued by another deployment, where one is able to."""
+    timeout_s: float = 600.0
+    """Seconds a call may take in all when nobody says less."""
+    self_judging: frozenset[str] = frozenset({"local"})
+    """Dialects whose answers carry their own verdict, so that escalation rules leave them alone."""
+    min_output_tokens: int = 16
+    """Below this many tokens left in the budget a call is refused: its answer could say nothing."""
+    slo_miss_share: float = 0.05
+    """A p95 promise is at risk once this share of a workflow's recent calls was slower."""
+
     def workflow(self, name: str) -> Workflow:
         return self.workflows.get(name, self.anywhere)
-
-
-class AnswerCache(Protocol):
-    """Bytes by key, bounded. Entries past their time may still be returned, until the cache drops them."""
-
-    async def get(self, key: str) -> Entry | None: ...
-
-    async def put(self, key: str, value: bytes, stored_ns: int, fresh_until_ns: int, keep_until_ns: int) -> None: ...
 
 
 Validate = Callable[[Any], list[str]]
@@ -243,11 +244,9 @@ class Parts(Struct, frozen=True):
 __all__ = [
     "RUNGS",
     "Admission",
-    "AnswerCache",
     "Breaking",
     "Caching",
     "Condition",
-    "Entry",
     "Parts",
     "Profile",
     "Retrying",

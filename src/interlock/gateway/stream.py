@@ -1,16 +1,18 @@
 """The walk with the relay in its middle.
 
-Above: chat. Below: begin, cache, exchange, ladder, settle. Another model can be asked only until the first piece has gone out; after
+Above: chat. Below: begin, cache, exchange, ladder, pump, settle. Another model can be asked only until the first piece has gone out; after
 that a failure is an error of its own kind, never a silent end.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+
+from msgspec import structs
 
 from interlock.core.budget import Budget
 from interlock.core.caller import Caller
-from interlock.core.chat import ChatRequest, Chunk, ToolCallDelta
+from interlock.core.chat import ChatRequest, Chunk
 from interlock.core.errors import InterlockError
 from interlock.core.ports import ChatReply
 from interlock.core.time import Deadline
@@ -21,6 +23,8 @@ from .begin import Beginner
 from .call import Answer, Call
 from .desk import Desk
 from .exchange import Exchange, Opened
+from .pump import Along, Pump
+from .replay import replayed
 from .route import Candidate, Plan
 from .taken import Taken
 
@@ -38,27 +42,42 @@ async def relay(
     """The pieces, then the `ChatReply`; see `Gateway.stream`."""
     call, plan = await beginner.begin(caller, request, budget, deadline, fence)  # route; from here on one event is owed
     taken: Taken | None = None
+    pump: Pump | None = None
     try:
-        with await desk.gate.enter(call.deadline, desk.parts.clock):  # admit
-            answer = await cache.look(desk, call)  # exact
-            found, rung = (answer, "") if answer else await _opened(desk, exchange, call, plan)  # attempt, ladder
-            if isinstance(found, Answer):
-                for chunk in replayed(found):
-                    yield chunk
-                answer = found
-            else:
-                taken = Taken(desk, exchange, call, found, rung)
-                chunk = found.first
-                while chunk is not None:  # relay
-                    taken.add(chunk)
-                    if not taken.held:
+        along = Along(desk, call)
+        async for chunk in along.pieces():  # a kept answer, or an identical stream under way
+            yield chunk
+        answer = along.answer
+        if answer is None:
+            with await desk.gate.enter(call.deadline, desk.parts.clock, call.caller.tenant):  # admit
+                found, rung = await _opened(desk, exchange, call, plan)  # attempt, ladder
+                if isinstance(found, Answer):
+                    answer = structs.replace(found, degraded=rung)
+                    for chunk in replayed(answer):
                         yield chunk
-                    chunk = await taken.next()
-                answer = taken.whole()  # good enough?
-                for chunk in taken.held:
-                    yield chunk
-                await cache.keep(desk, call, answer)
+                else:
+                    taken, flight = Taken(desk, exchange, call, found, rung), call.flight
+                    chunk = found.first
+                    while chunk is not None:  # relay
+                        taken.add(chunk)
+                        if not taken.held:
+                            if flight is not None:
+                                flight.add(chunk)
+                            yield chunk
+                        if flight is not None and flight.waiting:  # others read along
+                            pump = Pump(desk, call, taken, flight)
+                            async for chunk in pump.rest():
+                                yield chunk
+                            break
+                        chunk = await taken.next()
+                    answer = pump.whole() if pump is not None else taken.whole()  # good enough?
+                    for chunk in taken.held:
+                        yield chunk
+                cache.keep(desk, call, answer)
     except BaseException as error:
+        if pump is not None and await pump.left(error):
+            raise  # it goes on for others, and settles when it ends
+        cache.leave(desk, call, error)
         if taken is not None:
             await taken.broken(error)
         settle.failed(desk, call, error, taken.response if taken else None)
@@ -77,22 +96,3 @@ async def _opened(desk: Desk, exchange: Exchange, call: Call, plan: Plan) -> tup
     except InterlockError as cause:
         found, rung = await ladder.descend(desk, call, plan, cause, None, ask)
         return found, rung
-
-
-def replayed(answer: Answer) -> Iterator[Chunk]:
-    """A kept answer in pieces: as it was relayed the first time, or in one."""
-    if answer.chunks:
-        yield from answer.chunks
-        return
-    response = answer.response
-    yield Chunk(
-        text=response.text,
-        tool_calls=tuple(
-            ToolCallDelta(index=place, id=each.id, name=each.name, arguments=each.arguments)
-            for place, each in enumerate(response.tool_calls)
-        ),
-        finish=response.finish,
-        usage=response.usage,
-        model=response.model,
-        id=response.id,
-    )

@@ -51,7 +51,7 @@ class Taken:
         self._checked = bool(call.request.output_schema or call.request.json_mode)
         self.held: list[Chunk] = []
         """With a schema the end is held back until the whole was checked, so that nothing malformed ever ends well."""
-        self._chunks: list[Chunk] | None = [] if desk.settings.caching.exact else None
+        self._chunks: list[Chunk] | None = [] if desk.settings.caching.exact or call.flight else None
 
     def add(self, chunk: Chunk) -> None:
         """Notes a piece that is about to be relayed."""
@@ -147,6 +147,17 @@ class Taken:
 def _joined(deltas: list[ToolCallDelta]) -> ToolCall:
     return ToolCall(
         id=next((each.id for each in deltas if each.id), ""),
+def _billed_beside(chunk: Chunk) -> Iterator[str]:
+    """What a chunk holds beside the answer's text and calls, and a vendor bills like them: thoughts, a refusal, further answers."""
+    yield from [thought.text for thought in chunk.thoughts if thought.text]
+    if chunk.refusal:
+        yield chunk.refusal
+    for other in chunk.others:
+        yield from [text for text in (other.text, other.refusal) if text]
+        yield from [call.arguments for call in other.tool_calls if call.arguments]
+        yield from [thought.text for thought in other.thoughts if thought.text]
+
+
         name=next((each.name for each in deltas if each.name), ""),
         arguments="".join(each.arguments for each in deltas) or "{}",
     )

@@ -1,27 +1,27 @@
-"""The exact cache as the gateway uses it: reads are direct, writes are queued behind the ledger's and may be lost.
+"""The exact cache in the workspace's database: reads off the event loop, writes queued in groups behind the ledger's.
 
-Above: gateway (through a port). Below: record, and a `core.store.Store`.
+Above: `plugins.caches.front` (through `core.answers.AnswerStore`), put together by `app`. Below: record, and a `core.store.Store`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import struct
+from collections.abc import Sequence
 
-from interlock.core.errors import StoreUnavailable
-from interlock.core.store import CacheEntry, Store
+from interlock.core.answers import CacheEntry, Keeping
+from interlock.core.store import CacheRow, Store
 from interlock.core.time import Clock
 
 from .record import Recorder
 
-_TRIM_EVERY = 256
+_TRIM_EVERY = 1024
 """Writes between two looks at how many entries there are."""
 _TIMES = struct.Struct("<qq")
-_SHARED = ""
-"""The callers' keys hold the tenant already."""
 
 
 class StoredCache:
-    """Whole answers by key. A store that cannot be read is a miss: a cache never fails a call."""
+    """`core.answers.AnswerStore` over the tables of a `core.store.Store`. A put is queued and may be lost: the ledger comes first."""
 
     def __init__(self, store: Store, recorder: Recorder, clock: Clock, *, max_entries: int = 10_000) -> None:
         self._store = store
@@ -30,28 +30,41 @@ class StoredCache:
         self._max_entries = max_entries
         self._puts = 0
 
-    async def get(self, key: str) -> CacheEntry | None:
-        """What is kept under `key`, unless its time is up. One read of the database by its key: some ten microseconds."""
-        try:
-            kept = self._store.cache.get(_SHARED, key, self._clock.wall_ns())
-        except StoreUnavailable:
-            return None
+    async def get(self, tenant: str, key: bytes) -> CacheEntry | None:
+        kept = await asyncio.to_thread(self._store.cache.get, tenant, key.hex(), self._clock.wall_ns())
         if kept is None:
             return None
         stored_ns, fresh_until_ns = _TIMES.unpack_from(kept)
         return CacheEntry(kept[_TIMES.size :], stored_ns, fresh_until_ns)
 
-    async def put(self, key: str, value: bytes, stored_ns: int, fresh_until_ns: int, keep_until_ns: int) -> None:
-        """Keeps a value until `keep_until_ns`. Never blocks; while the store is behind, nothing is kept."""
+    async def put(self, group: Sequence[Keeping]) -> None:
+        """Queues one transaction; while the store is behind, nothing is kept."""
         now_ns = self._clock.wall_ns()
-        kept = _TIMES.pack(stored_ns, fresh_until_ns) + value
-        self._puts += 1
-        trim = self._puts % _TRIM_EVERY == 0
+        rows = [
+            CacheRow(
+                each.tenant,
+                each.key.hex(),
+                _TIMES.pack(each.stored_ns, each.fresh_until_ns) + each.value,
+                each.keep_until_ns,
+            )
+            for each in group
+            if each.keep_until_ns > now_ns
+        ]
+        before, self._puts = self._puts, self._puts + len(rows)
+        trim = before // _TRIM_EVERY != self._puts // _TRIM_EVERY
 
         def keeping(store: Store) -> None:
-            store.cache.put(_SHARED, key, kept, now_ns=now_ns, expires_ns=keep_until_ns)
+            store.cache.put_all(rows)
             if trim:
                 store.cache.purge(now_ns)
                 store.cache.trim(self._max_entries)
 
-        self._recorder.defer(keeping, len(kept) + len(key))
+        self._recorder.defer(keeping, sum(len(row.value) for row in rows))
+
+    async def keys(self, kept_after_ns: int) -> list[bytes]:
+        after_ns = max(kept_after_ns, self._clock.wall_ns())
+        found = await asyncio.to_thread(self._store.cache.keys, after_ns, self._max_entries)
+        return [bytes.fromhex(key) for key in found]
+
+    async def clear(self, tenant: str = "") -> int:
+        return await self._recorder.run(lambda store: store.cache.clear(tenant))

@@ -165,7 +165,7 @@ def _opening(words: tuple[str, ...]) -> str:
 
 def _plain(word: str) -> str:
     """A word without `'s`."""
-    return word.split("'")[0]
+    return word.split("'", maxsplit=1)[0]
 
 
 def _numbers(text: str, words: tuple[str, ...]) -> Counter[str]:

@@ -1,6 +1,6 @@
-"""Nearest neighbours by cosine among a bounded number of vectors: the index behind a semantic cache.
+"""Nearest neighbours by cosine among a bounded number of vectors: the index behind the semantic cache.
 
-Below: numpy. Above: the application, which asks `guards` before it serves a neighbour's answer.
+Below: numpy. Above: semantic, which asks `guards` before it serves a neighbour's answer.
 """
 
 from __future__ import annotations
@@ -31,25 +31,33 @@ class VectorIndex:
     def __len__(self) -> int:
         return len(self._used)
 
-    def add(self, key: str, vector: Vectors, *, namespace: str = "") -> None:
-        """Put a unit vector, replacing the key's former one."""
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the vectors, rows kept free for growth included."""
+        return sum(space.size_bytes for space in self._spaces.values())
+
+    def add(self, key: str, vector: Vectors, *, namespace: str = "") -> tuple[str, str] | None:
+        """Put a unit vector, replacing the key's former one; the (namespace, key) that made room for it, if one had to."""
         with self._lock:
             space = self._spaces.setdefault(namespace, _Space(self._dimensions))
             space.put(key, vector)
             self._used[namespace, key] = None
             self._used.move_to_end((namespace, key))
-            if len(self._used) > self._capacity:
-                self._drop(*next(iter(self._used)))
+            if len(self._used) <= self._capacity:
+                return None
+            gone = next(iter(self._used))
+            self._drop(*gone)
+            return gone
 
-    def nearest(self, vector: Vectors, *, namespace: str = "") -> tuple[str, float] | None:
-        """The key with the highest cosine (-1..1) and that cosine; None in an empty namespace. Counts as a use."""
+    def nearest(self, vector: Vectors, *, namespace: str = "", most: int = 1) -> list[tuple[str, float]]:
+        """Up to `most` keys with their cosines (-1..1), the highest first. The first counts as a use."""
         with self._lock:
             space = self._spaces.get(namespace)
             if space is None:
-                return None
-            key, cosine = space.nearest(vector)
-            self._used.move_to_end((namespace, key))
-            return key, cosine
+                return []
+            found = space.nearest(vector, most)
+            self._used.move_to_end((namespace, found[0][0]))
+            return found
 
     def remove(self, key: str, *, namespace: str = "") -> bool:
         """Forget a key; False when it is not there."""
@@ -73,7 +81,11 @@ class _Space:
     def __init__(self, dimensions: int) -> None:
         self.keys: list[str] = []
         self._places: dict[str, int] = {}
-        self._rows = np.zeros((16, dimensions), np.float32)
+        self._rows = np.zeros((4, dimensions), np.float32)
+
+    @property
+    def size_bytes(self) -> int:
+        return self._rows.nbytes
 
     def put(self, key: str, vector: Vectors) -> None:
         place = self._places.get(key)
@@ -84,10 +96,14 @@ class _Space:
                 self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
         self._rows[place] = vector
 
-    def nearest(self, vector: Vectors) -> tuple[str, float]:
+    def nearest(self, vector: Vectors, most: int) -> list[tuple[str, float]]:
         cosines = self._rows[: len(self.keys)] @ vector
-        place = int(cosines.argmax())
-        return self.keys[place], float(cosines[place])
+        if len(cosines) > most:
+            places = np.argpartition(-cosines, most - 1)[:most]
+            places = places[np.argsort(-cosines[places])]
+        else:
+            places = np.argsort(-cosines)
+        return [(self.keys[place], float(cosines[place])) for place in places]
 
     def take(self, key: str) -> None:
         place = self._places.pop(key)

@@ -25,6 +25,7 @@ from .kept import SqliteResponses
 from .rolls import NS_PER_HOUR
 from .rows import decode_event, encode
 from .statements import statements
+from .similar import SqliteSimilar
 from .tasks import SqliteTasks
 from .writes import put_prices, write_groups
 
@@ -48,6 +49,9 @@ class SqliteStore:
         self._keys = SqliteKeys(database)
         self._responses = SqliteResponses(database)
 
+        self._files = SqliteFiles(database)
+        self._batches = SqliteBatches(database)
+        self._similar = SqliteSimilar(database)
     @classmethod
     def open(cls, path: str | Path, *, busy_timeout_s: float = 1.0, synchronous: Synchronous = "full") -> SqliteStore:
         """Opens or creates the file and its folder, and brings it to the newest schema.
@@ -95,6 +99,10 @@ class SqliteStore:
 
     def records(self, task: str, *, after: int = -1) -> list[Record]:
         with self._database.reading(f"read the log of task {task}") as db:
+    @property
+    def similar(self) -> SqliteSimilar:
+        return self._similar
+
             rows = db.execute(statements("events")["of_task"], (task, after)).fetchall()
         return [
             Record(

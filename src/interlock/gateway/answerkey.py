@@ -1,0 +1,83 @@
+"""Under which key an answer is kept, and whether it may be kept at all.
+
+Above: cache. Below: call, settings. A key holds the tenant, the workflow and the versions of contract, route, prompt and policy, so that
+no change of them and no other tenant ever sees an earlier answer.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import msgspec
+from msgspec import Struct, structs
+
+from interlock.core.answers import KEY_BYTES
+from interlock.core.chat import ChatResponse
+
+from .call import Call
+from .settings import Caching
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def exact_key(call: Call) -> bytes:
+    """BLAKE2b (RFC 7693) over everything that an answer depends on, and over the form in which the caller takes it.
+
+    The caller's own bytes stand for the request where it has any, so that nothing in them can be overlooked; bytes that name a user
+    are read instead, since who asks does not change the answer.
+    """
+    caller, request = call.caller, call.request
+    if request.raw and not request.user:
+        asked = (request.raw_dialect, request.raw_headers, request.facts, request.raw)
+    else:
+        asked = structs.replace(request, user="", traceparent="", raw=b"")
+    whole = _encoder.encode((caller.tenant, caller.workflow, caller.versions, asked))
+    return blake2b(whole, digest_size=KEY_BYTES).digest()
+
+
+class Question(Struct, frozen=True):
+    """What the semantic cache is asked."""
+
+    scope: str
+    """Tenant, workflow, versions and model: what evidence about the error rate is gathered about."""
+    space: str
+    """Everything but the last user message, system prompt, earlier turns and schema included: answers are shared inside it only."""
+    text: str
+
+
+def question(call: Call) -> Question | None:
+    """The question to look for like ones of; `None` where sharing an answer would be careless."""
+    request = call.request
+    last = request.messages[-1] if request.messages else None
+    if request.tools or request.temperature or request.stream or request.n > 1:
+        return None
+    if last is None or last.role != "user" or not isinstance(last.content, str) or not last.content.strip():
+        return None
+    rest = structs.replace(request, messages=request.messages[:-1], user="", traceparent="", raw=b"")
+    caller = call.caller
+    scope = (caller.tenant, caller.workflow, caller.versions, request.model)
+    space = (caller.tenant, caller.workflow, caller.versions, rest)
+    return Question(_digest(scope), _digest(space), last.content)
+
+
+def _digest(values: object) -> str:
+    return blake2b(_encoder.encode(values), digest_size=16).hexdigest()
+
+
+def unusable(call: Call, caching: Caching) -> str:
+    """Why no kept answer may serve this call and its own is not kept; empty where nothing speaks against it."""
+    if not (caching.exact or caching.coalesce):
+        return "off"
+    request = call.request
+    if request.temperature and not caching.sampled:
+        return "the caller asks for variety (temperature > 0)"
+    if request.n > 1:
+        return "the caller asks for several answers"
+    return ""
+
+
+def worth_keeping(response: ChatResponse, caching: Caching) -> bool:
+    """Whether an answer may serve others: whole, said on purpose, and no refusal unless the policy keeps those."""
+    if response.finish == "content_filter" or response.refusal:
+        return caching.refusals
+    return response.finish == "stop" and not response.tool_calls
