@@ -165,7 +165,7 @@ def priced(example: Example, prices: Mapping[str, Any]) -> Example:
 
 
 def split(near: Sequence[int], number: int, rng: random.Random) -> tuple[list[int], list[int]]:
-    """(places to teach, about `number`; the rest), whole groups on either side."""
+    """(places to teach, at most `number`; the rest), whole groups on either side."""
     order = list(dict.fromkeys(near))
     rng.shuffle(order)
     members: dict[int, list[int]] = {}
@@ -174,7 +174,7 @@ def split(near: Sequence[int], number: int, rng: random.Random) -> tuple[list[in
     taught: list[int] = []
     rest: list[int] = []
     for group in order:
-        (taught if len(taught) < number else rest).extend(members[group])
+        (taught if len(taught) + len(members[group]) <= number else rest).extend(members[group])
     return taught, rest
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+PENALTIES = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 TINY = 1e-9
 
 

@@ -27,6 +27,7 @@ from interlock.core.routes import (
     print_of,
 )
 from interlock.ondevice.logistic import fit_logistic
+from interlock.ondevice.minilm import HIDDEN
 from interlock.ondevice.route_fit import Block, Fitted, Floats, fit, shrink
 from interlock.ondevice.route_judge import Look, figures, spent
 
@@ -111,7 +112,8 @@ def groups(examples: Sequence[Example], vectors: npt.NDArray[np.float32] | None)
     ]
     if vectors is None:
         return found
-    rows = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    meaning = vectors[:, -HIDDEN:]  # the last layer; those below it tell rather how a text is built
+    rows = meaning / np.maximum(np.linalg.norm(meaning, axis=1, keepdims=True), 1e-9)
     root = list(found)
 
     def top(place: int) -> int:
