@@ -54,6 +54,12 @@ class House:
             )
 
 
+def listeners(port):
+    """How many sockets listen at `port`."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
+
+
 @asynccontextmanager
 async def house(folder, limits, answer=None):
     async with Upstream(answer or Answer()) as vendor:
@@ -68,16 +74,18 @@ async def house(folder, limits, answer=None):
         told = []
         try:
             async with asyncio.timeout(30):
+                assert process.stderr is not None
                 while not (found := re.search(r"at http://127\.0\.0\.1:(\d+)/v1", "".join(told))):
                     line = (await process.stderr.readline()).decode()
                     assert line, "".join(told)
                     told.append(line)
             place = House(process, int(found[1]), folder, vendor, told)
-            await place.until(lambda: len(list((folder / ".interlock").glob("*.flight.*"))) == 2)
+            await place.until(lambda: listeners(place.port) == 2)
             yield place
         finally:
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
+            assert process.stderr is not None
             told.append((await asyncio.wait_for(process.stderr.read(), 40)).decode())
             await process.wait()
 

@@ -44,11 +44,12 @@ class Limiting:
         self._version = -1
         self._cells: MappedCells | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._looking = asyncio.Lock()
         self.keys = KeyDesk(self._store, clock)
         self.quotas = Quotas(self._limits, clock, shared=self._shared, grant_of=self.book.grant_of)
 
     def start(self) -> Quotas:
-        """Reads the keys and opens the counts; what this process's gateway asks from then on.
+        """Reads the keys and opens the counts, where any are needed; what this process's gateway asks from then on.
 
         Raises:
             StoreUnavailable: the keys cannot be read.
@@ -56,7 +57,7 @@ class Limiting:
         self._read_keys()
         local = [each for each in self._limits if each.scope == "machine"]
         if local or any(record.limits for record in self.book.records):
-            self._open_cells()
+            self._count_in(self._opened())
         return self.quotas
 
     def watch(self) -> None:
@@ -75,15 +76,15 @@ class Limiting:
             self._cells.close()
 
     async def refresh(self) -> None:
-        """Looks at once."""
-        version = await asyncio.to_thread(self._store.keys_version)
-        if version != self._version:
-            await asyncio.to_thread(self._read_keys)
-            self.quotas.forget()
-            if self._cells is None and any(record.limits for record in self.book.records):
-                self._open_cells()
-        if self._cells is not None:
-            self._cells.refresh()
+        """Looks at once. Raises StoreUnavailable."""
+        async with self._looking:
+            if await asyncio.to_thread(self._store.keys_version) != self._version:
+                await asyncio.to_thread(self._read_keys)
+                self.quotas.forget()
+                if self._cells is None and any(record.limits for record in self.book.records):
+                    self._count_in(await asyncio.to_thread(self._opened))
+            if self._cells is not None:
+                self._cells.refresh()
 
     # --- inside ---
 
@@ -109,16 +110,21 @@ class Limiting:
         self.book.replace(self._store.records())
         self._version = version
 
-    def _open_cells(self) -> None:
+    def _opened(self) -> MappedCells | str:
+        """The counts of this machine, or why they cannot be had."""
         try:
-            self._cells = MappedCells.open(self._path)
+            return MappedCells.open(self._path)
         except StoreUnavailable as error:
             _log.error("limits cannot be counted: %s", error)
-            self.quotas.count_in(None, str(error))
+            return str(error)
+
+    def _count_in(self, opened: MappedCells | str) -> None:
+        if isinstance(opened, str):
+            self.quotas.count_in(None, opened)
         else:
-            self.quotas.count_in(self._cells)
-            with contextlib.suppress(RuntimeError):  # no loop runs yet where a program only reads
-                self.watch()
+            self._cells = opened
+            self.quotas.count_in(opened)
+            self.watch()
 
 
 def key_store(workspace: Workspace, copy: KeyStore) -> KeyStore:

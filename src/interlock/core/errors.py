@@ -161,6 +161,7 @@ class QuotaReached(LimitReached):
         maximum: int | float,
         retry_after_s: float,
         headers: Sequence[tuple[str, int, int, float]] = (),
+        at_ns: int = 0,
         money: bool = False,
     ) -> None:
         super().__init__(limit, used=used, asked=asked, maximum=maximum)
@@ -171,6 +172,7 @@ class QuotaReached(LimitReached):
         self.hint = f"Try again in {retry_after_s:.0f} s, or ask whoever keeps `limits` for more."
         self.retry_after_s = retry_after_s
         self.headers = tuple(headers)
+        self.at_ns = at_ns
         if money:
             self.code = "insufficient_quota"
 

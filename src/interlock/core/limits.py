@@ -166,6 +166,8 @@ class Standing(Struct, frozen=True):
     asked: int
     reset_s: float
     """Seconds until the present window ends."""
+    at_ns: int
+    """When it was asked, since the epoch."""
 
     @property
     def remaining(self) -> int:

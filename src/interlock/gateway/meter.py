@@ -124,7 +124,7 @@ class Meter:
     def standing(self, place: int, asked: int, now_ns: int) -> Standing:
         """How it stands, for whoever is told no."""
         most = dict(self.caps)[place]
-        return Standing(self.limit, place, self.used(place), most, asked, self.reset_s(now_ns))
+        return Standing(self.limit, place, self.used(place), most, asked, self.reset_s(now_ns), now_ns)
 
     def reset_s(self, now_ns: int) -> float:
         """Seconds until something comes free again."""

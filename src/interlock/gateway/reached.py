@@ -26,6 +26,7 @@ def reached(standing: Standing) -> QuotaReached:
         maximum=standing.maximum,
         retry_after_s=standing.reset_s,
         headers=() if place == MONEY else ((kind, standing.maximum, standing.remaining, standing.reset_s),),
+        at_ns=standing.at_ns,
         money=place == MONEY,
     )
 
@@ -39,4 +40,4 @@ def of_shared(ask: Ask, used: Sequence[int], now_ns: int) -> Standing:
     )
     running = ask.limit.period is None
     reset_s = RUNNING_RETRY_S if running else max(0.0, (ask.window.ends_ns - now_ns) / NS_PER_S)
-    return Standing(ask.limit, place, used[place], most, amounts[place], reset_s)
+    return Standing(ask.limit, place, used[place], most, amounts[place], reset_s, now_ns)

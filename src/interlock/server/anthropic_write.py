@@ -21,6 +21,7 @@ from interlock.core.ports import ChatReply
 from .anthropic_blocks import DIALECT, SEALED_ELSEWHERE
 from .openai_write import error_headers as _error_headers
 from .openai_write import error_status, header, reply_headers
+from .ratelimit import anthropic_lines
 
 _TYPES = {
     400: "invalid_request_error",
@@ -163,4 +164,4 @@ def error_body(error: InterlockError, request_id: str) -> bytes:
 
 def error_headers(error: InterlockError, request_id: str) -> bytes:
     """As for the other faces, and the request's id under the name that this dialect's clients read."""
-    return _error_headers(error, request_id) + header(b"request-id", request_id)
+    return _error_headers(error, request_id) + header(b"request-id", request_id) + anthropic_lines(error)

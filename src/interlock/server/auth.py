@@ -31,7 +31,7 @@ class Keys:
     ) -> None:
         """`keys`: of the files; they manage the others, which stand in `book`. `versions` ride on every call."""
         self._own = {hash_of(key.reveal().encode()): caller for key, caller in keys.items() if key}
-        self._book = book or KeyBook()
+        self._book = KeyBook() if book is None else book
         self._clock = clock or SystemClock()
         self._versions = versions
         self._callers: dict[str, Caller] = {}

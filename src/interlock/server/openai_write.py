@@ -33,6 +33,7 @@ from interlock.core.store import money_of
 from interlock.core.time import NS_PER_S
 
 from .openai_read import DIALECT
+from .ratelimit import openai_lines
 
 DONE = b"data: [DONE]\n\n"
 JSON = b"content-type: application/json\r\n"
@@ -174,6 +175,7 @@ def error_headers(error: InterlockError, request_id: str) -> bytes:
         lines.append(b"x-should-retry: false\r\n")
     if error.status == 401:
         lines.append(b"www-authenticate: Bearer\r\n")
+    lines.append(openai_lines(error))
     return b"".join(lines)
 
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import NoReturn
 
 from msgspec import Struct
@@ -133,12 +134,16 @@ class Supervisor:
         """In the new process: nothing of the parent's way of listening stays."""
         code = 1
         try:
+            for each in (signal.SIGTERM, signal.SIGINT):  # until the server listens to them itself
+                signal.signal(each, _leave)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             os.close(self._pipe[1])
             for other in self._places:
                 if other is not place:
                     other.sock.close()
             code = self._main(Worker(place.number, place.sock, self._pipe[0], place.restarts))
+        except SystemExit:
+            code = 0
         finally:
             with contextlib.suppress(OSError):
                 sys.stdout.flush()
@@ -160,6 +165,11 @@ class Supervisor:
         for place in running:
             os.kill(place.pid, signal.SIGKILL)
             os.waitpid(place.pid, 0)
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Told to stop before the door was open: what was opened until then is closed on the way out."""
+    raise SystemExit(0)
 
 
 def shared_sockets(host: str, port: int, count: int) -> list[socket.socket]:

@@ -181,6 +181,7 @@ class MappedCells:
     def _wait_until_seen(self, wait_s: float) -> None:
         pause = threading.Event()
         for _ in range(int(wait_s / _PAUSE_S)):
+            self.refresh()  # another that starts at the same moment waits for this one
             if all(peer.seen >= self._generation or peer.dead for peer in self._peers):
                 return
             pause.wait(_PAUSE_S)
