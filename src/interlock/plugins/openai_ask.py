@@ -23,14 +23,21 @@ SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs", "presence_penalt
 NULL = Raw(b"null")
 OUR_OWN = b'"interlock":'
 """Begins what we added to an earlier answer for other vendors' sake; the vendors of this dialect refuse fields they do not know."""
+SHOWN_THOUGHTS = b'"reasoning_content":'
+"""What several servers of this dialect show and want back, and OpenAI itself refuses."""
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _json = msgspec.json.Encoder()
 
 
-def forwardable(request: ChatRequest) -> bool:
-    """Whether the caller's own bytes can go to a vendor of this dialect."""
-    return bool(request.raw) and request.raw_dialect == DIALECT and OUR_OWN not in request.raw
+def forwardable(request: ChatRequest, profile: ModelProfile) -> bool:
+    """Whether the caller's own bytes can go to a vendor of this dialect: they are of it, and hold nothing that the model's vendor would
+    refuse for having come from elsewhere.
+    """
+    raw = request.raw
+    if not raw or request.raw_dialect != DIALECT or OUR_OWN in raw:
+        return False
+    return profile.thinking == "" or SHOWN_THOUGHTS not in raw
 
 
 def patched(request: ChatRequest, model: str, profile: ModelProfile, cap: str, *, stream: bool, usage: bool) -> bytes:

@@ -121,7 +121,7 @@ class OpenAI:
             body = responses_wire.patched(request, deployment.model, stream=stream)
             return lane.request(f"{deployment.base_url}/responses", body, key, request.traceparent)
         usage = stream and lane.settings.stream_usage
-        if openai_ask.forwardable(request):
+        if openai_ask.forwardable(request, lane.profile):
             body = openai_ask.patched(request, deployment.model, lane.profile, lane.cap, stream=stream, usage=usage)
         else:
             accepts = lane.settings.accepts
