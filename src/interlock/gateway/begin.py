@@ -82,7 +82,7 @@ class Beginner:
             deadline = Deadline(at_s=ends_s, total_s=max(0.0, ends_s - now_s))
         placed = self._placed(caller) if lone else caller
         return Call(
-            parts.ids.new("cal") if caller.task else "cal" + placed.task[3:],
+            request.call or (parts.ids.new("cal") if caller.task else "cal" + placed.task[3:]),
             placed,
             request,
             budget,
@@ -100,7 +100,8 @@ class Beginner:
         The steps of a task that somebody else keeps are numbered by the microsecond, so that a restart repeats none.
         """
         if not caller.task:
-            return structs.replace(caller, task=self._desk.parts.ids.new("tsk"), step=1)
+            task = self._desk.parts.ids.new("tsk")
+            return Caller(caller.tenant, caller.user, caller.key_id, caller.workflow, task, 1, caller.versions)
         self._last_step = max(self._last_step + 1, self._desk.parts.clock.wall_ns() // 1000)
         return structs.replace(caller, step=self._last_step)
 

@@ -21,7 +21,7 @@ from interlock.core.errors import (
     UpstreamStalled,
     UpstreamTimeout,
 )
-from interlock.core.events import Settled, Status
+from interlock.core.events import Attempt, Settled, Status
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
 
@@ -50,17 +50,30 @@ def status_of(error: BaseException) -> Status:
 def answered(desk: Desk, call: Call, answer: Answer) -> ChatReply:
     """Settles a call that has an answer."""
     response = answer.response
-    event = _event(
-        call,
-        "cache_hit" if answer.cache else "ok",
+    attempts, usage, cost = _sums(call)
+    event = Settled(
+        call=call.id,
+        kind="model",
+        name=call.request.model,
+        caller=call.caller,
+        status="cache_hit" if answer.cache else "ok",
+        started_ns=call.started_ns,
+        duration_us=call.elapsed_us(),
+        first_token_us=call.first_token_us,
         deployment=answer.deployment,
         tier=answer.tier,
+        attempts=attempts,
+        usage=usage,
+        cost_nano_usd=cost,
+        reserved_nano_usd=call.reserved_nano_usd,
+        saved_nano_usd=answer.saved_nano_usd,
         price=answer.price,
         simulated=response.simulated,
         degraded=answer.degraded,
         cache=answer.cache,
-        saved_nano_usd=answer.saved_nano_usd,
         confidence=answer.confidence,
+        escalations=tuple(call.escalations),
+        reasons=tuple(call.reasons),
     )
     _write(desk, call, event, response)
     return ChatReply(response=response, settled=event)
@@ -72,14 +85,27 @@ def failed(desk: Desk, call: Call, error: BaseException, response: ChatResponse 
     status = status_of(error)
     if status == "refused" and call.attempts:
         status = "error"  # a refusal means that nothing was sent
-    event = _event(
-        call,
-        status,
+    attempts, usage, cost = _sums(call)
+    event = Settled(
+        call=call.id,
+        kind="model",
+        name=call.request.model,
+        caller=call.caller,
+        status=status,
+        started_ns=call.started_ns,
+        duration_us=call.elapsed_us(),
+        first_token_us=call.first_token_us,
+        attempts=attempts,
+        usage=usage,
+        cost_nano_usd=cost,
+        reserved_nano_usd=call.reserved_nano_usd,
+        escalations=tuple(call.escalations),
+        reasons=tuple(call.reasons),
         error=known.code if known else type(error).__name__,
         message=known.message if known else str(error),
         limit=known.limit if isinstance(known, LimitReached) else "",
         retry_after_s=retry.worth_again_s(error),
-        simulated=any(attempt.simulated for attempt in call.attempts),
+        simulated=any(attempt.simulated for attempt in attempts),
     )
     _write(desk, call, event, response)
     return event
@@ -89,14 +115,19 @@ def if_crashed(
     call: Call, upper: Usage = NOTHING, upper_cost_nano_usd: int = 0, price: str = "", *, simulated: bool = False
 ) -> Settled:
     """The event that is true if the process dies while the call is under way."""
-    return _event(
-        call,
-        "crashed",
+    return Settled(
+        call=call.id,
+        kind="model",
+        name=call.request.model,
+        caller=call.caller,
+        status="crashed",
+        started_ns=call.started_ns,
         usage=upper,
         cost_nano_usd=upper_cost_nano_usd,
         reserved_nano_usd=upper_cost_nano_usd,
         price=price,
         simulated=simulated,
+        reasons=tuple(call.reasons),
         message="the process ended during the call; usage and cost are the upper estimate held back for it",
     )
 
@@ -116,29 +147,15 @@ def _ran(status: Status, usage: Usage) -> bool:
     return status == "ok" or bool(usage.input_total or usage.output_total)
 
 
-def _event(call: Call, status: Status, **fields: Any) -> Settled:
+def _sums(call: Call) -> tuple[tuple[Attempt, ...], Usage, int]:
+    """The attempts, and what they used and cost together."""
     attempts = tuple(call.attempts)
-    if attempts:
-        usage, cost = attempts[0].usage, attempts[0].cost_nano_usd
-        for attempt in attempts[1:]:
-            usage, cost = usage + attempt.usage, cost + attempt.cost_nano_usd
-        fields["usage"], fields["cost_nano_usd"] = usage, cost
-    if "reserved_nano_usd" not in fields:
-        fields["reserved_nano_usd"] = call.reserved_nano_usd
-    return Settled(
-        call=call.id,
-        kind="model",
-        name=call.request.model,
-        caller=call.caller,
-        status=status,
-        started_ns=call.started_ns,
-        duration_us=call.elapsed_us(),
-        first_token_us=call.first_token_us,
-        attempts=attempts,
-        escalations=tuple(call.escalations),
-        reasons=tuple(call.reasons),
-        **fields,
-    )
+    if not attempts:
+        return attempts, NOTHING, 0
+    usage, cost = attempts[0].usage, attempts[0].cost_nano_usd
+    for attempt in attempts[1:]:
+        usage, cost = usage + attempt.usage, cost + attempt.cost_nano_usd
+    return attempts, usage, cost
 
 
 def _write(desk: Desk, call: Call, event: Settled, response: ChatResponse | None) -> None:
@@ -158,6 +175,8 @@ def _write(desk: Desk, call: Call, event: Settled, response: ChatResponse | None
 def _content(parts: Parts, call: Call, response: ChatResponse | None) -> dict[str, Any] | None:
     """What travels beside the event: a task's answers, since its state is folded from them, and else what the workflow stores."""
     store = call.workflow.store_prompts
+    if store == "none" and call.lone:
+        return None
     kept: Callable[[str], str] | None = _as_it_is if store == "full" else parts.redact if store == "redacted" else None
     content: dict[str, Any] = {}
     if response is not None and (kept or not call.lone):

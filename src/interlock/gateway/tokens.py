@@ -61,7 +61,11 @@ def of_request(request: ChatRequest) -> int:
     """Upper estimate of everything that a request sends: messages, tools and schema."""
     total = 0
     for message in request.messages:
-        total += of_message(message)
+        content = message.content
+        if isinstance(content, str) and content.isascii() and not message.tool_calls:
+            total += MESSAGE_OVERHEAD + int(len(content) * ASCII_UPPER) + 1  # as `of_message`, for the usual one
+        else:
+            total += of_message(message)
     for tool in request.tools:
         total += of_value(tool)
     if request.output_schema is not None:
