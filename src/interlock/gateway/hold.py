@@ -5,6 +5,8 @@ Above: begin, call, settle. Below: quota, `core`.
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from interlock.core.events import Settled
 from interlock.core.limits import vector
 from interlock.core.money import Usage
@@ -44,7 +46,7 @@ async def hold(desk: Desk, call: Call, plan: Plan, upper: Usage, upper_nano_usd:
     call.held = held
     if held.output_cap is not None:
         cap = held.output_cap // call.request.n
-        call.request = call.request.but(max_output_tokens=cap)
+        call.request = structs.replace(call.request, max_output_tokens=cap)
         call.note(f"output capped at {cap} tokens: all that its limits have left")
 
 
