@@ -79,6 +79,16 @@ class Profile(Protocol):
         """Token probabilities can be asked for; they are, where a rule looks at the confidence of answers."""
         ...
 
+    @property
+    def continues(self) -> bool:
+        """An unfinished message of the assistant at the end of a conversation is gone on with at its last character."""
+        ...
+
+    @property
+    def continue_with(self) -> Mapping[str, Any]:
+        """Fields of its dialect that say so, where it has to be told."""
+        ...
+
 
 class Workflow(Struct, frozen=True):
     """What holds for one workflow's calls."""

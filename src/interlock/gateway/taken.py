@@ -1,27 +1,30 @@
 """What a relay has taken in so far: enough to count it, to settle it when it breaks off, and to keep it.
 
-Above: stream. Below: attempt, call, exchange.
+Above: stream. Below: call, continuation, exchange, once.
 """
 
 from __future__ import annotations
 
-from msgspec import UNSET
+from collections.abc import Iterator
+
+from msgspec import UNSET, structs
 
 from interlock.core.chat import ChatResponse, Chunk, Finish, ToolCall, ToolCallDelta
-from interlock.core.errors import DeadlineMissed, OutputInvalid, UpstreamCut, UpstreamError
+from interlock.core.errors import DeadlineMissed, InterlockError, OutputInvalid, UpstreamCut, UpstreamError
 from interlock.core.money import Usage
 
-from . import escalate
+from . import continuation, escalate
 from .call import Answer, Call
 from .desk import Desk
 from .exchange import Exchange, Opened
-
-
 from .once import blame, end_answered, end_broken
+
+
 class Taken:
     """One relay."""
 
     __slots__ = (
+        "_before",
         "_call",
         "_checked",
         "_chunks",
@@ -30,9 +33,13 @@ class Taken:
         "_finish",
         "_id",
         "_model",
+        "_more",
         "_opened",
         "_rung",
+        "_seam",
+        "_since",
         "_text",
+        "_times",
         "_tools",
         "held",
     )
@@ -48,6 +55,16 @@ class Taken:
         self._id = ""
         self._text: list[str] = []
         self._tools: dict[int, list[ToolCallDelta]] = {}
+        self._more = False
+        """More than a text has been seen."""
+        self._times = 0
+        """How often the answer broke off and was gone on with by somebody else."""
+        self._since = 0
+        """Pieces of the text that earlier deployments wrote."""
+        self._seam: str | None = None
+        """White space at the end of what they wrote, until the next piece has come."""
+        self._before = Usage()
+        """What they used."""
         self._checked = bool(call.request.output_schema or call.request.json_mode)
         self.held: list[Chunk] = []
         """With a schema the end is held back until the whole was checked, so that nothing malformed ever ends well."""
@@ -62,6 +79,9 @@ class Taken:
         for delta in chunk.tool_calls:
             self._tools.setdefault(delta.index, []).append(delta)
             trial.text_seen.append(delta.arguments)
+        if chunk.thoughts or chunk.others or chunk.refusal:
+            trial.text_seen.extend(_billed_beside(chunk))
+            self._more = True
         if chunk.usage is not None:
             trial.usage_seen = chunk.usage
         if chunk.finish is not None:
@@ -86,11 +106,50 @@ class Taken:
                 f"the call's deadline of {self._opened.deadline.total_s:g} s passed during the answer."
             )
         try:
-            return await anext(self._opened.pieces)
+            chunk = await anext(self._opened.pieces)
+            return chunk if self._times == 0 else self._fitted(chunk)
         except StopAsyncIteration:
-            if self._finish is None:
-                raise UpstreamCut(f"{self._opened.trial.candidate.name} ended its stream without a finish.") from None
+            if self._finish is not None:
+                return None
+            name = self._opened.trial.candidate.name
+            return await self._go_on(UpstreamCut(f"{name} ended its stream without a finish."))
+        except UpstreamError as error:
+            return await self._go_on(error)
+
+    async def _go_on(self, error: UpstreamError) -> Chunk | None:
+        """The next piece from somebody else. Raises `error` where nobody can go on."""
+        call, trial = self._call, self._opened.trial
+        if self._finish is not None:
+            call.note(f"{trial.candidate.name} broke off after the end of its answer: {error.message}")
             return None
+        await self.broken(error)
+        seen = continuation.Seen("".join(self._text), bool(self._tools), self._more)
+        verdict = continuation.judge(call.request, seen, self._times)
+        if not self._desk.settings.continuing or verdict.do == "give_up":
+            call.note(f"not continued: {verdict.why or 'switched off'}")
+            raise error
+        try:
+            opened = await continuation.resume(self._desk, self._exchange, call, seen, verdict)
+        except InterlockError as other:
+            call.note(f"not continued: {other.message}")
+            raise error from other
+        if opened is None:
+            call.note("not continued: no model of the plan goes on with an unfinished answer")
+            raise error
+        call.note(
+            f"{trial.candidate.name} broke off ({error.code}); {opened.trial.candidate.name} went on: {verdict.do}"
+        )
+        self._before = self._before + call.attempts[-1].usage
+        self._opened, self._times, self._since = opened, self._times + 1, len(self._text)
+        self._seam = seen.text[len(seen.text.rstrip()) :] if verdict.do == "continue" else None
+        return self._fitted(opened.first)
+
+    def _fitted(self, chunk: Chunk) -> Chunk:
+        """A piece of somebody else's, as one of the same answer."""
+        text = chunk.text
+        if text and self._seam is not None:
+            text, self._seam = continuation.joined(self._seam, text), None
+        return structs.replace(chunk, text=text, raw=b"", raw_dialect="", id=self._id, model=self._model)
 
     def whole(self) -> Answer:
         """Counts the answer now that it is whole.
@@ -99,7 +158,10 @@ class Taken:
             OutputInvalid: it does not satisfy the output schema.
         """
         request = self._call.request
-        answer = end_answered(self._desk, self._call, self._opened.trial, self.response)
+        answer = end_answered(self._desk, self._call, self._opened.trial, self._last_part())
+        if self._times:
+            usage = self._before + answer.response.usage
+            answer = structs.replace(answer, response=structs.replace(self.response, usage=usage))
         value, faults = escalate.content_of(request, answer.response)
         if request.output_schema is not None and value is not UNSET and not faults:
             faults = self._exchange.validate(request.output_schema, value)
@@ -123,11 +185,15 @@ class Taken:
         await self._opened.close()
         if trial.over:
             return
-        breaker = self._desk.health.deployment(trial.candidate.name).breaker
         if isinstance(error, UpstreamError):
             error.deployment = error.deployment or trial.candidate.name
         blame(self._desk, trial, error)
         end_broken(self._desk, self._call, trial, error)
+
+    def _last_part(self) -> ChatResponse:
+        """What the deployment that ended the answer wrote of it; the whole but for answers that were gone on with."""
+        response = self.response
+        return structs.replace(response, text="".join(self._text[self._since :])) if self._times else response
 
     @property
     def response(self) -> ChatResponse:
@@ -144,9 +210,6 @@ class Taken:
         )
 
 
-def _joined(deltas: list[ToolCallDelta]) -> ToolCall:
-    return ToolCall(
-        id=next((each.id for each in deltas if each.id), ""),
 def _billed_beside(chunk: Chunk) -> Iterator[str]:
     """What a chunk holds beside the answer's text and calls, and a vendor bills like them: thoughts, a refusal, further answers."""
     yield from [thought.text for thought in chunk.thoughts if thought.text]
@@ -158,6 +221,9 @@ def _billed_beside(chunk: Chunk) -> Iterator[str]:
         yield from [thought.text for thought in other.thoughts if thought.text]
 
 
+def _joined(deltas: list[ToolCallDelta]) -> ToolCall:
+    return ToolCall(
+        id=next((each.id for each in deltas if each.id), ""),
         name=next((each.name for each in deltas if each.name), ""),
         arguments="".join(each.arguments for each in deltas) or "{}",
     )

@@ -36,6 +36,10 @@ class ModelProfile(Struct, frozen=True, forbid_unknown_fields=True):
     empty where it is not known."""
     native_schema: bool = False
     """The vendor itself keeps answers and tool arguments to a schema, within its subset of JSON Schema."""
+    continues: bool = False
+    """An unfinished message of the assistant at the end of a conversation is gone on with at its last character."""
+    continue_with: dict[str, bool | str] = {}
+    """Fields of its dialect that say so, where it has to be told."""
     assumed: bool = False
     """The figures are assumed: they serve estimates, and nothing is refused or capped for their sake."""
     source: str = ""

@@ -209,6 +209,7 @@ class StreamWriter:
         if not chunk.raw or chunk.raw_dialect != DIALECT:
             return self._event(chunk)
         raw = chunk.raw
+        self._begun.add(0)  # in case that the rest of the answer comes from somebody else
         if b"[DONE]" in raw:
             raw = raw.replace(DONE, b"")
         if chunk.usage is not None:
