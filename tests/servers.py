@@ -1,10 +1,12 @@
 """Real servers that tests start for themselves, in a folder of their own, and stop again."""
 
 import os
+import select
 import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,3 +70,17 @@ def postgres_server() -> Generator[str]:
             )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for_port(port: int, within_s: float = 15.0) -> None:
+    """Returns when somebody listens there."""
+    ends = time.monotonic() + within_s
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+        except OSError:
+            if time.monotonic() > ends:
+                raise
+            select.select([], [], [], 0.05)
+        else:
+            return

@@ -12,6 +12,7 @@ from interlock.config.egress import AllowedHost, Egress, HostCredential
 from interlock.config.flow import Flow, Slot, Step
 from interlock.config.knowledge import FrontMatter, IntentExamples
 from interlock.config.limits import LimitSettings, RedisSettings
+from interlock.config.mcp import Mcp, McpServer
 from interlock.config.resilience import (
     BalanceSettings,
     Circuit,
@@ -24,6 +25,7 @@ from interlock.config.resilience import (
     ShapeSettings,
 )
 from interlock.config.schema import (
+    Batches,
     Caching,
     CallLogging,
     EscalationRule,
@@ -65,11 +67,14 @@ SECTIONS: dict[str, type[Block]] = {
     "egress.allow[]": AllowedHost,
     "egress.credentials.<name>": HostCredential,
     "databases.<name>.tables.<table>": GovernedTable,
+    "mcp": Mcp,
+    "mcp.servers.<name>": McpServer,
     "logging": CallLogging,
     "server": Server,
     "limits[]": LimitSettings,
     "redis": RedisSettings,
     "responses": Responses,
+    "batches": Batches,
     "agent": AgentContract,
     "agent.inputs.<name>": Input,
     "agent.tools[]": ToolUse,

@@ -31,6 +31,7 @@ from interlock.core.ports import ChatReply, PluginEnv, Provider
 from interlock.core.time import Clock, SystemClock
 from interlock.economics.prices import PriceBook
 from interlock.gateway.chat import Gateway
+from interlock.gateway.route import Router
 from interlock.gateway.settings import Parts
 from interlock.governance.redact import redact
 from interlock.ledger import Health, KeptResponses, Recorder, TaskLog
@@ -39,13 +40,12 @@ from interlock.plugins.profiles import profile_of
 from interlock.storage import SqliteStore
 from interlock.tools.call import ToolDesk
 from interlock.tools.define import Tool
-from interlock.tools.load import load_tools
 from interlock.tools.threads import Threads
 
 from . import caches, policy, steering, tier0
-from .toolbox import Toolbox
 from .limiting import Limiting
-from .databases import Databases
+from .toolbox import Toolbox
+from .waiting import Waiting
 
 
 class Interlock:
@@ -65,12 +65,9 @@ class Interlock:
         self.workspace = workspace
         self._model = model
         self._clock = clock or SystemClock()
-        self._ids = SystemIds(self._clock)
-        self._databases = Databases(workspace, self._clock)
-        own = load_tools(workspace.tools_file) if workspace.tools_file else {}
-        self._egress = egress.policy_of(workspace.settings.egress, self._ids)
-        fetching = egress.fetch_tools(workspace.settings.egress, self._egress, workspace.root, self._clock)
-        self._tools: Mapping[str, Tool] = {**self._databases.tools, **fetching, **own}
+        self._ids = self.ids = SystemIds(self._clock)
+        self._toolbox = Toolbox(workspace, self._clock, self._ids)
+        self._tools: Mapping[str, Tool] = self._toolbox.tools
         self._embedder = tier0.Model()
         self._engines = tier0.engines(workspace, self._embedder)
         self._prices = PriceBook(workspace.settings.prices, self._clock)
@@ -100,7 +97,7 @@ class Interlock:
             self._recorder = Recorder(self._store, self._clock, path=path, price_of_version=self._prices.known)
             self._recorder.start()
             opened.push_async_callback(self._recorder.close)
-            opened.push_async_callback(self._databases.close)
+            opened.push_async_callback(self._toolbox.close)
             ttl_s = self.workspace.settings.responses.ttl_days * 86_400
             self.kept_responses = KeptResponses(self._store, self._recorder, self._clock, ttl_s=ttl_s)
             self.limiting = Limiting(self.workspace, self._store.keys, self._clock, self._ids)
@@ -118,8 +115,10 @@ class Interlock:
             self._prompt_vectors = None if self._model else steering.vectors_for(self.workspace, self._embedder)
             if self._prompt_vectors is not None:
                 opened.callback(self._prompt_vectors.close)
+            self._built = self._providers()
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
             opened.push_async_callback(self.gateway.embeddings.close)
+            self.waiting = self._waiting()
             self.agents = self._agents()
             opened.callback(self.agents.stop)
             self._opened = opened.pop_all()
@@ -239,7 +238,7 @@ class Interlock:
             ids=self._ids,
             rng=random.Random(),
             price_of=self._prices,
-            providers=self._providers(),
+            providers=self._built,
             tiers_of=self._tiers_of,
             target_of=policy.target_of(files),
             profile_of=profile_of,
@@ -268,17 +267,24 @@ class Interlock:
             built[dialect] = module.build(env)
         return built
 
+    def _waiting(self) -> Waiting:
+        files = self.workspace.settings
+        router = Router(self._tiers_of, policy.target_of(files), policy.unusable(files))
+        return Waiting(
+            self.workspace, self._store, self._recorder, self._clock, self._built, router, self._prices, redact
+        )
+
     def _agents(self) -> Agents:
-        desk = ToolDesk(self._recorder, self._clock, self._ids, random.Random(), self.workspace.root)
+        self.desk = ToolDesk(self._recorder, self._clock, self._ids, random.Random(), self.workspace.root)
         tenant = self.workspace.settings.tenant
-        contracts = {
+        self.contracts = {
             name: compile_contract(agent, self._tools, tenant=tenant, model=self._model)
             for name, agent in self.workspace.agents.items()
         }
         return Agents(
-            contracts,
+            self.contracts,
             gateway=self.gateway,
-            desk=desk,
+            desk=self.desk,
             journal=TaskLog(self._recorder, self._store, self._clock),
             clock=self._clock,
             ids=self._ids,

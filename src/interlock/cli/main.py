@@ -38,6 +38,7 @@ VERBS = {
     "tasks": "list tasks",
     "trace": "show one task or call, step by step",
     "approve": "decide what waits for a person",
+    "mcp": "approve what MCP servers say of their tools; offer an agent's tools to MCP clients",
     "route": "learned routes: train one on labels or the ledger, show one, judge one",
     "pnl": "the token P&L: cost, revenue and margin per successful task",
 }

@@ -32,6 +32,7 @@ from .blocks import (
 )
 from .limits import LimitList, RedisSettings
 from .egress import Egress
+from .mcp import Mcp
 from .resilience import BalanceSettings, Resilience, ShapeSettings
 from .shapes import is_section
 from .sql import Databases
@@ -208,10 +209,9 @@ class TaskBudget(LimitsBlock):
 class ExactCache(Block):
     enabled: bool = False
     ttl_seconds: Seconds = 3600.0
-    max_entries: Positive = 10_000
     backend: Literal["store", "redis", "memory"] = "store"
     """What stands behind the memory: the workspace's store, the Redis that replicas share, or nothing."""
-
+    max_entries: Positive = 10_000
     """In memory."""
     max_megabytes: Positive = 64
     """In memory."""
@@ -220,6 +220,7 @@ class ExactCache(Block):
     """Requests with a temperature above 0 are served and kept too."""
     refusals: bool = False
     """Refusals and filtered answers are kept too."""
+
 
 class SemanticCache(Block):
     enabled: bool = False
@@ -237,14 +238,16 @@ class SemanticCache(Block):
 
 class Caching(Block):
     exact_cache: ExactCache = Field(default_factory=ExactCache)
-    semantic_cache: SemanticCache = Field(default_factory=SemanticCache)
     coalesce: bool | None = None
     """Identical calls at the same time share one upstream call; unset: where the exact cache is on."""
+    semantic_cache: SemanticCache = Field(default_factory=SemanticCache)
 
 
 class Server(Block):
     host: Text = "127.0.0.1"
     port: Annotated[Count, Field(le=65_535)] = 8787
+    workers: Annotated[Positive, Field(le=256)] = 1
+    """Processes that share the port."""
     api_key: SecretText = Secret("")
 
 
@@ -253,6 +256,17 @@ class Responses(Block):
 
     ttl_days: Positive = 30
     """How long one is kept after its last turn."""
+
+
+class Batches(Block):
+    """Files of requests that may wait."""
+
+    concurrency: Positive = 8
+    """Lines of one batch that are asked at the same time, where the vendor has no batch API."""
+    max_file_mb: Positive = 200
+    """The largest input file."""
+    output_days: Positive = 30
+    """How long files of answers are kept."""
 
 
 class CallLogging(Block):
@@ -271,8 +285,6 @@ def _tiers(value: Any) -> Any:
 
 def _one_or_more(value: Any) -> Any:
     models = [value] if isinstance(value, str) else value
-    workers: Annotated[Positive, Field(le=256)] = 1
-    """Processes that share the port."""
     if not models:
         raise ValueError("expected at least one model")
     return models
@@ -292,23 +304,25 @@ class Settings(Block):
     routing: Routing = Field(default_factory=Routing)
     task_budgets: dict[str, TaskBudget] = Field(default_factory=dict[str, TaskBudget])
     caching: Caching = Field(default_factory=Caching)
+    resilience: Resilience = Field(default_factory=Resilience)
+    shaping: dict[str, ShapeSettings] = Field(default_factory=dict[str, ShapeSettings])
+    """By workflow, alias or model."""
     degradation: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
     databases: Databases = Field(default_factory=Databases)
     """Databases that agents may query, each through its tool `sql.NAME`."""
     egress: Egress = Field(default_factory=Egress)
     """Where tools and sandboxes may connect to; nowhere by default."""
+    mcp: Mcp = Field(default_factory=Mcp)
     logging: CallLogging = Field(default_factory=CallLogging)
     server: Server = Field(default_factory=Server)
     limits: LimitList = ()
     """Rate limits and budgets of keys, tenants, users, workflows and models."""
     redis: RedisSettings = Field(default_factory=RedisSettings)
     responses: Responses = Field(default_factory=Responses)
+    batches: Batches = Field(default_factory=Batches)
 
     @model_validator(mode="after")
     def _rungs_once(self) -> Settings:
         if len(set(self.degradation)) != len(self.degradation):
             raise ValueError("degradation: each rung stands at most once")
         return self
-    resilience: Resilience = Field(default_factory=Resilience)
-    shaping: dict[str, ShapeSettings] = Field(default_factory=dict[str, ShapeSettings])
-    """By workflow, alias or model."""

@@ -45,8 +45,10 @@ def declared_tools(source: str) -> Mapping[str, tuple[str, ...]] | None:
 
 def built_in_tools(settings: Settings) -> Mapping[str, tuple[str, ...]]:
     """Parameters by name of the tools that the policy itself declares."""
-    fetching = {"web.fetch": ("url",)} if settings.egress.allow else {}
-    return {**{f"sql.{name}": ("sql",) for name in settings.databases}, **fetching}
+    found = {f"sql.{name}": ("sql",) for name in settings.databases}
+    if settings.egress.allow:
+        found["web.fetch"] = ("url",)
+    return found
 
 
 def _called(decorator: ast.expr) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 from msgspec import Struct
@@ -12,12 +13,16 @@ from msgspec import Struct
 from interlock.app import Interlock
 from interlock.core.caller import Caller, Secret
 from interlock.core.ids import SystemIds
-from interlock.core.time import SystemClock
+from interlock.core.time import Clock, SystemClock
+from interlock.gateway.batch import BatchWorker
 
 from .auth import Keys, load_or_make_key
+from .batch_lines import Lines
+from .batches import BatchesFace
+from .files import FilesFace
 from .health import health_of
 from .keys import KeysFace
-from .serve import Parts, ServerSettings, serve
+from .serve import Face, Parts, ServerSettings, serve
 from .workers import Worker
 
 KEY_FILE = "server.key"
@@ -50,6 +55,8 @@ async def serve_workspace(
     clock = SystemClock()
     il.limiting.watch()
     keys = Keys({key: caller}, il.limiting.book, clock, il.workspace.versions)
+    further, running = _further(il, keys)
+    waiting = waiting_of(il, keys, clock)
     parts = Parts(
         gateway=il.gateway,
         keys=keys,
@@ -59,22 +66,51 @@ async def serve_workspace(
         models=il.served_models,
         embeddings=il.gateway.embeddings,
         kept=il.kept_responses,
-        more=(KeysFace(keys, il.limiting, clock, files.tenant),),
+        more=(KeysFace(keys, il.limiting, clock, files.tenant), *waiting.faces, *further),
     )
     names = tuple(il.served_names())
     lead = worker is None or worker.number == 0
     working = [asyncio.create_task(il.agents.keep_working())] if lead else []
+    batches = asyncio.create_task(waiting.worker.keep_working())
     sock, parent = (worker.sock, worker.parent) if worker else (None, None)
     try:
         told = functools.partial(Opened, key=key, key_file=key_file, key_is_new=is_new, names=names)
-        await serve(parts, settings, lambda url: opened(told(url)), sock=sock, parent=parent)
+        async with running:
+            await serve(parts, settings, lambda url: opened(told(url)), sock=sock, parent=parent)
     finally:
         il.agents.stop()
+        batches.cancel()  # what is under way is given back, and goes on at the next start
+        await asyncio.gather(batches, return_exceptions=True)
         # A task in the middle of a call is cut off there: the call settles, and the task goes on at the next start.
         for each in working:
             await asyncio.wait({each}, timeout=settings.shutdown_s)
             each.cancel()
             await asyncio.gather(each, return_exceptions=True)
+
+
+def _further(il: Interlock, keys: Keys) -> tuple[tuple[Face, ...], AbstractAsyncContextManager[None]]:
+    """Faces that not every workspace has, and what has to be open while they are served."""
+    if not il.workspace.settings.mcp.offer:
+        return (), nullcontext()
+    from .mcp import McpFace
+
+    face = McpFace(il, keys)
+    return (face,), face.running()
+
+
+class Waiting(Struct, frozen=True):
+    """Files and batches, as faces and as work."""
+
+    faces: tuple[FilesFace, BatchesFace]
+    worker: BatchWorker
+
+
+def waiting_of(il: Interlock, keys: Keys, clock: Clock) -> Waiting:
+    """The faces for files and batches of an open `Interlock`, and the worker that answers them."""
+    ids = SystemIds(clock)
+    worker = il.waiting.worker(Lines(il.gateway, il.gateway.embeddings, ids, clock))
+    files = FilesFace(il.waiting.log, keys, ids, clock, il.waiting.max_file_bytes)
+    return Waiting((files, BatchesFace(il.waiting.log, keys, ids, clock, worker.wake)), worker)
 
 
 def settings_of(il: Interlock, host: str = "", port: int | None = None) -> ServerSettings:

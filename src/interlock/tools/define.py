@@ -35,6 +35,7 @@ class ToolContext(Struct, frozen=True):
     tenant: str = ""
     task: str = ""
     user: str = ""
+    step: int = 0
 
 
 class Parameter(Struct, frozen=True):
@@ -61,6 +62,8 @@ class Tool(Struct, frozen=True):
     reconcile: Callable[..., Any] | None = None
     """Asks the outside world what became of a call: takes what the tool takes, returns the result, or `None` if it never happened."""
     takes_ctx: bool = False
+    checker: Callable[[Any], list[str]] | None = None
+    """For tools that are described by a JSON Schema alone: what is wrong with arguments. The function then takes them whole, as `arguments`."""
 
     @property
     def spec(self) -> ToolSpec:
@@ -76,6 +79,11 @@ class Tool(Struct, frozen=True):
         if not isinstance(arguments, dict):
             raise ToolArgumentsInvalid(self.name, [f"arguments must be a JSON object, not {_shown(arguments)}"])
         given = cast("dict[str, Any]", arguments)
+        if self.checker is not None:
+            wrong = self.checker(given)
+            if wrong:
+                raise ToolArgumentsInvalid(self.name, wrong)
+            return {"arguments": given}
         known = {parameter.name: parameter for parameter in self.parameters}
         faults = [_unknown(name, known) for name in given if name not in known]
         values: dict[str, Any] = {}
@@ -94,6 +102,9 @@ class Tool(Struct, frozen=True):
 
     def taken(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Of `arguments`, those that this tool has a parameter for."""
+        if self.checker is not None:
+            properties = self.schema.get("properties", {})
+            return {name: value for name, value in arguments.items() if name in properties}
         return {p.name: arguments[p.name] for p in self.parameters if p.name in arguments}
 
 

@@ -51,14 +51,15 @@ def judge(tool: str, rules: Sequence[Rule], arguments: Any) -> tuple[Any, tuple[
     Raises:
         ToolDenied: a rule forbids it.
     """
-    used: Any = arguments
     decided: list[str] = []
+    facts: dict[str, Any] = cast("dict[str, Any]", arguments) if isinstance(arguments, dict) else {}
     for rule in rules:
-        facts = cast("dict[str, Any]", used) if isinstance(used, dict) else {}
         holds = rule.when.evaluate(facts)
         if rule.then == "deny" and holds is not False:
             raise ToolDenied(tool, rule.when.explain(facts), rule.because, rule.instead)
         if rule.then == "modify" and holds:
-            used = cast("Any", {**facts, **rule.changes})
+            facts = {**facts, **rule.changes}
             decided.append(f"modified: {rule.when.explain(facts)} → {', '.join(sorted(rule.changes))}")
-    return used, tuple(decided)
+    if not decided:
+        return cast("Any", arguments), ()
+    return facts, tuple(decided)

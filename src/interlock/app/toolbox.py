@@ -1,0 +1,50 @@
+"""Every tool of a workspace, wherever it comes from, and what has to be closed behind them.
+
+Above: compose. Below: databases, egress, mcp, `tools/load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from interlock.config.workspace import Workspace
+from interlock.core.errors import ConfigError, Fault
+from interlock.core.ids import Ids
+from interlock.core.time import Clock
+from interlock.tools.define import Tool
+from interlock.tools.load import load_tools
+
+from . import egress
+from .databases import Databases
+from .mcp import McpTools
+
+
+class Toolbox:
+    """The tools by name."""
+
+    def __init__(self, workspace: Workspace, clock: Clock, ids: Ids) -> None:
+        """Raises ConfigError: a file or an extra is missing or wrong, or two tools share a name."""
+        settings = workspace.settings
+        self._databases = Databases(workspace, clock)
+        self._mcp = McpTools(workspace)
+        self.egress = egress.policy_of(settings.egress, ids)
+        own = load_tools(workspace.tools_file) if workspace.tools_file else {}
+        fetching = egress.fetch_tools(settings.egress, self.egress, workspace.root, clock)
+        self.tools = _joined(workspace, own, self._databases.tools, fetching, self._mcp.tools)
+
+    async def close(self) -> None:
+        """Ends connections to databases and servers."""
+        await self._mcp.close()
+        await self._databases.close()
+
+
+def _joined(workspace: Workspace, *sources: Mapping[str, Tool]) -> dict[str, Tool]:
+    found: dict[str, Tool] = {}
+    for source in sources:
+        for name, tool in source.items():
+            if name in found:
+                raise ConfigError(
+                    [Fault(str(workspace.root), 0, 0, name, "two tools share this name", "Rename one of them.")]
+                )
+            found[name] = tool
+    return found
