@@ -26,6 +26,7 @@ def route(before, after=None, worth=100_000, vector=False):
         worth_nano_usd=worth,
         overall={"small": 0.6, "premium": 0.9},
         table={"refund": {"small": TaskRow(10, 3.0, 0.4)}},
+        strengths={"small": 5.0, "premium": 5.0},
         before=Stage(before, before if vector else {}),
         after={} if after is None else {"small": Stage(after, signals_within={"arithmetic.score": (0.0, 1.0)})},
         verifiers=("arithmetic",),

@@ -93,7 +93,7 @@ def _rows(path: Path) -> list[Row]:
             return _table(text, "\t" if name.endswith(".tsv") else ",")
         if name.endswith(".json"):
             whole: Any = json.loads(text)
-            return _objects(whole if isinstance(whole, list) else [whole])
+            return _objects(cast("list[Any]", whole) if isinstance(whole, list) else [whole])
         return _objects(json.loads(line) for line in text.splitlines() if line.strip())
     except (ValueError, csv.Error) as error:
         raise _fault(path, f"cannot be read as {name.rpartition('.')[2]}: {error}") from error

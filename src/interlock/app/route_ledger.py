@@ -82,7 +82,7 @@ def _input(given: Record | None) -> str:
 
 def _task_type(given: Record | None) -> str:
     facts = given.event.facts if given is not None and isinstance(given.event, Started) else {}
-    said = facts.get("task_type")
+    said = facts.get("task_type") or facts.get("intent")
     return said if isinstance(said, str) else ""
 
 

@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from interlock.app.routes import Plan
     from interlock.core.routes import LearnedRoute
 
-WHAT = {
-    "train": "fit a route",
-    "show": "say what a route knows",
-    "eval": "judge a route, or a way of training, on labels",
-}
 TASKS_SHOWN = 20
 
 
@@ -30,79 +25,72 @@ def options() -> argparse.ArgumentParser:
     """What `interlock route` takes."""
     made = parser(
         "route",
-        "Learned routes: which model is asked first, and when another one. docs/routing.md tells the columns of a file.",
+        "Learned routes: which model is asked first, and when another one. `train` fits one, `show FILE` says what it knows, `eval` judges one "
+        "(--route) or a way of training (by folds) on labels. docs/routing.md tells the columns of a file.",
     )
-    verbs = made.add_subparsers(dest="verb", required=True, metavar="train | show | eval")
-    train = verbs.add_parser("train", help=WHAT["train"], description="Fits a route and writes it as JSON.")
-    _labels(train)
-    train.add_argument(
+    made.add_argument("what", choices=("train", "show", "eval"), help="what to do")
+    made.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the route to show")
+    labels = made.add_argument_group("labels")
+    labels.add_argument("--data", type=Path, metavar="FILE", help="labels: .csv, .tsv, .jsonl or .json, also gzipped")
+    labels.add_argument(
         "--from-ledger", action="store_true", help="learn from the workspace's own tasks with a known outcome"
     )
-    train.add_argument("--out", type=Path, metavar="FILE", help="where it goes (default: routes/W.json)")
-    _fitting(train)
-    show = verbs.add_parser(
-        "show", help=WHAT["show"], description="Costs, rates by task, and the figures measured at training."
-    )
-    show.add_argument("route", type=Path, metavar="FILE", help="a route, as `train` writes it")
-    judged = verbs.add_parser(
-        "eval",
-        help=WHAT["eval"],
-        description="With --route: that route on rows it was not trained on. Without: every row by a route of the other folds.",
-    )
-    _labels(judged)
-    judged.add_argument("--route", type=Path, metavar="FILE", help="a route, as `train` writes it")
-    judged.add_argument("--folds", type=int, default=5, metavar="N", help="without --route: how many (default 5)")
-    judged.add_argument("--seed", type=int, default=0, metavar="N", help="of the folds (default 0)")
-    _fitting(judged)
-    for each in (train, show, judged):
-        each.add_argument("--json", action="store_true", help="data as JSON on stdout")
-    return made
-
-
-def _labels(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--data", type=Path, metavar="FILE", help="labels: .csv, .jsonl or .json, also gzipped")
-    made.add_argument(
+    labels.add_argument(
         "--models",
         default="",
         metavar="NAME=COLUMN,…",
         help="models of the route, and how the file calls them (default: all of the file)",
     )
-    made.add_argument(
+    labels.add_argument(
         "--prompt-column", default="", metavar="C", help="default: prompt, question, input, query or text"
     )
-    made.add_argument(
+    labels.add_argument(
         "--task-column", default="", metavar="C", help="default: task, task_type, domain, step, dataset or category"
     )
-
-
-def _fitting(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--workflow", default="", metavar="W", help="the workflow it is for")
-    made.add_argument(
+    fitting = made.add_argument_group("fitting")
+    fitting.add_argument("--workflow", default="", metavar="W", help="the workflow it is for")
+    fitting.add_argument(
         "--cost", action="append", default=[], metavar="NAME=USD", help="mean cost of one call, where the file has none"
     )
-    made.add_argument(
+    fitting.add_argument(
         "--recover",
         type=_share,
         default=0.8,
         metavar="SHARE",
         help="of the gap between cheapest and best model (default 80%%)",
     )
-    made.add_argument("--failure-usd", type=_usd, metavar="USD", help="what a wrong answer costs; instead of --recover")
-    made.add_argument(
+    fitting.add_argument(
+        "--failure-usd", type=_usd, metavar="USD", help="what a wrong answer costs; instead of --recover"
+    )
+    fitting.add_argument(
         "--verifiers",
         default=None,
         metavar="A,B",
         help="what looks at the file's answers (default: all that need no call)",
     )
-    made.add_argument("--no-embedding", action="store_true", help="by task and plain measures of the prompt alone")
+    fitting.add_argument("--no-embedding", action="store_true", help="by task and plain measures of the prompt alone")
+    fitting.add_argument("--out", type=Path, metavar="FILE", help="where the route goes (default: routes/W.json)")
+    judging = made.add_argument_group("judging")
+    judging.add_argument(
+        "--route", type=Path, metavar="FILE", help="the route to judge, on rows that it was not trained on"
+    )
+    judging.add_argument(
+        "--folds",
+        type=int,
+        default=5,
+        metavar="N",
+        help="without --route: every row by a route of the other folds (default 5)",
+    )
+    judging.add_argument("--seed", type=int, default=0, metavar="N", help="of the folds (default 0)")
+    return made
 
 
 def run(arguments: Sequence[str]) -> int:
     """0; a file that is wrong raises ConfigError."""
     given = options().parse_args(arguments)
-    if given.verb == "show":
+    if given.what == "show":
         return show(given)
-    return train(given) if given.verb == "train" else evaluate(given)
+    return train(given) if given.what == "train" else evaluate(given)
 
 
 def train(given: argparse.Namespace) -> int:
@@ -131,7 +119,9 @@ def show(given: argparse.Namespace) -> int:
     """What the route knows."""
     from interlock.app import routes
 
-    route = routes.read_route(given.route)
+    if given.file is None:
+        raise _fault("FILE", "no route is named", "Give the file that `interlock route train` wrote.")
+    route = routes.read_route(given.file)
     if given.json:
         print_json({"version": routes.version_of(route), **_shown(route)})
         return 0
@@ -204,7 +194,7 @@ def _shown(route: LearnedRoute) -> dict[str, Any]:
 def _given_labels(given: argparse.Namespace) -> Labelled:
     from interlock.app.labels import read_labels
 
-    if getattr(given, "from_ledger", False):
+    if given.from_ledger:
         from interlock.app.route_ledger import from_ledger
 
         return from_ledger(workspace_path(given.workspace), given.workflow)
@@ -236,7 +226,8 @@ def _plan(given: argparse.Namespace) -> Plan:
         if not name:
             raise _fault("--cost", f"{each!r} is not NAME=USD", "For example --cost small=0.0002.")
         costs[name] = _usd(usd)
-    named = DEFAULT_VERIFIERS if given.verifiers is None else tuple(filter(None, given.verifiers.split(",")))
+    asked: str | None = given.verifiers
+    named = DEFAULT_VERIFIERS if asked is None else tuple(each for each in asked.split(",") if each)
     return Plan(given.workflow, named, costs, given.recover, given.failure_usd, not given.no_embedding)
 
 

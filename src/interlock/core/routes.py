@@ -129,6 +129,8 @@ class LearnedRoute(Struct, frozen=True, omit_defaults=True):
     """Share of right answers, by model."""
     table: dict[str, dict[str, TaskRow]]
     """Task → model → what is known."""
+    strengths: dict[str, float]
+    """By model: how many labels of a task its share over all tasks is worth."""
     before: Stage
     after: dict[str, Stage] = {}
     """By the model whose answer was checked."""
@@ -152,6 +154,13 @@ class LearnedRoute(Struct, frozen=True, omit_defaults=True):
         """Chances by the task alone; those over all tasks where it is not known."""
         row = self.table.get(task, {})
         return {name: row[name].chance if name in row else self.overall[name] for name in self.models}
+
+
+def rate_without(route: LearnedRoute, model: str, task: str, label: float) -> float:
+    """The chance by the task alone, as it would be without one of its labels; for judging the table on its own rows."""
+    row, strength = route.table[task][model], route.strengths[model]
+    weight = row.labels - 1 + strength
+    return (row.right - label + strength * route.overall[model]) / weight if weight > 0 else route.overall[model]
 
 
 def measures(prompt: str) -> tuple[float, ...]:

@@ -25,30 +25,20 @@ from interlock.core.routes import (
     measures,
     plain,
     print_of,
+    rate_without,
 )
 from interlock.ondevice.logistic import fit_logistic
 from interlock.ondevice.minilm import HIDDEN
 from interlock.ondevice.route_fit import Block, Fitted, Floats, fit, shrink
-from interlock.ondevice.route_judge import Look, figures, spent
+from interlock.ondevice.route_judge import Look
+from interlock.ondevice.route_worth import Aim, mean, rounded, weighed
 
 TASK_SHARE, SIGNAL_SHARE, VECTOR_SHARE, MEASURE_SHARE = 1.0, 1.0, 0.3, 0.1
 """How the kinds of columns are weighed against each other before the penalty is chosen."""
 FEWEST = 20
 """Labels that a model needs for heads of its own; below, its overall rate is all that is known."""
-WORTHS = 60
-DIGITS = 5
 ALIKE = 0.95
 """Cosine from which on two prompts are near-same."""
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What the decisions shall reach."""
-
-    recover: float = 0.8
-    """Share of the gap between the cheapest and the best model; used where no cost of failure is given."""
-    failure_nano_usd: int | None = None
-    """What a wrong answer costs (e.g. a person's minutes)."""
 
 
 def train(
@@ -75,23 +65,25 @@ def train(
     after: dict[str, Stage] = {}
     later: dict[str, dict[str, Floats]] = {}
     for name in models[:-1]:
-        checked = np.array([bool(each.signals.get(name)) and name in each.right for each in rows])
-        if int(checked.sum()) >= FEWEST and len(models) > 1:
-            after[name], later[name] = _after(rows, models, name, np.flatnonzero(checked), taken)
+        places = [place for place, each in enumerate(rows) if each.signals.get(name) and name in each.right]
+        if len(places) >= FEWEST:
+            after[name], later[name] = _after(rows, models, name, places, taken)
+    table, strengths = _table(rows, models)
     route = LearnedRoute(
         workflow=workflow,
         models=tuple(models),
         costs_nano_usd={name: costs_nano_usd[name] for name in models},
         worth_nano_usd=0,
-        overall={name: _mean([each.right[name] for each in rows if name in each.right]) for name in models},
-        table=_table(rows, models),
+        overall={name: mean([each.right[name] for each in rows if name in each.right]) for name in models},
+        table=table,
+        strengths=strengths,
         before=before,
         after=after,
         verifiers=tuple(verifiers) if after else (),
         labels=len(rows),
         seen=tuple(sorted({print_of(each.prompt) for each in rows if each.prompt})),
     )
-    return _weighed(route, rows, _looks(route, rows, first, later), aim)
+    return weighed(route, rows, _looks(route, rows, first, later), aim)
 
 
 def distinct(examples: Sequence[Example]) -> list[int]:
@@ -194,7 +186,7 @@ def _after(
     rows: Sequence[Example],
     models: Sequence[str],
     name: str,
-    places: npt.NDArray[np.intp],
+    places: list[int],
     vectors: npt.NDArray[np.float32] | None,
 ) -> tuple[Stage, dict[str, Floats]]:
     """The stage once `name` has answered; left-out chances stand at the rows' places among all rows."""
@@ -221,7 +213,7 @@ def _heads(
         known = np.flatnonzero(~np.isnan(labels[:, some]).any(axis=1))
         if len(known) < FEWEST or not columns.blocks:
             for at in some:
-                heads[models[at]] = Head(_mean(labels[known, at].tolist()))
+                heads[models[at]] = Head(mean(labels[known, at].tolist()))
                 left_out[models[at]][known] = heads[models[at]].offset
             continue
         fitted = fit([block.take(known) for block in columns.blocks], labels[known][:, some])
@@ -241,38 +233,38 @@ def _curve(sums: Floats, right: Floats) -> tuple[float, float]:
     twice, flags = np.concatenate([sums, sums]), np.repeat([True, False], len(sums))
     weights = np.concatenate([right, 1 - right]) + 1e-6
     found = fit_logistic(twice[:, None], flags, weights)
-    return (_rounded(found.slopes[0]), _rounded(found.offset)) if found.slopes[0] > 0 else (0.0, 0.0)
+    return (rounded(found.slopes[0]), rounded(found.offset)) if found.slopes[0] > 0 else (0.0, 0.0)
 
 
 def _head(fitted: Fitted, column: int, columns: _Columns) -> Head:
     def own(name: str) -> list[float]:
         if name not in fitted.weights:
             return []
-        return [_rounded(value) for value in fitted.weights[name][:, column].tolist()]
+        return [rounded(value) for value in fitted.weights[name][:, column].tolist()]
 
     usual = columns.usual_task(fitted, column)
     return Head(
-        _rounded(float(fitted.offsets[column]) + usual),
-        {task: _rounded(weight - usual) for task, weight in zip(columns.tasks, own("task"), strict=True)},
+        rounded(float(fitted.offsets[column]) + usual),
+        {task: rounded(weight - usual) for task, weight in zip(columns.tasks, own("task"), strict=True)},
         tuple(own("measures")),
         {name: weight for name, weight in zip(columns.signals, own("signals"), strict=True) if weight},
         tuple(own("vector")),
     )
 
 
-def _table(rows: Sequence[Example], models: Sequence[str]) -> dict[str, dict[str, TaskRow]]:
+def _table(rows: Sequence[Example], models: Sequence[str]) -> tuple[dict[str, dict[str, TaskRow]], dict[str, float]]:
+    """(task → model → row, by model what the rate over all tasks is worth in labels)."""
     found: dict[str, dict[str, TaskRow]] = {}
+    strengths: dict[str, float] = {}
     for name in models:
         known = [each for each in rows if name in each.right]
         if not known:
             continue
         shrunk = shrink([each.task for each in known], np.array([each.right[name] for each in known]))
+        strengths[name] = rounded(shrunk.strength)
         for task, (labels, right) in shrunk.counts.items():
-            found.setdefault(task, {})[name] = TaskRow(labels, _rounded(right), _rounded(shrunk.rates[task]))
-    return found
-
-
-# --- What a right answer is worth -------------------------------------------------------------------------------------
+            found.setdefault(task, {})[name] = TaskRow(labels, rounded(right), rounded(shrunk.rates[task]))
+    return found, strengths
 
 
 def _looks(
@@ -288,7 +280,10 @@ def _looks(
 
     looks: list[Look] = []
     for place, each in enumerate(rows):
-        rates = route.rates(each.task)
+        rates = {
+            name: rate_without(route, name, each.task, each.right[name]) if name in each.right else rate
+            for name, rate in route.rates(each.task).items()
+        }
         after = {
             name: known(values, place, rates)
             for name, values in later.items()
@@ -298,86 +293,4 @@ def _looks(
     return looks
 
 
-def _weighed(route: LearnedRoute, rows: Sequence[Example], looks: Sequence[Look], aim: Aim) -> LearnedRoute:
-    """The route with its worth, the worth of looking, and its figures."""
-    judged = [(each, look) for each, look in zip(rows, looks, strict=True) if len(each.right) == len(route.models)]
-    if not judged:  # every row knows one model's outcome: decide by the labels' means
-        judged = [
-            (structs.replace(each, right=dict(look.before)), look) for each, look in zip(rows, looks, strict=True)
-        ]
-    examples, seen = [each for each, _ in judged], [look for _, look in judged]
-    made = (
-        _worth_recovering(route, examples, seen, aim.recover)
-        if aim.failure_nano_usd is None
-        else _worth_of_failure(route, examples, seen, aim.failure_nano_usd)
-    )
-    measured = {name: _rounded(value) for name, value in figures(made, examples, seen).items()}
-    return structs.replace(made, figures=measured)
-
-
-def _worth_recovering(
-    route: LearnedRoute, rows: Sequence[Example], looks: Sequence[Look], share: float
-) -> LearnedRoute:
-    """The least worth whose decisions close `share` of the gap between the cheapest and the best model."""
-    cheapest = route.overall[route.models[0]]
-    target = cheapest + share * (max(route.overall.values()) - cheapest)
-    top = max(max(route.costs_nano_usd.values()), 1)
-    made = route
-    for worth in np.geomspace(top / 10, top * 1000, WORTHS):
-        made = _looking(structs.replace(route, worth_nano_usd=round(float(worth))), rows, looks)
-        if spent(made, rows, looks).right >= target:
-            break
-    return made
-
-
-def _worth_of_failure(
-    route: LearnedRoute, rows: Sequence[Example], looks: Sequence[Look], failure: int
-) -> LearnedRoute:
-    """What a failure costs and what a success costs: the fixed point is the least cost per success (Dinkelbach 1967)."""
-    made = route
-    success = float(min(route.costs_nano_usd.values()))
-    for _ in range(20):
-        made = _looking(structs.replace(route, worth_nano_usd=round(failure + success)), rows, looks)
-        result = spent(made, rows, looks)
-        again = (result.nano_usd + failure * (1 - result.right)) / max(result.right, 1e-3)
-        if abs(again - success) <= 1 + success / 1000:
-            break
-        success = again
-    return made
-
-
-def _looking(route: LearnedRoute, rows: Sequence[Example], looks: Sequence[Look]) -> LearnedRoute:
-    """The route with what it is worth, after each model, to have looked at its answer before deciding."""
-    after: dict[str, Stage] = {}
-    for name, stage in route.after.items():
-        gains = [
-            _left(route, each, _best(route, look.before, name, each))
-            - _left(route, each, _best(route, look.after[name], name, each))
-            for each, look in zip(rows, looks, strict=True)
-            if name in look.after
-        ]
-        after[name] = structs.replace(stage, looking_nano_usd=max(0, round(_mean(gains))))
-    return structs.replace(route, after=after)
-
-
-def _best(route: LearnedRoute, chances: Mapping[str, float], answered: str, example: Example) -> tuple[str, int]:
-    """(model, nano-dollars still to pay) with the least expected loss once `answered` has been paid."""
-    losses = {
-        name: (0 if name == answered else route.costs_nano_usd[name]) + route.worth_nano_usd * (1 - chances[name])
-        for name in chances
-        if name in example.right
-    }
-    best = min(losses, key=lambda name: losses[name])
-    return best, 0 if best == answered else route.costs_nano_usd[best]
-
-
-def _left(route: LearnedRoute, example: Example, choice: tuple[str, int]) -> float:
-    return choice[1] + route.worth_nano_usd * (1 - example.right[choice[0]])
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.5
+__all__ = ["Aim", "distinct", "groups", "train"]
