@@ -170,7 +170,7 @@ class OpenAI:
                     known["id"] += piece.id or ""
                     known["name"] += piece.function.name or ""
                     known["arguments"] += piece.function.arguments or ""
-        got.calls = [(each["id"], each["name"], json.loads(each["arguments"] or "{}")) for each in calls.values()]
+        got.calls = [(each["id"], each["name"], json.loads(each["arguments"])) for each in calls.values()]
         got.finish = _openai_finish(finish, refusal)
         return got
 

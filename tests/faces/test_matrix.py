@@ -71,6 +71,14 @@ async def test_parallel_tools_keep_their_ids_apart(face: Face, home: House, vend
 
 
 @EVERY
+async def test_a_tool_without_arguments_is_called_with_an_empty_object(face: Face, home: House, vendor: str) -> None:
+    home.script(vendor, Answer(tool_calls=(("now", "{}"),), text=""))
+    now = Tool("now", {"type": "object", "properties": {}})
+    for ask in (face.ask, face.stream):
+        assert [arguments for _, _, arguments in (await ask(home.model(vendor), ASK, Wish(tools=(now,)))).calls] == [{}]
+
+
+@EVERY
 async def test_a_tool_that_failed_is_told_so(face: Face, home: House, vendor: str) -> None:
     wish = Wish(tools=(WEATHER,))
     home.script(vendor, Answer(tool_calls=BOTH[:1], text=""))

@@ -177,6 +177,8 @@ class Reading:
         self._usage = Usage()
         self._tools: dict[int, int] = {}
         """Index of a content block → index of its tool call."""
+        self._silent: set[int] = set()
+        """Tool calls whose arguments have not begun; one that ends so has none, which other dialects write as an empty object."""
         self._begun = False
         self._stop_hit = self._refusal = ""
         self.stopped = False
@@ -204,6 +206,9 @@ class Reading:
                 self._block(event.index, event.content_block, text, deltas, thoughts)
             elif event.type == "content_block_delta" and event.delta is not None:
                 self._delta(event.index, event.delta, text, deltas, thoughts)
+            elif event.type == "content_block_stop" and self._tools.get(event.index, -1) in self._silent:
+                self._silent.discard(self._tools[event.index])
+                deltas.append(ToolCallDelta(self._tools[event.index], arguments="{}"))
             elif event.type == "message_delta":
                 usage = self._counted(event.usage)
                 if event.delta is not None and event.delta.stop_reason is not None:
@@ -246,7 +251,9 @@ class Reading:
         if delta.type == "text_delta":
             text.append(delta.text)
         elif delta.type == "input_json_delta" and delta.partial_json:
-            deltas.append(ToolCallDelta(self._tools.get(index, 0), arguments=delta.partial_json))
+            call = self._tools.get(index, 0)
+            self._silent.discard(call)
+            deltas.append(ToolCallDelta(call, arguments=delta.partial_json))
         elif (block := self._thinking.get(index)) is not None:
             block.thinking += delta.thinking
             block.signature += delta.signature
@@ -272,9 +279,10 @@ class Reading:
                 self._thoughts.keep(self._tenant, block.id, seen)
             self._tools[index] = len(self._tools)
             whole = bytes(block.input).decode()
-            deltas.append(
-                ToolCallDelta(self._tools[index], block.id, block.name, whole if whole not in ("{}", "null") else "")
-            )
+            if whole in ("{}", "null"):
+                whole = ""
+                self._silent.add(self._tools[index])
+            deltas.append(ToolCallDelta(self._tools[index], block.id, block.name, whole))
 
     def _counted(self, usage: _Usage | None) -> Usage:
         """Usage so far: later events repeat only what changed, so the larger figure of each bucket stands."""

@@ -69,7 +69,7 @@ class StreamWriter:
             events.append(self._delta({"type": "text_delta", "text": text}))
         for delta in chunk.tool_calls:
             self._tool(delta, events)
-        return b"".join(self._beginning(bool(events)) + events)
+        return b"".join(self._beginning(bool(events), chunk.usage) + events)
 
     def last(self, reply: ChatReply) -> bytes:
         """What ends the stream: why the answer ended and what it used, how the call settled, the end mark."""
@@ -96,7 +96,7 @@ class StreamWriter:
         """What ends a stream that broke: a typed error event and no end mark."""
         return b"event: error\ndata: %b\n\n" % error_body(error, self._call)
 
-    def _beginning(self, wanted: bool) -> list[bytes]:
+    def _beginning(self, wanted: bool, usage: Usage | None = None) -> list[bytes]:
         if self._begun or not wanted:
             return []
         self._begun = True
@@ -105,7 +105,7 @@ class StreamWriter:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": usage_of(Usage()),
+            "usage": usage_of(usage or Usage()),
         }
         return [_made("message_start", message=message), PING]
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from interlock.core.chat import ChatResponse, Finish, Thought, ToolCall
-from interlock.core.errors import InterlockError, UpstreamRejected
+from interlock.core.errors import InterlockError, UpstreamRefused, UpstreamRejected
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
 
@@ -35,6 +35,8 @@ _TYPES = {
     503: "overloaded_error",
     504: "timeout_error",
 }
+OVERLOADED = (503, 529)
+"""Statuses of vendors that have no room; the second is known to nobody but this dialect's."""
 _STOPS: dict[Finish, str] = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -140,7 +142,9 @@ def usage_of(usage: Usage) -> dict[str, Any]:
 
 
 def status_of(error: InterlockError) -> int:
-    """The HTTP status; a vendor's own refusal of the request keeps the vendor's."""
+    """The HTTP status; a vendor's own refusal of the request keeps the vendor's, and so does its having no room."""
+    if isinstance(error, UpstreamRefused) and error.upstream_status in OVERLOADED:
+        return 503
     return error_status(error)
 
 

@@ -142,11 +142,12 @@ def _thinking_events(answer: Answer) -> list[bytes]:
 def _tool(index: int, call_id: str, name: str, arguments: str) -> list[bytes]:
     block: dict[str, Any] = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
     middle = len(arguments) // 2
+    pieces = ("",) if arguments == "{}" else ("", arguments[:middle], arguments[middle:])
     return [
         _event("content_block_start", index=index, content_block=block),
         *(
             _event("content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": half})
-            for half in ("", arguments[:middle], arguments[middle:])
+            for half in pieces
         ),
         _event("content_block_stop", index=index),
     ]
