@@ -130,8 +130,7 @@ def reading(text: str) -> Reading:
         words=words,
         numbers=_numbers(text, words),
         units=_units(lowered, words),
-        dates=frozenset(word for word in words if word in DATE_WORDS)
-        | ({"may"} if _MONTH_MAY.search(lowered) else set()),
+        dates=_dates(lowered, words),
         addresses=frozenset(_ADDRESS.findall(lowered)),
         entities=frozenset(ENTITIES[word] for word in map(_plain, words) if word in ENTITIES),
         names=tuple(
@@ -177,7 +176,17 @@ def _numbers(text: str, words: tuple[str, ...]) -> Counter[str]:
 def _units(lowered: str, words: tuple[str, ...]) -> frozenset[str]:
     found = {UNITS[word] for word in words if word in UNITS}
     found |= {UNITS.get(sign, sign) for sign in _SIGN.findall(lowered)}
-    return frozenset(found | {UNITS[glued] for glued in _GLUED_UNIT.findall(lowered) if glued in UNITS})
+    for glued in _GLUED_UNIT.findall(lowered):
+        if glued in UNITS:
+            found.add(UNITS[glued])
+    return frozenset(found)
+
+
+def _dates(lowered: str, words: tuple[str, ...]) -> frozenset[str]:
+    found = {word for word in words if word in DATE_WORDS}
+    if _MONTH_MAY.search(lowered):
+        found.add("may")
+    return frozenset(found)
 
 
 def _asks(lowered: str) -> str:

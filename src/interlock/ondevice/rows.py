@@ -33,7 +33,7 @@ def entry_of(row: bytes) -> tuple[Entry, Vectors]:
     """The entry again, its vector of unit length. Raises msgspec.MsgspecError when the bytes are of another version."""
     found = _rows.decode(row)
     vector = np.frombuffer(found.vector, np.float16).astype(np.float32)
-    return found.entry, vector / np.linalg.norm(vector)
+    return found.entry, vector / np.float32(np.linalg.norm(vector))
 
 
 def packed_record(record: Record) -> bytes:
