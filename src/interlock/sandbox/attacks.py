@@ -21,7 +21,11 @@ class Wall(Struct, frozen=True):
     """One layer that stops an attack, and how that shows."""
 
     layer: str
+    """Its name; `a+b` for one that two layers make together, `always` for what no level leaves out."""
     sign: str
+
+    def stands(self, layers: frozenset[str]) -> bool:
+        return self.layer == "always" or layers.issuperset(self.layer.split("+"))
 
 
 class Attack(Struct, frozen=True):
@@ -35,12 +39,12 @@ class Attack(Struct, frozen=True):
     def expected(self, layers: Iterable[str]) -> str:
         """The sign that the first of its walls among `layers` gives; `OPEN` where none is there."""
         standing = frozenset(layers)
-        return next((wall.sign for wall in self.walls if wall.layer in standing), OPEN)
+        return next((wall.sign for wall in self.walls if wall.stands(standing)), OPEN)
 
     def held_by(self, sign: str, layers: Iterable[str]) -> str:
         """The layer that gave this sign; empty where none did."""
         standing = frozenset(layers)
-        return next((wall.layer for wall in self.walls if wall.layer in standing and wall.sign == sign), "")
+        return next((wall.layer for wall in self.walls if wall.stands(standing) and wall.sign == sign), "")
 
 
 def _attack(name: str, group: str, code: str, *walls: str) -> Attack:
@@ -160,7 +164,7 @@ _WAYS = (
         "landlock:EACCES",
         "uid:EACCES",
     ),
-    _attack("hard link of a system file", "files", "os.link(os.__file__, 'linked')", "landlock:EXDEV", "tree:EXDEV"),
+    _attack("hard link of a system file", "files", "os.link(os.__file__, 'linked')", "tree:EXDEV", "uid:EPERM"),
     _attack(
         "write into the standard library",
         "files",
@@ -176,6 +180,7 @@ _WAYS = (
         "files",
         "os.mknod('disk', stat.S_IFBLK | 0o666, os.makedev(254, 0))",
         "seccomp:EPERM",
+        "landlock:EACCES",
         "capabilities:EPERM",
     ),
     _attack("read the kernel's log", "files", "open('/dev/kmsg').read(1)", "tree:ENOENT", "landlock:EACCES"),
@@ -183,11 +188,8 @@ _WAYS = (
         "read kernel settings",
         "files",
         "open('/proc/sys/kernel/core_pattern').read()",
-        "tree:ENOENT",
+        "tree+pid:ENOENT",
         "landlock:EACCES",
-    ),
-    _attack(
-        "trigger sysrq", "files", "open('/proc/sysrq-trigger', 'w')", "tree:ENOENT", "landlock:EACCES", "uid:EACCES"
     ),
     _attack("read control groups", "files", "os.listdir('/sys/fs/cgroup')", "tree:ENOENT", "landlock:EACCES"),
     # --- Secrets and descriptors
@@ -195,18 +197,21 @@ _WAYS = (
         "find a secret in the environment",
         "secrets",
         "if not any(SECRET in v for v in os.environ.values()): raise Stopped('NONE')",
-        "namespaces:NONE",
+        "always:NONE",
     ),
     _attack(
         "find inherited descriptors",
         "secrets",
         "if set(os.listdir('/proc/self/fd')) <= set('012345'): raise Stopped('NONE')",
-        "pid:NONE",
+        "tree+pid:NONE",
+        "landlock:EACCES",
+        "always:NONE",
     ),
     _attack(
         "hold capabilities",
         "secrets",
-        "if all(int(l.split()[1], 16) == 0 for l in open('/proc/self/status') if l.startswith('Cap')): raise Stopped('NONE')",
+        "held = ctypes.create_string_buffer(24); header = ctypes.create_string_buffer(b'\\x22\\x05\\x08\\x20', 8); "
+        "call('capget', ctypes.addressof(header), ctypes.addressof(held))\nif not any(held.raw): raise Stopped('NONE')",
         "capabilities:NONE",
     ),
     # --- Other processes
@@ -214,7 +219,7 @@ _WAYS = (
         "see other processes",
         "processes",
         "if [p for p in os.listdir('/proc') if p.isdigit()] == ['1']: raise Stopped('ONLY1')",
-        "pid:ONLY1",
+        "tree+pid:ONLY1",
         "landlock:EACCES",
     ),
     _attack(
@@ -244,10 +249,24 @@ _WAYS = (
         "seccomp:EPERM",
         "no_nesting:ENOSPC",
     ),
-    _attack("flags where a filter cannot look", "processes", "call('clone3', 0, 0)", "seccomp:ENOSYS"),
+    _attack("flags where a filter cannot look", "calls", "call('clone3', 0, 0)", "seccomp:ENOSYS"),
     _attack(
         "a nested user namespace", "processes", "call('unshare', 0x10000000)", "seccomp:EPERM", "no_nesting:ENOSPC"
     ),
+    # --- Calls that work without privileges and have a history of holes: the filter alone stands before them
+    _attack("the kernel's keyring", "kernel", "call('keyctl', 0, -3, 1)", "seccomp:EPERM"),
+    _attack("fault handling in user space", "kernel", "call('userfaultfd', 1)", "seccomp:EPERM"),
+    _attack("secret memory outside every account", "kernel", "call('memfd_secret', 0)", "seccomp:EPERM"),
+    _attack("files in memory beside the quota", "kernel", "os.memfd_create('x')", "seccomp:EPERM"),
+    _attack(
+        "an io_uring",
+        "kernel",
+        "call('io_uring_setup', 1, ctypes.addressof(ctypes.create_string_buffer(256)))",
+        "seccomp:EPERM",
+        "rlimits:ENOMEM",
+    ),
+    _attack("another execution domain", "kernel", "call('personality', 0x0040000)", "seccomp:EPERM"),
+    _attack("System V shared memory", "kernel", "call('shmget', 0, 4096, 0o1600)", "seccomp:EPERM"),
     # --- Network
     _attack(
         "connect to the host's loopback",
@@ -277,8 +296,8 @@ _WAYS = (
         "network",
         "socket.socket(1).connect(ABSTRACT)",
         "seccomp:EAFNOSUPPORT",
-        "landlock:EPERM",
         "net:ECONNREFUSED",
+        "landlock:EPERM",
     ),
     _attack("netlink", "network", "socket.socket(16, 3, 0)", "seccomp:EAFNOSUPPORT"),
     _attack("vsock to the hypervisor", "network", "socket.socket(40, 1)", "seccomp:EAFNOSUPPORT"),
@@ -288,7 +307,7 @@ _WAYS = (
 
 def _null_call(name: str, behind: str) -> Attack:
     walls = ("seccomp:EPERM", behind) if behind else ("seccomp:EPERM",)
-    return _attack(f"system call {name}", "calls", f"call({name!r}, 0, 0, 0, 0, 0)", *walls)
+    return _attack(f"system call {name}", "calls", f"call({name!r}, -1, -1, -1, -1, -1)", *walls)
 
 
 ATTACKS = (*_WAYS, *(_null_call(name, behind) for name, behind in _FORBIDDEN.items()))

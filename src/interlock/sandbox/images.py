@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import compileall
 import os
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -72,15 +73,15 @@ class Image(Struct, frozen=True):
         }
 
 
-def image(name: str) -> Image:
-    """The image of that name, for this interpreter.
+def image(name: str, interpreter: str = "") -> Image:
+    """The image of that name, for this interpreter or the one at the path that is given.
 
     Raises:
         SandboxRefused: no such image, or its libraries are not installed.
     """
     if name not in NAMES:
         raise SandboxRefused(f"no sandbox image {name!r}", hint=f"There are {', '.join(NAMES)}.")
-    standard = _standard_library()
+    standard = _standard_library(interpreter)
     path = [standard, f"{standard}/lib-dynload"]
     binds = [standard, *_SHOWN]
     preload = _PRELOAD
@@ -96,14 +97,14 @@ def image(name: str) -> Image:
     binds += places
     return Image(
         name=name,
-        interpreter=os.path.realpath(sys.executable),
+        interpreter=interpreter or os.path.realpath(sys.executable),
         binds=tuple(_outermost(binds)),
         links=links,
         files=_FILES,
         path=tuple(path),
         preload=preload,
         environment=_ENVIRONMENT,
-        masks=tuple(place for place in (f"{standard}/site-packages",) if os.path.isdir(place) and place != _site()),
+        masks=tuple(place for place in (f"{standard}/site-packages",) if Path(place).is_dir() and place != _site()),
     )
 
 
@@ -116,8 +117,14 @@ def compile_missing(paths: list[str]) -> None:
             compileall.compile_dir(path, quiet=2) if found.is_dir() else compileall.compile_file(path, quiet=2)
 
 
-def _standard_library() -> str:
-    return os.path.realpath(os.path.dirname(os.__file__))
+def _standard_library(interpreter: str) -> str:
+    if not interpreter:
+        return str(Path(os.__file__).resolve().parent)
+    asked = [interpreter, "-I", "-S", "-c", "import os; print(os.__file__)"]
+    told = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - named by the configuration
+    if told.returncode != 0:
+        raise SandboxRefused(f"sandbox.interpreter {interpreter} does not run: {told.stderr.strip()[:200]}")
+    return str(Path(told.stdout.strip()).resolve().parent)
 
 
 def _site() -> str:
@@ -132,8 +139,8 @@ def _library_places() -> tuple[list[str], dict[str, str]]:
         binds.append(f"{sysconfig.get_config_var('LIBDIR')}/{sysconfig.get_config_var('INSTSONAME')}")
     links: dict[str, str] = {}
     for path in _LIBRARIES:
-        if os.path.islink(path):
-            links[path] = os.readlink(path)
+        if Path(path).is_symlink():
+            links[path] = str(Path(path).readlink())
         elif "bin" not in path:
             binds.append(path)
     return binds, links
@@ -142,7 +149,7 @@ def _library_places() -> tuple[list[str], dict[str, str]]:
 def _outermost(paths: list[str]) -> Iterator[str]:
     """Existing paths, none of them inside another."""
     kept: list[str] = []
-    for path in sorted({path for path in paths if os.path.exists(path)}):
+    for path in sorted({path for path in paths if Path(path).exists()}):
         if not any(path.startswith(f"{outer}/") for outer in kept):
             kept.append(path)
             yield path

@@ -7,8 +7,9 @@ Nothing is started before the first call; the first one finds out which level th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from msgspec import Struct
 
@@ -41,6 +42,8 @@ class Options(Struct, frozen=True):
     max_waiting: int = 1024
     recycle_after: int = 10_000
     """Children of one zygote, which share its address layout and hash seed."""
+    interpreter: str = ""
+    """Path of the Python that sandboxed code runs on; this process's own when empty."""
 
 
 class LocalSandbox:
@@ -116,7 +119,7 @@ class LocalSandbox:
     # --- Steps ----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _admitted(self) -> AsyncIterator[None]:
+    async def _admitted(self) -> AsyncGenerator[None]:
         if self._room.locked() and self._waiting >= self._options.max_waiting:
             raise Shed("too many sandboxed calls are waiting", retry_after_s=1.0)
         self._waiting += 1
@@ -157,7 +160,7 @@ class LocalSandbox:
         return pool
 
     @asynccontextmanager
-    async def _watched(self, talk: Talk, job: Job) -> AsyncIterator[None]:
+    async def _watched(self, talk: Talk, job: Job) -> AsyncGenerator[None]:
         """Looks after the tree where no control group does; a single process is held by its own limits."""
         held = talk.leaf is not None and talk.leaf.limits_memory
         if job.limits.processes == 1 and not held:
@@ -167,7 +170,7 @@ class LocalSandbox:
             yield
 
     @asynccontextmanager
-    async def _connected(self, talk: Talk, job: Job) -> AsyncIterator[None]:
+    async def _connected(self, talk: Talk, job: Job) -> AsyncGenerator[None]:
         """The proxy serves the listener that the child made in its own network namespace."""
         if not job.network:
             yield
@@ -213,6 +216,7 @@ class LocalSandbox:
             uid=self._options.uid,
             spares=self._options.spares,
             recycle_after=self._options.recycle_after,
+            interpreter=self._options.interpreter,
         )
         pool = Pool("python", setup)
         try:
@@ -228,9 +232,9 @@ class LocalSandbox:
 
 
 @asynccontextmanager
-async def _running(work: object) -> AsyncIterator[None]:
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
     """Runs beside the block, and is over when that is."""
-    task = asyncio.ensure_future(work)  # pyright: ignore[reportArgumentType]
+    task = asyncio.get_running_loop().create_task(work)
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 MAX_DEPTH, MAX_PATH_BYTES, MAX_PART_BYTES = 16, 1024, 255
@@ -40,10 +41,8 @@ class Folder:
         at = os.dup(self._root)
         try:
             for folder in folders:
-                try:
+                with suppress(FileExistsError):
                     os.mkdir(folder, 0o755, dir_fd=at)
-                except FileExistsError:
-                    pass
                 inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
                 os.close(at)
                 at = inner

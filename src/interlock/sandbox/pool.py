@@ -19,20 +19,13 @@ from interlock.core.time import Clock
 from .cgroups import Cgroups
 from .filter import Profile
 from .images import Image, image
-from .talk import Talk
+from .talk import Shape, Talk
 from .zygotes import Zygote, key
 
 _THREADS = 16
 """Threads that a call without processes may have, its own included."""
 _SHAPES = 8
 """Shapes of calls for which children are kept ready; the one asked for longest ago goes first."""
-
-
-class Shape(Struct, frozen=True):
-    """What is decided before a child is born; calls of one shape can use each other's spares."""
-
-    limits: RunLimits
-    network: bool
 
 
 class Setup(Struct, frozen=True):
@@ -46,6 +39,7 @@ class Setup(Struct, frozen=True):
     """Host uid that is taken instead of root's."""
     spares: int
     recycle_after: int
+    interpreter: str = ""
 
 
 class Pool:
@@ -78,13 +72,19 @@ class Pool:
                 self.end(spare)
         if talk is None:
             talk = await self._make(shape)
-        self._refill(shape)
+        talk.shape = shape
         talk.limits = job.limits
         return talk
 
     def end(self, talk: Talk) -> None:
-        """Gives up a child: it is killed where it still lives, and what was lent to it comes back when it is gone."""
+        """Gives up a child: it is killed where it still lives, and what was lent to it comes back when it is gone.
+
+        Only now is a spare made in its place, so that the call itself does not wait for a fork.
+        """
         talk.close()
+        if talk.shape is not None:
+            self._refill(talk.shape)
+            talk.shape = None
         if talk.child is not None and not talk.child.exit.done():
             self._background(self._wait_and_return(talk))
         else:
@@ -120,7 +120,7 @@ class Pool:
     # --- Steps ----------------------------------------------------------------------------------------------------
 
     async def _boot(self) -> Zygote:
-        found: Image = await asyncio.to_thread(image, self.name)
+        found: Image = await asyncio.to_thread(image, self.name, self._setup.interpreter)
         return await Zygote.boot(found, self._setup.layers, self._setup.uid)
 
     async def _make(self, shape: Shape) -> Talk:

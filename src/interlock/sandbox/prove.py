@@ -6,10 +6,11 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from interlock.core.errors import SandboxRefused
@@ -36,7 +37,7 @@ class Finding(Struct, frozen=True):
 
 
 @contextmanager
-def targets() -> Iterator[Targets]:
+def targets() -> Generator[Targets]:
     """Real things to aim at, gone afterwards."""
     secret = secrets.token_hex(8)
     folder = Path(tempfile.mkdtemp(prefix="interlock-canary-"))
@@ -66,17 +67,20 @@ async def findings(pool: Pool, layers: frozenset[str], attacks: tuple[Attack, ..
             outcome = await talk.ask(job)
         finally:
             pool.end(talk)
-    if outcome.status != "ok" or not isinstance(outcome.value, Mapping):
+    try:
+        signs = msgspec.convert(outcome.value, dict[str, str])
+    except msgspec.ValidationError:
+        signs = {}
+    if not signs.keys() >= {attack.name for attack in attacks}:
         raise SandboxRefused(
             f"the attacks could not be tried: {outcome.status} {outcome.ended_by} {outcome.stderr[:500]}"
         )
-    return [_finding(attack, str(outcome.value[attack.name]), layers) for attack in attacks]
+    return [_finding(attack, signs[attack.name], layers) for attack in attacks]
 
 
 def _finding(attack: Attack, sign: str, layers: frozenset[str]) -> Finding:
-    standing = layers | {"namespaces"}
     open_by_design = "tree" not in layers and attack.name in _WITHOUT_TREE
-    return Finding(attack.name, attack.group, sign, attack.held_by(sign, standing), sign != OPEN or open_by_design)
+    return Finding(attack.name, attack.group, sign, attack.held_by(sign, layers), sign != OPEN or open_by_design)
 
 
 async def hold(pool: Pool, level: Level) -> list[Finding]:

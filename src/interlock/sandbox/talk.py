@@ -28,6 +28,13 @@ _GRACE_S = 0.5
 """How long an interrupted cell has to stop before it is killed."""
 
 
+class Shape(Struct, frozen=True):
+    """What is decided before a child is born; calls of one shape can use each other's spares."""
+
+    limits: RunLimits
+    network: bool
+
+
 class Asked(Struct):
     """One answer in the making."""
 
@@ -47,6 +54,7 @@ class Talk:
         self.child: Child | None = None
         self.leaf: Leaf | None = None
         self.scratch = ""
+        self.shape: Shape | None = None
         self.listener = -1
         self.limits = limits
         self._level: Level = level

@@ -142,7 +142,8 @@ class Confinement:
         own = os.open(work, os.O_PATH | os.O_CLOEXEC)
         kernel.landlock_allow(ruleset, LANDLOCK_RULE_PATH, struct.pack("=Qi", _WORK & handled, own))
         if "tree" in self.layers:
-            for path, rights in (("/dev", _READ_FILE | _WRITE_FILE), ("/proc", _READ)):
+            own_proc = (("/proc", _READ),) if "pid" in self.layers else ()
+            for path, rights in (("/dev", _READ_FILE | _WRITE_FILE), *own_proc):
                 fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
                 kernel.landlock_allow(ruleset, LANDLOCK_RULE_PATH, struct.pack("=Qi", rights, fd))
         if egress and self.abi >= 4:

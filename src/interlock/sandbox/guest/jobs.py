@@ -44,7 +44,7 @@ def _split(source: str) -> tuple[CodeType, CodeType | None]:
     return compile(tree, _CELL, "exec"), last
 
 
-def function(job: dict[str, Any], session: dict[str, Any]) -> dict[str, Any]:
+def function(job: dict[str, Any], _: dict[str, Any]) -> dict[str, Any]:
     """Calls one function of a module that comes as source; its `from interlock import tool` finds stand-ins."""
     from . import standin
 
@@ -62,7 +62,7 @@ def function(job: dict[str, Any], session: dict[str, Any]) -> dict[str, Any]:
     return {"status": "ok", "value": result}
 
 
-def shell(job: dict[str, Any], session: dict[str, Any]) -> dict[str, Any]:
+def shell(job: dict[str, Any], _: dict[str, Any]) -> dict[str, Any]:
     """Runs a command line with `sh -c`; everything that it leaves running ends with the child."""
     pid = os.posix_spawn("/bin/sh", ["sh", "-c", job["code"]], dict(os.environ))
     while True:

@@ -24,8 +24,12 @@ class ToolContext:
 
 
 def tool(function: Any = None, /, **_: Any) -> Any:
-    """Leaves the function as it is."""
-    return function if function is not None else (lambda marked: marked)
+    """Leaves the function as it is, with arguments or without."""
+    return _same if function is None else function
+
+
+def _same(marked: Any) -> Any:
+    return marked
 
 
 def module() -> ModuleType:

@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import sys
+from types import FrameType
 from typing import Any, NoReturn
 
 from . import runner
@@ -113,6 +114,10 @@ def become(kernel: Kernel, uid: int) -> None:
     kernel.be_dumpable()
 
 
+def _noticed(_number: int, _frame: FrameType | None) -> None:
+    """A handler must stand, so that the wakeup descriptor is written; the loop does the rest."""
+
+
 class _Nursery:
     """The loop: a request comes, a child is born; a child dies, its end is told."""
 
@@ -121,7 +126,7 @@ class _Nursery:
         self._confinement = confinement
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY) if "pid" in confinement.layers else -1
         self._wakeup, told = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _noticed)
         signal.set_wakeup_fd(told, warn_on_full_buffer=False)
         self._tokens: dict[int, int] = {}
         self._nets: list[int] = []
