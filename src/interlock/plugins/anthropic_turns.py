@@ -49,6 +49,8 @@ def turns(request: ChatRequest, thoughts: Thoughts) -> tuple[list[dict[str, Any]
             made.append({"role": role, "content": blocks})
     if not made:
         made = _only_instructions(request)
+    elif made[0]["role"] == "assistant":
+        made.insert(0, {"role": "user", "content": [{"type": "text", "text": wire.SILENCE}]})
     return made, hoisted
 
 

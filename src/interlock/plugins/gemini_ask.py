@@ -123,6 +123,8 @@ def _contents(request: ChatRequest, signatures: Signatures) -> list[dict[str, An
             turns[-1]["parts"].extend(parts)
         elif parts:
             turns.append({"role": role, "parts": parts})
+    if turns and turns[0]["role"] == "model":
+        turns.insert(0, {"role": "user", "parts": [{"text": wire.SILENCE}]})
     return turns
 
 

@@ -57,7 +57,7 @@ def _content(message: Message, request: ChatRequest) -> str | list[dict[str, Any
         return message.content
     if message.role != "user" and all(each.type == "text" for each in message.content):
         return message.text
-    return [_part(each, request) for each in message.content if each.type != "text" or each.text]
+    return [_part(each, request) for each in message.content if each.type != "text" or each.text] or ""
 
 
 def _answer(message: Message, request: ChatRequest, waiting: list[dict[str, Any]]) -> dict[str, Any]:

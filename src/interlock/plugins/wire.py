@@ -38,6 +38,8 @@ HARMLESS = frozenset(
 """Fields of a caller's dialect that change no answer, so that leaving them out loses nothing but a vendor's discount or comfort."""
 BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 32_768, "max": 32_768}
 """Tokens to think with for each word of effort, for models that take a number; and the other way round."""
+SILENCE = "(nothing yet)"
+"""The user's first turn, for vendors that want one, where a conversation begins with the model's or with an empty one."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DATE = re.compile(r"\w{3}, (\d{2}) (\w{3}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT")
 _STAMP = re.compile(r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})")
