@@ -23,6 +23,7 @@ from interlock.core.time import SystemClock
 from interlock.server.auth import Keys
 from interlock.server.health import health_of
 from interlock.server.serve import Parts, ServerSettings, _config
+from interlock.server.workspace import waiting_of
 from interlock.testing.upstream import Answer, Upstream
 
 from .door import ASK, ASK_STREAM, KEY, Door, FakeGateway, post
@@ -63,16 +64,20 @@ async def house(folder: Path, answer: Answer | None = None, files: str = FILES) 
         (folder / "interlock.yaml").write_text(files.format(base_url=upstream.base_url))
         async with Interlock.from_file(folder) as il:
             caller = Caller("acme", key_id="server", versions=il.workspace.versions)
+            keys = Keys({Secret(KEY): caller, Secret("il-other"): Caller("globex", key_id="other")})
+            waiting = waiting_of(il, keys, clock)
             parts = Parts(
                 il.gateway,
-                Keys({Secret(KEY): caller}),
+                keys,
                 SystemIds(clock),
                 clock,
                 lambda: health_of(il),
                 il.served_models,
                 il.gateway.embeddings,
                 il.kept_responses,
+                more=waiting.faces,
             )
+            working = asyncio.create_task(waiting.worker.keep_working())
             config = _config(parts, ServerSettings())
             config.load()
             loop, state = asyncio.get_running_loop(), ServerState()
@@ -87,6 +92,8 @@ async def house(folder: Path, answer: Answer | None = None, files: str = FILES) 
                 for connection in tuple(state.connections):
                     connection.transport.abort()
                 await server.wait_closed()
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
 
 
 def booked(folder: Path) -> tuple[int, int, int]:

@@ -160,6 +160,8 @@ class ChatRequest(Struct, frozen=True, omit_defaults=True):
     extra: dict[str, Any] = {}
     """Fields of the caller's dialect that this vocabulary does not name; sent on where the dialect is the same, refused where it is
     not. A name that is a path (`tools[0].type`) stands for something inside a field, which only the raw bytes can carry."""
+    call: str = ""
+    """Id of the call, from a caller that may repeat it after a crash: it settles once, and its idempotency key stays the same."""
     tenant: str = ""
     """Whose call it is: providers that remember seals for later turns keep them apart by it."""
     raw: bytes = b""

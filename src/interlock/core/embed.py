@@ -28,6 +28,8 @@ class EmbedRequest(Struct, frozen=True, omit_defaults=True):
     dimensions: int | None = None
     """Shorten the vectors to so many numbers, where the model is made for that."""
     user: str = ""
+    call: str = ""
+    """As in `ChatRequest`."""
     extra: dict[str, Any] = {}
     """Fields of the caller's dialect that this vocabulary does not name."""
 

@@ -3,6 +3,7 @@
 Above: gateway, tools, economics, agents. Below: config, core; the database comes in as a `core.store.Store`.
 """
 
+from .batches import BatchLog
 from .cache import StoredCache
 from .health import Health, RecorderLimits
 from .kept import KeptResponses
@@ -12,6 +13,7 @@ from .record import Recorder
 from .tasks import TaskLog
 
 __all__ = [
+    "BatchLog",
     "Health",
     "KeptResponses",
     "Reader",

@@ -5,7 +5,7 @@ Above: serve. Below: the cold faces (models, health, …), openai_write. Each fa
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, cast
 
@@ -24,7 +24,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-logger = logging.getLogger("interlock.server")
+LINGER_S = 2.0
 
 
 class NoSuchAddress(InterlockError):
@@ -86,10 +86,13 @@ class ColdApp:
 
 
 class _Reading:
-    """Notes whether a request's body was read: where it was not, the connection is not kept for the rest of it."""
+    """Notes whether a request's body was read. What was not is thrown away for a while, so that the client sees the answer and not a
+    reset; if it is still coming then, the connection is not kept for the rest of it.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
+        self._asks_first = b"expect" in headers
         self._unread = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         self._receive = receive
         self._send = send
@@ -102,8 +105,20 @@ class _Reading:
 
     async def send(self, message: Message) -> None:
         if self._unread and message["type"] == "http.response.start":
+            await self._throw_away()
+        if self._unread and message["type"] == "http.response.start":
             message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
         await self._send(message)
+
+    async def _throw_away(self) -> None:
+        if self._asks_first:
+            return  # it waits for leave to send, and gets a no
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while self._unread and (await self.receive())["type"] == "http.request":
+                    pass
+        except TimeoutError:
+            pass
 
 
 async def _served_elsewhere(_request: Request) -> Response:

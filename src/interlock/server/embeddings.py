@@ -37,6 +37,28 @@ class _Body(Struct, frozen=True, forbid_unknown_fields=True):
     user: str = ""
 
 
+class EmbeddingsReader:
+    """A decoder, made once."""
+
+    def __init__(self) -> None:
+        self._decoder = msgspec.json.Decoder(_Body)
+
+    def read(self, raw: bytes) -> tuple[EmbedRequest, bool]:
+        """(request, whether its vectors are wanted in base64).
+
+        Raises:
+            InvalidRequest: not JSON, or a field of the wrong type; `.param` names it.
+        """
+        try:
+            body = self._decoder.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+            message, _, path = str(fault).partition(" - at `$")
+            param = path.rstrip("`").removeprefix(".")
+            raise InvalidRequest(f"the body is not a request for embeddings: {message}", param=param) from None
+        request = EmbedRequest(body.model, inputs_of(body.input), body.dimensions, body.user)
+        return request, body.encoding_format == "base64"
+
+
 class EmbeddingsFace:
     """Reads requests, has them answered by the gateway, and answers in OpenAI's words."""
 
@@ -44,7 +66,7 @@ class EmbeddingsFace:
         self._gateway = gateway
         self._keys = keys
         self._ids = ids
-        self._decoder = msgspec.json.Decoder(_Body)
+        self._reader = EmbeddingsReader()
 
     async def create(self, exchange: Exchange) -> None:
         """One call, straight through. Whatever goes wrong becomes an error in OpenAI's shape."""
@@ -52,25 +74,14 @@ class EmbeddingsFace:
             caller = self._keys.caller(exchange.header(b"authorization"))
             if exchange.refusal is not None:
                 raise exchange.refusal
-            body = self._read(exchange.body)
-            request = EmbedRequest(body.model, inputs_of(body.input), body.dimensions, body.user)
-            reply = await self._gateway.embed(on_behalf(caller, exchange, body.user), request)
-            exchange.reply(
-                200, reply_headers(reply.settled), whole(reply, base64_wanted=body.encoding_format == "base64")
-            )
+            request, base64_wanted = self._reader.read(exchange.body)
+            reply = await self._gateway.embed(on_behalf(caller, exchange, request.user), request)
+            exchange.reply(200, reply_headers(reply.settled), whole(reply, base64_wanted=base64_wanted))
         except InterlockError as error:
             self._refuse(exchange, error)
         except Exception:  # the outermost frame of a call: recorded here, and the client gets an answer all the same
             logger.exception("a defect kept embeddings from being made")
             self._refuse(exchange, InterlockError("the server failed on this request", hint="See its log."))
-
-    def _read(self, raw: bytes) -> _Body:
-        try:
-            return self._decoder.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
-            message, _, path = str(fault).partition(" - at `$")
-            param = path.rstrip("`").removeprefix(".")
-            raise InvalidRequest(f"the body is not a request for embeddings: {message}", param=param) from None
 
     def _refuse(self, exchange: Exchange, error: InterlockError) -> None:
         if not exchange.response_started:

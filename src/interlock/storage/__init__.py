@@ -3,7 +3,8 @@
 Above: `app` puts a `SqliteStore` where `core.store.Store` is asked for. Below: `core`.
 """
 
+from .blobs import Folder
 from .cells import MappedCells
 from .sqlite import SqliteStore
 
-__all__ = ["MappedCells", "SqliteStore"]
+__all__ = ["Folder", "MappedCells", "SqliteStore"]

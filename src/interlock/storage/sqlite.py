@@ -19,13 +19,14 @@ from interlock.core.sketch import unpacked
 from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Totals
 
 from .aside import SqliteCache, SqliteSignals
+from .batches import SqliteBatches, SqliteFiles
 from .database import Database, Synchronous
-from .keys import SqliteKeys
 from .kept import SqliteResponses
+from .keys import SqliteKeys
 from .rolls import NS_PER_HOUR
 from .rows import decode_event, encode
-from .statements import statements
 from .similar import SqliteSimilar
+from .statements import statements
 from .tasks import SqliteTasks
 from .writes import put_prices, write_groups
 
@@ -48,10 +49,10 @@ class SqliteStore:
         self._cache = SqliteCache(database)
         self._keys = SqliteKeys(database)
         self._responses = SqliteResponses(database)
-
         self._files = SqliteFiles(database)
         self._batches = SqliteBatches(database)
         self._similar = SqliteSimilar(database)
+
     @classmethod
     def open(cls, path: str | Path, *, busy_timeout_s: float = 1.0, synchronous: Synchronous = "full") -> SqliteStore:
         """Opens or creates the file and its folder, and brings it to the newest schema.
@@ -87,8 +88,20 @@ class SqliteStore:
         return self._keys
 
     @property
+    def files(self) -> SqliteFiles:
+        return self._files
+
+    @property
+    def batches(self) -> SqliteBatches:
+        return self._batches
+
+    @property
     def responses(self) -> SqliteResponses:
         return self._responses
+
+    @property
+    def similar(self) -> SqliteSimilar:
+        return self._similar
 
     def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
         with self._database.transaction("write events") as db:
@@ -99,10 +112,6 @@ class SqliteStore:
 
     def records(self, task: str, *, after: int = -1) -> list[Record]:
         with self._database.reading(f"read the log of task {task}") as db:
-    @property
-    def similar(self) -> SqliteSimilar:
-        return self._similar
-
             rows = db.execute(statements("events")["of_task"], (task, after)).fetchall()
         return [
             Record(

@@ -1,0 +1,75 @@
+"""Files and batches of a workspace: where they are kept, and the worker that has them answered.
+
+Above: compose; the server starts the worker. Below: gateway, ledger, storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from interlock.config.workspace import Workspace
+from interlock.core.money import Price
+from interlock.core.ports import Deployment, Provider
+from interlock.core.store import Store
+from interlock.core.time import Clock
+from interlock.economics.prices import PriceBook
+from interlock.gateway.batch import BatchParts, BatchSettings, BatchWorker
+from interlock.gateway.batch_queue import Perform
+from interlock.gateway.batch_vendor import Speaks, VendorBatches, VendorParts
+from interlock.gateway.route import Router
+from interlock.ledger import BatchLog, Recorder
+from interlock.storage import Folder
+
+FOLDER = "files"
+"""Beside the store."""
+
+
+class Dialect(Perform, Speaks, Protocol):
+    """Whoever answers lines one by one also knows what they say."""
+
+
+class Waiting:
+    """What waits for an answer."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        store: Store,
+        recorder: Recorder,
+        clock: Clock,
+        providers: Mapping[str, Provider],
+        router: Router,
+        prices: PriceBook,
+        redact: Callable[[str], str],
+    ) -> None:
+        self._settings = workspace.settings
+        self._clock = clock
+        self._providers = providers
+        self._router = router
+        self._prices = prices
+        self._redact = redact
+        self.log = BatchLog(recorder, store, Folder(workspace.store.parent / FOLDER), clock)
+
+    @property
+    def max_file_bytes(self) -> int:
+        return self._settings.batches.max_file_mb * 1_000_000
+
+    def worker(self, dialect: Dialect) -> BatchWorker:
+        """A worker; every serving process may have one."""
+        files = self._settings.batches
+        settings = BatchSettings(
+            concurrency=files.concurrency,
+            output_days=files.output_days,
+            store_prompts=self._settings.logging.store_prompts,
+        )
+        vendors = VendorBatches(
+            VendorParts(self.log, self._clock, self._providers, self._first_of, self._batch_price, dialect)
+        )
+        return BatchWorker(settings, BatchParts(self.log, self._clock, dialect, vendors, self._redact))
+
+    def _first_of(self, model: str) -> Deployment:
+        return self._router.plan(model or self._settings.routing.default_model).candidates[0].deployment
+
+    def _batch_price(self, deployment: Deployment, input_tokens: int) -> Price:
+        return self._prices.price(deployment, input_tokens, "batch")

@@ -1,0 +1,194 @@
+"""THE WALK of one batch: read its lines, have them answered, write its files. Made to be killed at any instant and taken up again.
+
+Above: `app`, which starts one worker in each serving process. Below: batch_queue, batch_vendor, batch_files, and `ledger.BatchLog`. Each step
+leaves a row behind before the next begins, and doing a step again changes nothing: lines are numbered, calls have the same id on every
+run, and a line that has settled is found in the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from msgspec import Struct, structs
+
+from interlock.core.batches import ENDED, BatchRow, Fault
+from interlock.core.errors import InterlockError, StoreUnavailable
+from interlock.core.store import StorePrompts
+from interlock.core.time import NS_PER_S, Clock
+from interlock.ledger import BatchLog
+
+from . import batch_files
+from .batch_queue import Perform, work_off
+
+_log = logging.getLogger("interlock.batches")
+
+
+class BatchSettings(Struct, frozen=True):
+    """How batches are worked on."""
+
+    concurrency: int = 8
+    """Lines of one batch that are asked at the same time, where there is no vendor's batch API."""
+    tries: int = 6
+    """Of one line, where the failure may pass: rate limits, outages, a full queue."""
+    pause_s: float = 2.0
+    """Before the second try; doubles with each."""
+    look_s: float = 5.0
+    """Between two looks for batches, when nobody says that there is one."""
+    poll_s: float = 20.0
+    """Between two looks at a vendor's batch."""
+    output_days: int = 30
+    store_prompts: StorePrompts = "none"
+
+
+class Vendors(Protocol):
+    """Vendors' own batch APIs."""
+
+    async def takes(self, row: BatchRow) -> str:
+        """The deployment (`provider/model`) whose vendor takes the whole batch; empty where it has to go line by line."""
+        ...
+
+    async def go_on(self, row: BatchRow) -> BatchRow | None:
+        """One step further with a vendor's batch: submitted, looked at, or fetched. `None` when every line has its answer."""
+        ...
+
+    async def cancel(self, row: BatchRow) -> None: ...
+
+
+class BatchParts(Struct, frozen=True):
+    """What the worker works with."""
+
+    log: BatchLog
+    clock: Clock
+    perform: Perform
+    """Answers one line through the gateway."""
+    vendors: Vendors
+    redact: Callable[[str], str]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class BatchWorker:
+    """Works on batches, one after another, until it is stopped."""
+
+    def __init__(self, settings: BatchSettings, parts: BatchParts) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is a new batch, or a wish to cancel one."""
+        self._woken.set()
+
+    async def keep_working(self) -> None:
+        """Until it is cancelled: then whatever is under way is given back and goes on at the next start."""
+        while True:
+            self._woken.clear()
+            try:
+                await self._parts.log.purge_files()
+                while await self.work_on_one():
+                    pass
+            except StoreUnavailable as error:
+                _log.warning("batches wait for the store: %s", error)
+            await self._rest()
+
+    async def work_on_one(self) -> bool:
+        """Takes the oldest batch nobody works on as far as it goes now; False when there is none."""
+        log = self._parts.log
+        row = await log.claim()
+        if row is None:
+            return False
+        renewing = asyncio.create_task(self._renew(row.id))
+        wait_s = 0.0
+        try:
+            wait_s = await self._advance(row)
+        finally:
+            renewing.cancel()
+            await asyncio.shield(log.release(row.id, for_s=wait_s))
+        return True
+
+    async def _advance(self, row: BatchRow) -> float:
+        """Every step that can be done now; returns seconds until there may be another one."""
+        log, clock = self._parts.log, self._parts.clock
+        if row.status == "validating" or (row.status == "cancelling" and not row.how):
+            row = await self._begun(row)
+            if row.status == "failed":
+                return 0.0
+        late = clock.wall_ns() >= row.expires_ns
+        if row.how == "vendor" and not (row.finalizing_ns or late):
+            if row.cancelling_ns:
+                await self._parts.vendors.cancel(row)
+            going = await self._parts.vendors.go_on(row)
+            if going is not None:
+                await log.save(going)
+                return self._settings.poll_s
+        elif row.how == "queue" and not (row.finalizing_ns or late or row.cancelling_ns):
+            over = self._over(row)
+            await work_off(row, log, self._parts.perform, self._settings, self._parts.sleep, over)
+            row = await log.batch(row.tenant, row.id)
+        await self._ended(row)
+        return 0.0
+
+    async def _begun(self, row: BatchRow) -> BatchRow:
+        """Its lines are noted, and it is settled which way they go."""
+        log, now_ns = self._parts.log, self._parts.clock.wall_ns()
+        faults = await batch_files.read_lines(row, log)
+        if faults:
+            return await log.save(structs.replace(row, status="failed", faults=tuple(faults), ended_ns=now_ns))
+        deployment = "" if row.cancelling_ns else await self._parts.vendors.takes(row)
+        how = "vendor" if deployment else "queue"
+        status = "cancelling" if row.cancelling_ns else "in_progress"
+        row = structs.replace(row, status=status, how=how, deployment=deployment, begun_ns=now_ns)
+        return await log.save(row)
+
+    def _over(self, row: BatchRow) -> Callable[[], Awaitable[bool]]:
+        """Whether no further line should be begun: it was cancelled, or its time is up."""
+
+        async def over() -> bool:
+            if self._parts.clock.wall_ns() >= row.expires_ns:
+                return True
+            return bool((await self._parts.log.batch(row.tenant, row.id)).cancelling_ns)
+
+        return over
+
+    async def _ended(self, row: BatchRow) -> None:
+        """Files are written, the batch is over, and the ledger keeps of its texts what the workspace says."""
+        log, clock, settings = self._parts.log, self._parts.clock, self._settings
+        if not row.finalizing_ns:
+            status = "cancelling" if row.cancelling_ns else "finalizing"
+            row = await log.save(structs.replace(row, status=status, finalizing_ns=clock.wall_ns()))
+        row = await log.counted(row)
+        unanswered = row.total - row.completed - row.failed
+        status = "cancelled" if row.cancelling_ns and unanswered else "expired" if unanswered else "completed"
+        ttl_ns = row.output_ttl_ns or settings.output_days * 86_400 * NS_PER_S
+        row = await batch_files.write_outputs(row, log, clock.wall_ns(), ttl_ns, why=status if unanswered else "")
+        row = await log.counted(row)
+        await log.save(structs.replace(row, status=status, ended_ns=clock.wall_ns()))
+        await log.drop_lines(row.id)
+        await log.scrub(row.id, settings.store_prompts, self._parts.redact)
+
+    async def _renew(self, batch: str) -> None:
+        """Holds the batch while it is worked on."""
+        while True:
+            await asyncio.sleep(self._parts.log.lease_s / 3)
+            try:
+                if not await self._parts.log.renew(batch):
+                    _log.warning("batch %s is held by another process now", batch)
+            except StoreUnavailable as error:
+                _log.warning("batch %s could not be held longer: %s", batch, error)
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.look_s):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+
+def fault_of(error: InterlockError, line: int) -> Fault:
+    """An error of one line as a fault of the file."""
+    return Fault(error.code, str(error), line, getattr(error, "param", ""))
+
+
+__all__ = ["ENDED", "BatchParts", "BatchSettings", "BatchWorker", "Vendors", "fault_of"]
