@@ -11,10 +11,12 @@ from collections.abc import AsyncGenerator
 import msgspec
 
 from interlock.core.chat import ChatRequest, ChatResponse, Chunk
+from interlock.core.embed import EmbedRequest, EmbedResponse
 from interlock.core.errors import UpstreamCut
+from interlock.core.money import Usage
 from interlock.core.ports import Deployment, HttpRequest, PluginEnv
 from interlock.core.time import Deadline
-from interlock.plugins import gemini_ask, profiles, wire
+from interlock.plugins import embed_wire, gemini_ask, gemini_embed, profiles, rooms, wire
 from interlock.plugins import gemini_wire as codec
 from interlock.plugins.options import Options
 
@@ -61,27 +63,48 @@ class Gemini:
         """Input tokens by the vendor's own count, which it does not bill. Raises as `chat`."""
         profile = self._profiles.of(deployment.provider, deployment.model)
         body = gemini_ask.counted(request, deployment.model, profile, self._signatures)
-        response = await self._env.http.request(self._sent(deployment, request, "countTokens", body), deadline)
+        response = await self._env.http.request(
+            self._sent(deployment, request.traceparent, "countTokens", body), deadline
+        )
         if response.status != 200:
             raise self._refusal(deployment, response.status, response.headers, response.body)
         return codec.tokens_of(response.body, deployment)
 
+    async def embed(self, deployment: Deployment, request: EmbedRequest, deadline: Deadline, key: str) -> EmbedResponse:
+        texts = embed_wire.texts_of(request, "gemini")
+        vectors: list[bytes] = []
+        usage = Usage()
+        for start in range(0, len(texts), gemini_embed.MOST_TEXTS):
+            some = texts[start : start + gemini_embed.MOST_TEXTS]
+            body = gemini_embed.body_of(some, deployment.model, request.dimensions)
+            sent = self._sent(deployment, "", "batchEmbedContents", body)
+            response = await self._env.http.request(sent, deadline)
+            if response.status != 200:
+                raise self._refusal(deployment, response.status, response.headers, response.body)
+            made, used = gemini_embed.vectors_of(response.body, deployment)
+            vectors += made
+            usage += used
+        return EmbedResponse(deployment.model, tuple(vectors), usage)
+
     def _http(self, deployment: Deployment, request: ChatRequest, method: str) -> HttpRequest:
         profile = self._profiles.of(deployment.provider, deployment.model)
-        return self._sent(deployment, request, method, gemini_ask.encoded(request, profile, self._signatures))
+        return self._sent(
+            deployment, request.traceparent, method, gemini_ask.encoded(request, profile, self._signatures)
+        )
 
-    def _sent(self, deployment: Deployment, request: ChatRequest, method: str, body: bytes) -> HttpRequest:
+    def _sent(self, deployment: Deployment, traceparent: str, method: str, body: bytes) -> HttpRequest:
         headers = [("content-type", "application/json")]
         if deployment.api_key:
             headers.append(("x-goog-api-key", deployment.api_key.reveal()))
         headers.extend((name.lower(), value) for name, value in self._options.of(deployment).headers.items())
-        if request.traceparent:
-            headers.append(("traceparent", request.traceparent))
+        if traceparent:
+            headers.append(("traceparent", traceparent))
         return HttpRequest("POST", f"{deployment.base_url}/models/{deployment.model}:{method}", tuple(headers), body)
 
     def _refusal(self, deployment: Deployment, status: int, headers: dict[str, str], body: bytes) -> Exception:
         """A wrong key is answered with status 400 here, told apart by its reason."""
         known = 401 if status == 400 and b"API_KEY_INVALID" in body else status
+        rooms.hear(self._env, deployment, headers, status, body)
         return wire.refusal(deployment, known, headers, body, self._env.clock)
 
 
