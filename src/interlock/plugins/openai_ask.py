@@ -14,11 +14,10 @@ from msgspec import Raw
 from interlock.core.chat import ChatRequest, OutputSchema, Thinking, ToolSpec
 from interlock.core.errors import InvalidRequest
 
-from . import splice, wire
+from . import prompt_cache, wire
 from .openai_turns import DIALECT, turns
 from .profiles import ModelProfile
 
-CAPS = ("max_completion_tokens", "max_tokens")
 SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty", "logit_bias")
 NULL = Raw(b"null")
 OUR_OWN = b'"interlock":'
@@ -45,16 +44,14 @@ def patched(request: ChatRequest, model: str, profile: ModelProfile, cap: str, *
 
     All else stays as it was, but for what the model's profile says it would refuse.
     """
-    if profile.sampling and not request.logprobs and (not request.tools or profile.tools == "yes"):
-        spliced = splice.forwarded(request, model, stream=stream, usage=usage)
-        if spliced is not None:
-            return spliced
     fields = _fields.decode(request.raw)
     fields["model"] = Raw(_json.encode(model))
     allowed = request.max_output_tokens
-    if allowed is not None and not any(fields.get(name) == str(allowed).encode() for name in CAPS):
-        present = next((name for name in CAPS if name in fields and fields[name] != NULL), cap)
-        fields[present] = Raw(_json.encode(allowed))
+    if allowed is not None:
+        number = b"%d" % allowed
+        newer, older = fields.get("max_completion_tokens", NULL), fields.get("max_tokens", NULL)
+        if (newer if newer != NULL else older) != number:
+            fields["max_completion_tokens" if newer != NULL else "max_tokens" if older != NULL else cap] = Raw(number)
     if not profile.sampling:
         for name in SAMPLING:
             fields.pop(name, None)
@@ -109,6 +106,8 @@ def encoded(
         _put(fields, stop=list(request.stop) or None, logprobs=request.logprobs or None)
     _put(fields, **{cap: request.max_output_tokens}, user=request.user or None, response_format=_format(request))
     _put(fields, n=request.n if request.n > 1 else None)
+    if "prompt_cache_key" in accepts:
+        fields["prompt_cache_key"] = prompt_cache.key_of(request)
     if request.raw_dialect in ("", DIALECT):
         fields.update(request.extra)
     if stream:
