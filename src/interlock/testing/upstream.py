@@ -41,6 +41,12 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     """Default: one per piece of a stream."""
     cached_tokens: int = 0
     """The part of the input that came from the vendor's cache."""
+    image_tokens: int = 0
+    """The part of the input that was pictures, for vendors that tell."""
+    audio_tokens: int = 0
+    """The part of the input that was sound."""
+    spoken_tokens: int = 0
+    """The part of the output that was sound."""
     reasoning_tokens: int = 0
     """The part of the output that was reasoning."""
     thought: str = "let me see"
@@ -119,6 +125,23 @@ class Served(Struct):
     open_connections: int = 0
 
 
+class Billed(Struct):
+    """What one request cost, in the vendor's own books."""
+
+    number: int
+    key: str
+    """Its idempotency key: whose try it was."""
+    streamed: bool
+    input_tokens: int = 0
+    output_tokens: int = 0
+    status: int = 0
+    """Zero while nothing was answered."""
+    whole: bool = False
+    """The reply was sent to its end."""
+    gone_s: float = 0.0
+    """When its client was seen to have left before that, by the event loop's clock."""
+
+
 class Upstream:
     """The server. One event loop, loopback only, no state but counters and the last requests."""
 
@@ -137,6 +160,7 @@ class Upstream:
         self.strict = strict
         self.served = Served()
         self.asked: deque[Asked] = deque(maxlen=keep_requests)
+        self.bills: deque[Billed] = deque(maxlen=keep_requests)
         self.port = 0
         self._server: asyncio.Server | None = None
         self._wires: set[_Wire] = set()
@@ -189,6 +213,7 @@ class _Wire(asyncio.Protocol):
         self._wires = wires
         self._buffer = bytearray()
         self._task: asyncio.Task[None] | None = None
+        self._bill = Billed(0, "", streamed=False)
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -202,6 +227,7 @@ class _Wire(asyncio.Protocol):
         self._upstream.served.open_connections -= 1
         if self._task is not None and not self._task.done():
             self._upstream.served.aborted += 1
+            self._bill.gone_s = asyncio.get_running_loop().time()
             self._task.cancel()
 
     def end(self) -> asyncio.Task[None] | None:
@@ -233,6 +259,8 @@ class _Wire(asyncio.Protocol):
         served.requests += 1
         asked = Asked(served.requests, method, path, headers, msgspec.json.decode(body) if body else {})
         self._upstream.asked.append(asked)
+        self._bill = Billed(asked.number, headers.get("idempotency-key", ""), asked.streamed)
+        self._upstream.bills.append(self._bill)
         self._task = asyncio.get_running_loop().create_task(self._serve(asked))
 
     async def _serve(self, asked: Asked) -> None:
@@ -241,6 +269,7 @@ class _Wire(asyncio.Protocol):
         answer = self._upstream.answer(asked)
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)
+        self._bill.status = answer.status
         if answer.raw:
             transport.write(answer.raw)
         elif answer.status != 200:
@@ -250,7 +279,8 @@ class _Wire(asyncio.Protocol):
             await self._stream(transport, asked, answer)
         else:
             await self._whole(transport, asked, answer)
-        served.completed += answer.cut_after is None and not answer.raw
+        self._bill.whole = answer.cut_after is None and not answer.raw
+        served.completed += self._bill.whole
         if answer.raw or answer.cut_after is not None:
             transport.close()
         else:
@@ -258,8 +288,7 @@ class _Wire(asyncio.Protocol):
 
     async def _whole(self, transport: asyncio.Transport, asked: Asked, answer: Answer) -> None:
         body, bill = openai_whole(answer, asked.body, asked.number)
-        self._upstream.served.input_tokens += bill.input_tokens
-        self._upstream.served.output_tokens += bill.output_tokens
+        self._charge(bill.input_tokens, bill.output_tokens)
         wire = _reply(200, body, answer.headers)
         limit = answer.cut_after if answer.cut_after is not None else answer.stall_after
         transport.write(wire if limit is None else wire[:limit])
@@ -268,8 +297,11 @@ class _Wire(asyncio.Protocol):
 
     async def _stream(self, transport: asyncio.Transport, asked: Asked, answer: Answer) -> None:
         events, bill = openai_events(answer, asked.body, asked.number)
-        served = self._upstream.served
-        served.input_tokens += bill.input_tokens
+        self._charge(bill.input_tokens, 0)
+        options: dict[str, Any] = asked.body.get("stream_options") or {}
+        free_end = 3 if options.get("include_usage") else 2
+        paid = max(1, len(events) - 1 - free_end)
+        """Events that hold a part of the answer: all but the first, and those from the finish on."""
         head = [b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"]
         head += [f"{name}: {value}\r\n".encode() for name, value in answer.headers]
         transport.write(b"".join([*head, b"\r\n"]))
@@ -285,11 +317,18 @@ class _Wire(asyncio.Protocol):
                 return
             if number and answer.piece_delay_s:
                 await asyncio.sleep(answer.piece_delay_s)
+            if transport.is_closing():
+                return
             transport.write(b"%x\r\n%b\r\n" % (len(event), event))
-            due = bill.output_tokens * (number + 1) // len(events)
-            served.output_tokens += due - sent
+            due = bill.output_tokens * min(number, paid) // paid
+            self._charge(0, due - sent)
             sent = due
         transport.write(b"0\r\n\r\n")
+
+    def _charge(self, input_tokens: int, output_tokens: int) -> None:
+        for book in (self._upstream.served, self._bill):
+            book.input_tokens += input_tokens
+            book.output_tokens += output_tokens
 
 
 async def _until_the_client_leaves() -> None:
