@@ -15,7 +15,7 @@ from msgspec import Raw
 from interlock.core.chat import ChatRequest, OutputSchema, ToolSpec
 from interlock.core.errors import InvalidRequest
 
-from . import wire
+from . import prompt_cache, wire
 from .anthropic_turns import DIALECT, Thoughts, cache_control, in_a_tool_loop_without_thoughts, system_blocks, turns
 from .profiles import ModelProfile
 
@@ -66,7 +66,7 @@ def encoded(
     schema: str = "",
     stream: bool,
 ) -> bytes:
-    """A request in this dialect. `cache`: lifetime of a mark on tools and system prompt where the caller set none; `schema`: `native`,
+    """A request in this dialect. `cache`: lifetime of the marks on what comes again, where the caller set none; `schema`: `native`,
     `prompt`, or empty for whatever the model and the schema allow.
 
     Raises:
@@ -79,7 +79,9 @@ def encoded(
         "max_tokens": request.max_output_tokens or min(profile.max_output, USUAL_OUTPUT),
     }
     fields["messages"], hoisted = turns(request, thoughts)
-    _put_prefix(fields, request, hoisted, cache, native=native, strict=profile.native_schema)
+    _put_prefix(fields, request, hoisted, native=native, strict=profile.native_schema)
+    if cache and not prompt_cache.marked_by_caller(request):
+        prompt_cache.mark(fields, cache_control(cache))
     thinks = _put_thinking(fields, request, profile)
     if profile.sampling and not thinks:
         _sample(fields, request)
@@ -109,20 +111,16 @@ def _carriable(request: ChatRequest) -> None:
 
 
 def _put_prefix(
-    fields: dict[str, Any], request: ChatRequest, hoisted: list[str], cache: str, *, native: bool, strict: bool
+    fields: dict[str, Any], request: ChatRequest, hoisted: list[str], *, native: bool, strict: bool
 ) -> None:
     """System prompt and tools, the stable prefix."""
     system = system_blocks(request)
     texts = [*hoisted, *_asked_form(request, native=native)]
     system.extend({"type": "text", "text": text} for text in texts)
-    marked = any("cache_control" in each for each in system) or any(each.cache for each in request.tools)
     if request.tools:
         fields["tools"] = [_tool(each, strict=strict) for each in request.tools]
         if choice := _tool_choice(request):
             fields["tool_choice"] = choice
-    if cache and not marked:
-        last = system[-1] if system else fields["tools"][-1] if request.tools else {}
-        last["cache_control"] = cache_control(cache)
     if system:
         plain = all(len(each) == 2 for each in system)
         fields["system"] = "\n\n".join(each["text"] for each in system) if plain else system

@@ -28,7 +28,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     headers: dict[str, str] = {}
     """Sent with every request, e.g. `anthropic-beta`."""
     cache: Literal["", "5m", "1h"] = ""
-    """Marks tools and system prompt, the stable prefix, for the vendor's prompt cache with this lifetime."""
+    """Marks what comes again (tools, system prompt, earlier turns) for the vendor's prompt cache with this lifetime, where the caller marks
+    nothing itself."""
     schema: Literal["", "prompt", "native"] = ""
     """Output schemas go into the system prompt, or natively as `output_config.format`, which takes a subset of JSON Schema and newer
     models only; empty for whatever model and schema allow. The answer is validated on our side either way."""

@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     embedding_format: Literal["base64", "float"] = "base64"
     """How vectors are asked for; `float` for servers that know no other."""
     accepts: tuple[str, ...] = ()
-    """Fields beyond the dialect that the server takes: `top_k`."""
+    """Fields beyond the dialect that the server takes: `top_k`; `prompt_cache_key`, which is then set where the caller's bytes are not forwarded."""
     idempotency_header: str = "idempotency-key"
     """Name of the header that carries the idempotency key; empty to send none."""
 
