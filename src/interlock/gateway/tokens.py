@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.core.chat import ChatRequest, Message
+from interlock.core.chat import ChatRequest, Message, Part
 
 ASCII_UPPER = 0.36
 """Tokens per ASCII character; JSON, the densest measured, needs 0.31."""
@@ -24,6 +24,13 @@ LIKELY_SHARE = ASCII_LIKELY / ASCII_UPPER
 MESSAGE_OVERHEAD = 8
 IMAGE_TOKENS = 1_600
 """Upper bound of one picture at the vendors' usual detail (Anthropic: up to about 1,600; OpenAI tiles: up to 1,445)."""
+AUDIO_TOKENS_PER_CHAR = {"audio/wav": 0.0015, "": 0.012}
+"""Tokens per Base64 character of sound: 32 tokens per second (Gemini; OpenAI counts 10 in) at 16 kHz, 16 bit, one channel for WAV, and at
+24 kbit/s, a low rate, for what is compressed."""
+FILE_TOKENS_PER_CHAR = 0.08
+"""Tokens per Base64 character of a document: pages of 1,500 to 3,000 tokens (Anthropic) that hardly ever weigh less than 30 kB."""
+FILE_TOKENS = 20_000
+"""Upper bound assumed of a document that is given by address or by its name at the vendor."""
 
 
 def upper(text: str) -> int:
@@ -51,10 +58,23 @@ def of_message(message: Message) -> int:
         total += upper(message.content)
     else:
         for part in message.content:
-            total += upper(part.text) if part.type == "text" else IMAGE_TOKENS
+            total += upper(part.text) if part.type == "text" else of_media(part)
     for call in message.tool_calls:
         total += upper(call.arguments) + upper(call.name) + MESSAGE_OVERHEAD
     return total
+
+
+def of_media(part: Part) -> int:
+    """Upper estimate of a picture, a sound or a document."""
+    if part.type == "image":
+        return IMAGE_TOKENS
+    if part.text:
+        return upper(part.text)
+    size = len(part.data) or (len(part.url) if part.url.startswith("data:") else 0)
+    if part.type == "audio":
+        rate = AUDIO_TOKENS_PER_CHAR.get(part.media_type, AUDIO_TOKENS_PER_CHAR[""])
+        return int(size * rate) + IMAGE_TOKENS
+    return int(size * FILE_TOKENS_PER_CHAR) + IMAGE_TOKENS if size else FILE_TOKENS
 
 
 def of_request(request: ChatRequest) -> int:

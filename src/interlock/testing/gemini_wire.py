@@ -139,12 +139,19 @@ def _usage(answer: Answer, asked: Asked) -> dict[str, Any]:
     sent = len(msgspec.json.encode(asked.body.get("contents", []))) // 4
     prompt = sent if answer.input_tokens is None else answer.input_tokens
     output = len(_pieces(answer)) if answer.output_tokens is None else answer.output_tokens
-    usage = {
+    kinds = {"IMAGE": answer.image_tokens, "AUDIO": answer.audio_tokens}
+    text = {"modality": "TEXT", "tokenCount": prompt - sum(kinds.values())}
+    usage: dict[str, Any] = {
         "promptTokenCount": prompt,
         "candidatesTokenCount": output - answer.reasoning_tokens,
         "totalTokenCount": prompt + output,
-        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
+        "promptTokensDetails": [
+            text,
+            *({"modality": kind, "tokenCount": count} for kind, count in kinds.items() if count),
+        ],
     }
+    if answer.spoken_tokens:
+        usage["candidatesTokensDetails"] = [{"modality": "AUDIO", "tokenCount": answer.spoken_tokens}]
     if answer.reasoning_tokens:
         usage["thoughtsTokenCount"] = answer.reasoning_tokens
     if answer.cached_tokens:

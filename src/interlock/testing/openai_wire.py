@@ -130,8 +130,15 @@ def _usage(answer: Answer, bill: Bill) -> dict[str, Any]:
         "prompt_tokens": bill.input_tokens,
         "completion_tokens": bill.output_tokens,
         "total_tokens": bill.input_tokens + bill.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": answer.cached_tokens, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": answer.reasoning_tokens, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": answer.cached_tokens,
+            "audio_tokens": answer.audio_tokens,
+            "image_tokens": answer.image_tokens,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": answer.reasoning_tokens,
+            "audio_tokens": answer.spoken_tokens,
+        },
     }
 
 
