@@ -102,7 +102,7 @@ def test_what_is_wrong_is_said_with_the_way_out(support, monkeypatch, arguments,
 def test_faults_of_verifiers_and_routes_stand_at_their_lines(support):
     policy = yaml.safe_load((support.folder / "interlock.yaml").read_text())
     policy["routing"] |= {
-        "verifiers": {"arithmetik": {}, "length": {"at_most": "x"}, "hedging": {"at_least": 3}},
+        "verifiers": {"arithmetik": {}, "length": {"max_chars": "x"}, "hedging": {"at_least": 3}},
         "route": "routes/none.json",
     }
     (support.folder / "interlock.yaml").write_text(yaml.safe_dump(policy))
@@ -111,7 +111,7 @@ def test_faults_of_verifiers_and_routes_stand_at_their_lines(support):
 
     found = {fault["key"]: fault for fault in said.json["faults"]}
     assert found["routing.verifiers.arithmetik"]["hint"].startswith("Did you mean")
-    assert "at_most" in found["routing.verifiers.length"]["hint"]
+    assert "max_chars" in found["routing.verifiers.length"]["hint"]
     assert "between 0 and 1" in found["routing.verifiers.hedging"]["message"]
     assert "routes/none.json" in found["routing.route"]["message"]
     assert all(fault["line"] > 0 for fault in found.values())

@@ -16,10 +16,10 @@ RESULT_WORDS = 3
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`routing.verifiers.length`. In characters."""
+    """`routing.verifiers.length`."""
 
-    at_least: int = 1
-    at_most: int = 200_000
+    min_chars: int = 1
+    max_chars: int = 200_000
 
 
 class Length:
@@ -53,10 +53,10 @@ class Length:
             return "the answer was cut off at the output limit"
         if finish == "content_filter":
             return "the vendor's content filter ended the answer"
-        if chars < self._settings.at_least and not calls:
-            return f"the answer has {chars} characters, fewer than {self._settings.at_least}"
-        if chars > self._settings.at_most:
-            return f"the answer has {chars} characters, more than {self._settings.at_most}"
+        if chars < self._settings.min_chars and not calls:
+            return f"the answer has {chars} characters, fewer than {self._settings.min_chars}"
+        if chars > self._settings.max_chars:
+            return f"the answer has {chars} characters, more than {self._settings.max_chars}"
         if lines >= 6 and repeated * 2 > lines:  # a loop, not a refrain
             return f"{repeated} of {lines} lines repeat an earlier one"
         return ""
