@@ -38,7 +38,7 @@ def turns(request: ChatRequest, thoughts: Thoughts) -> tuple[list[dict[str, Any]
     hoisted: list[str] = []
     for message in request.messages:
         if message.role in ("system", "developer"):
-            if made and message.text:
+            if made and message.text.strip():
                 hoisted.append(message.text)
             continue
         role = "assistant" if message.role == "assistant" else "user"
@@ -61,15 +61,15 @@ def system_blocks(request: ChatRequest) -> list[dict[str, Any]]:
         if message.role not in ("system", "developer"):
             break
         if isinstance(message.content, str):
-            blocks += [{"type": "text", "text": message.content}] if message.content else []
+            blocks += [{"type": "text", "text": message.content}] if message.content.strip() else []
         else:
-            blocks += [_part(each, request) for each in message.content if each.text]
+            blocks += [_part(each, request) for each in message.content if each.text.strip()]
     return blocks
 
 
 def _only_instructions(request: ChatRequest) -> list[dict[str, Any]]:
     """The vendor answers a user's turn; where there are nothing but instructions, they are asked as one."""
-    text = "\n\n".join(each.text for each in request.messages if each.text)
+    text = "\n\n".join(each.text for each in request.messages if each.text.strip())
     if not text:
         raise InvalidRequest("every message is empty", param="messages", hint="Say something.")
     return [{"role": "user", "content": [{"type": "text", "text": text}]}]
@@ -108,9 +108,9 @@ def _blocks(message: Message, request: ChatRequest) -> list[dict[str, Any]]:
         return [_result(message, request)]
     content = message.content or message.refusal
     if isinstance(content, str):
-        blocks: list[dict[str, Any]] = [{"type": "text", "text": content}] if content else []
+        blocks: list[dict[str, Any]] = [{"type": "text", "text": content}] if content.strip() else []
     else:
-        blocks = [_part(each, request) for each in content if each.type != "text" or each.text]
+        blocks = [_part(each, request) for each in content if each.type != "text" or each.text.strip()]
     for call in message.tool_calls:
         blocks.append({"type": "tool_use", "id": known_id(call.id), "name": call.name, "input": _arguments(call)})
     return blocks
@@ -121,7 +121,8 @@ def _result(message: Message, request: ChatRequest) -> dict[str, Any]:
     if isinstance(message.content, str):
         made["content"] = message.content
     else:
-        made["content"] = [_part(each, request) for each in message.content if each.type != "text" or each.text]
+        shown = [each for each in message.content if each.type != "text" or each.text.strip()]
+        made["content"] = [_part(each, request) for each in shown]
         marks = [each.pop("cache_control") for each in made["content"] if "cache_control" in each]
         if marks:
             made["cache_control"] = marks[-1]

@@ -56,7 +56,8 @@ def _fields(request: ChatRequest, profile: ModelProfile, signatures: Signatures)
     )
     wire.only_known(carried, DIALECT)
     contents = _contents(request, signatures)
-    system = "\n\n".join(each.text for each in request.messages if each.role in ("system", "developer") and each.text)
+    instructions = [each.text for each in request.messages if each.role in ("system", "developer")]
+    system = "\n\n".join(text for text in instructions if text.strip())
     if not contents:
         if not system:
             raise InvalidRequest("every message is empty", param="messages", hint="Say something.")

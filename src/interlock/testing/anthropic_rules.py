@@ -76,8 +76,8 @@ def _turn_fault(message: dict[str, Any], blocks: list[dict[str, Any]], waiting: 
 
 def _block_fault(block: dict[str, Any], role: str, waiting: set[str]) -> str:
     kind = block["type"]
-    if kind == "text" and not block["text"]:
-        return "text content blocks must be non-empty"
+    if kind == "text" and not block["text"].strip():
+        return "text content blocks must contain non-whitespace text"
     if kind == "tool_use" and (
         role != "assistant" or not _ID.fullmatch(block["id"]) or not isinstance(block["input"], dict)
     ):
