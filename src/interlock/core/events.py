@@ -110,6 +110,10 @@ class Settled(Struct, frozen=True, omit_defaults=True, tag="settled"):
     """The limit that refused the call, where one did."""
     retry_after_s: float = 0.0
     """Of a failure that may pass: after so many seconds the same call is worth another try. Zero for one that will not."""
+    input_cap: str = ""
+    """What was done to input that was over its cap: `summarised 61234>7900`, in tokens."""
+    schema_violations: int = 0
+    """Answers, this one's tries included, that did not keep to the output schema; those that were mended on our side count too."""
 
 
 def is_lone(task: str, call: str) -> bool:

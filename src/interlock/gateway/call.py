@@ -18,16 +18,14 @@ from interlock.core.events import Attempt, Escalation, Status
 from interlock.core.money import NANO_PER_USD, Price, Usage, cost_of
 from interlock.core.time import Clock, Deadline
 
-from .admit import NORMAL
-from .fair import PRIORITIES
 from .checks import Steered
 from .quota import Held
 from .route import Candidate
 from .settings import Workflow
+from .shape import Fitted
+
 if TYPE_CHECKING:
     from .flight import Flight
-
-from .shape import Fitted
 
 
 class Answer(Struct, frozen=True):
@@ -58,11 +56,13 @@ class Trial:
         "fitted",
         "key",
         "over",
+        "parts",
         "price",
         "request",
         "started_ns",
         "started_s",
         "text_seen",
+        "usage_final",
         "usage_seen",
         "weight",
     )
@@ -77,6 +77,10 @@ class Trial:
         self.started_s = clock.monotonic_s()
         self.usage_seen: Usage | None = None
         """What the vendor has said so far."""
+        self.usage_final = False
+        """It came with the end of the answer, so it is the bill."""
+        self.parts = 0
+        """The vendor's own pieces of text so far."""
         self.text_seen: list[str] = []
         """What was relayed so far; an aborted answer's output is estimated from it."""
         self.over = False
@@ -99,16 +103,17 @@ class Call:
         "clock",
         "deadline",
         "escalations",
-        "flight",
         "fence",
         "first_token_us",
+        "flight",
         "held",
         "held_before",
-        "key",
         "id",
-        "near",
+        "input_cap",
         "input_tokens",
+        "key",
         "lone",
+        "near",
         "open_trial",
         "premium",
         "purpose",
@@ -120,6 +125,7 @@ class Call:
         "started_s",
         "steered",
         "target",
+        "violations",
         "workflow",
     )
 
@@ -151,14 +157,14 @@ class Call:
         self.started_ns = clock.wall_ns()
         self.started_s = clock.monotonic_s()
         self.slot = -1
+        self.held: Held | None = None
+        """At the limits of its key, tenant, user, workflow and model."""
         self.key = b""
         """Of what it asks; empty while no cache was asked."""
         self.flight: Flight | None = None
         """Identical calls that wait for this one."""
         self.near: object = None
         """What the semantic cache wants back with the answer."""
-        self.held: Held | None = None
-        """At the limits of its key, tenant, user, workflow and model."""
         self.held_before: tuple[int, ...] = ()
         """Places of the rules that held before any model was asked; an answer does not set them off again."""
         self.target = ""
@@ -169,18 +175,16 @@ class Call:
         self.reasons: list[str] = []
         self.escalations: list[Escalation] = []
         self.open_trial: Trial | None = None
+        self.input_cap = ""
+        """What was done to input that was over its cap."""
+        self.violations = 0
+        """Answers that did not keep to the output schema."""
         self.purpose = ""
         """What the tries are made for; see `Attempt.purpose`."""
         self.premium = False
         """It has been counted against the cap on premium calls."""
         self.steered: Steered | None = None
         """What the learned route made of it at its start."""
-
-    @property
-    def priority(self) -> int:
-        """Place in `fair.PRIORITIES`: what the caller says (`priority` among its facts), else what its workflow has."""
-        said = self.request.facts.get("priority") or self.workflow.priority
-        return PRIORITIES.index(said) if said in PRIORITIES else NORMAL
 
     def note(self, reason: str) -> None:
         """Keeps a decision for the event."""

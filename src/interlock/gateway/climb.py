@@ -6,6 +6,7 @@ Above: chat. Below: attempt, escalate, exchange.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec import UNSET, structs
 
@@ -13,7 +14,7 @@ from interlock.core.chat import ChatRequest, Fact
 from interlock.core.errors import InterlockError, OutputInvalid
 from interlock.core.events import Escalation
 
-from . import degrade, escalate, ladder, verify
+from . import degrade, escalate, fitting, ladder, mend, verify
 from .attempt import first
 from .call import Answer, Call
 from .checks import NOT_LOOKED, Seen
@@ -44,6 +45,7 @@ class Climb:
             OutputInvalid: no candidate kept to the schema. InterlockError: as `first`.
         """
         call = self._call
+        await fitting.fit(self._desk, self._exchange, call, self._plan)
         answer = await self._first(self._plan.candidates, call.request)
         repaired = False
         while True:
@@ -84,13 +86,28 @@ class Climb:
         request = self._call.request
         schema = request.output_schema
         value, faults = escalate.content_of(request, answer.response)
+        violated = bool(faults)
+        if faults:
+            answer, value, faults = self._mended(answer, faults)
         if schema is not None and value is not UNSET and not faults:
             faults = self._exchange.validate(schema, value)
+        if violated or faults:
+            self._call.violations += 1
         confidence = escalate.confidence_of(request, answer.response, value)
         answer = answer if confidence is None else structs.replace(answer, confidence=confidence)
         if not faults:
             self.held = answer
         return answer, faults
+
+    def _mended(self, answer: Answer, faults: list[str]) -> tuple[Answer, Any, list[str]]:
+        """The answer whose JSON was only wrapped in something, taken out of it; as it was where that does not help."""
+        text = mend.mended(answer.response.text)
+        if text is None:
+            return answer, UNSET, faults
+        self._call.note(f"schema_violation: {faults[0]}: mended here")
+        response = structs.replace(answer.response, text=text, raw=b"", raw_dialect="")
+        value, faults = escalate.content_of(self._call.request, response)
+        return structs.replace(answer, response=response), value, faults
 
     def _weighed(self, answer: Answer, seen: Seen) -> tuple[Answer, Up | None]:
         """The answer with the chance that its checks give it, and whom the learned route would ask instead."""

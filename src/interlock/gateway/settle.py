@@ -74,6 +74,8 @@ def answered(desk: Desk, call: Call, answer: Answer) -> ChatReply:
         confidence=answer.confidence,
         escalations=tuple(call.escalations),
         reasons=tuple(call.reasons),
+        input_cap=call.input_cap,
+        schema_violations=call.violations,
     )
     _write(desk, call, event, response)
     return ChatReply(response=response, settled=event)
@@ -101,6 +103,8 @@ def failed(desk: Desk, call: Call, error: BaseException, response: ChatResponse 
         reserved_nano_usd=call.reserved_nano_usd,
         escalations=tuple(call.escalations),
         reasons=tuple(call.reasons),
+        input_cap=call.input_cap,
+        schema_violations=call.violations,
         error=known.code if known else type(error).__name__,
         message=known.message if known else str(error),
         limit=known.limit if isinstance(known, LimitReached) else "",

@@ -17,7 +17,7 @@ from interlock.core.errors import InterlockError
 from interlock.core.ports import ChatReply
 from interlock.core.time import Deadline
 
-from . import cache, ladder, settle
+from . import cache, fitting, ladder, settle
 from .attempt import first
 from .begin import Beginner
 from .call import Answer, Call
@@ -92,6 +92,7 @@ async def _opened(desk: Desk, exchange: Exchange, call: Call, plan: Plan) -> tup
         return await first(desk, call, candidates, request, exchange.open)
 
     try:
+        await fitting.fit(desk, exchange, call, plan)
         return await ask(plan.candidates, call.request), ""
     except InterlockError as cause:
         found, rung = await ladder.descend(desk, call, plan, cause, None, ask)

@@ -5,6 +5,7 @@ Above: stream. Below: call, continuation, exchange, once.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 from msgspec import UNSET, structs
@@ -18,6 +19,9 @@ from .call import Answer, Call
 from .desk import Desk
 from .exchange import Exchange, Opened
 from .once import blame, end_answered, end_broken
+
+HEARD_OUT_S = 0.1
+"""More than a client of the wire takes to hear out a vendor that it has hung up on."""
 
 
 class Taken:
@@ -76,16 +80,19 @@ class Taken:
         if chunk.text:
             self._text.append(chunk.text)
             trial.text_seen.append(chunk.text)
+            trial.parts += chunk.parts
         for delta in chunk.tool_calls:
             self._tools.setdefault(delta.index, []).append(delta)
             trial.text_seen.append(delta.arguments)
+            trial.parts += 1
         if chunk.thoughts or chunk.others or chunk.refusal:
             trial.text_seen.extend(_billed_beside(chunk))
             self._more = True
-        if chunk.usage is not None:
-            trial.usage_seen = chunk.usage
         if chunk.finish is not None:
             self._finish = chunk.finish
+        if chunk.usage is not None:
+            trial.usage_seen = chunk.usage
+            trial.usage_final = self._finish is not None
         if not self._call.first_token_us and (chunk.text or chunk.tool_calls):
             self._call.first_token_us = self._call.elapsed_us()
         self._model = chunk.model or self._model
@@ -166,6 +173,7 @@ class Taken:
         if request.output_schema is not None and value is not UNSET and not faults:
             faults = self._exchange.validate(request.output_schema, value)
         if faults:
+            self._call.violations += 1
             self._call.note(f"schema_violation: {'; '.join(faults[:3])}")
             raise OutputInvalid(f"{answer.deployment} did not keep to the output schema: {'; '.join(faults[:3])}.")
         return Answer(
@@ -182,6 +190,8 @@ class Taken:
     async def broken(self, error: BaseException) -> None:
         """Cuts the vendor off and counts what was used, where that has not been done yet."""
         trial = self._opened.trial
+        if not trial.over and not isinstance(error, InterlockError):
+            await self._hear_out()
         await self._opened.close()
         if trial.over:
             return
@@ -189,6 +199,20 @@ class Taken:
             error.deployment = error.deployment or trial.candidate.name
         blame(self._desk, trial, error)
         end_broken(self._desk, self._call, trial, error)
+
+    async def _hear_out(self) -> None:
+        """Hangs up on the vendor, and counts what was on its way by then: a reader of the wire that is cancelled hears that still."""
+
+        async def listen() -> None:
+            async for chunk in self._opened.pieces:
+                self.add(chunk)
+
+        listening = asyncio.get_running_loop().create_task(listen())
+        await asyncio.sleep(0)  # it has to be listening to be cancelled in the middle of it
+        listening.cancel()
+        await asyncio.wait((listening,), timeout=HEARD_OUT_S)
+        if listening.done() and not listening.cancelled():
+            listening.exception()  # the vendor may have ended it in any way; what was heard counts
 
     def _last_part(self) -> ChatResponse:
         """What the deployment that ended the answer wrote of it; the whole but for answers that were gone on with."""

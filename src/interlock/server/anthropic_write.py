@@ -19,6 +19,7 @@ from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
 
 from .anthropic_blocks import DIALECT, SEALED_ELSEWHERE
+from .degraded import extended
 from .openai_write import error_headers as _error_headers
 from .openai_write import error_status, header, reply_headers
 from .ratelimit import anthropic_lines
@@ -56,14 +57,14 @@ def whole(reply: ChatReply) -> bytes:
     """The body of a reply that is not streamed."""
     response = reply.response
     if response.raw and response.raw_dialect == DIALECT:
-        return response.raw
+        return extended(response.raw, reply.settled)
     body = {
         **envelope(response.id or reply.settled.call, response.model),
         "content": _content(response),
         **stop_of(response),
         "usage": usage_of(response.usage),
     }
-    return _json.encode(body)
+    return extended(_json.encode(body), reply.settled)
 
 
 def envelope(identity: str, model: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from interlock.core.ports import ChatReply
 from interlock.core.store import money_of
 from interlock.core.time import NS_PER_S
 
+from .degraded import extended
 from .openai_read import DIALECT
 from .ratelimit import openai_lines
 
@@ -66,6 +67,8 @@ def reply_headers(settled: Settled) -> bytes:
         lines.append(b"x-interlock-simulated: true\r\n")
     if settled.degraded:
         lines.append(header(b"x-interlock-degraded", settled.degraded))
+    if settled.input_cap:
+        lines.append(header(b"x-interlock-input-cap", settled.input_cap))
     if settled.cache:
         lines.append(header(b"x-interlock-cache", settled.cache))
     if settled.confidence is not None:
@@ -86,7 +89,7 @@ def whole(reply: ChatReply) -> bytes:
     """The body of a reply that is not streamed."""
     response, settled = reply.response, reply.settled
     if response.raw and response.raw_dialect == DIALECT:
-        return response.raw
+        return extended(response.raw, settled)
     choices = [_choice(0, response), *(_choice(at, each) for at, each in enumerate(response.others, 1))]
     body = {
         "id": response.id or settled.call,
@@ -96,7 +99,7 @@ def whole(reply: ChatReply) -> bytes:
         "choices": choices,
         "usage": _usage(response.usage),
     }
-    return msgspec.json.encode(body)
+    return extended(msgspec.json.encode(body), settled)
 
 
 def _choice(index: int, said: ChatResponse | Choice) -> dict[str, Any]:
