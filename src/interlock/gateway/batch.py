@@ -37,8 +37,8 @@ class BatchSettings(Struct, frozen=True):
     """Before the second try; doubles with each."""
     look_s: float = 5.0
     """Between two looks for batches, when nobody says that there is one."""
-    poll_s: float = 20.0
-    """Between two looks at a vendor's batch."""
+    poll_s: float = 60.0
+    """The longest time between two looks at a vendor's batch; a young one is looked at more often."""
     output_days: int = 30
     store_prompts: StorePrompts = "none"
 
@@ -76,6 +76,7 @@ class BatchWorker:
         self._settings = settings
         self._parts = parts
         self._woken = asyncio.Event()
+        self._rest_s = settings.look_s
 
     def wake(self) -> None:
         """There is a new batch, or a wish to cancel one."""
@@ -85,6 +86,7 @@ class BatchWorker:
         """Until it is cancelled: then whatever is under way is given back and goes on at the next start."""
         while True:
             self._woken.clear()
+            self._rest_s = self._settings.look_s
             try:
                 await self._parts.log.purge_files()
                 while await self.work_on_one():
@@ -105,6 +107,7 @@ class BatchWorker:
             wait_s = await self._advance(row)
         finally:
             renewing.cancel()
+            self._rest_s = min(self._rest_s, wait_s or self._rest_s)
             await asyncio.shield(log.release(row.id, for_s=wait_s))
         return True
 
@@ -122,7 +125,8 @@ class BatchWorker:
             going = await self._parts.vendors.go_on(row)
             if going is not None:
                 await log.save(going)
-                return self._settings.poll_s
+                age_s = (clock.wall_ns() - going.submitted_ns) / NS_PER_S
+                return min(self._settings.poll_s, 1.0 + age_s / 10)
         elif row.how == "queue" and not (row.finalizing_ns or late or row.cancelling_ns):
             over = self._over(row)
             await work_off(row, log, self._parts.perform, self._settings, self._parts.sleep, over)
@@ -180,7 +184,7 @@ class BatchWorker:
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(self._settings.look_s):
+            async with asyncio.timeout(self._rest_s):
                 await self._woken.wait()
         except TimeoutError:
             pass

@@ -219,6 +219,24 @@ def _no_events(buffer: bytes, deployment: Deployment) -> BadReply:
     return BadReply(f"{deployment.name} sent no event stream: {buffer[:200].decode('utf-8', 'replace')}")
 
 
+async def lines(pieces: AsyncIterator[bytes], deployment: Deployment) -> AsyncIterator[bytes]:
+    """Lines of a file as they come, empty ones left out.
+
+    Raises:
+        BadReply: one line is larger than any vendor's. Whatever `pieces` raises.
+    """
+    buffer = b""
+    async for piece in pieces:
+        *whole, buffer = (buffer + piece).split(b"\n")
+        for line in whole:
+            if line.strip():
+                yield line
+        if len(buffer) > LARGEST_EVENT:
+            raise BadReply(f"{deployment.name} sent more than {LARGEST_EVENT} bytes without an end of line.")
+    if buffer.strip():
+        yield buffer
+
+
 def _end_of_events(buffer: bytes) -> int:
     if buffer.endswith(b"\n\n"):
         return len(buffer)

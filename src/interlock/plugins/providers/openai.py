@@ -19,9 +19,12 @@ from interlock.core.ports import Deployment, HttpRequest, PluginEnv
 from interlock.core.time import Deadline
 from interlock.plugins import embed_wire, openai_ask, profiles, responses_wire, rooms, wire
 from interlock.plugins import openai_wire as codec
+from interlock.plugins.openai_batch import OpenAIBatches
 from interlock.plugins.options import Options
 
 DIALECT = "openai"
+LINE = ChatRequest(model="", messages=(), raw_dialect=DIALECT)
+"""Whoever reads a batch's answers takes the vendor's own bytes."""
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -37,6 +40,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The server has the Responses API too: callers of it have their own bytes forwarded there, so that built-in tools work."""
     embedding_format: Literal["base64", "float"] = "base64"
     """How vectors are asked for; `float` for servers that know no other."""
+    batches: bool = False
+    """The server has the Batch API too: batches go through it, at its price."""
     accepts: tuple[str, ...] = ()
     """Fields beyond the dialect that the server takes: `top_k`; `prompt_cache_key`, which is then set where the caller's bytes are not forwarded."""
     idempotency_header: str = "idempotency-key"
@@ -75,6 +80,18 @@ class OpenAI:
         self._profiles = profiles.shipped()
         self._options = Options(Settings)
         self._lanes: dict[str, Lane] = {}
+        self._batches = OpenAIBatches(
+            env,
+            lambda deployment: self._options.of(deployment).batches,
+            self._addressed,
+            lambda deployment, request: self._completion(deployment, request, stream=False),
+            lambda body, deployment: codec.response_of(body, LINE, deployment),
+        )
+
+    @property
+    def batches(self) -> OpenAIBatches:
+        """The vendor's batch API, for deployments that say `batches: true`."""
+        return self._batches
 
     async def chat(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> ChatResponse:
         response = await self._env.http.request(self._http(deployment, request, key, stream=False), deadline)
@@ -99,6 +116,12 @@ class OpenAI:
             async for raw, data in wire.events(reply.chunks(), deployment):
                 if natively:
                     chunk = responses_wire.chunk_of(raw, data, deployment, relayed=relayed)
+                elif len(data) > 1 and b'"error"' in raw:
+                    # What came together with a failure, before it, is the caller's all the same, and billed.
+                    for each in codec.apart(data, request, deployment, relayed=relayed):
+                        relayed = True
+                        yield each
+                    continue
                 else:
                     chunk = codec.chunk_of(raw, data, request, deployment, relayed=relayed)
                 finished = finished or chunk.finish is not None or data[-1:] == [b"[DONE]"]
@@ -120,15 +143,27 @@ class OpenAI:
         if self._natively(deployment, request):
             body = responses_wire.patched(request, deployment.model, stream=stream)
             return lane.request(f"{deployment.base_url}/responses", body, key, request.traceparent)
+        body = self._completion(deployment, request, stream=stream)
+        return lane.request(lane.completions, body, key, request.traceparent)
+
+    def _completion(self, deployment: Deployment, request: ChatRequest, *, stream: bool) -> bytes:
+        lane = self._lane(deployment)
         usage = stream and lane.settings.stream_usage
         if openai_ask.forwardable(request, lane.profile):
-            body = openai_ask.patched(request, deployment.model, lane.profile, lane.cap, stream=stream, usage=usage)
-        else:
-            accepts = lane.settings.accepts
-            body = openai_ask.encoded(
-                request, deployment.model, lane.profile, lane.cap, stream=stream, usage=usage, accepts=accepts
-            )
-        return lane.request(lane.completions, body, key, request.traceparent)
+            return openai_ask.patched(request, deployment.model, lane.profile, lane.cap, stream=stream, usage=usage)
+        accepts = lane.settings.accepts
+        return openai_ask.encoded(
+            request, deployment.model, lane.profile, lane.cap, stream=stream, usage=usage, accepts=accepts
+        )
+
+    def _addressed(
+        self, deployment: Deployment, method: str, path: str, body: bytes, kind: str, key: str
+    ) -> HttpRequest:
+        lane = self._lane(deployment)
+        headers = [("content-type", kind), *(each for each in lane.headers if each[0] != "content-type")]
+        if key and lane.settings.idempotency_header:
+            headers.append((lane.settings.idempotency_header, key))
+        return HttpRequest(method, f"{deployment.base_url}/{path}", tuple(headers), body)
 
     def _natively(self, deployment: Deployment, request: ChatRequest) -> bool:
         return responses_wire.takes(request) and self._lane(deployment).settings.responses
