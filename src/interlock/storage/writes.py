@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any
 
 from msgspec import structs
@@ -21,6 +23,8 @@ from .rows import decode_event, encode, event_row, late, task_rows
 from .statements import statements
 
 Group = Sequence[Record]
+TOGETHER = 64
+"""Events of one statement."""
 
 
 def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion) -> list[Fenced | None]:
@@ -40,12 +44,26 @@ def _write_alone(db: sqlite3.Connection, calls: Sequence[lone.Call]) -> bool:
     """Inserts lone calls; False, and nothing done, when one of their places is taken."""
     db.execute("SAVEPOINT alone")
     try:
-        db.executemany(statements("events")["insert"], list(map(lone.row, calls)))
+        _insert_many(db, list(map(lone.row, calls)))
     except sqlite3.IntegrityError:
         db.execute("ROLLBACK TO alone")
         return False
     db.execute("RELEASE alone")
     return True
+
+
+def _insert_many(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Inserts events, so many with one statement: each statement lets go of the interpreter's lock and has to win it back."""
+    whole = len(rows) - len(rows) % TOGETHER
+    for at in range(0, whole, TOGETHER):
+        db.execute(_insert_together(), list(chain.from_iterable(rows[at : at + TOGETHER])))
+    db.executemany(statements("events")["insert"], rows[whole:])
+
+
+@cache
+def _insert_together() -> str:
+    head, marks = statements("events")["insert"].split("VALUES")
+    return f"{head}VALUES {', '.join([marks.strip()] * TOGETHER)}"
 
 
 def _write(db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion) -> list[Fenced | None]:
