@@ -19,6 +19,7 @@ def test_health_says_in_a_word_how_it_is_and_shows_the_parts(state: Any, breaker
     il: Any = SimpleNamespace(
         ledger_health=lambda: Health(state=state, open=1, queued=2, queued_bytes=3, oldest_s=0.5),
         breakers=lambda: {"openai/m": breaker},
+        semantic_scopes=list,
     )
     health = health_of(il)
     assert health["status"] == status

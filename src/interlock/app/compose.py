@@ -22,6 +22,7 @@ from interlock.config.jsonschema import Validator
 from interlock.config.load import load
 from interlock.config.workspace import Workspace
 from interlock.core import plugins
+from interlock.core.answers import ScopeState
 from interlock.core.caller import Caller
 from interlock.core.cards import ModelCard
 from interlock.core.chat import ChatRequest, Chunk, Message
@@ -223,6 +224,10 @@ class Interlock:
     @property
     def warnings(self) -> list[str]:
         """What a person should know before trusting the figures."""
+    def semantic_scopes(self) -> list[ScopeState]:
+        """How each scope of the semantic cache stands; empty without one."""
+        return [] if self._similar is None else self._similar.states()
+
         return [*(str(fault) for fault in self.workspace.warnings), *self._prices.warnings]
 
     # --- Putting it together --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ no change of them and no other tenant ever sees an earlier answer.
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 from msgspec import Struct, structs
@@ -17,6 +18,8 @@ from interlock.core.chat import ChatResponse
 from .call import Call
 from .settings import Caching
 
+NOT_ASKED: dict[str, Any] = {"user": "", "traceparent": "", "call": "", "tenant": "", "raw": b""}
+"""What of a request does not change its answer; the tenant stands in the key by itself."""
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -30,7 +33,7 @@ def exact_key(call: Call) -> bytes:
     if request.raw and not request.user:
         asked = (request.raw_dialect, request.raw_headers, request.facts, request.raw)
     else:
-        asked = structs.replace(request, user="", traceparent="", raw=b"")
+        asked = structs.replace(request, **NOT_ASKED)
     whole = _encoder.encode((caller.tenant, caller.workflow, caller.versions, asked))
     return blake2b(whole, digest_size=KEY_BYTES).digest()
 
@@ -53,7 +56,7 @@ def question(call: Call) -> Question | None:
         return None
     if last is None or last.role != "user" or not isinstance(last.content, str) or not last.content.strip():
         return None
-    rest = structs.replace(request, messages=request.messages[:-1], user="", traceparent="", raw=b"")
+    rest = structs.replace(request, messages=request.messages[:-1], **NOT_ASKED)
     caller = call.caller
     scope = (caller.tenant, caller.workflow, caller.versions, request.model)
     space = (caller.tenant, caller.workflow, caller.versions, rest)

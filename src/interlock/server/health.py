@@ -31,7 +31,10 @@ def health_of(il: Interlock) -> dict[str, Any]:
     breakers = dict(il.breakers())
     amiss = ledger.state != "ok" or any(state != "closed" for state in breakers.values())
     status = "down" if ledger.state == "full" else "degraded" if amiss else "ok"
-    return {"status": status, "ledger": msgspec.to_builtins(ledger), "breakers": breakers}
+    told: dict[str, Any] = {"status": status, "ledger": msgspec.to_builtins(ledger), "breakers": breakers}
+    if scopes := il.semantic_scopes():
+        told["semantic_cache"] = msgspec.to_builtins(scopes)
+    return told
 
 
 class HealthFace:

@@ -1,0 +1,97 @@
+"""The caches through the public face: what the files say, what a restart keeps, what a person can see."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from interlock.app import Interlock
+from interlock.core.caller import Caller
+from interlock.server.health import health_of
+from interlock.testing.upstream import Answer, Upstream
+
+from .conftest import Folder
+
+FILES = """
+models: {support: openai/gpt-4o-mini}
+caching:
+  exact_cache: {enabled: true, backend: store}
+  semantic_cache: {enabled: true, error_budget: 2%, audit: 5%, similarity_threshold: 0.92, judge: text}
+"""
+CALLER = Caller("default", workflow="support_reply")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = Folder(tmp_path)
+    made.write("interlock.yaml", FILES)
+    return made
+
+
+def opened(folder, vendor):
+    folder.provider("openai", vendor.base_url)
+    return Interlock.from_file(folder.root)
+
+
+@pytest.mark.requirement("GW-19")
+async def test_an_answer_outlives_the_process_and_is_dropped_with_the_policy(folder):
+    async with Upstream(Answer(text="On Friday.")) as vendor:
+        async with opened(folder, vendor) as il:
+            first = await il.chat("support", "When?", caller=CALLER)
+        async with opened(folder, vendor) as il:
+            await il._answers.look_once()
+            again = await il.chat("support", "When?", caller=CALLER)
+        assert again.settled.cache == "exact"
+        assert again.response == first.response
+        assert len(vendor.asked) == 1
+
+
+@pytest.mark.requirement("GW-23")
+async def test_identical_calls_at_the_same_time_make_one_upstream_call(folder):
+    async with Upstream(Answer(text="On Friday.")) as vendor, opened(folder, vendor) as il:
+        replies = await asyncio.gather(*(il.chat("support", "When?", caller=CALLER) for _ in range(50)))
+        assert len(vendor.asked) == 1
+    assert [each.settled.status for each in replies].count("ok") == 1
+    assert sum(each.settled.cost_nano_usd > 0 for each in replies) == 1
+
+
+@pytest.mark.requirement("GW-20")
+async def test_the_semantic_cache_begins_in_the_shadow_and_keeps_what_it_learned_over_a_restart(folder):
+    async with Upstream(Answer(text="On Friday.")) as vendor:
+        async with opened(folder, vendor) as il:
+            for text in ("Where is my parcel?", "Where is my parcel now?", "where is my parcel please"):
+                reply = await il.chat("support", text, caller=CALLER)
+                await asyncio.gather(*il.gateway._desk.flights.tasks)
+            assert any(each.startswith("semantic cache: in the shadow") for each in reply.settled.reasons)
+            (scope,) = health_of(il)["semantic_cache"]
+            assert (scope["tenant"], scope["mode"], scope["compared"], scope["served"]) == ("default", "shadow", 2, 0)
+        async with opened(folder, vendor) as il:
+            (again,) = il.semantic_scopes()
+            assert again.compared == 2
+            reply = await il.chat("support", "Where is my parcel, please?", caller=CALLER)
+            assert any("cosine" in each for each in reply.settled.reasons), "the vectors are back"
+        assert len(vendor.asked) == 4, "nothing is served from the shadow"
+
+
+async def test_a_live_scope_serves_and_says_so(folder):
+    async with Upstream(Answer(text="On Friday.")) as vendor, opened(folder, vendor) as il:
+        await il.chat("support", "Where is my parcel?", caller=CALLER)
+        await asyncio.gather(*il.gateway._desk.flights.tasks)
+        for record in il._similar._cache.records().values():
+            record.mode = "live"
+        reply = await il.chat("support", "Where is my parcel", caller=CALLER)
+        other = await il.chat("support", "Where is my parcel 17?", caller=CALLER)
+    assert (reply.settled.cache, reply.settled.cost_nano_usd) == ("semantic", 0)
+    assert reply.settled.saved_nano_usd > 0
+    assert reply.response.text == "On Friday."
+    assert other.settled.cache == ""
+    assert any("numbers, amounts or codes differ" in each for each in other.settled.reasons)
+
+
+async def test_a_stream_is_replayed_byte_for_byte(folder):
+    async with Upstream(Answer(text="On Friday.")) as vendor, opened(folder, vendor) as il:
+        pieces = [[each async for each in il.stream("support", "When?", caller=CALLER)] for _ in range(2)]
+        assert len(vendor.asked) == 1
+    assert pieces[1][-1].settled.cache == "exact"
+    assert [each.raw for each in pieces[0][:-1]] == [each.raw for each in pieces[1][:-1]]
