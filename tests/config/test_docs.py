@@ -41,6 +41,7 @@ from interlock.config.schema import (
     TaskBudget,
 )
 from interlock.config.sql import Database, GovernedTable
+from interlock.config.webhooks import Webhook
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 SECTIONS: dict[str, type[Block]] = {
@@ -69,6 +70,7 @@ SECTIONS: dict[str, type[Block]] = {
     "databases.<name>.tables.<table>": GovernedTable,
     "mcp": Mcp,
     "mcp.servers.<name>": McpServer,
+    "webhooks[]": Webhook,
     "logging": CallLogging,
     "server": Server,
     "limits[]": LimitSettings,

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
@@ -55,6 +55,9 @@ class Question(Struct, frozen=True):
     """Zero: never."""
 
 
+Told = Callable[[str, TaskResult, Sequence[Question]], None]
+
+
 class Agents:
     """Runs tasks of the contracts it was given."""
 
@@ -75,11 +78,16 @@ class Agents:
         self._journal, self._clock, self._ids = journal, clock, ids
         self._leases = Leases(journal)
         self._stopping = asyncio.Event()
+        self._nudged = asyncio.Event()
+        """There is something to work on before the next look would find it."""
+        self.told: Told | None = None
+        """Told whenever a task is let go: of its workflow, how far it got, and what it asks."""
         self._parts = Parts(gateway, desk, journal, clock, redact, self._stopping.is_set, sleep)
 
     def stop(self) -> None:
         """Lets every task go at its next step; they resume where they are."""
         self._stopping.set()
+        self._nudged.set()
 
     @property
     def stopping(self) -> bool:
@@ -119,6 +127,34 @@ class Agents:
         record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})
         fence = await self._journal.begin(record)
         return await self._work(fold([record]), fence, expected)
+
+    async def submit(
+        self, workflow: str, given: Mapping[str, Any], *, caller: Caller, digest: str = ""
+    ) -> tuple[str, bool]:
+        """A new task that is worked on by whoever comes first (`work_off`), and whether it is new.
+
+        `digest` (hex) makes its id: the same one again is the same task, whatever the input says then.
+
+        Raises:
+            InvalidRequest: the workflow is unknown, not this tenant's, or the input does not fit it; nothing was written.
+        """
+        contract = self.contract(workflow)
+        if caller.tenant != contract.tenant:
+            raise InvalidRequest(
+                f"there is no workflow {workflow!r}", param="workflow", hint="Known: none of your tenant."
+            )
+        values = checked(contract, given)
+        task = f"tsk_{_short(bytes.fromhex(digest))}" if digest else self._ids.new("tsk")
+        who = Caller(contract.tenant, caller.user, caller.key_id, workflow, task, versions=contract.versions)
+        started = Started(workflow, who, contract.versions, "", 0, contract.facts(values))
+        record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})
+        try:
+            fence = await self._journal.begin(record)
+        except Fenced:
+            return task, False
+        await self._journal.release(task, fence, wake_at_ns=0)
+        self._nudged.set()
+        return task, True
 
     async def resume(self, task: str, *, expected: Mapping[str, Any] | None = None) -> TaskResult | None:
         """Goes on with a task that nobody holds; `None` while a living worker does or when there is no such task."""
@@ -181,32 +217,13 @@ class Agents:
                 await self.work_off(concurrency=concurrency)
             with suppress(TimeoutError):
                 async with asyncio.timeout(every_s):
-                    await self._stopping.wait()
+                    await self._nudged.wait()
+            if not self.stopping:
+                self._nudged.clear()
 
     async def questions(self, task: str) -> list[Question]:
         """What the task waits for a person to say."""
-        state = fold(await self._journal.records(task))
-        asked = [
-            Question(
-                "approval",
-                task,
-                a.seq,
-                a.asked.tool,
-                a.arguments,
-                a.asked.arguments_hash,
-                a.asked.rule,
-                a.asked.expires_ns,
-            )
-            for a in open_questions(state)
-        ]
-        doubted = [
-            Question(
-                "doubt", task, a.step, a.name, a.arguments, a.arguments_hash, "it may have happened before a crash"
-            )
-            for a in state.actions
-            if a.doubted
-        ]
-        return [] if state.finished else [*asked, *doubted]
+        return questions_of(fold(await self._journal.records(task)))
 
     async def decide(
         self,
@@ -276,7 +293,10 @@ class Agents:
             self._leases.drop(state.task)
         if state.finished is None and not state.waiting:
             raise Shed(f"the process is ending; task {state.task} goes on when it is resumed", retry_after_s=1.0)
-        return result_of(state)
+        result = result_of(state)
+        if self.told is not None:
+            self.told(contract.workflow, result, questions_of(state))
+        return result
 
     def _is_ours(self, row: TaskRow) -> bool:
         """Several tenants may share a store, and their workflows a name."""
@@ -296,12 +316,44 @@ class Agents:
 
     async def _send(self, task: str, name: str, payload: dict[str, Any]) -> None:
         await self._journal.signal(Signal(task, self._ids.new("sig"), name, payload, self._clock.wall_ns()))
+        self._nudged.set()
+
+
+def questions_of(state: State) -> list[Question]:
+    """What a task waits for a person to say."""
+    if state.finished:
+        return []
+    asked = [
+        Question(
+            "approval",
+            state.task,
+            a.seq,
+            a.asked.tool,
+            a.arguments,
+            a.asked.arguments_hash,
+            a.asked.rule,
+            a.asked.expires_ns,
+        )
+        for a in open_questions(state)
+    ]
+    doubted = [
+        Question(
+            "doubt", state.task, a.step, a.name, a.arguments, a.arguments_hash, "it may have happened before a crash"
+        )
+        for a in state.actions
+        if a.doubted
+    ]
+    return [*asked, *doubted]
 
 
 def _line_task(contract: Contract, batch: str, line: int) -> str:
     """The id of a line's task. It is the same in every process, so that two that run one file at once begin no line twice."""
     digest = hashlib.sha256(f"{contract.tenant}\n{contract.workflow}\n{batch}\n{line}".encode()).digest()
-    return f"tsk_{base64.b32hexencode(digest)[:26].decode().lower()}"
+    return f"tsk_{_short(digest)}"
+
+
+def _short(digest: bytes) -> str:
+    return base64.b32hexencode(digest)[:26].decode().lower()
 
 
 def _judge(expected: Mapping[str, Any], state: State) -> OutcomeSeen | None:

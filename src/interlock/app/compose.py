@@ -36,6 +36,7 @@ from interlock.gateway.route import Router
 from interlock.gateway.settings import Parts
 from interlock.governance.redact import redact
 from interlock.ledger import Health, KeptResponses, Recorder, TaskLog
+from interlock.ledger.read import Reader
 from interlock.net.client import PooledClient
 from interlock.plugins.profiles import profile_of
 from interlock.storage import SqliteStore
@@ -46,6 +47,7 @@ from interlock.tools.threads import Threads
 from . import caches, policy, steering, tier0
 from .limiting import Limiting
 from .toolbox import Toolbox
+from .webhooks import Webhooks
 from .waiting import Waiting
 
 
@@ -121,6 +123,7 @@ class Interlock:
             opened.push_async_callback(self.gateway.embeddings.close)
             self.waiting = self._waiting()
             self.agents = self._agents()
+            self.reader = Reader(self._store)
             opened.callback(self.agents.stop)
             self._opened = opened.pop_all()
         return self
@@ -193,6 +196,10 @@ class Interlock:
 
         return await Threads(limit=1).run(ready)
 
+    def webhooks(self) -> Webhooks:
+        """Tells the receivers that the workspace names; runs where its `run` does."""
+        return Webhooks(self.workspace.settings.webhooks, self._http, self._clock, random.Random())
+
     # --- What it is like ------------------------------------------------------------------------------------------
 
     def require(self, workflow: str) -> None:
@@ -217,6 +224,10 @@ class Interlock:
     def ledger_health(self) -> Health:
         return self._recorder.health()
 
+    def semantic_scopes(self) -> list[ScopeState]:
+        """How each scope of the semantic cache stands; empty without one."""
+        return [] if self._similar is None else self._similar.states()
+
     def breakers(self) -> Mapping[str, str]:
         """`closed`, `open` or `half_open` by deployment, for those that were called."""
         return self.gateway.breakers()
@@ -224,10 +235,6 @@ class Interlock:
     @property
     def warnings(self) -> list[str]:
         """What a person should know before trusting the figures."""
-    def semantic_scopes(self) -> list[ScopeState]:
-        """How each scope of the semantic cache stands; empty without one."""
-        return [] if self._similar is None else self._similar.states()
-
         return [*(str(fault) for fault in self.workspace.warnings), *self._prices.warnings]
 
     # --- Putting it together --------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ from .mcp import Mcp
 from .resilience import BalanceSettings, Resilience, ShapeSettings
 from .shapes import is_section
 from .sql import Databases
+from .webhooks import Webhook
 
 BUILT_IN_FACTS = frozenset(
     (
@@ -313,6 +314,8 @@ class Settings(Block):
     egress: Egress = Field(default_factory=Egress)
     """Where tools and sandboxes may connect to; nowhere by default."""
     mcp: Mcp = Field(default_factory=Mcp)
+    webhooks: tuple[Webhook, ...] = ()
+    """Who is told of questions to people and of results."""
     logging: CallLogging = Field(default_factory=CallLogging)
     server: Server = Field(default_factory=Server)
     limits: LimitList = ()

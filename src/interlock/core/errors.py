@@ -3,7 +3,7 @@
 InterlockError
 ├── ConfigError            mend the files; carries every fault at once
 ├── RequestRefused         the request itself is at fault (4xx)
-│   ├── InvalidRequest 400 · UnknownModel 404 · NotAuthorised 401 · NotPermitted 403 · TooLarge 413 · OutputInvalid 422
+│   ├── InvalidRequest 400 · UnknownModel 404 · UnknownTask 404 · NotAuthorised 401 · NotPermitted 403 · TooLarge 413 · OutputInvalid 422
 ├── LimitReached           a declared limit would be exceeded; nothing was sent (429)
 │   └── QuotaReached       one of a key, tenant, user, workflow or model and period; `retry_after_s` says when it has room
 ├── LimitUnknown           a limit's count cannot be reached, and it is declared to be closed then (503)
@@ -98,6 +98,16 @@ class UnknownModel(RequestRefused):
 
     status = 404
     code = "model_not_found"
+
+
+class UnknownTask(RequestRefused):
+    """There is no task of that id, or it belongs to somebody else."""
+
+    status = 404
+    code = "task_not_found"
+
+    def __init__(self, task: str) -> None:
+        super().__init__(f"there is no task {task!r}", hint="GET /api/tasks lists yours.")
 
 
 class NotAuthorised(RequestRefused):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from interlock.agents.result import TaskResult
+from interlock.agents.service import Question
 from interlock.app import Interlock
+from interlock.app.taskdesk import TaskDesk
 from interlock.core.caller import Caller, Secret
 from interlock.core.ids import SystemIds
 from interlock.core.time import Clock, SystemClock
@@ -23,6 +26,7 @@ from .files import FilesFace
 from .health import health_of
 from .keys import KeysFace
 from .serve import Face, Parts, ServerSettings, serve
+from .tasks import TasksFace
 from .workers import Worker
 
 KEY_FILE = "server.key"
@@ -56,6 +60,8 @@ async def serve_workspace(
     il.limiting.watch()
     keys = Keys({key: caller}, il.limiting.book, clock, il.workspace.versions)
     further, running = _further(il, keys)
+    desk = TaskDesk(il.agents, il.reader)
+    tasks = TasksFace(desk, keys, clock, caller, [each.secret for each in files.webhooks])
     waiting = waiting_of(il, keys, clock)
     parts = Parts(
         gateway=il.gateway,
@@ -66,12 +72,14 @@ async def serve_workspace(
         models=il.served_models,
         embeddings=il.gateway.embeddings,
         kept=il.kept_responses,
-        more=(KeysFace(keys, il.limiting, clock, files.tenant), *waiting.faces, *further),
+        more=(KeysFace(keys, il.limiting, clock, files.tenant), tasks, *waiting.faces, *further),
     )
     names = tuple(il.served_names())
     lead = worker is None or worker.number == 0
     working = [asyncio.create_task(il.agents.keep_working())] if lead else []
-    batches = asyncio.create_task(waiting.worker.keep_working())
+    beside = [asyncio.create_task(waiting.worker.keep_working())]
+    if lead and files.webhooks:
+        beside.append(asyncio.create_task(_telling(il, desk, caller)))
     sock, parent = (worker.sock, worker.parent) if worker else (None, None)
     try:
         told = functools.partial(Opened, key=key, key_file=key_file, key_is_new=is_new, names=names)
@@ -79,13 +87,30 @@ async def serve_workspace(
             await serve(parts, settings, lambda url: opened(told(url)), sock=sock, parent=parent)
     finally:
         il.agents.stop()
-        batches.cancel()  # what is under way is given back, and goes on at the next start
-        await asyncio.gather(batches, return_exceptions=True)
+        for each in beside:
+            each.cancel()  # what is under way is given back, and goes on at the next start
+        await asyncio.gather(*beside, return_exceptions=True)
         # A task in the middle of a call is cut off there: the call settles, and the task goes on at the next start.
         for each in working:
             await asyncio.wait({each}, timeout=settings.shutdown_s)
             each.cancel()
             await asyncio.gather(each, return_exceptions=True)
+
+
+async def _telling(il: Interlock, desk: TaskDesk, caller: Caller) -> None:
+    """Tells the workspace's webhooks of questions and results, those first that were asked before the start."""
+    webhooks = il.webhooks()
+
+    def told(workflow: str, result: TaskResult, questions: Sequence[Question]) -> None:
+        for question in questions:
+            webhooks.asked(workflow, question)
+        if not questions and result.outcome != "waiting_approval":
+            webhooks.finished(workflow, result.task, structs.asdict(result))
+
+    il.agents.told = told
+    for question in await desk.waiting(caller):
+        webhooks.asked((await desk.one(caller, question.task)).workflow, question)
+    await webhooks.run()
 
 
 def _further(il: Interlock, keys: Keys) -> tuple[tuple[Face, ...], AbstractAsyncContextManager[None]]:
