@@ -25,7 +25,7 @@ from msgspec import structs
 
 from bench.router_frugal import frugal
 from interlock.app.labels import Columns, read_labels
-from interlock.app.routes import DEFAULT_VERIFIERS, checked
+from interlock.app.routes import DEFAULT_VERIFIERS, checked, priced, read_prices
 from interlock.core.routes import Example, LearnedRoute, plain
 from interlock.ondevice.embed import MiniLM
 from interlock.ondevice.route_cross import Vectors, cross, folds, held_out, random_order
@@ -109,7 +109,7 @@ def mmlu(model: MiniLM, seeds: int, *, quick: bool) -> list[Figure]:
 
 def nine_models(model: MiniLM, seeds: int) -> list[Figure]:
     """Four fifths against one fifth. Costs are list prices for the prompt's likely tokens and 300 of answer: the file has no token counts."""
-    prices: Mapping[str, Any] = json.loads((DATA / "llmrouter_prices.json").read_text())
+    prices = read_prices(DATA / "llmrouter_prices.json")
     labelled = read_labels(DATA / "llmrouter_9models_train.json.gz")
     examples = [priced(each, prices) for each in clean(labelled.examples)]
     costs = {name: round(mean([each.costs_nano_usd[name] for each in examples])) for name in labelled.models}
@@ -153,15 +153,6 @@ def clean(examples: Sequence[Example]) -> list[Example]:
             seen.add(words)
             kept.append(each)
     return kept
-
-
-def priced(example: Example, prices: Mapping[str, Any]) -> Example:
-    tokens = len(example.prompt) / 4
-    costs = {
-        name: round((tokens * prices[name]["input_price"] + 300 * prices[name]["output_price"]) * 1000)
-        for name in example.right
-    }
-    return structs.replace(example, costs_nano_usd=costs)
 
 
 def split(near: Sequence[int], number: int, rng: random.Random) -> tuple[list[int], list[int]]:

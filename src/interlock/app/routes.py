@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import msgspec
 from msgspec import Struct, structs
@@ -36,7 +36,18 @@ DEFAULT_VERIFIERS = ("arithmetic", "citation", "hedging", "length", "self_report
 """What looks at the answers of a labelled file unless others are named: everything that needs the answer alone."""
 NO_OPTIONS: Mapping[str, object] = {}
 UNKNOWN_COST_NANO = 100_000
-"""A tenth of a thousandth of a dollar for the first model and ten times as much for each further one, where nobody names a cost."""
+"""What a call of the first model is taken to cost where nobody says it; the last one's is taken as a hundred times as much."""
+UNKNOWN_RANGE = 100.0
+CHARS_PER_TOKEN = 4
+OUTPUT_TOKENS = 300
+"""Of an answer that the file does not hold."""
+
+
+class ListPrice(Struct, frozen=True):
+    """Dollars per million tokens."""
+
+    input_price: Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+    output_price: Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 
 class Plan(Struct, frozen=True):
@@ -46,6 +57,8 @@ class Plan(Struct, frozen=True):
     verifiers: tuple[str, ...] = DEFAULT_VERIFIERS
     costs_nano_usd: Mapping[str, int] = {}
     """Mean cost of a call by model, where the file does not say it."""
+    prices: Mapping[str, ListPrice] = {}
+    """By model, where neither the file nor `costs_nano_usd` says it."""
     recover: float = 0.8
     failure_nano_usd: int | None = None
     embedding: bool = True
@@ -107,16 +120,49 @@ def prepared(labelled: Labelled, plan: Plan) -> tuple[list[Example], list[str], 
     notes: list[str] = []
     if labelled.skipped:
         notes.append(f"{labelled.skipped} rows without a label were left out")
+    examples = [priced(each, plan.prices) for each in examples] if plan.prices else examples
     known = {name for each in examples for name in each.costs_nano_usd} | plan.costs_nano_usd.keys()
-    models = list(labelled.models)
+    models = sorted(
+        labelled.models, key=lambda name: _mean(each.right[name] for each in examples if name in each.right)
+    )
     if all(name in known for name in models):
         costs = mean_costs(examples, models, plan)
         models.sort(key=lambda name: costs[name])
     else:
         notes.append(
-            "no cost of a call is known for every model: taken as tenfold from one to the next, in the order of the file"
+            f"costs are not known for every model: {', '.join(models)} are taken as ever dearer, in the order of how often they are right "
+            "(give costs in the file, --cost or --prices)"
         )
     return examples, models, tuple(notes)
+
+
+def priced(example: Example, prices: Mapping[str, ListPrice]) -> Example:
+    """The example with a cost for each model that has a price and no cost yet, by the likely tokens of its prompt and answer."""
+    costs = dict(example.costs_nano_usd)
+    for name in example.right.keys() & prices.keys() - costs.keys():
+        answer = example.answers.get(name)
+        output = OUTPUT_TOKENS if answer is None else len(answer) / CHARS_PER_TOKEN
+        price = prices[name]
+        costs[name] = round(
+            (len(example.prompt) / CHARS_PER_TOKEN * price.input_price + output * price.output_price) * 1000
+        )
+    return structs.replace(example, costs_nano_usd=costs)
+
+
+def read_prices(path: Path) -> dict[str, ListPrice]:
+    """Dollars per million tokens by model: `{"M": {"input_price": 0.2, "output_price": 0.6}}`; other keys are passed over.
+
+    Raises:
+        ConfigError: the file is not there or says something else.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, ListPrice])
+    except OSError as error:
+        raise _fault(path, f"cannot be read: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise _fault(
+            path, f"no list of prices: {error}", 'Write {"model": {"input_price": 0.2, "output_price": 0.6}}.'
+        ) from error
 
 
 def aim_of(plan: Plan) -> Aim:
@@ -223,6 +269,11 @@ def crossed(labelled: Labelled, plan: Plan, model: Model, parts: int, seed: int)
         rows, models, costs, own, aim, verifiers=plan.verifiers
     )
     return Judged(cross(examples, vectors, split, train_once), len(examples), 0)
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = list(values)
+    return sum(known) / len(known) if known else 0.0
 
 
 def _fault(path: Path, message: str, hint: str = "") -> ConfigError:

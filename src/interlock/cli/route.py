@@ -53,6 +53,9 @@ def options() -> argparse.ArgumentParser:
         "--cost", action="append", default=[], metavar="NAME=USD", help="mean cost of one call, where the file has none"
     )
     fitting.add_argument(
+        "--prices", type=Path, metavar="FILE", help="JSON of model: {input_price, output_price}, USD per million tokens"
+    )
+    fitting.add_argument(
         "--recover",
         type=_share,
         default=0.8,
@@ -218,7 +221,7 @@ def _columns(given: argparse.Namespace) -> Columns:
 
 
 def _plan(given: argparse.Namespace) -> Plan:
-    from interlock.app.routes import DEFAULT_VERIFIERS, Plan
+    from interlock.app.routes import DEFAULT_VERIFIERS, Plan, read_prices
 
     costs: dict[str, int] = {}
     for each in given.cost:
@@ -228,7 +231,15 @@ def _plan(given: argparse.Namespace) -> Plan:
         costs[name] = _usd(usd)
     asked: str | None = given.verifiers
     named = DEFAULT_VERIFIERS if asked is None else tuple(each for each in asked.split(",") if each)
-    return Plan(given.workflow, named, costs, given.recover, given.failure_usd, not given.no_embedding)
+    return Plan(
+        workflow=given.workflow,
+        verifiers=named,
+        costs_nano_usd=costs,
+        prices={} if given.prices is None else read_prices(given.prices),
+        recover=given.recover,
+        failure_nano_usd=given.failure_usd,
+        embedding=not given.no_embedding,
+    )
 
 
 def _share(text: str) -> float:

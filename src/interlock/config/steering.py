@@ -91,9 +91,7 @@ def check_facts(settings: Settings, drafts: Collection[Draft]) -> set[str]:
     return {f"check_{name}" for name in named}
 
 
-def _wrong(
-    named: Mapping[str, Mapping[str, Any]], node: Node, where: tuple[str, ...], prefix: str
-) -> list[Fault]:
+def _wrong(named: Mapping[str, Mapping[str, Any]], node: Node, where: tuple[str, ...], prefix: str) -> list[Fault]:
     found: list[Fault] = []
     for name, options in named.items():
         loc = (*where, name)
