@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from interlock.core.sandbox import Level
 
-_SHARED = ("no_new_privs", "landlock", "seccomp", "rlimits")
+_SHARED = ("capabilities", "no_new_privs", "landlock", "seccomp", "rlimits")
 LAYERS: dict[Level, frozenset[str]] = {
     "none": frozenset(("rlimits",)),
     "landlock": frozenset(("uid", *_SHARED)),
@@ -20,7 +20,6 @@ LAYERS: dict[Level, frozenset[str]] = {
             "cgroup_view",
             "tree",
             "no_nesting",
-            "capabilities",
             *_SHARED,
         )
     ),

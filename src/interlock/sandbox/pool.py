@@ -20,7 +20,7 @@ from .cgroups import Cgroups
 from .filter import Profile
 from .images import Image, image
 from .talk import Shape, Talk
-from .zygotes import Zygote, key
+from .zygotes import Zygote, host_root, key
 
 _THREADS = 16
 """Threads that a call without processes may have, its own included."""
@@ -226,6 +226,6 @@ def _request(shape: Shape, tasks: int, work: str) -> dict[str, Any]:
 def _scratch(uid: int) -> str:
     """A folder of the host for one call, where a level has no tree of its own."""
     path = tempfile.mkdtemp(prefix="interlock-sandbox-")
-    if uid and os.geteuid() == 0:
+    if uid and host_root():
         os.chown(path, uid, uid)
     return path

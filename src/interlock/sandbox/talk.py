@@ -45,6 +45,8 @@ class Asked(Struct):
     began_s: float
     waiting: bytes = b""
     stopped: Ended = ""
+    failed: Exception | None = None
+    """What was wrong with the job itself: a bad path, a file of the host that cannot be read."""
 
 
 class Talk:
@@ -105,7 +107,11 @@ class Talk:
     # --- The job --------------------------------------------------------------------------------------------------
 
     async def ask(self, job: Job, *, session: bool = False) -> RunOutcome:
-        """Sends the job and collects what comes of it, until the answer (of a session) or the child's end."""
+        """Sends the job and collects what comes of it, until the answer (of a session) or the child's end.
+
+        Raises:
+            ValueError: the path of a file is not plain. OSError: a file of the host cannot be read.
+        """
         assert self.child is not None
         folder = Folder(job.collect_to) if job.collect_to is not None else None
         asked = Asked(
@@ -134,6 +140,8 @@ class Talk:
             if not session and not self.child.exit.done():
                 self.child.kill()
         self._drain()
+        if asked.failed is not None:
+            raise asked.failed
         return self._outcome(asked)
 
     def _interrupt(self, why: Ended) -> None:
@@ -162,16 +170,24 @@ class Talk:
             return
         fd = self._job.fileno()
         try:
-            while piece := asked.waiting or next(asked.frames, b""):
+            while piece := asked.waiting or self._next(asked):
                 asked.waiting = piece
                 sent = self._job.send(piece)
                 asked.waiting = piece[sent:]
         except BlockingIOError:
             self._loop.add_writer(fd, self._write)
             return
-        except (OSError, ValueError):  # the child is gone, or a file cannot be read: its end tells the rest
-            self._stop("")
+        except OSError:  # the child is gone: its end tells the rest
+            pass
         self._loop.remove_writer(fd)
+
+    def _next(self, asked: Asked) -> bytes:
+        try:
+            return next(asked.frames, b"")
+        except (OSError, ValueError) as failed:
+            asked.failed = failed
+            self._stop("cancelled")
+            return b""
 
     def _job_readable(self) -> None:
         if not self._ready.done():

@@ -236,9 +236,18 @@ def plan(image: Image, layers: frozenset[str], uid: int) -> dict[str, Any]:
     return {
         **image.plan(),
         "layers": sorted(layers),
-        "uid": uid if "uid" in layers else 0,
+        "root": host_root(),
+        "uid": uid,
         "filters": {key(profile): assemble(profile, platform.machine()).hex() for profile in profiles(layers)},
     }
+
+
+def host_root() -> bool:
+    """Whether this process is uid 0 of the host itself; root of a user namespace is an ordinary user outside of it."""
+    if os.geteuid() != 0:
+        return False
+    fields = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
+    return fields[:2] == ["0", "0"] and int(fields[2]) > 1
 
 
 def profiles(layers: frozenset[str]) -> list[Profile]:

@@ -59,12 +59,12 @@ class _Boot:
     def enter(self) -> None:
         """New namespaces, the minimal tree, an unprivileged uid. Returns in the process that becomes the zygote."""
         kernel, layers = self.kernel, self.layers
-        root = os.geteuid() == 0
+        root = self.plan["root"]
         if root and "tree" in layers:
             self.step = "tree"
             kernel.unshare(CLONE_NEWNS)
             build(kernel, self.plan)
-        if root and self.plan["uid"]:
+        if root and "uid" in layers:
             self.step = "unprivileged uid"
             become(kernel, self.plan["uid"])
         uid = os.geteuid()
