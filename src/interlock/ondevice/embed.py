@@ -136,6 +136,11 @@ class MiniLM:
         return rows
 
 
+def features_of(embedder: Embedder, texts: Sequence[str], at_once: int = 64) -> Vectors:
+    """`features` of many texts, so many at a time, so that memory stays within what one batch needs."""
+    return np.concatenate([embedder.features(texts[at : at + at_once]) for at in range(0, len(texts), at_once)])
+
+
 def installed_model() -> Path:
     """The model's folder inside the installed package. Raises ModelAbsent with the command that installs it."""
     spec = importlib.util.find_spec(PACKAGE)
