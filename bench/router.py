@@ -27,7 +27,7 @@ from bench.router_frugal import frugal
 from interlock.app.labels import Columns, read_labels
 from interlock.app.routes import DEFAULT_VERIFIERS, checked, priced, read_prices
 from interlock.core.routes import Example, LearnedRoute, plain
-from interlock.ondevice.embed import MiniLM
+from interlock.ondevice.embed import MiniLM, features_of
 from interlock.ondevice.route_cross import Vectors, cross, folds, held_out, random_order
 from interlock.ondevice.route_train import Aim, groups, train
 
@@ -175,9 +175,8 @@ def embedded(model: MiniLM, examples: Sequence[Example]) -> Vectors:
     path = KEPT / f"{key}.npy"
     if path.exists():
         return np.load(path)
-    rows = [model.features([each.prompt for each in examples[at : at + 64]]) for at in range(0, len(examples), 64)]
+    made = features_of(model, [each.prompt for each in examples])
     KEPT.mkdir(parents=True, exist_ok=True)
-    made = np.concatenate(rows)
     np.save(path, made)
     return made
 

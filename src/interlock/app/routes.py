@@ -25,12 +25,8 @@ from .tier0 import Model
 from .verifiers import built
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
+    from interlock.ondevice.minilm import Vectors
     from interlock.ondevice.route_train import Aim
-
-    Vectors = npt.NDArray[np.float32]
 
 DEFAULT_VERIFIERS = ("arithmetic", "citation", "hedging", "length", "self_reported")
 """What looks at the answers of a labelled file unless others are named: everything that needs the answer alone."""
@@ -215,11 +211,9 @@ def vectors_of(examples: Sequence[Example], model: Model) -> Vectors | None:
     """One row per example; `None` where no example has a prompt. 7 to 25 ms of CPU each."""
     if not any(each.prompt for each in examples):
         return None
-    import numpy as np
+    from interlock.ondevice.embed import features_of
 
-    embedder = model()
-    rows = [embedder.features([each.prompt for each in examples[at : at + 64]]) for at in range(0, len(examples), 64)]
-    return np.concatenate(rows)
+    return features_of(model(), [each.prompt for each in examples])
 
 
 class Judged(Struct, frozen=True):
