@@ -1,7 +1,7 @@
 """The official clients behind one vocabulary, so that one test asks the same of every dialect.
 
 A test speaks neutrally: turns (`System`, `User`, `Said`, `Result`), `Wish`es, and gets a `Got`. A further dialect is one more class with
-`ask`, `stream` and the client's own error types, put into `FACES`.
+`ask`, `stream` and the client's own error types, put into `every.FACES`.
 """
 
 from __future__ import annotations
@@ -363,6 +363,3 @@ def _anthropic_part(kind: str, value: str) -> dict[str, Any]:
             return {"type": "document", "title": "a.pdf", "source": source}
         case _:
             return {"type": "text", "text": value}
-
-
-FACES: dict[str, Any] = {"openai": OpenAI, "anthropic": Anthropic}

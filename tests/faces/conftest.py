@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from .clients import FACES, Face
+from .clients import Face
+from .every import FACES
 from .house import House, house
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from interlock.testing.upstream import OVERLOADED, Answer
 
-from .clients import FACES, Face, User, Wish
+from .clients import Face, User, Wish
+from .every import FACES
 from .house import VENDORS, House
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.requirement("GW-06", "GW-01", "GW-03")]

@@ -10,7 +10,8 @@ import pytest
 
 from interlock.testing.upstream import Answer
 
-from .clients import FACES, PDF, PNG, Anthropic, Face, OpenAI, Result, Said, System, Tool, User, Wish
+from .clients import PDF, PNG, Anthropic, Face, OpenAI, Result, Said, System, Tool, User, Wish
+from .every import FACES
 from .house import KEY, THINKING, VENDORS, House
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.requirement("GW-06", "GW-01", "GW-03")]

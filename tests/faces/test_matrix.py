@@ -12,7 +12,7 @@ from interlock.testing.upstream import Answer
 from .clients import PDF, PNG, Face, Result, Said, System, Tool, User, Wish
 from .house import VENDORS, House
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.requirement("GW-06", "GW-01", "GW-03")]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.requirement("GW-06", "GW-01", "GW-02", "GW-03")]
 EVERY = pytest.mark.parametrize("vendor", VENDORS)
 CITY: dict[str, Any] = {
     "type": "object",

@@ -85,7 +85,7 @@ class ResponsesStream:
         self._closed = [*([] if self._begun else self._opening()), *self._close_all()]
         if not self._items:  # an answer without a word is a message without a word
             self._closed += [*self._say("", "", ()), *self._close_all()]
-        status, incomplete = status_of(response.finish)
+        status, incomplete = status_of(response)
         model = response.model or self._model
         return made(self._id, self._created_s, model, self._repeated, status, self._items, response.usage, incomplete)
 

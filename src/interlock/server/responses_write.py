@@ -49,7 +49,7 @@ def whole(response: ChatResponse, repeated: Mapping[str, Any], new_id: NewId, cr
     if response.raw and response.raw_dialect == DIALECT:
         return native(response.raw, repeated)
     items = items_of(response, new_id)
-    status, incomplete = status_of(response.finish)
+    status, incomplete = status_of(response)
     return made(new_id("resp"), created_s, response.model, repeated, status, items, response.usage, incomplete)
 
 
@@ -90,9 +90,9 @@ def made(
     return Reply(response_id, status, msgspec.json.encode(body), output)
 
 
-def status_of(finish: Finish) -> tuple[str, str]:
-    """(status, why it is incomplete)."""
-    reason = _INCOMPLETE.get(finish, "")
+def status_of(response: ChatResponse) -> tuple[str, str]:
+    """(status, why it is incomplete). A refusal that says so is an answer."""
+    reason = "" if response.refusal else _INCOMPLETE.get(response.finish, "")
     return "incomplete" if reason else "completed", reason
 
 
