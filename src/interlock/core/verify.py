@@ -69,7 +69,7 @@ priced on its own line. Raises InterlockError."""
 
 
 class Verifier(Protocol):
-    """Judges from the answer alone, in well under a millisecond, so it runs on the event loop. Stateless."""
+    """Judges from the answer alone, in a millisecond or two (bounded for the longest answers), so it runs on the event loop. Stateless."""
 
     def check(self, answered: Answered) -> Finding: ...
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-MAX_CHARS = 40_000
-"""Text beyond this is not looked at."""
+MAX_CHARS = 10_000
+"""Text beyond this is not looked at, so that the worst of texts takes some 20 ms and the usual answer one or two."""
 MAX_TOKENS = 60
 """Longest side of a sum."""
 MAX_DIGITS = 18
@@ -63,9 +63,13 @@ class _Token(NamedTuple):
 
 def sums(text: str) -> list[Sum]:
     """Every equality between two sides of numbers that the text states, in order."""
-    text = text[:MAX_CHARS].replace("\\", "")  # Markdown writes 2 \\* 3
-    found = [each for marked in _MARKED.findall(text) for each in _equalities(_tokens(marked))]
-    return found + [each for run in _runs(_tokens(_MARKED.sub("", text))) for each in _equalities(run)]
+    found: list[Sum] = []
+    for line in text[:MAX_CHARS].replace("\\", "").splitlines():  # Markdown writes 2 \\* 3
+        if "=" not in line and "≈" not in line:
+            continue
+        found += (each for marked in _MARKED.findall(line) for each in _equalities(_tokens(marked)))
+        found += (each for run in _runs(_tokens(_MARKED.sub("", line))) for each in _equalities(run))
+    return found
 
 
 def numbers(text: str) -> list[Fraction]:

@@ -30,6 +30,8 @@ HEDGES = (
     r"\b(?:approximately|roughly|about|around)\b",
 )
 HEDGES_SHOWN = 6
+MAX_CHARS = 10_000
+"""Text beyond this is not looked at."""
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -51,7 +53,7 @@ class Hedging:
         self._hedge = re.compile("|".join(HEDGES), re.IGNORECASE)
 
     def check(self, answered: Answered) -> Finding:
-        text = answered.response.text
+        text = answered.response.text[:MAX_CHARS]
         refused = answered.response.refusal or next(iter(self._refusal.findall(text)), "")
         hedges = self._hedge.findall(text)
         signals = {"refused": float(bool(refused)), "hedges": float(min(len(hedges), HEDGES_SHOWN))}
