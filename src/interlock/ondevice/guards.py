@@ -170,7 +170,7 @@ def _plain(word: str) -> str:
 def _numbers(text: str, words: tuple[str, ...]) -> Counter[str]:
     found = [number.strip(".,:/-").replace(",", "") for number in _NUMBER.findall(text)]
     found += [code.lower() for code in _CODE.findall(text)]
-    return Counter(found + [NUMBER_WORDS[word] for word in words if word in NUMBER_WORDS])
+    return Counter(found + [word for word in words if word in NUMBER_WORDS])
 
 
 def _units(lowered: str, words: tuple[str, ...]) -> frozenset[str]:

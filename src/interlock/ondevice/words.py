@@ -23,13 +23,12 @@ NEGATIONS = _listed("""
     wasnt werent shouldnt couldnt havent hasnt hadnt aint unable stop disable cancel undo unlike except fail
     fails failed
 """)
-NUMBER_WORDS = _pairs("""
-    zero=0 one=1 two=2 three=3 four=4 five=5 six=6 seven=7 eight=8 nine=9 ten=10 eleven=11 twelve=12 thirteen=13 fourteen=14
-    fifteen=15 sixteen=16 seventeen=17 eighteen=18 nineteen=19 twenty=20 thirty=30 forty=40 fifty=50 sixty=60 seventy=70
-    eighty=80 ninety=90 hundred=100 thousand=1000 million=1000000 billion=1000000000 lakh=100000 crore=10000000 dozen=12
-    half=half quarter=quarter double=double twice=double triple=triple thrice=triple single=single both=both pair=pair
-    first=1st second=2nd third=3rd fourth=4th fifth=5th last=last next=next previous=previous once=once several=several
+NUMBER_WORDS = _listed("""
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen
+    twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion lakh crore dozen half quarter double twice
+    triple thrice single both pair first second third fourth fifth last next previous once several
 """)
+"""Compared as they are written: that `one` is `1` would be right mostly, and a number is no place for mostly."""
 UNITS = _pairs("""
     kg=kg kgs=kg kilo=kg kilos=kg kilogram=kg kilograms=kg g=g gram=g grams=g mg=mg lb=lb lbs=lb pound=gbp pounds=gbp oz=oz ounce=oz
     ounces=oz ton=ton tons=ton tonne=ton tonnes=ton km=km kms=km kilometer=km kilometers=km kilometre=km kilometres=km m=m
