@@ -15,13 +15,23 @@ from . import kit
 pytestmark = pytest.mark.requirement("TL-04")
 
 SMALL = RunLimits(
-    wall_s=1.0, cpu_s=2, memory_bytes=64 << 20, output_bytes=10_000, disk_bytes=4 << 20, inodes=200, open_files=40, result_bytes=10_000
+    wall_s=1.0,
+    cpu_s=2,
+    memory_bytes=64 << 20,
+    output_bytes=10_000,
+    disk_bytes=4 << 20,
+    inodes=200,
+    open_files=40,
+    result_bytes=10_000,
 )
 WAIT = "import time\nwhile True: time.sleep(1)"
 SINGLE = {
     "endless loop": ("while True: pass", "wall"),
     "sleep": (WAIT, "wall"),
-    "sleep that ignores signals": (f"import signal\nfor n in (1, 2, 3, 15): signal.signal(n, signal.SIG_IGN)\n{WAIT}", "wall"),
+    "sleep that ignores signals": (
+        f"import signal\nfor n in (1, 2, 3, 15): signal.signal(n, signal.SIG_IGN)\n{WAIT}",
+        "wall",
+    ),
     "memory at once": ("x = bytearray(1 << 30)", "memory"),
     "memory bit by bit": ("x = []\nwhile True: x.append(bytearray(1 << 20))", "memory"),
     "output": ("while True: print('x' * 1000)", "output"),
@@ -31,7 +41,10 @@ SINGLE = {
     "inodes": ("n = 0\nwhile True:\n  open(str(n), 'wb').close(); n += 1", "inodes"),
     "directories": ("import os\nn = 0\nwhile True:\n  os.mkdir(str(n)); n += 1", "inodes"),
     "descriptors": ("import os\nwhile True: os.dup(0)", "open_files"),
-    "threads": ("import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start()", "processes"),
+    "threads": (
+        "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+        "processes",
+    ),
     "result channel": ("import os\nwhile True: os.write(3, b'D' + bytes(3) + b'z' + b'x' * 100)", "result"),
 }
 
@@ -119,7 +132,11 @@ async def test_cpu_of_the_whole_tree_counts(sandbox: LocalSandbox):
 
 
 async def test_a_fork_that_comes_back_into_the_runner_writes_no_result(sandbox: LocalSandbox):
-    outcome = await kit.run(sandbox, "import os\npid = os.fork()\nif pid: os.waitpid(pid, 0)\n'parent' if pid else 'child'", RunLimits(processes=4))
+    outcome = await kit.run(
+        sandbox,
+        "import os\npid = os.fork()\nif pid: os.waitpid(pid, 0)\n'parent' if pid else 'child'",
+        RunLimits(processes=4),
+    )
 
     assert outcome.value == "parent"
 

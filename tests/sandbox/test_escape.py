@@ -108,7 +108,11 @@ def as_a_user(minimum: str, *before: str) -> dict[str, object]:
     packages = next(path for path in sys.path if path.endswith("site-packages"))
     done = subprocess.run(
         [*before, interpreter, "-c", USER, minimum],
-        env={"PYTHONPATH": f"{packages}:{kit.ROOT / 'src'}", "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            "PYTHONPATH": f"{packages}:{kit.ROOT / 'src'}",
+            "PATH": os.environ["PATH"],
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
         cwd="/",
         capture_output=True,
         text=True,
@@ -129,7 +133,15 @@ def test_an_ordinary_user_gets_the_same_walls():
     assert found == {"level": "namespaces", "through": [], "tried": len(ATTACKS)}
 
 
-NO_NAMESPACES = ("unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "-")
+NO_NAMESPACES = (
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "sh",
+    "-c",
+    'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"',
+    "-",
+)
 
 
 def test_where_namespaces_are_denied_it_refuses_and_says_what_was_denied():

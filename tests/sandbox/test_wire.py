@@ -53,7 +53,10 @@ FRAMES = st.lists(
     st.one_of(
         st.builds(frame, st.sampled_from([b"F", b"D", b"R", b"C", b"X"]), st.binary(max_size=60)),
         st.builds(file, st.text(max_size=30), st.binary(max_size=100), st.none() | st.integers(-5, 200)),
-        st.builds(lambda value: frame(b"R", json.dumps(value).encode()), st.recursive(st.none() | st.text(), st.lists, max_leaves=9)),
+        st.builds(
+            lambda value: frame(b"R", json.dumps(value).encode()),
+            st.recursive(st.none() | st.text(), st.lists, max_leaves=9),
+        ),
         st.just(RESULT),
     ),
     max_size=8,
@@ -77,7 +80,23 @@ def test_whatever_the_order_of_frames_only_plain_paths_within_the_caps_come_out(
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/etc/passwd", "../up", "a/../b", "a//b", "./a", "a/.", "a\0b", "a\nb", "a\\b", "~/x/../y", "x" * 256, "/".join("a" * 20), "\ud800", "\u202ename"],
+    [
+        "",
+        "/etc/passwd",
+        "../up",
+        "a/../b",
+        "a//b",
+        "./a",
+        "a/.",
+        "a\0b",
+        "a\nb",
+        "a\\b",
+        "~/x/../y",
+        "x" * 256,
+        "/".join("a" * 20),
+        "\ud800",
+        "\u202ename",
+    ],
 )
 def test_paths_that_climb_or_hide_are_refused(path: str):
     with pytest.raises(ValueError, match="not the plain relative path"):
@@ -141,7 +160,9 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_code_that_writes_to_the_job_socket_itself_is_ended_and_harms_only_its_call(sandbox: LocalSandbox, lie: str):
+async def test_code_that_writes_to_the_job_socket_itself_is_ended_and_harms_only_its_call(
+    sandbox: LocalSandbox, lie: str
+):
     code = f"import os, sys\nlie = {LIES[lie][:70_000]!r}\nfor _ in range(80):\n    os.write(3, lie)\nos._exit(0)"
 
     outcome = await kit.run(sandbox, code)

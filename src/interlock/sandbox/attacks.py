@@ -164,7 +164,14 @@ _WAYS = (
         "landlock:EACCES",
         "uid:EACCES",
     ),
-    _attack("hard link of a system file", "files", "os.link(os.__file__, 'linked')", "tree:EXDEV", "landlock:EXDEV", "uid:EPERM"),
+    _attack(
+        "hard link of a system file",
+        "files",
+        "os.link(os.__file__, 'linked')",
+        "tree:EXDEV",
+        "landlock:EXDEV",
+        "uid:EPERM",
+    ),
     _attack(
         "write into the standard library",
         "files",

@@ -42,6 +42,7 @@ _ENVIRONMENT = {
 _PRELOAD = ("json", "re", "math", "random", "collections", "datetime", "statistics", "itertools", "functools", "ast")
 _DATA = ("numpy", "pandas", "matplotlib")
 _DATA_PRELOAD = ("numpy", "pandas", "matplotlib.pyplot")
+_PACKAGES = "/image"
 NAMES = ("python", "data", "shell")
 
 
@@ -59,15 +60,20 @@ class Image(Struct, frozen=True):
     environment: dict[str, str]
     masks: tuple[str, ...] = ()
     """Directories inside the binds that are shown empty."""
+    packages: tuple[str, ...] = ()
+    """Shown in one folder of their own, so that it does not matter where they are installed."""
 
-    def plan(self) -> dict[str, Any]:
-        """The image's part of the zygote's plan."""
+    def plan(self, *, tree: bool) -> dict[str, Any]:
+        """The image's part of the zygote's plan, with a tree of its own or in the host's."""
+        moved = {f"{_PACKAGES}/{Path(each).name}": each for each in self.packages} if tree else {}
+        site = [_PACKAGES if tree else str(Path(self.packages[0]).parent)] if self.packages else []
         return {
-            "binds": list(self.binds),
+            "binds": [*self.binds, *([] if tree else self.packages)],
+            "moved": moved,
             "links": self.links,
             "files": self.files,
             "masks": list(self.masks),
-            "path": list(self.path),
+            "path": [*self.path, *site],
             "preload": list(self.preload),
             "environment": self.environment,
         }
@@ -84,12 +90,10 @@ def image(name: str, interpreter: str = "") -> Image:
     standard = _standard_library(interpreter)
     path = [standard, f"{standard}/lib-dynload"]
     binds = [standard, *_SHOWN]
-    preload = _PRELOAD
+    preload, packages = _PRELOAD, list[str]()
     if name == "data":
         packages = _packages(_DATA)
         compile_missing(packages)
-        path.append(_site())
-        binds += packages
         preload += _DATA_PRELOAD
     if name == "shell":
         binds += ["/usr", "/etc/alternatives"]
@@ -103,6 +107,7 @@ def image(name: str, interpreter: str = "") -> Image:
         files=_FILES,
         path=tuple(path),
         preload=preload,
+        packages=tuple(packages),
         environment=_ENVIRONMENT,
         masks=tuple(place for place in (f"{standard}/site-packages",) if Path(place).is_dir() and place != _site()),
     )

@@ -234,7 +234,7 @@ def _spawn(image: Image, control: socket.socket) -> subprocess.Popen[bytes]:
 def plan(image: Image, layers: frozenset[str], uid: int) -> dict[str, Any]:
     """What a zygote is told at its boot."""
     return {
-        **image.plan(),
+        **image.plan(tree="tree" in layers),
         "layers": sorted(layers),
         "root": host_root(),
         "uid": uid,

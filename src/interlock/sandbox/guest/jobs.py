@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from types import CodeType, ModuleType
 from typing import Any
 
+from . import standin
+
 MAX_TRACEBACK_CHARS = 8_000
 MAX_REPR_CHARS = 10_000
 MAX_FIGURES = 16
@@ -46,8 +48,6 @@ def _split(source: str) -> tuple[CodeType, CodeType | None]:
 
 def function(job: dict[str, Any], _: dict[str, Any]) -> dict[str, Any]:
     """Calls one function of a module that comes as source; its `from interlock import tool` finds stand-ins."""
-    from . import standin
-
     sys.modules["interlock"] = standin.module()
     module = ModuleType(job["module"])
     sys.modules[job["module"]] = module

@@ -39,8 +39,8 @@ _LINKS = {
 def build(kernel: Kernel, plan: dict[str, Any]) -> None:
     """Puts the tree together, mounts a proc of the current pid namespace in it, and makes it the root.
 
-    Of `plan`: `binds` (directories and files of the host; those that do not exist are left out), `masks` (directories in them that are
-    shown empty), `links` (symbolic links by path), `files` (small files by path).
+    Of `plan`: `binds` (directories and files of the host; those that do not exist are left out), `moved` (the same, by
+    the path where they are shown), `masks` (directories that are shown empty), `links` (symbolic links by path), `files` (small files by path).
     """
     root = next(stage for stage in _STAGES if os.path.isdir(stage))
     kernel.mount("none", "/", "", MS_REC | MS_PRIVATE)
@@ -57,6 +57,8 @@ def build(kernel: Kernel, plan: dict[str, Any]) -> None:
     for path in plan["binds"]:
         if os.path.exists(path):
             _bind(kernel, path, root + path, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV)
+    for path, source in plan["moved"].items():
+        _bind(kernel, source, root + path, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV)
     for path in plan["masks"]:
         kernel.mount("mask", root + path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "size=4k,nr_inodes=1")
     for name in DEVICES:
@@ -88,4 +90,8 @@ def _bind(kernel: Kernel, source: str, target: str, attributes: int) -> None:
 def plan_paths(plan: dict[str, Any]) -> list[str]:
     """What landlock lets a child read: the binds, and what the tree itself holds."""
     own = ["/etc"] if "tree" in plan["layers"] else [f"/dev/{name}" for name in DEVICES]
-    return [path for path in [*plan["binds"], *own] if os.path.exists(path)]
+    return [
+        path
+        for path in [*plan["binds"], *({os.path.dirname(each) for each in plan["moved"]}), *own]
+        if os.path.exists(path)
+    ]

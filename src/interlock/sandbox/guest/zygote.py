@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from . import runner
 from .confine import INSIDE_ID, Confinement, flags_of, map_ids
-from .kernel import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, Kernel
+from .kernel import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, MS_NODEV, MS_NOSUID, Kernel
 from .tree import build, mount_proc, plan_paths
 
 _FAILED = 70
@@ -96,14 +96,24 @@ class _Boot:
         self.step = "libraries"
         os.environ.update(self.plan["environment"])
         sys.path[:] = self.plan["path"]
-        for name in self.plan["preload"]:
-            importlib.import_module(name)
+        self._import(self.plan["preload"])
         self.step = "confinement"
         confinement = Confinement(self.kernel, self.plan, plan_paths(self.plan))
         gc.collect()
         gc.freeze()
         gc.disable()
         return confinement
+
+    def _import(self, names: list[str]) -> None:
+        """Imports libraries; some want to write while they are imported, so there is a place for it, gone before the first child."""
+        place = "tree" in self.layers and bool(names)
+        if place:
+            self.kernel.mount("load", "/work", "tmpfs", MS_NOSUID | MS_NODEV, "size=32m,mode=755")
+            os.mkdir("/work/.tmp")
+        for name in names:
+            importlib.import_module(name)
+        if place:
+            self.kernel.unmount("/work")
 
 
 def become(kernel: Kernel, uid: int) -> None:
