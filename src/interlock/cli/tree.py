@@ -171,6 +171,8 @@ def attempt_line(number: int, attempt: TracedAttempt) -> Text:
     """One try of a call."""
     text = Text(f"attempt {number}  {one_line(attempt.deployment)}  ", DIM)
     text.append(attempt.status, STATUSES.get(attempt.status, ""))
+    if attempt.purpose:
+        text.append(f"  {one_line(attempt.purpose)}", DIM)
     text.append(f"  {millis(round(attempt.duration_ms * 1000))}  {money(attempt.cost_nano_usd)}", DIM)
     if attempt.error or attempt.message:
         text.append("  " + one_line(f"{attempt.error}: {attempt.message}".strip(": ")), DIM)

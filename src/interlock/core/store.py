@@ -371,7 +371,7 @@ def _answering(settled: Settled) -> int | None:
     """Index of the attempt that gave the answer. A tool call that went well names no deployment: its last good try it was."""
     for index in range(len(settled.attempts) - 1, -1, -1):
         attempt = settled.attempts[index]
-        if attempt.status != "ok":
+        if attempt.status != "ok" or attempt.purpose:
             continue
         if attempt.deployment == settled.deployment or (not settled.deployment and settled.status == "ok"):
             return index

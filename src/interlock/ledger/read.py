@@ -76,6 +76,8 @@ class TracedAttempt(Struct, frozen=True):
     simulated: bool
     error: str
     message: str
+    purpose: str
+    """Empty where the caller is answered; `check:agreement` for a call that a check of the answer made."""
 
 
 class TracedCall(Struct, frozen=True):
@@ -276,6 +278,7 @@ def _attempt(attempt: Attempt) -> TracedAttempt:
         simulated=attempt.simulated,
         error=attempt.error,
         message=attempt.message,
+        purpose=attempt.purpose,
     )
 
 
