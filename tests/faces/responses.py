@@ -35,7 +35,8 @@ class Responses:
 
     async def stream(self, model: str, turns: Turns, wish: Wish = PLAIN) -> Got:
         """By the client's own accumulator, which notices whatever is out of order."""
-        pieces, numbers, last = 0, [], None
+        pieces, numbers = 0, []
+        last: Any = None
         async with self.client.responses.stream(**self._asked(model, turns, wish)) as stream:
             async for event in stream:
                 pieces += event.type == "response.output_text.delta"

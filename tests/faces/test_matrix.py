@@ -55,6 +55,14 @@ async def test_a_tool_is_called_and_answered(face: Face, home: House, vendor: st
         assert "sky" in str(home.asked(vendor).body)
 
 
+async def test_a_forced_call_that_a_server_ends_with_stop_is_a_call_all_the_same(face: Face, home: House) -> None:
+    home.script("own", Answer(tool_calls=BOTH[:1], text="", finish="stop"))
+    for ask in (face.ask, face.stream):
+        got = await ask(home.model("own"), ASK, Wish(tools=(WEATHER,), choice="get_weather"))
+        assert got.calls
+        assert face.name == "openai" or got.finish == "tool_calls", "the server's own bytes say what it said"
+
+
 @EVERY
 async def test_parallel_tools_keep_their_ids_apart(face: Face, home: House, vendor: str) -> None:
     wish = Wish(tools=(WEATHER,))

@@ -22,7 +22,7 @@ from .profiles import ModelProfile
 USUAL_OUTPUT = 32_000
 """Cap of an output that neither caller nor budget capped; thinking counts towards it."""
 LEAST_BUDGET = 1_024
-FOREIGN_SEAL = b'"interlock:'
+FOREIGN_SEAL = b'"interlock-seal:'
 """Begins seals of other vendors in the bytes of a caller of this dialect."""
 
 _fields = msgspec.json.Decoder(dict[str, Raw])

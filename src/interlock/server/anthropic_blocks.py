@@ -17,8 +17,8 @@ from interlock.core.chat import CacheMark, Message, Part, Role, Thought, ToolCal
 from interlock.core.errors import InvalidRequest
 
 DIALECT = "anthropic"
-SEALED_ELSEWHERE = "interlock:"
-"""Begins signatures of thoughts that came from a vendor of another dialect: `interlock:<dialect>:<id>:<seal>`."""
+SEALED_ELSEWHERE = "interlock-seal:"
+"""Begins signatures of thoughts that came from a vendor of another dialect: `interlock-seal:<dialect>:<kind>:<id>:<seal>`."""
 NO_OBJECT = Raw(b"{}")
 
 

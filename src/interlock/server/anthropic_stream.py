@@ -89,6 +89,8 @@ class StreamWriter:
         events = self._beginning(True)
         self._closed(events)
         response = structs.replace(reply.response, stop_hit=self._stop_hit, refusal=self._refusal)
+        if self._tools and response.finish == "stop":
+            response = structs.replace(response, finish="tool_calls")  # some servers say so of forced calls
         delta = _made("message_delta", delta=stop_of(response), usage=usage_of(response.usage))
         return b"".join([*events, delta, comment, _made("message_stop")])
 

@@ -86,8 +86,10 @@ def _block_fault(block: dict[str, Any], role: str, waiting: set[str]) -> str:
         return f"unexpected `tool_use_id` found in `tool_result` blocks: {block['tool_use_id']}"
     if kind in ("thinking", "redacted_thinking") and role != "assistant":
         return "thinking belongs into an assistant's turn"
-    if kind == "thinking" and str(block["signature"]).startswith("interlock:"):
+    if kind == "thinking" and str(block["signature"]).startswith("interlock-seal:"):
         return "Invalid `signature` in `thinking` block"
+    if kind == "redacted_thinking" and str(block["data"]).startswith("interlock-seal:"):
+        return "Invalid `data` in `redacted_thinking` block"
     if kind in ("image", "document") and block["source"].get("type") not in SOURCES:
         return f"invalid source {block['source']!r}"
     return ""
