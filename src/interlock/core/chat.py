@@ -262,3 +262,5 @@ class Chunk(Struct, frozen=True, omit_defaults=True):
     stop_hit: str = ""
     logprobs: tuple[TokenLogprob, ...] = ()
     others: tuple[ChoiceDelta, ...] = ()
+    parts: int = 1
+    """How many of the vendor's own pieces of text came together in it."""

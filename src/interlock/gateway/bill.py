@@ -6,12 +6,14 @@ follow each deployment's own tokenizer.
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from interlock.core.chat import ChatResponse
-from interlock.core.errors import InterlockError, UpstreamError
+from interlock.core.errors import BadReply, InterlockError, UpstreamCut, UpstreamError, UpstreamStalled
 from interlock.core.money import Usage
 
 from . import retry, tokens
-from .call import Trial
+from .call import Guess, Trial
 from .health import DeploymentHealth
 
 
@@ -22,31 +24,56 @@ def learn(health: DeploymentHealth, trial: Trial, response: ChatResponse) -> Non
         input_share=response.usage.input_total / max(1, trial.fitted.ask.input_tokens),
         output_share=response.usage.output / max(1, tokens.likely(text)) if text else None,
     )
+    health.weights.add(trial.fitted.ask.input_tokens, response.usage, trial.parts)
 
 
 def of_silent(health: DeploymentHealth, trial: Trial, response: ChatResponse) -> Usage:
     """The likely usage of a whole answer whose vendor names none."""
-    return Usage(input=_input(health, trial), output=_output(health, [response.text]))
+    shown = health.weights.output(trial.parts) if trial.parts else None
+    return Usage(input=_input(health, trial), output=_output(health, [response.text]) if shown is None else shown)
 
 
 def of_broken(health: DeploymentHealth, trial: Trial, error: BaseException, seconds: float) -> tuple[Usage, bool]:
     """(usage of a try that broke off after `seconds`, whether any of it is an estimate).
 
-    The vendor's word counts where it gave it. Else the input is what such a request usually weighs, and the output what was
+    The vendor's word counts where it gave it. Else the input is what such a request weighed before, and the output what was
     relayed; where nothing was to be seen of a whole answer, what the deployment usually writes in that time.
     """
     if isinstance(error, InterlockError) and not retry.may_have_run(error):
         return Usage(), False
     said = error.usage if isinstance(error, UpstreamError) and error.usage is not None else trial.usage_seen
-    if said is not None and said.output_total and not trial.text_seen:
+    if said is not None and (trial.usage_final or (said.output_total and not trial.text_seen)):
         return said, False
-    output = _output(health, trial.text_seen) or _by_pace(health, trial, seconds)
+    shown = health.weights.output(trial.parts) if trial.parts else None
+    output = _output(health, trial.text_seen) if shown is None else shown
+    if was_made(trial, error) and health.weights.usual is not None:
+        output = round(health.weights.usual)
+    output = output or _by_pace(health, trial, seconds)
     if said is None:
         return Usage(input=_input(health, trial), output=output), True
     return said + Usage(output=max(0, output - said.output_total)), True
 
 
+def was_made(trial: Trial, error: BaseException) -> bool:
+    """Whether the whole answer had been made, and so is billed, though nothing of it could be used."""
+    broken = (BadReply,) if trial.fitted.request.stream else (BadReply, UpstreamCut, UpstreamStalled)
+    return not trial.parts and isinstance(error, broken)
+
+
+def better(guess: Guess, answered: Usage) -> Usage:
+    """A broken try's usage, now that the same model has answered the same request: its input weighed the same, and an answer that
+    had been made is likely to have been as long.
+    """
+    if guess.whole:
+        return answered
+    usage = guess.usage
+    return structs.replace(answered, output=usage.output, reasoning=usage.reasoning) if usage.input_total else usage
+
+
 def _input(health: DeploymentHealth, trial: Trial) -> int:
+    known = health.weights.input(trial.fitted.ask.input_tokens)
+    if known is not None:
+        return known
     share = tokens.LIKELY_SHARE if health.input_share is None else health.input_share
     return round(trial.fitted.ask.input_tokens * share)
 
@@ -58,7 +85,10 @@ def _output(health: DeploymentHealth, texts: list[str]) -> int:
 
 
 def _by_pace(health: DeploymentHealth, trial: Trial, seconds: float) -> int:
-    """Output tokens that the deployment has usually made by then, when none was seen; a stream would have shown them."""
+    """Output tokens that the deployment has usually made by then, and no more than it usually makes, when none was seen; a stream
+    would have shown them.
+    """
     if trial.fitted.request.stream or health.output_per_s is None:
         return 0
-    return min(int(health.output_per_s * seconds), trial.fitted.ask.output_tokens)
+    most = trial.fitted.ask.output_tokens if health.weights.usual is None else round(health.weights.usual)
+    return min(int(health.output_per_s * seconds), trial.fitted.ask.output_tokens, most)

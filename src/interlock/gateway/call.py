@@ -5,10 +5,10 @@ Above: every step of the walk. Below: settings, shape, `core`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from interlock.core.budget import Budget, Spend
 from interlock.core.caller import Caller
@@ -92,6 +92,31 @@ class Trial:
         self.weight = 0
         """Tokens counted against the vendor's limits, where these are known."""
 
+    def saw(self, chunk: Chunk, *, ended: bool) -> None:
+        """Notes a piece of its answer; `ended`: the vendor has said that this is the end."""
+        if chunk.text:
+            self.text_seen.append(chunk.text)
+            self.parts += chunk.parts
+        for delta in chunk.tool_calls:
+            self.text_seen.append(delta.arguments)
+            self.parts += 1
+        if chunk.thoughts or chunk.others or chunk.refusal:
+            self.text_seen.extend(_billed_beside(chunk))
+        if chunk.usage is not None:
+            self.usage_seen = chunk.usage
+            self.usage_final = ended
+
+
+class Guess(Struct, frozen=True):
+    """The estimated usage of a try that broke off; the same deployment's next answer to the same request may know better."""
+
+    place: int
+    """Of the attempt."""
+    trial: Trial
+    usage: Usage
+    whole: bool
+    """Nothing was seen of the answer, so its output is a guess too."""
+
 
 class Call:
     """One call. Exactly one event is owed for it from the moment it exists."""
@@ -106,6 +131,7 @@ class Call:
         "fence",
         "first_token_us",
         "flight",
+        "guesses",
         "held",
         "held_before",
         "id",
@@ -174,6 +200,7 @@ class Call:
         self.attempts: list[Attempt] = []
         self.reasons: list[str] = []
         self.escalations: list[Escalation] = []
+        self.guesses: list[Guess] = []
         self.open_trial: Trial | None = None
         self.input_cap = ""
         """What was done to input that was over its cap."""
@@ -226,6 +253,18 @@ class Call:
         self.reserved_nano_usd = max(self.reserved_nano_usd, ask.cost_nano_usd)
         self.open_trial = trial
 
+    def amend(self, guess: Guess, usage: Usage) -> None:
+        """Puts a better count in place of a guess, everywhere it went."""
+        attempt, trial = self.attempts[guess.place], guess.trial
+        cost = cost_of(trial.price.rates, usage)
+        into, out = usage.input_total - guess.usage.input_total, usage.output_total - guess.usage.output_total
+        if self.budget is not None:
+            more = Spend(input_tokens=into, output_tokens=out, cost_nano_usd=cost - attempt.cost_nano_usd)
+            self.budget.settle(Spend(), more)
+        if self.held is not None:
+            self.held.try_ends(into, out, cost - attempt.cost_nano_usd)
+        self.attempts[guess.place] = structs.replace(attempt, usage=usage, cost_nano_usd=cost)
+
     def end(self, trial: Trial, status: Status, usage: Usage, error: InterlockError | None, *, simulated: bool) -> int:
         """Gives the reservation back, counts what was used, and returns its cost."""
         cost = cost_of(trial.price.rates, usage)
@@ -263,3 +302,14 @@ class Call:
             )
         )
         return cost
+
+
+def _billed_beside(chunk: Chunk) -> Iterator[str]:
+    """What a chunk holds beside the answer's text and calls, and a vendor bills like them: thoughts, a refusal, further answers."""
+    yield from [thought.text for thought in chunk.thoughts if thought.text]
+    if chunk.refusal:
+        yield chunk.refusal
+    for other in chunk.others:
+        yield from [text for text in (other.text, other.refusal) if text]
+        yield from [call.arguments for call in other.tool_calls if call.arguments]
+        yield from [thought.text for thought in other.thoughts if thought.text]

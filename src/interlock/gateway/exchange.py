@@ -5,6 +5,7 @@ Above: climb, stream. Below: attempt, call, `core.ports`.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -18,10 +19,12 @@ from interlock.core.time import Deadline
 
 from .call import Answer, Call, Trial
 from .desk import Desk
-from .once import end_answered
+from .once import end_answered, end_broken
 from .settings import Validate
 
 VALIDATORS_KEPT = 256
+HEARD_OUT_S = 0.1
+"""More than a client of the wire takes to hear out a vendor that it has hung up on."""
 
 
 class Opened:
@@ -38,6 +41,22 @@ class Opened:
     async def close(self) -> None:
         """Ends the exchange; a vendor that is still sending is cut off."""
         await close(self.pieces)
+
+    async def discard(self, desk: Desk, call: Call, error: BaseException) -> None:
+        """Nobody will read it: the vendor is cut off, and what it had sent until then is counted."""
+        trial, ended = self.trial, False
+
+        def note(chunk: Chunk) -> None:
+            nonlocal ended
+            ended = ended or chunk.finish is not None
+            trial.saw(chunk, ended=ended)
+
+        note(self.first)
+        await hear_out(self.pieces, note)
+        await self.close()
+        if not trial.over:
+            desk.health.deployment(trial.candidate.name).breaker.abandoned()
+            end_broken(desk, call, trial, error)
 
 
 class Exchange:
@@ -92,3 +111,18 @@ async def close(pieces: AsyncIterator[Chunk]) -> None:
     closing: Callable[[], Awaitable[None]] | None = getattr(pieces, "aclose", None)
     if closing is not None:
         await closing()
+
+
+async def hear_out(pieces: AsyncIterator[Chunk], note: Callable[[Chunk], None]) -> None:
+    """Hangs up on the vendor and notes what was on its way by then: a reader of the wire that is cancelled hears that still."""
+
+    async def listen() -> None:
+        async for chunk in pieces:
+            note(chunk)
+
+    listening = asyncio.get_running_loop().create_task(listen())
+    await asyncio.sleep(0)  # it has to be listening to be cancelled in the middle of it
+    listening.cancel()
+    await asyncio.wait((listening,), timeout=HEARD_OUT_S)
+    if listening.done() and not listening.cancelled():
+        listening.exception()  # the vendor may have ended it in any way; what was heard counts

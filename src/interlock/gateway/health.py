@@ -17,6 +17,7 @@ from .gradient import Gradient
 from .settings import Settings
 from .standing import Extras, Hedges, Standing
 from .vendor_limits import VendorLimits
+from .weights import Weights
 
 KEPT = 2_000
 """Deployments or workflows remembered; names come from callers, so there must be an end to them."""
@@ -51,6 +52,7 @@ class DeploymentHealth:
         "retries",
         "standing",
         "times_s",
+        "weights",
     )
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -82,6 +84,7 @@ class DeploymentHealth:
         """Moving average of output tokens per second; estimates what an aborted answer had cost by then."""
         self.input_share: float | None = None
         """Moving average of the input tokens billed, as a share of the upper estimate."""
+        self.weights = Weights()
         self.output_share: float | None = None
         """Moving average of the output tokens billed, as a share of the likely count of the text."""
 

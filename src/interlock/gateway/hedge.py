@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
-from interlock.core.errors import InterlockError, InvalidRequest, LimitReached, Shed, UpstreamError
+from interlock.core.errors import InterlockError, InvalidRequest, LimitReached, Overtaken, Shed, UpstreamError
 
 from .call import Call
 from .desk import Desk
@@ -20,6 +21,13 @@ LEAST_KNOWN = 20
 """Answers that must have been seen of a deployment before its usual time is known."""
 CLEARED_S = 1.0
 """A cancelled try is given this long to be counted."""
+
+
+@runtime_checkable
+class Unread(Protocol):
+    """An answer that is still to be read, as a stream is; it is counted when it ends."""
+
+    async def discard(self, desk: Desk, call: Call, error: BaseException) -> None: ...
 
 
 def worth_it(desk: Desk, call: Call, candidates: Sequence[Candidate]) -> bool:
@@ -58,21 +66,38 @@ async def race(desk: Desk, call: Call, candidates: Sequence[Candidate], job: Job
             if not (main.done() and not main.exception()) and not (second.done() and not second.exception()):
                 await asyncio.wait((main, second))
         winner = second if second is not None and _well(second) and not _well(main) else main
-        return await _alone(call, winner, main, second)
-    finally:
-        left = [each for each in (main, second) if each is not None and not each.done()]
-        for each in left:
-            each.cancel()
-        if left:
-            await asyncio.wait(left, timeout=CLEARED_S)  # each is counted on its way out, before the call settles
+        return await _alone(desk, call, winner, main, second)
+    except BaseException as error:
+        await _clear(desk, call, [each for each in (main, second) if each is not None], error)
+        raise
 
 
-async def _alone(call: Call, winner: asyncio.Future[T], main: asyncio.Future[T], second: asyncio.Future[T] | None) -> T:
+async def _clear(desk: Desk, call: Call, tries: Sequence[asyncio.Future[T]], error: BaseException) -> None:
+    """Ends every try; each is counted on its way out, or here where it had an answer that nobody takes, before the call settles."""
+    left = [each for each in tries if not each.done()]
+    for each in left:
+        each.cancel()
+    if left:
+        await asyncio.wait(left, timeout=CLEARED_S)
+    for each in tries:
+        if _well(each) and isinstance(found := each.result(), Unread):
+            await found.discard(desk, call, error)
+
+
+async def _alone(
+    desk: Desk,
+    call: Call,
+    winner: asyncio.Future[T],
+    main: asyncio.Future[T],
+    second: asyncio.Future[T] | None,
+) -> T:
     """The winner's result, once the other one has been cancelled and counted."""
     loser = main if winner is second else second
     if loser is not None:
         loser.cancel(OVERTAKEN)
         await asyncio.wait((loser,))
+        if _well(loser) and isinstance(found := loser.result(), Unread):  # it had its answer at the same moment
+            await found.discard(desk, call, Overtaken("another try answered first"))
         if not loser.cancelled() and (failed := loser.exception()) is not None:
             call.note(f"the other try failed: {failed}")
             if not isinstance(failed, (UpstreamError, InvalidRequest, Shed, LimitReached, InterlockError)):
@@ -81,6 +106,7 @@ async def _alone(call: Call, winner: asyncio.Future[T], main: asyncio.Future[T],
 
 
 def _well(future: asyncio.Future[T]) -> bool:
+    """Also takes note of its error, so that nobody is told of it as lost."""
     return future.done() and not future.cancelled() and future.exception() is None
 
 

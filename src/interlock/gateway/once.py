@@ -25,11 +25,12 @@ from interlock.core.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from interlock.core.money import Usage
 from interlock.core.time import Deadline
 
 from . import bill, retry, shape, tokens
 from .admit import NORMAL
-from .call import Answer, Call, Trial
+from .call import Answer, Call, Guess, Trial
 from .desk import Desk
 from .fair import PRIORITIES
 from .health import DeploymentHealth
@@ -276,6 +277,8 @@ def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -
         # Only more input than was estimated, or a dear tier taken by estimate, can make another price apply.
         trial.price = desk.parts.price_of(trial.candidate.deployment, usage.input_total)
     call.end(trial, "ok", usage, None, simulated=response.simulated or trial.candidate.deployment.simulated)
+    if call.guesses:
+        _learn_better(call, trial, usage)
     if trial.weight:
         health.limits.ended(trial.weight)
     if trial.extra:
@@ -294,6 +297,15 @@ def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -
     )
 
 
+def _learn_better(call: Call, trial: Trial, usage: Usage) -> None:
+    """Tries of this request at the same model that broke off before: now it is known how they weighed."""
+    for guess in call.guesses:
+        before, now = guess.trial.candidate.deployment, trial.candidate.deployment
+        if before.model == now.model and guess.trial.fitted.ask.input_tokens == trial.fitted.ask.input_tokens:
+            call.amend(guess, bill.better(guess, usage))
+    call.guesses.clear()
+
+
 def end_broken(desk: Desk, call: Call, trial: Trial, error: BaseException) -> None:
     """Counts a try that brought no whole answer, with what the vendor will bill for it as far as can be known."""
     candidate = trial.candidate
@@ -305,6 +317,8 @@ def end_broken(desk: Desk, call: Call, trial: Trial, error: BaseException) -> No
     if estimated:
         call.note(f"{candidate.name}: usage of the broken answer estimated ({usage.output_total} output tokens)")
     trial.price = desk.parts.price_of(candidate.deployment, usage.input_total)
+    if estimated:
+        call.guesses.append(Guess(len(call.attempts), trial, usage, bill.was_made(trial, error)))
     known = error if isinstance(error, InterlockError) else None
     call.end(trial, status_of(error), usage, known, simulated=candidate.deployment.simulated)
     _free(desk, health, trial, error)

@@ -5,9 +5,6 @@ Above: stream. Below: call, continuation, exchange, once.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-
 from msgspec import UNSET, structs
 
 from interlock.core.chat import ChatResponse, Chunk, Finish, ToolCall, ToolCallDelta
@@ -17,11 +14,8 @@ from interlock.core.money import Usage
 from . import continuation, escalate
 from .call import Answer, Call
 from .desk import Desk
-from .exchange import Exchange, Opened
+from .exchange import Exchange, Opened, hear_out
 from .once import blame, end_answered, end_broken
-
-HEARD_OUT_S = 0.1
-"""More than a client of the wire takes to hear out a vendor that it has hung up on."""
 
 
 class Taken:
@@ -76,23 +70,15 @@ class Taken:
 
     def add(self, chunk: Chunk) -> None:
         """Notes a piece that is about to be relayed."""
-        trial = self._opened.trial
-        if chunk.text:
-            self._text.append(chunk.text)
-            trial.text_seen.append(chunk.text)
-            trial.parts += chunk.parts
-        for delta in chunk.tool_calls:
-            self._tools.setdefault(delta.index, []).append(delta)
-            trial.text_seen.append(delta.arguments)
-            trial.parts += 1
-        if chunk.thoughts or chunk.others or chunk.refusal:
-            trial.text_seen.extend(_billed_beside(chunk))
-            self._more = True
         if chunk.finish is not None:
             self._finish = chunk.finish
-        if chunk.usage is not None:
-            trial.usage_seen = chunk.usage
-            trial.usage_final = self._finish is not None
+        self._opened.trial.saw(chunk, ended=self._finish is not None)
+        if chunk.text:
+            self._text.append(chunk.text)
+        for delta in chunk.tool_calls:
+            self._tools.setdefault(delta.index, []).append(delta)
+        if chunk.thoughts or chunk.others or chunk.refusal:
+            self._more = True
         if not self._call.first_token_us and (chunk.text or chunk.tool_calls):
             self._call.first_token_us = self._call.elapsed_us()
         self._model = chunk.model or self._model
@@ -191,7 +177,7 @@ class Taken:
         """Cuts the vendor off and counts what was used, where that has not been done yet."""
         trial = self._opened.trial
         if not trial.over and not isinstance(error, InterlockError):
-            await self._hear_out()
+            await hear_out(self._opened.pieces, self.add)
         await self._opened.close()
         if trial.over:
             return
@@ -199,20 +185,6 @@ class Taken:
             error.deployment = error.deployment or trial.candidate.name
         blame(self._desk, trial, error)
         end_broken(self._desk, self._call, trial, error)
-
-    async def _hear_out(self) -> None:
-        """Hangs up on the vendor, and counts what was on its way by then: a reader of the wire that is cancelled hears that still."""
-
-        async def listen() -> None:
-            async for chunk in self._opened.pieces:
-                self.add(chunk)
-
-        listening = asyncio.get_running_loop().create_task(listen())
-        await asyncio.sleep(0)  # it has to be listening to be cancelled in the middle of it
-        listening.cancel()
-        await asyncio.wait((listening,), timeout=HEARD_OUT_S)
-        if listening.done() and not listening.cancelled():
-            listening.exception()  # the vendor may have ended it in any way; what was heard counts
 
     def _last_part(self) -> ChatResponse:
         """What the deployment that ended the answer wrote of it; the whole but for answers that were gone on with."""
@@ -232,17 +204,6 @@ class Taken:
             id=self._id,
             simulated=trial.candidate.deployment.simulated,
         )
-
-
-def _billed_beside(chunk: Chunk) -> Iterator[str]:
-    """What a chunk holds beside the answer's text and calls, and a vendor bills like them: thoughts, a refusal, further answers."""
-    yield from [thought.text for thought in chunk.thoughts if thought.text]
-    if chunk.refusal:
-        yield chunk.refusal
-    for other in chunk.others:
-        yield from [text for text in (other.text, other.refusal) if text]
-        yield from [call.arguments for call in other.tool_calls if call.arguments]
-        yield from [thought.text for thought in other.thoughts if thought.text]
 
 
 def _joined(deltas: list[ToolCallDelta]) -> ToolCall:

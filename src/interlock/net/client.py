@@ -130,7 +130,9 @@ class PooledClient:
                 return pool, connection
             except StaleConnection:
                 pool.give_back(connection)
-            except BaseException:
+            except BaseException as fault:
+                if isinstance(fault, asyncio.CancelledError) and await _was_coming(loop, connection, want, fault):
+                    return pool, connection
                 connection.abort()
                 pool.give_back(connection)
                 raise
@@ -158,6 +160,10 @@ class PooledClient:
         tls = self._tls if origin.scheme == "https" else None
         pool = self._pools[origin] = OriginPool(loop, origin, self._limits, tls)
         return pool
+
+
+HANG_UP_S = 0.05
+"""How long a reader that was cancelled still hears what is on its way, once the vendor has been told. Then the connection is cut."""
 
 
 class StreamLoan:
@@ -211,13 +217,29 @@ class StreamLoan:
         connection = self._connection
         if connection is None:
             raise StopAsyncIteration
+        if connection.gone is not None:
+            return await self._on_its_way(connection, connection.gone)
         if not connection.ready(Want.PIECE):
-            await connection.coming()
+            try:
+                await connection.coming()
+            except asyncio.CancelledError as gone:
+                if not connection.hang_up(gone, HANG_UP_S):
+                    raise
+                return await self._on_its_way(connection, gone)
         connection.check(Want.PIECE)
         piece = connection.take()
         if not piece:
             raise StopAsyncIteration
         return piece
+
+    async def _on_its_way(self, connection: Connection, gone: asyncio.CancelledError) -> bytes:
+        """What the vendor had sent before it saw that nobody listens any more: billed, so it is still handed out. Then `gone`."""
+        left_s = connection.gone_until - asyncio.get_running_loop().time()
+        if not connection.ready(Want.PIECE) and left_s > 0:
+            await asyncio.wait((connection.coming(),), timeout=left_s)
+        if piece := connection.take():
+            return piece
+        raise gone
 
     async def read(self) -> bytes:
         """The rest of the body at once. Raises `BadReply` above the client's cap."""
@@ -234,6 +256,23 @@ class StreamLoan:
         if self._pool is not None and self._connection is not None:
             self._pool.give_back(self._connection)
             self._pool = self._connection = None
+
+
+async def _was_coming(
+    loop: asyncio.AbstractEventLoop, connection: Connection, want: Want, gone: asyncio.CancelledError
+) -> bool:
+    """Hangs up for a caller that was cancelled. True where what it wanted was on its way already: billed, it is handed out all the same.
+
+    A stream goes on to what was sent of it, and then raises `gone`.
+    """
+    if connection.done or not connection.hang_up(gone, HANG_UP_S):
+        return connection.done and connection.error is None
+    try:
+        if not connection.ready(want):
+            await asyncio.wait((connection.coming(),), timeout=max(0.0, connection.gone_until - loop.time()))
+    except asyncio.CancelledError:
+        return False
+    return connection.error is None and connection.ready(want)
 
 
 def _check_encoding(headers: dict[str, str], url: str) -> None:

@@ -71,6 +71,9 @@ class Connection(asyncio.Protocol):
         self._received = 0
         self._last = 0.0
         self.error: InterlockError | StaleConnection | None = None
+        self.gone: asyncio.CancelledError | None = None
+        """Why it has been hung up; never used again after that."""
+        self.gone_until = 0.0
 
     # --- the exchange, from the consumer's side ---
 
@@ -135,7 +138,7 @@ class Connection(asyncio.Protocol):
     def reusable(self) -> bool:
         """The last exchange ended cleanly and both sides keep the connection."""
         transport = self._transport
-        return self._keep and self.done and transport is not None and not transport.is_closing()
+        return self._keep and self.done and self.gone is None and transport is not None and not transport.is_closing()
 
     def abort(self) -> None:
         """Closes at once; the other side sees the connection end."""
@@ -145,6 +148,18 @@ class Connection(asyncio.Protocol):
             self._timer = None
         if self._transport is not None:
             self._transport.abort()
+
+    def hang_up(self, gone: asyncio.CancelledError, within_s: float) -> bool:
+        """Says that nothing more is wanted, and goes on taking in what is on its way; False where only closing says so (TLS).
+
+        `gone` is why, and `within_s` how long its reader may go on listening.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing() or not transport.can_write_eof():
+            return False
+        self.gone, self.gone_until = gone, self._loop.time() + within_s
+        transport.write_eof()
+        return True
 
     def fail(self, error: InterlockError) -> None:
         """Ends the exchange with `error` and closes."""

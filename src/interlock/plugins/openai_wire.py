@@ -6,6 +6,7 @@ Source: the API reference for chat completions and their streaming events (platf
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
@@ -216,6 +217,7 @@ def chunk_of(raw: bytes, data: list[bytes], request: ChatRequest, deployment: De
         stop_hit=piece.stop_hit,
         logprobs=piece.logprobs,
         others=() if piece.others is None else tuple([piece.others[at].delta(at) for at in sorted(piece.others)]),
+        parts=len(piece.text) or 1,
     )
 
 
@@ -306,6 +308,12 @@ def _scanned(body: bytes) -> Usage | None:
             return None
         found[name] = int(digits)
     return Usage(input=found["prompt_tokens"], output=found["completion_tokens"])
+
+
+def apart(data: list[bytes], request: ChatRequest, deployment: Deployment, *, relayed: bool) -> Iterator[Chunk]:
+    """The pieces one by one of events that came together. Raises as `chunk_of`, after those that came before."""
+    for place, each in enumerate(data):
+        yield chunk_of(b"data: %b\n\n" % each, [each], request, deployment, relayed=relayed or place > 1)
 
 
 def _failed(error: bytes, deployment: Deployment, *, relayed: bool) -> UpstreamCut | UpstreamRefused:

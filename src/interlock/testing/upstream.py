@@ -74,6 +74,8 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     """Send an error event after so many events of a stream, and end it there."""
     raw: bytes = b""
     """These bytes instead of any reply, then the connection is closed."""
+    raw_billed: bool = False
+    """The answer that `raw` stands for was made, and is charged."""
 
 
 class Asked(Struct, frozen=True):
@@ -272,6 +274,9 @@ class _Wire(asyncio.Protocol):
         self._bill.status = answer.status
         if answer.raw:
             transport.write(answer.raw)
+            if answer.raw_billed:
+                bill = openai_whole(answer, asked.body, asked.number)[1]
+                self._charge(bill.input_tokens, bill.output_tokens)
         elif answer.status != 200:
             served.refused += 1
             transport.write(_reply(answer.status, openai_error(answer), answer.headers))
