@@ -101,13 +101,9 @@ def encoded(
 
 def _carriable(request: ChatRequest) -> None:
     wire.only_known(request, DIALECT)
-    for name, lost in (("n", request.n > 1), ("logprobs", request.logprobs), ("seed", request.seed is not None)):
-        if lost:
-            raise InvalidRequest(
-                f"{name} cannot be carried to the {DIALECT} dialect.",
-                param=name,
-                hint="Leave it out, or route to a model of another vendor.",
-            )
+    wire.one_answer(request, DIALECT)
+    if request.seed is not None:
+        raise InvalidRequest(f"seed cannot be carried to the {DIALECT} dialect.", param="seed", hint="Leave it out.")
 
 
 def _put_prefix(

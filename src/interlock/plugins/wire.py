@@ -127,6 +127,17 @@ def only_known(request: ChatRequest, dialect: str) -> None:
         )
 
 
+def one_answer(request: ChatRequest, dialect: str) -> None:
+    """Raises InvalidRequest where the caller wants several answers or token probabilities, which most dialects do not have."""
+    for name, lost in (("n", request.n > 1), ("logprobs", request.logprobs)):
+        if lost:
+            raise InvalidRequest(
+                f"{name} cannot be carried to the {dialect} dialect.",
+                param=name,
+                hint="Leave it out, or route to a model of another vendor.",
+            )
+
+
 def said(body: bytes) -> str:
     """The vendor's message in an error body, cut short; the body itself where it has another form."""
     try:

@@ -44,6 +44,8 @@ class Local:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="interlock-tier0")
 
     async def chat(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> ChatResponse:
+        if request.n > 1:
+            raise InvalidRequest("n: the on-device tier gives one answer.", param="n", hint="Leave it out.")
         engine = self._env.tier0.get(deployment.model)
         if engine is None:
             known = ", ".join(sorted(self._env.tier0)) or "none"

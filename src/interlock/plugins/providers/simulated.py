@@ -16,9 +16,9 @@ from typing import Any
 
 import msgspec
 
-from interlock.core.chat import ChatRequest, ChatResponse, Chunk, ToolCall, ToolCallDelta
+from interlock.core.chat import ChatRequest, ChatResponse, Chunk, ToolCall, ToolCallDelta, ToolSpec
 from interlock.core.embed import EmbedRequest, EmbedResponse
-from interlock.core.errors import BadReply, RateLimited, UpstreamCut, UpstreamRefused, UpstreamStalled
+from interlock.core.errors import BadReply, InvalidRequest, RateLimited, UpstreamCut, UpstreamRefused, UpstreamStalled
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment, PluginEnv
 from interlock.core.time import Deadline
@@ -127,6 +127,8 @@ class Simulated:
         yield Chunk(finish=response.finish, usage=response.usage, model=response.model, id=response.id)
 
     def _draw(self, settings: Settings, deployment: Deployment, request: ChatRequest) -> Draw:
+        if request.n > 1:
+            raise InvalidRequest("n: simulated models give one answer.", param="n", hint="Ask as often as needed.")
         asked = (settings.seed, deployment.name, request.messages, request.tools, request.output_schema)
         digest = blake2b(msgspec.msgpack.encode(asked), digest_size=16).digest()
         times = self._seen.pop(digest, 0)
@@ -212,7 +214,7 @@ def _text(settings: Settings, request: ChatRequest, said: random.Random, confide
 def _calls(settings: Settings, request: ChatRequest, said: random.Random) -> tuple[ToolCall, ...]:
     if not request.tools or request.messages[-1].role != "user" or request.tool_choice == "none":
         return ()
-    if said.random() >= settings.tool_call_share and request.tool_choice != "required":
+    if said.random() >= settings.tool_call_share and request.tool_choice in ("", "auto"):
         return ()
     most = 1 if request.parallel_tool_calls is False else settings.tool_calls
     return tuple(
@@ -221,8 +223,13 @@ def _calls(settings: Settings, request: ChatRequest, said: random.Random) -> tup
             name=tool.name,
             arguments=msgspec.json.encode(instance(tool.parameters, "simulated")).decode(),
         )
-        for place, tool in enumerate(request.tools[:most])
+        for place, tool in enumerate(_callable(request)[:most])
     )
+
+
+def _callable(request: ChatRequest) -> tuple[ToolSpec, ...]:
+    """The tools, or the one that the caller wants called."""
+    return tuple(tool for tool in request.tools if tool.name == request.tool_choice) or request.tools
 
 
 def _input_tokens(request: ChatRequest) -> int:
