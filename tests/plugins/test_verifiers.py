@@ -1,6 +1,10 @@
 """What each verifier says of an answer."""
 
+import importlib
+import re
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -161,3 +165,21 @@ def test_log_probabilities_and_schema_faults_are_scores():
     assert said("schema", "{}", schema=schema).score == 1.0
     assert said("schema", "{}", schema=schema, faults=["a: missing"]).why == "schema: a: missing"
     assert said("schema", "free text").score is None
+
+
+@pytest.mark.requirement("GW-14")
+def test_a_verifier_of_somebody_else_s_package_is_found_by_its_name(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "routing.md").read_text()
+    [source] = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class Shouting" in code]
+    (tmp_path / "acme_shouting.py").write_text(source)
+    about = tmp_path / "acme_shouting-0.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-shouting\nVersion: 0.1\n")
+    (about / "entry_points.txt").write_text("[interlock.verifiers]\nshouting = acme_shouting\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+
+    assert "shouting" in plugins.names("verifiers")
+    assert said("shouting", "WHERE IS IT?").score == 0.0
+    assert said("shouting", "There it is.").score == 1.0
+    sys.modules.pop("acme_shouting", None)
