@@ -87,6 +87,36 @@ async def test_garbage_is_a_server_error_and_never_an_answer(face: Face, home: H
 
 
 @EVERY
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"null",
+        b"[]",
+        b'{"choices":[],"content":null,"candidates":[]}',
+        b'{"id":"x","choices":[{"index":0,"mess',
+    ],
+)
+async def test_a_reply_that_is_no_answer_is_a_server_error(face: Face, home: House, vendor: str, body: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    home.script(vendor, Answer(raw=head + body))
+    with pytest.raises(face.server_error):
+        await face.ask(home.fresh(vendor), ASK)
+
+
+@EVERY
+@pytest.mark.parametrize("event", [b"data: {not json}\n\n", b"data: []\n\n", b": only a comment\n\n", b""])
+async def test_a_stream_that_says_nothing_that_can_be_read_is_an_error(
+    face: Face, home: House, vendor: str, event: bytes
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(event)
+    home.script(vendor, Answer(raw=head + event))
+    with pytest.raises(face.server_error):
+        await _relayed(face, home.fresh(vendor), [])
+
+
+@EVERY
 async def test_an_answer_that_is_cut_is_an_error_and_never_an_answer(face: Face, home: House, vendor: str) -> None:
     home.script(vendor, Answer(text=LONG, cut_after=150))
     with pytest.raises(face.server_error):
