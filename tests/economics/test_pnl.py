@@ -113,6 +113,14 @@ def test_savings_of_caches_and_of_the_device(store):
     assert (savings.on_device_tasks, savings.on_device_nano_usd) == (2, 2 * DONE)
 
 
+@pytest.mark.requirement("GW-21")
+def test_the_share_of_input_that_vendors_read_from_their_prompt_caches_is_told_per_workflow(store):
+    cached = structs.replace(attempt(), usage=Usage(input=20, cache_read=60, cache_write=20, output=5))
+    plain = structs.replace(attempt(), usage=Usage(input=100, output=5))
+    store.write([[record(call("c1", attempts=[cached]))], [record(call("c2", attempts=[plain]))]])
+    assert statements(store)[0].savings.prompt_cache_share == 0.3
+
+
 def test_without_a_task_on_a_real_model_nothing_is_claimed_to_be_saved(store):
     task(store, "t1", "resolved", tier="tier0")
     savings = statements(store)[0].savings

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 LOOK_WITHIN_S = 0.25
 """A look-up that takes longer is as good as a miss."""
 MOST_AT_ONCE = 64
-WRITE_EVERY_S = 1.0
+WRITE_EVERY_S = 5.0
+"""What a killed process may lose of it; a scope's comparisons are written whole, some 80 kB."""
 _TRIM_EVERY = 1024
 _log = logging.getLogger("interlock.caches")
 

@@ -121,6 +121,8 @@ def savings_of(statement: Statement) -> Iterator[str]:
         yield f"{money(savings.exact_cache_nano_usd)} by the exact cache"
     if savings.semantic_cache_nano_usd:
         yield f"{money(savings.semantic_cache_nano_usd)} by the semantic cache"
+    if savings.prompt_cache_share:
+        yield f"{savings.prompt_cache_share:.0%} of input tokens read from vendors' prompt caches"
     if savings.on_device_tasks:
         worth = savings.on_device_nano_usd
         amount = f", {money(worth)} at what a model costs here per task" if worth is not None else ""

@@ -187,7 +187,15 @@ def _savings(calls: Sequence[RollRow], tasks: Sequence[OutcomeRow]) -> Savings:
         semantic_cache_nano_usd=saved["semantic"],
         on_device_tasks=alone,
         on_device_nano_usd=None if average is None else alone * average,
+        prompt_cache_share=_prompt_cache_share(calls),
     )
+
+
+def _prompt_cache_share(calls: Sequence[RollRow]) -> float | None:
+    real = [row.usage for row in calls if row.kind == "model" and not row.simulated and not _whole_line(row)]
+    read = sum(usage.cache_read for usage in real)
+    whole = sum(usage.input_total for usage in real)
+    return read / whole if whole else None
 
 
 def _people(tasks: Sequence[OutcomeRow], worth: Worth) -> People:

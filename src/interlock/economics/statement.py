@@ -62,6 +62,8 @@ class Savings(Struct, frozen=True):
     """Tasks that succeeded on the on-device tier."""
     on_device_nano_usd: int | None = None
     """What they would have cost at the average observed for a task of this workflow on a real model; `None` without one."""
+    prompt_cache_share: float | None = None
+    """Share of the input tokens of real models (0–1) that the vendors read from their prompt caches; `None` without such input."""
 
 
 class People(Struct, frozen=True):

@@ -25,7 +25,7 @@ Fitted on the train part of BANKING77 and rounded; a scope's own comparisons soo
 BARS = (0.998, 0.995, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95, 0.93, 0.9, 0.87, 0.84, 0.8)
 """Chances of being right that an answer may have to reach, the strictest first."""
 NEVER = 2.0
-MOST_KEPT = 4_000
+MOST_KEPT = 2_000
 """Comparisons that are learned from; older ones are forgotten."""
 REFIT_EVERY = 25
 FIRST_FIT = 100

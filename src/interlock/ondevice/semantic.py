@@ -36,7 +36,7 @@ NEAR_ENOUGH = 0.6
 """Cosine that the nearest question must have for there to be anything to decide."""
 CLOSENESS = 20.0
 """How fast a neighbour's say fades with its distance from the nearest one."""
-MOST_SCOPES = 1_000
+MOST_SCOPES = 256
 Kind = Literal["hit", "audit", "shadow", "miss"]
 Embed = Callable[[Sequence[str]], Vectors]
 
