@@ -8,6 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from interlock.config.blocks import Block
 from interlock.config.contract import AgentContract, Approval, Input, Logging, Tier0, ToolRule, ToolUse, Value
+from interlock.config.credentials import CredentialSource, TokenRequest
 from interlock.config.egress import AllowedHost, Egress, HostCredential
 from interlock.config.flow import Flow, Slot, Step
 from interlock.config.knowledge import FrontMatter, IntentExamples
@@ -71,6 +72,8 @@ SECTIONS: dict[str, type[Block]] = {
     "mcp": Mcp,
     "mcp.servers.<name>": McpServer,
     "webhooks[]": Webhook,
+    "credentials.<name>": CredentialSource,
+    "credentials.<name>.token": TokenRequest,
     "logging": CallLogging,
     "server": Server,
     "limits[]": LimitSettings,

@@ -10,6 +10,7 @@ from interlock.core.ids import SystemIds
 from interlock.testing.clock import FakeClock
 from interlock.testing.ledger import MemoryLedger
 from interlock.tools.call import Grant, ToolDesk, ToolReply, ToolRequest
+from interlock.tools.credentials import Broker
 from interlock.tools.define import Tool
 from interlock.tools.perform import Sleep
 
@@ -19,11 +20,18 @@ CALLER = Caller("acme", workflow="support", task="tsk_1", step=4)
 class Bench:
     """One desk; `call` makes a call of a tool under a grant of its own."""
 
-    def __init__(self, max_threads: int = 8, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, max_threads: int = 8, sleep: Sleep = asyncio.sleep, broker: Broker | None = None) -> None:
         self.ledger, self.clock = MemoryLedger(), FakeClock()
         ids = SystemIds(self.clock)
         self.desk = ToolDesk(
-            self.ledger, self.clock, ids, random.Random(1), Path("/shop"), max_threads=max_threads, sleep=sleep
+            self.ledger,
+            self.clock,
+            ids,
+            random.Random(1),
+            Path("/shop"),
+            max_threads=max_threads,
+            sleep=sleep,
+            broker=broker,
         )
         self.desk.performer.backoff_s = 0.0
 

@@ -77,6 +77,7 @@ def _grant(use: ToolUse, tool: Tool) -> Grant:
         use.cache_ttl_s,
         use.breaker_failures,
         use.breaker_cool_s,
+        use.credentials,
     )
 
 

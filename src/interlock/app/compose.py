@@ -45,6 +45,7 @@ from interlock.tools.define import Tool
 from interlock.tools.threads import Threads
 
 from . import caches, policy, steering, tier0
+from .credentials import broker_of
 from .limiting import Limiting
 from .toolbox import Toolbox
 from .webhooks import Webhooks
@@ -283,11 +284,22 @@ class Interlock:
         files = self.workspace.settings
         router = Router(self._tiers_of, policy.target_of(files), policy.unusable(files))
         return Waiting(
-            self.workspace, self._store, self._recorder, self._clock, self._built, router, self._prices, redact
+            self.workspace,
+            self._store,
+            self._recorder,
+            self._clock,
+            self._built,
+            router,
+            self._prices,
+            redact,
+            self.limiting.quotas,
         )
 
     def _agents(self) -> Agents:
-        self.desk = ToolDesk(self._recorder, self._clock, self._ids, random.Random(), self.workspace.root)
+        settings = self.workspace.settings
+        broker = broker_of(settings.credentials, self.workspace.root, self._http, self._clock)
+        root = self.workspace.root
+        self.desk = ToolDesk(self._recorder, self._clock, self._ids, random.Random(), root, broker=broker)
         tenant = self.workspace.settings.tenant
         self.contracts = {
             name: compile_contract(agent, self._tools, tenant=tenant, model=self._model)

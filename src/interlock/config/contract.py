@@ -21,6 +21,7 @@ from .blocks import (
     Promise,
     Seconds,
     Text,
+    Texts,
 )
 from .flow import Flow
 from .schema import LimitsBlock, Verifiers
@@ -82,6 +83,8 @@ class ToolUse(Block):
     breaker_cool_s: Seconds = 30.0
     fallback: Text = ""
     """Name of the tool that is asked when this one could not answer and certainly did nothing."""
+    credentials: Texts = ()
+    """Of the workspace's credentials, those that the tool is lent."""
     rules: tuple[ToolRule, ...] = ()
 
     @property

@@ -31,6 +31,7 @@ from .blocks import (
     Texts,
 )
 from .limits import LimitList, RedisSettings
+from .credentials import CredentialSource
 from .egress import Egress
 from .mcp import Mcp
 from .resilience import BalanceSettings, Resilience, ShapeSettings
@@ -313,6 +314,8 @@ class Settings(Block):
     """Databases that agents may query, each through its tool `sql.NAME`."""
     egress: Egress = Field(default_factory=Egress)
     """Where tools and sandboxes may connect to; nowhere by default."""
+    credentials: dict[str, CredentialSource] = Field(default_factory=dict[str, CredentialSource])
+    """Secrets that contracts may lend to tools."""
     mcp: Mcp = Field(default_factory=Mcp)
     webhooks: tuple[Webhook, ...] = ()
     """Who is told of questions to people and of results."""

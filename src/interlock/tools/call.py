@@ -22,6 +22,7 @@ from interlock.core.ids import Ids
 from interlock.core.ports import Ledger
 from interlock.core.time import Clock, Deadline
 
+from .credentials import Broker
 from .define import encode
 from .grant import Grant, ToolReply, ToolRequest
 from .kept import KeptAnswers
@@ -47,11 +48,12 @@ class ToolDesk:
         *,
         max_threads: int = 32,
         sleep: Sleep = asyncio.sleep,
+        broker: Broker | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._ids = ids
-        self.performer = Performer(clock, rng, workspace, Threads(max_threads), sleep)
+        self.performer = Performer(clock, rng, workspace, Threads(max_threads), sleep, broker or Broker({}, clock))
         self._kept = KeptAnswers(clock)
         self._gates: dict[tuple[str, int], asyncio.Semaphore] = {}
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast, get_type_hints, overload
 import msgspec
 from msgspec import Struct
 
+from interlock.core.caller import Secret
 from interlock.core.chat import ToolSpec
 from interlock.core.errors import ToolArgumentsInvalid
 from interlock.core.events import Effect
@@ -36,6 +37,8 @@ class ToolContext(Struct, frozen=True):
     task: str = ""
     user: str = ""
     step: int = 0
+    credentials: Mapping[str, Secret] = {}
+    """By name, those that the contract lends this tool; `.reveal()` where one is put on the wire."""
 
 
 class Parameter(Struct, frozen=True):

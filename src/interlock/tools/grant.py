@@ -35,6 +35,8 @@ class Grant(Struct, frozen=True):
     breaker_failures: int = 5
     """Failures in a row after which the tool is left alone; 0: never."""
     breaker_cool_s: float = 30.0
+    credentials: tuple[str, ...] = ()
+    """Names of those that the tool is lent."""
     fallback: Grant | None = None
     """Asked instead, when this tool could not answer and certainly did nothing."""
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 
-from interlock.core.caller import Caller
+from interlock.core.caller import Caller, Secret
 from interlock.core.errors import InterlockError, LimitReached, ToolArgumentsInvalid, ToolTimeout, ToolUnknown
 from interlock.core.events import Attempt, Settled, Status
 from interlock.core.ports import Ledger
 from interlock.core.time import Clock
 
 from .breaker import ToolCircuitOpen
+from .credentials import hidden
 from .define import ToolContext
 from .grant import ToolReply, ToolRequest
 from .verdict import ToolDenied
@@ -37,6 +38,8 @@ class Line:
         self.attempts: list[Attempt] = []
         self.reasons: list[str] = []
         self.cached = False
+        self.lent: dict[str, Secret] = {}
+        """Credentials that the tool was given; none of them leaves with its result."""
         self._ledger, self._clock, self._fence = ledger, clock, fence
         self._began_s = clock.monotonic_s()
         self._opened = Settled(call, "tool", request.name, caller, "crashed", clock.wall_ns(), error="crashed")
@@ -49,11 +52,11 @@ class Line:
     def context(self, workspace: Path) -> ToolContext:
         """What the function gets to know about the call."""
         caller = self.caller
-        return ToolContext(self.request.key, workspace, caller.tenant, caller.task, caller.user, caller.step)
+        return ToolContext(self.request.key, workspace, caller.tenant, caller.task, caller.user, caller.step, self.lent)
 
     def done(self, result: Any, cut: str) -> ToolReply:
         """Settles as a success."""
-        content: dict[str, Any] = {"arguments": self.arguments, "result": result}
+        content: dict[str, Any] = {"arguments": self.arguments, "result": hidden(result, self.lent)}
         if cut:
             content["labels"] = ["truncated"]
             self.reasons.append(cut)
@@ -62,12 +65,13 @@ class Line:
     def failed(self, error: BaseException) -> ToolReply:
         """Settles as what `error` says."""
         status, code, message = explain(error)
+        message = hidden(message, self.lent)
         if isinstance(error, ToolDenied):
             self.reasons.append(f"denied: {error.rule}")
         shown = {
             "code": code,
             "message": message,
-            "hint": advice(error),
+            "hint": hidden(advice(error), self.lent),
             "retryable": getattr(error, "retryable", False),
         }
         limit = error.limit if isinstance(error, LimitReached) else ""

@@ -17,6 +17,7 @@ from interlock.core.events import Attempt
 from interlock.core.time import Clock, Deadline
 
 from .breaker import Breaker, ToolCircuitOpen
+from .credentials import Broker, hidden
 from .define import accepted
 from .grant import Grant
 from .line import Line, explain
@@ -28,7 +29,10 @@ Sleep = Callable[[float], Awaitable[object]]
 class Performer:
     """Performs calls. One per process: it keeps each tool's circuit."""
 
-    def __init__(self, clock: Clock, rng: random.Random, workspace: Path, threads: Threads, sleep: Sleep) -> None:
+    def __init__(
+        self, clock: Clock, rng: random.Random, workspace: Path, threads: Threads, sleep: Sleep, broker: Broker
+    ) -> None:
+        self._broker = broker
         self._clock, self._rng, self._workspace, self._threads, self._sleep = clock, rng, workspace, threads, sleep
         self._breakers: dict[str, Breaker] = {}
         self.backoff_s = 0.05
@@ -67,6 +71,8 @@ class Performer:
     async def _tries(self, line: Line, grant: Grant, arguments: dict[str, Any], deadline: Deadline | None) -> Any:
         """Try, and try again where that can do no harm."""
         tool = grant.tool
+        if grant.credentials:
+            line.lent.update(await self._broker.lend(grant.credentials))
         given = {**arguments, "ctx": line.context(self._workspace)}
         if line.request.ask_first and tool.reconcile is not None:
             known = await self._ask(line, grant, accepted(tool.reconcile, given), deadline)
@@ -127,6 +133,7 @@ class Performer:
         finally:
             status, code, message = ("ok", "", "") if failed is None else explain(failed)
             took_us = int((self._clock.monotonic_s() - began_s) * 1e6)
+            message = hidden(message, line.lent)
             line.attempts.append(Attempt(grant.tool.name, status, started_ns, took_us, error=code, message=message))
 
 
