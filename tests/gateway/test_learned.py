@@ -139,6 +139,19 @@ async def test_escalations_count_against_the_cap_too_and_the_refusal_stands_on_t
     assert any("premium_share_cap 10% is used up" in reason for reason in refused[-1].reasons)
 
 
+@pytest.mark.requirement("GW-14")
+async def test_an_escalated_call_tells_how_often_its_workflow_escalates():
+    answers = [reply("small", confidence=0.1 if place % 4 == 3 else 0.9) for place in range(8)]
+    bench = world(None, rules=(unsure("mid"),), provider=Scripted(small=answers))
+    for _ in range(8):
+        await bench.chat()
+    told = [reason for event in bench.ledger.settled for reason in event.reasons if "escalation rate" in reason]
+    assert told == [
+        "escalation rate of support_reply: 25% of the last 4 answers",
+        "escalation rate of support_reply: 25% of the last 8 answers",
+    ]
+
+
 @pytest.mark.requirement("GW-15")
 async def test_each_tenant_has_a_cap_of_its_own():
     low = Scripted(small=reply("small", confidence=0.1))

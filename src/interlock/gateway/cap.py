@@ -14,7 +14,21 @@ BURST = 5.0
 """Premium calls in hand at most; also how far a surge may be ahead of the share."""
 STEP = 0.02
 """How fast the price moves per call, as a share of the gap to the cap."""
-LEAST_PRICE = 1e-6
+RECENT = 100
+"""Calls over which a rate is told."""
+
+
+class Rate(Struct, frozen=True):
+    """How often answers were not good enough lately."""
+
+    share: float = 0.0
+    calls: int = 0
+    """Behind the share, at most `RECENT`: older ones fade out."""
+
+    def after(self, *, escalated: bool) -> Rate:
+        """With one more call."""
+        calls = min(RECENT, self.calls + 1)
+        return Rate(self.share + (escalated - self.share) / calls, calls)
 
 
 class Cap(Struct, frozen=True):

@@ -183,6 +183,8 @@ class Climb:
 
     def _marked(self, answer: Answer) -> Answer:
         """The answer to give out; one that our own cap cut short says so."""
+        if self._desk.steering.watches:
+            self._desk.steering.rated(self._call)
         if self.held is not None and self.held.degraded and self.held.response is answer.response:
             return self.held
         if answer.cut_to:

@@ -15,7 +15,7 @@ from interlock.core import routes
 from interlock.core.routes import LearnedRoute
 
 from .call import Answer, Call
-from .cap import Cap
+from .cap import Cap, Rate
 from .checks import Learned, Seen, Steered
 from .escalate import Up
 from .route import Plan, Router
@@ -29,13 +29,28 @@ VECTOR_WITHIN_S = 0.25
 class Steering:
     """One process's steering; holds the state of the cap by tenant."""
 
-    __slots__ = ("_caps", "_parts", "_router", "_settings")
+    __slots__ = ("_caps", "_parts", "_rates", "_router", "_settings", "watches")
 
     def __init__(self, settings: Settings, parts: Parts, router: Router) -> None:
         self._settings = settings
         self._parts = parts
         self._router = router
         self._caps: OrderedDict[str, Cap] = OrderedDict()
+        self._rates: OrderedDict[tuple[str, str], Rate] = OrderedDict()
+        steered = any(each.checks or each.learned for each in (settings.anywhere, *settings.workflows.values()))
+        self.watches = bool(settings.rules) or settings.premium is not None or steered
+        """Whether an answer may be found not good enough at all."""
+
+    def rated(self, call: Call) -> None:
+        """Counts a call that has its answer; one that escalated is told how often its tenant's workflow does."""
+        key = (call.caller.tenant, call.caller.workflow)
+        rate = self._rates[key] = (self._rates.get(key) or Rate()).after(escalated=bool(call.escalations))
+        self._rates.move_to_end(key)
+        if len(self._rates) > TENANTS_KEPT:
+            self._rates.popitem(last=False)
+        if call.escalations:
+            of = call.caller.workflow or "calls without a workflow"
+            call.note(f"escalation rate of {of}: {rate.share:.0%} of the last {rate.calls} answers")
 
     def cap(self, tenant: str) -> Cap | None:
         """How a tenant stands to its cap; `None` without one."""
