@@ -17,7 +17,8 @@ from interlock.gateway.batch import BatchSettings
 from interlock.storage import SqliteStore
 from interlock.testing.upstream import Answer, Asked
 
-from .test_end_to_end import booked, house
+from . import vendor as double
+from .test_end_to_end import FILES, booked, house
 
 CHAT = "/v1/chat/completions"
 
@@ -122,7 +123,7 @@ async def test_a_file_that_is_at_fault_fails_with_every_line_and_nothing_is_aske
 async def test_a_batch_that_is_cancelled_begins_no_further_line_and_keeps_what_was_answered(tmp_path: Path) -> None:
     async with house(tmp_path, Answer(text="Good.", delay_s=0.05)) as up, up.client() as client:
         batch = await created(client, jsonl(*(line(f"l{number}", f"q{number}") for number in range(200))))
-        while (await client.batches.retrieve(batch.id)).request_counts.completed < 8:
+        while (counts := (await client.batches.retrieve(batch.id)).request_counts) is None or counts.completed < 8:
             await asyncio.sleep(0.01)
         assert (await client.batches.cancel(batch.id)).status == "cancelling"
         done = await ended(client, batch)
@@ -155,8 +156,6 @@ async def test_a_failure_that_passes_is_tried_again_later(tmp_path: Path, monkey
 
 @pytest.mark.requirement("GW-05", "SG-05")
 async def test_files_belong_to_their_tenant_have_a_largest_size_and_go_when_they_are_deleted(tmp_path: Path) -> None:
-    from .test_end_to_end import FILES
-
     async with house(tmp_path, files=FILES + "batches: {{max_file_mb: 1}}\n") as up, up.client() as client:
         file = await client.files.create(file=("in.jsonl", jsonl(line("a"))), purpose="batch")
         got = await client.files.retrieve(file.id)
@@ -178,3 +177,35 @@ async def test_files_belong_to_their_tenant_have_a_largest_size_and_go_when_they
         with pytest.raises(openai.NotFoundError):
             await client.files.content(file.id)
     assert [path for path in (tmp_path / "files").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.requirement("GW-05")
+async def test_a_batch_that_the_vendor_will_not_have_goes_line_by_line(tmp_path: Path) -> None:
+    def answer(asked: double.Asked) -> double.Said:
+        if asked.path == "/v1/files":
+            return double.said({"error": {"message": "no batches for you"}}, 400)
+        reply = {"choices": [{"message": {"content": "Good."}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 7}}
+        return double.said(reply)
+
+    async with double.vendor(answer) as there:
+        files = FILES.replace("{base_url}", there.base_url).replace(
+            "api_key: sk-vendor", "options: {{batches: true}}, api_key: sk-vendor"
+        )
+        async with house(tmp_path, files=files) as up, up.client() as client:
+            done = await ended(client, await created(client, jsonl(line("a"), line("b"))))
+            good = await output(client, done.output_file_id)
+    assert sorted(good) == ["a", "b"]
+    assert [asked.path for asked in there.asked].count("/v1/chat/completions") == 2
+
+
+@pytest.mark.requirement("GW-05", "GW-34")
+async def test_a_limit_of_the_key_throttles_a_batch_instead_of_failing_its_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = functools.partial(BatchSettings, pause_s=0.2)
+    monkeypatch.setattr("interlock.app.waiting.BatchSettings", quick)
+    limit = "limits: [{{name: slow, per: key, requests: 5, period: second}}]\n"
+    async with house(tmp_path, files=FILES + limit) as up, up.client() as client:
+        done = await ended(client, await created(client, jsonl(*(line(f"l{n}", f"q{n}") for n in range(12)))))
+        served = up.upstream.served.requests
+    assert (done.request_counts.completed, done.request_counts.failed, served) == (12, 0, 12)

@@ -17,8 +17,10 @@ from interlock.economics.prices import PriceBook
 from interlock.gateway.batch import BatchParts, BatchSettings, BatchWorker
 from interlock.gateway.batch_queue import Perform
 from interlock.gateway.batch_vendor import Speaks, VendorBatches, VendorParts
+from interlock.gateway.quota import Quotas
 from interlock.gateway.route import Router
 from interlock.ledger import BatchLog, Recorder
+from interlock.plugins.profiles import profile_of
 from interlock.storage import Folder
 
 FOLDER = "files"
@@ -42,6 +44,7 @@ class Waiting:
         router: Router,
         prices: PriceBook,
         redact: Callable[[str], str],
+        quotas: Quotas | None = None,
     ) -> None:
         self._settings = workspace.settings
         self._clock = clock
@@ -49,6 +52,7 @@ class Waiting:
         self._router = router
         self._prices = prices
         self._redact = redact
+        self._quotas = quotas
         self.log = BatchLog(recorder, store, Folder(workspace.store.parent / FOLDER), clock)
 
     @property
@@ -64,7 +68,16 @@ class Waiting:
             store_prompts=self._settings.logging.store_prompts,
         )
         vendors = VendorBatches(
-            VendorParts(self.log, self._clock, self._providers, self._first_of, self._batch_price, dialect)
+            VendorParts(
+                self.log,
+                self._clock,
+                self._providers,
+                self._first_of,
+                self._batch_price,
+                dialect,
+                profile_of,
+                self._quotas,
+            )
         )
         return BatchWorker(settings, BatchParts(self.log, self._clock, dialect, vendors, self._redact))
 

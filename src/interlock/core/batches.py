@@ -169,7 +169,9 @@ class BatchStore(Protocol):
         """(lines, answered with success, answered with failure)."""
         ...
 
-    def drop_lines(self, batch: str) -> None: ...
+    def drop_lines(self, batch: str) -> None:
+        """Of a batch that is over; with an empty name, of every such batch."""
+        ...
 
 
 class Blobs(Protocol):

@@ -14,8 +14,8 @@ from typing import Protocol
 
 from msgspec import Struct, structs
 
-from interlock.core.batches import ENDED, BatchRow, Fault
-from interlock.core.errors import InterlockError, StoreUnavailable
+from interlock.core.batches import BatchRow
+from interlock.core.errors import LimitReached, LimitUnknown, StoreUnavailable, UpstreamError
 from interlock.core.store import StorePrompts
 from interlock.core.time import NS_PER_S, Clock
 from interlock.ledger import BatchLog
@@ -23,7 +23,7 @@ from interlock.ledger import BatchLog
 from . import batch_files
 from .batch_queue import Perform, work_off
 
-_log = logging.getLogger("interlock.batches")
+logger = logging.getLogger("interlock.batches")
 
 
 class BatchSettings(Struct, frozen=True):
@@ -39,6 +39,10 @@ class BatchSettings(Struct, frozen=True):
     """Between two looks for batches, when nobody says that there is one."""
     poll_s: float = 60.0
     """The longest time between two looks at a vendor's batch; a young one is looked at more often."""
+    late_s: float = 3600.0
+    """How long after its time a vendor's batch may still come in; the vendor's own day begins a little later than ours."""
+    patience_s: float = 60.0
+    """Before a batch is taken up again that could not be gone on with."""
     output_days: int = 30
     store_prompts: StorePrompts = "none"
 
@@ -88,11 +92,13 @@ class BatchWorker:
             self._woken.clear()
             self._rest_s = self._settings.look_s
             try:
-                await self._parts.log.purge_files()
+                await self._parts.log.tidy()
                 while await self.work_on_one():
                     pass
             except StoreUnavailable as error:
-                _log.warning("batches wait for the store: %s", error)
+                logger.warning("batches wait for the store: %s", error)
+            except Exception:  # the outermost frame of this work: recorded, and other batches go on
+                logger.exception("a defect stopped the work on a batch")
             await self._rest()
 
     async def work_on_one(self) -> bool:
@@ -102,9 +108,11 @@ class BatchWorker:
         if row is None:
             return False
         renewing = asyncio.create_task(self._renew(row.id))
-        wait_s = 0.0
+        wait_s = self._settings.patience_s
         try:
             wait_s = await self._advance(row)
+        except (UpstreamError, LimitReached, LimitUnknown) as error:
+            logger.warning("batch %s waits: %s", row.id, error)
         finally:
             renewing.cancel()
             self._rest_s = min(self._rest_s, wait_s or self._rest_s)
@@ -118,7 +126,8 @@ class BatchWorker:
             row = await self._begun(row)
             if row.status == "failed":
                 return 0.0
-        late = clock.wall_ns() >= row.expires_ns
+        grace_ns = int(self._settings.late_s * NS_PER_S) if row.how == "vendor" else 0
+        late = clock.wall_ns() >= row.expires_ns + grace_ns
         if row.how == "vendor" and not (row.finalizing_ns or late):
             if row.cancelling_ns:
                 await self._parts.vendors.cancel(row)
@@ -168,9 +177,9 @@ class BatchWorker:
         ttl_ns = row.output_ttl_ns or settings.output_days * 86_400 * NS_PER_S
         row = await batch_files.write_outputs(row, log, clock.wall_ns(), ttl_ns, why=status if unanswered else "")
         row = await log.counted(row)
+        await log.scrub(row.id, settings.store_prompts, self._parts.redact)
         await log.save(structs.replace(row, status=status, ended_ns=clock.wall_ns()))
         await log.drop_lines(row.id)
-        await log.scrub(row.id, settings.store_prompts, self._parts.redact)
 
     async def _renew(self, batch: str) -> None:
         """Holds the batch while it is worked on."""
@@ -178,9 +187,9 @@ class BatchWorker:
             await asyncio.sleep(self._parts.log.lease_s / 3)
             try:
                 if not await self._parts.log.renew(batch):
-                    _log.warning("batch %s is held by another process now", batch)
+                    logger.warning("batch %s is held by another process now", batch)
             except StoreUnavailable as error:
-                _log.warning("batch %s could not be held longer: %s", batch, error)
+                logger.warning("batch %s could not be held longer: %s", batch, error)
 
     async def _rest(self) -> None:
         try:
@@ -188,11 +197,3 @@ class BatchWorker:
                 await self._woken.wait()
         except TimeoutError:
             pass
-
-
-def fault_of(error: InterlockError, line: int) -> Fault:
-    """An error of one line as a fault of the file."""
-    return Fault(error.code, str(error), line, getattr(error, "param", ""))
-
-
-__all__ = ["ENDED", "BatchParts", "BatchSettings", "BatchWorker", "Vendors", "fault_of"]

@@ -21,6 +21,9 @@ from .batch_files import body_of
 if TYPE_CHECKING:
     from .batch import BatchSettings
 
+TOO_MANY = 429
+"""Whoever has no room now has it later: such a line is tried again for as long as the batch has time."""
+LONGEST_PAUSE_S = 300.0
 GATHER = 32
 """Lines that are read ahead."""
 
@@ -57,6 +60,9 @@ class Queue:
         self._perform = perform
         self._settings = settings
         self._before: dict[int, Record] = {}
+        self.full = False
+        """A limit had no room: no further line is begun in this round."""
+        self.answered = 0
 
     async def remember(self) -> None:
         """What the ledger knows of these lines; a first run finds nothing."""
@@ -69,12 +75,14 @@ class Queue:
         line = structs.replace(line, tries=tries)
         outcome = self._known(record, tries) or await self._ask(line)
         tries += 1
-        if outcome.passing and tries < self._settings.tries:
+        self.full = self.full or outcome.status == TOO_MANY
+        if outcome.passing and (outcome.status == TOO_MANY or tries < self._settings.tries):
             await self._log.answered(self._row.id, [structs.replace(line, tries=tries)])
             return False
         await self._log.answered(
             self._row.id, [structs.replace(line, tries=tries, status=outcome.status, reply=outcome.body)]
         )
+        self.answered += 1
         return True
 
     def _known(self, record: Record | None, tries: int) -> Outcome | None:
@@ -107,17 +115,17 @@ async def work_off(
     await queue.remember()
     pause_s = settings.pause_s
     while not await over():
-        rounds = await _one_round(row, log, queue, settings, over)
-        if not rounds:
+        queue.full, queue.answered = False, 0
+        if not await _one_round(row, log, queue, settings, over):
             return
+        pause_s = settings.pause_s if queue.answered else min(pause_s * 2, LONGEST_PAUSE_S)
         await sleep(pause_s)
-        pause_s = min(pause_s * 2, 300.0)
 
 
 async def _one_round(
     row: BatchRow, log: BatchLog, queue: Queue, settings: BatchSettings, over: Callable[[], Awaitable[bool]]
-) -> int:
-    """Every pending line once, in order; returns how many are to be tried again."""
+) -> bool:
+    """Every pending line once, in order, as long as there is room; returns whether there is more to do later."""
     again = after = 0
     running: set[asyncio.Task[bool]] = set()
     try:
@@ -127,8 +135,10 @@ async def _one_round(
                 if len(running) >= settings.concurrency:
                     done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                     again += _again(done)
+                if queue.full:
+                    break
                 running.add(asyncio.create_task(queue.answer(line)))
-            if await over():
+            if queue.full or await over():
                 break
         if running:
             done, running = await asyncio.wait(running)
@@ -137,7 +147,7 @@ async def _one_round(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-    return again
+    return again > 0 or queue.full
 
 
 def _again(done: set[asyncio.Task[Any]]) -> int:

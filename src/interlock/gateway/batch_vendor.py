@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct, structs
 
 from interlock.core.batches import BatchApi, BatchRow, HasBatches, Line, VendorAnswer, call_of
 from interlock.core.chat import ChatRequest, ChatResponse
-from interlock.core.errors import BadReply, InterlockError
+from interlock.core.errors import BadReply, InterlockError, NotPermitted, UpstreamRejected
 from interlock.core.events import Attempt, Record, Settled
+from interlock.core.limits import NOTHING, Vector, vector
 from interlock.core.money import cost_of
 from interlock.core.ports import Deployment, PriceOf, Provider
-from interlock.core.time import Clock, Deadline
+from interlock.core.time import NS_PER_S, Clock, Deadline
 from interlock.ledger import BatchLog
 
+from . import shape, tokens
 from .batch_files import AT_ONCE, body_of
+from .quota import Held, Quotas
+from .settings import Profile
 
 LARGEST_BYTES = 64 * 1024 * 1024
 """Of a file that goes through a vendor; a larger one goes line by line."""
@@ -55,6 +59,8 @@ class VendorParts(Struct, frozen=True):
     """The deployment that a call for this name of a model begins with. Raises UnknownModel, UpstreamAuth."""
     batch_price_of: PriceOf
     speaks: Speaks
+    profile_of: Callable[[Deployment], Profile]
+    quotas: Quotas | None = None
 
 
 class VendorBatches:
@@ -62,6 +68,8 @@ class VendorBatches:
 
     def __init__(self, parts: VendorParts) -> None:
         self._parts = parts
+        self._held: dict[str, tuple[Held, Vector]] = {}
+        """By batch: what is held back for it at the limits of its key and tenant, and what was used of it."""
 
     async def takes(self, row: BatchRow) -> str:
         """The deployment that every line would begin with, if its vendor has a batch API and can take them all."""
@@ -93,6 +101,7 @@ class VendorBatches:
             return await self._submitted(row, deployment, api, deadline)
         seen = await api.look(deployment, row.vendor_id, deadline)
         if seen.failed:
+            self._give_back(row)
             return structs.replace(row, how="queue", vendor_id="", deployment="")
         if not seen.ended:
             return row
@@ -103,6 +112,7 @@ class VendorBatches:
                 await self._settle(row, deployment, gathered)
                 gathered = []
         await self._settle(row, deployment, gathered)
+        self._give_back(row)
         return None
 
     async def cancel(self, row: BatchRow) -> None:
@@ -123,8 +133,49 @@ class VendorBatches:
         else:
             row = await log.save(structs.replace(row, submitted_ns=clock.wall_ns()))
         lines = await asyncio.to_thread(self._lines, row, deployment, api)
-        vendor_id = await api.submit(deployment, lines, row.id, deadline)
+        try:
+            await self._hold(row, deployment)
+            vendor_id = await api.submit(deployment, lines, row.id, deadline)
+        except (UpstreamRejected, NotPermitted):  # it cannot go as a batch; each line finds out why by itself
+            self._give_back(row)
+            return structs.replace(row, how="queue", deployment="")
         return await log.save(structs.replace(row, vendor_id=vendor_id))
+
+    async def _hold(self, row: BatchRow, deployment: Deployment) -> None:
+        """Holds the upper estimate of the whole batch back, as one request.
+
+        Raises:
+            LimitReached, LimitUnknown: there is no room for it now. NotPermitted: its key may not use the model.
+        """
+        quotas = self._parts.quotas
+        if quotas is None or row.id in self._held:
+            return
+        into, out, model = await asyncio.to_thread(self._upper, row, deployment)
+        price = self._parts.batch_price_of(deployment, 0)
+        cost = shape.upper_cost(price, into, out)
+        held = quotas.reserve(row.caller, model, into, out, cost, price.rates.output, out)
+        if held is None:
+            return
+        if held.who.shared:
+            await quotas.confirm(held, max(1.0, (row.expires_ns - self._parts.clock.wall_ns()) / NS_PER_S))
+        self._held[row.id] = (held, NOTHING)
+
+    def _upper(self, row: BatchRow, deployment: Deployment) -> tuple[int, int, str]:
+        """(input tokens, output tokens, model) that the batch may use at most; blocks."""
+        into = out = 0
+        model = ""
+        usual = self._parts.profile_of(deployment).max_output
+        for _, request in self._requests(row):
+            into += tokens.of_request(request)
+            out += request.max_output_tokens or usual
+            model = request.model
+        return into, out, model
+
+    def _give_back(self, row: BatchRow) -> None:
+        """What was used takes the place of what was held."""
+        held = self._held.pop(row.id, None)
+        if held is not None and self._parts.quotas is not None:
+            self._parts.quotas.settle(*held)
 
     def _at(self, row: BatchRow) -> tuple[Deployment, BatchApi]:
         """Where it was decided to go. Raises BadReply where the workspace no longer leads there."""
@@ -176,6 +227,13 @@ class VendorBatches:
             lines.append(Line(int(number), "", 0, 0, 1, answer.status, body))
         await self._parts.log.append(records)
         await self._parts.log.answered(row.id, lines)
+        if row.id in self._held:
+            held, used = self._held[row.id]
+            events = [record.event for record in records if isinstance(record.event, Settled)]
+            into, out = sum(e.usage.input_total for e in events), sum(e.usage.output_total for e in events)
+            more = vector(1 if used is NOTHING else 0, into, out, sum(e.cost_nano_usd for e in events))
+            total: Any = tuple(a + b for a, b in zip(used, more, strict=True))
+            self._held[row.id] = (held, total)
 
     def _event(self, row: BatchRow, deployment: Deployment, line: int, answer: VendorAnswer, now_ns: int) -> Settled:
         """The one event of a line that went through the vendor, at the vendor's batch price."""

@@ -89,8 +89,9 @@ class BatchLog:
         await self._recorder.run(lambda store: store.files.delete(tenant, file))
         await asyncio.to_thread(self.blobs.delete, row)
 
-    async def purge_files(self) -> None:
-        """Removes files whose time is up."""
+    async def tidy(self) -> None:
+        """Removes files whose time is up, and lines of batches that were over when a process died."""
+        await self._recorder.run(lambda store: store.batches.drop_lines(""))
         for row in await asyncio.to_thread(self._store.files.expired, self._clock.wall_ns()):
             await self._recorder.run(lambda store, row=row: store.files.delete(row.tenant, row.id))
             await asyncio.to_thread(self.blobs.delete, row)

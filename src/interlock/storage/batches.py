@@ -120,7 +120,7 @@ class SqliteBatches:
 
     def drop_lines(self, batch: str) -> None:
         with self._database.transaction(f"forget the lines of batch {batch}") as db:
-            db.execute(self._sql["drop_lines"], (batch,))
+            db.execute(self._sql["drop_lines"], {"batch": batch})
 
     def _lines(self, which: str, batch: str, after: int, limit: int) -> builtins.list[Line]:
         with self._database.reading(f"read lines of batch {batch}") as db:

@@ -61,4 +61,5 @@ FROM batch_lines WHERE batch = ?;
 
 -- name: drop_lines
 -- Forgets the requests of a batch that is over; the answers stand in its files.
-DELETE FROM batch_lines WHERE batch = ?;
+DELETE FROM batch_lines WHERE batch = :batch
+    OR (:batch = '' AND batch NOT IN (SELECT id FROM batches WHERE active = 1));
