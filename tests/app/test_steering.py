@@ -38,7 +38,11 @@ async def test_verifiers_of_the_files_look_at_answers_and_their_calls_are_priced
     routing = "  verifiers: {arithmetic: {}, judge: {model: openai/small-1, at_least: 0.6}}\n"
     async with Upstream() as vendor, opened(tmp_path, vendor, routing) as il:
         vendor.script = lambda asked: Answer(
-            text="90" if b"certainly right" in asked.body else "2 + 2 = 4" if asked.model == "big-1" else "2 + 2 = 5"
+            text="90"
+            if "certainly right" in str(asked.body)
+            else "2 + 2 = 4"
+            if asked.model == "big-1"
+            else "2 + 2 = 5"
         )
         event = (await il.chat("", "What is 2 + 2?")).settled
 
@@ -49,6 +53,8 @@ async def test_verifiers_of_the_files_look_at_answers_and_their_calls_are_priced
         ("openai/big-1", ""),
         ("openai/small-1", "check:judge"),
     ]
+    assert all(each.status == "ok" for each in event.attempts)
+    assert not any("accepted although" in reason for reason in event.reasons)
     assert event.cost_nano_usd == sum(each.cost_nano_usd for each in event.attempts) > 0
 
 

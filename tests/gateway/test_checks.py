@@ -14,7 +14,7 @@ WRONG_SUM = "3 * 60 = 200, so it is 200."
 RIGHT_SUM = "3 * 60 = 180, so it is 180."
 
 
-def check(module, at_least=0.5, **settings):
+def check(module, at_least: float | None = 0.5, **settings):
     return Check(module.__name__.rpartition(".")[2], module.build(module.Settings(**settings)), module.NEEDS, at_least)
 
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from interlock.core.caller import Caller
 from interlock.core.routes import Head, LearnedRoute, Stage, TaskRow
@@ -98,11 +99,8 @@ async def test_a_rule_of_the_files_goes_before_the_learned_route():
 @pytest.mark.requirement("GW-15")
 async def test_the_vector_of_the_prompt_decides_where_it_comes_in_time_and_is_done_without_where_not():
     heads = {"small": Head(0.3), "premium": Head(0.9)}
-    made = route(heads)
     full = {"small": Head(0.3, vector=(0.6, 0.0)), "premium": Head(0.9, vector=(0.0, 0.0))}
-    made = LearnedRoute(
-        **{name: getattr(made, name) for name in made.__struct_fields__} | {"before": Stage(heads, full)}
-    )
+    made = structs.replace(route(heads), before=Stage(heads, full))
 
     async def at_once(prompt):
         return [1.0, 0.0]

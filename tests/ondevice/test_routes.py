@@ -61,7 +61,9 @@ def test_checks_of_the_answer_tell_more_than_the_prompt():
     assert figures["after weak: calibration_error"] < 0.1
     wrong = route.after["weak"].chances("hard", measures(USUAL), {"check.score": 0.0}, None)
     right = route.after["weak"].chances("easy", measures(USUAL), {"check.score": 1.0}, None)
-    assert onward(route, "weak", wrong, MODELS).model == "strong"
+    choice = onward(route, "weak", wrong, MODELS)
+    assert choice is not None
+    assert choice.model == "strong"
     assert onward(route, "weak", right, MODELS) is None
 
 

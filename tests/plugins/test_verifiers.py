@@ -21,6 +21,7 @@ CHEAP = ("arithmetic", "citation", "hedging", "length", "logprobs", "schema", "s
 
 def verifier(name, **settings):
     module = plugins.find("verifiers", name)
+    assert module is not None
     return module.build(module.Settings(**settings))
 
 

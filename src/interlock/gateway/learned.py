@@ -149,7 +149,8 @@ class Steering:
     async def _looked(self, call: Call, learned: Learned) -> Steered:
         prompt = next((each.text for each in reversed(call.request.messages) if each.role == "user"), "")
         facts = call.request.facts
-        task = facts.get("task_type") or facts.get("intent")  # what the caller says, else what the on-device tier understood
+        # What the caller says, else what the on-device tier understood.
+        task = facts.get("task_type") or facts.get("intent")
         vector: Sequence[float] | None = None
         if learned.route.wants_vector and self._parts.prompt_vector is not None:
             try:
