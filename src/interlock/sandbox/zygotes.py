@@ -185,7 +185,8 @@ class Zygote:
     def _gone(self) -> None:
         """The zygote ended, and as pid 1 of its namespace took all its children along."""
         self._lost = True
-        asyncio.get_running_loop().remove_reader(self._control.fileno())
+        if self._control.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._control.fileno())
         for birth in self._unborn.values():
             if not birth.done():
                 birth.set_exception(SandboxRefused("the sandbox's zygote ended"))
@@ -197,9 +198,8 @@ class Zygote:
 
     async def close(self) -> None:
         """Ends it and every child; returns when the process is gone."""
-        loop = asyncio.get_running_loop()
-        with suppress(OSError, ValueError):
-            loop.remove_reader(self._control.fileno())
+        if self._control.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._control.fileno())
         self._control.close()
         self._lost = True
         try:
@@ -207,10 +207,7 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
-        for ended in self._living.values():
-            if not ended.done():
-                ended.set_result(Exit(9, 0, 0))
-        self._living.clear()
+        self._gone()
 
 
 def _drop(birth: asyncio.Future[int]) -> None:

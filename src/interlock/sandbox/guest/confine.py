@@ -59,6 +59,8 @@ class Confinement:
         self.flags = flags_of(self.layers)
         self.proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
         self.readable = [(os.open(path, os.O_PATH | os.O_CLOEXEC), os.path.isdir(path)) for path in readable]
+        with open("/proc/self/statm", "rb") as statm:
+            self.image_bytes = int(statm.read().split()[0]) * resource.getpagesize()
         self.step = ""
 
     def apply(self, request: dict[str, Any], fds: list[int], net: int) -> None:
@@ -104,9 +106,6 @@ class Confinement:
         os.mkdir(".tmp")
         self.step = "listener"
         listener = open_listener() if request["network"] else None
-        self.step = "limits"
-        if "rlimits" in layers:
-            limit(request)
         self.step = "capabilities"
         if "capabilities" in layers:
             kernel.drop_capabilities()
@@ -118,6 +117,9 @@ class Confinement:
         if listener is not None:
             os.dup2(listener, _LISTENER, inheritable=False)
         kernel.close_from(_LISTENER + (listener is not None))
+        self.step = "limits"
+        if "rlimits" in layers:
+            limit(request, self.image_bytes)
         self.step = "seccomp"
         if "seccomp" in layers:
             kernel.filter(self.filters[request["filter"]])
@@ -166,12 +168,10 @@ def flags_of(layers: frozenset[str]) -> int:
     return sum(flag for name, flag in NAMESPACES.items() if name in layers)
 
 
-def limit(request: dict[str, Any]) -> None:
+def limit(request: dict[str, Any], image_bytes: int) -> None:
     """Limits that count per process; those of the whole tree are cgroups', or the watcher's. Soft is hard: pid 1 would ignore SIGXCPU."""
-    with open("/proc/self/statm", "rb") if os.path.exists("/proc/self/statm") else open(os.devnull, "rb") as statm:
-        pages = int((statm.read().split() or [b"0"])[0])
     values = {
-        resource.RLIMIT_AS: pages * resource.getpagesize() + request["memory"],
+        resource.RLIMIT_AS: image_bytes + request["memory"],
         resource.RLIMIT_CPU: request["cpu_s"],
         resource.RLIMIT_FSIZE: request["disk"],
         resource.RLIMIT_NOFILE: request["open_files"],
