@@ -54,6 +54,11 @@ class HttpStream(Protocol):
         """The body as it comes; pieces that arrived together are joined. Raises UpstreamStalled, UpstreamCut."""
         ...
 
+    async def pour(self, sink: Callable[[bytes], bool]) -> bool:
+        """Hands each piece to `sink` as it comes, in the callback that read it, until it answers False. True: `chunks` has more (the
+        refused piece, which `sink` has kept, is not among it); False: that was the end. Raises as `chunks`."""
+        ...
+
     async def read(self) -> bytes:
         """The rest of the body at once, up to the client's size cap; for error bodies."""
         ...
@@ -75,6 +80,25 @@ class HttpClient(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Tap(Protocol):
+    """Takes the plain pieces of a stream as they are read, so that no task need be woken for each of them.
+
+    Whoever reads a stream (the gateway's, a provider's) may send one into the generator (`asend`) in place of asking for the next chunk.
+    The generator may use it or not; what it does not put into the tap it yields as ever.
+    """
+
+    def put(self, raw: bytes, texts: Sequence[bytes]) -> bool:
+        """Whole events of the caller's own dialect that hold nothing but text; `texts` is the inside of each one's JSON string.
+
+        False: taken, but no more until `ready`.
+        """
+        ...
+
+    async def ready(self) -> bool:
+        """Waits until more is taken; False: no more at all, from now on everything has to be yielded."""
+        ...
 
 
 # --- Providers --------------------------------------------------------------------------------------------------
