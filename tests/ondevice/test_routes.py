@@ -118,7 +118,7 @@ def test_the_vector_of_the_prompt_is_used_where_it_tells_something():
         Example(prompt=f"question {place}", right={"weak": float(vectors[place, 0] > 0), "strong": 1.0})
         for place in range(600)
     ]
-    _, figures = held_out(rows, vectors, range(400), range(400, 600), lambda each, own: trained(each, own))
+    _, figures = held_out(rows, vectors, range(400), range(400, 600), trained)
     assert figures["before weak: auroc"] > 0.9
 
 
@@ -161,7 +161,9 @@ def test_a_perfect_order_a_reversed_one_and_no_order():
     best = curve(strong - weak, weak, strong)
     worst = curve(weak - strong, weak, strong)
     none = curve(np.zeros(10), weak, strong)
-    assert best is not None and worst is not None and none is not None
+    assert best is not None
+    assert worst is not None
+    assert none is not None
     assert (best.apgr, best.cpt80) == (pytest.approx(0.75), pytest.approx(40.0))
     assert worst.apgr == pytest.approx(0.25)
     assert none.apgr == pytest.approx(0.5)
