@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import anthropic
+import openai
 import pytest
 
 from interlock.testing.upstream import Answer
@@ -207,6 +208,20 @@ async def test_several_answers(home: House, vendor: str) -> None:
             finishes[choice.index] = choice.finish_reason or finishes[choice.index]
     assert len(set(texts)) == 3
     assert finishes == ["stop"] * 3
+    await face.close()
+
+
+@pytest.mark.requirement("GW-31")
+async def test_each_of_several_answers_has_to_keep_to_the_schema(home: House) -> None:
+    home.script("oa", Answer(text='{"city":"Oslo"}'))  # the double writes "(1)" behind the second answer
+    face = OpenAI(home.url)
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    form: Any = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    ask: Any = {"messages": [{"role": "user", "content": "x"}], "response_format": form, "n": 2}
+    with pytest.raises(openai.UnprocessableEntityError, match="answer 2"):
+        await face.client.chat.completions.create(model=home.fresh("oa"), **ask)
+    with pytest.raises(openai.BadRequestError, match="several streamed answers"):
+        await face.client.chat.completions.create(model=home.fresh("oa"), **ask, stream=True)
     await face.close()
 
 

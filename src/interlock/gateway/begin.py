@@ -109,6 +109,10 @@ class Beginner:
         cap = call.request.max_output_tokens
         if cap is not None and cap < 1:
             raise InvalidRequest(f"an output cap of {cap} tokens", param="max_output_tokens", hint="Give at least 1.")
+        if call.request.n > 1 and call.request.stream and call.request.output_schema is not None:
+            raise InvalidRequest(
+                "several streamed answers cannot be checked against a schema", param="n", hint="Do not stream."
+            )
         router, settings = self._desk.router, self._desk.settings
         plan = router.plan(call.request.model)
         ruled = settings.rules and plan.candidates[0].deployment.dialect not in settings.self_judging

@@ -90,7 +90,7 @@ class Climb:
         if faults:
             answer, value, faults = self._mended(answer, faults)
         if schema is not None and value is not UNSET and not faults:
-            faults = self._exchange.validate(schema, value)
+            faults = self._exchange.validate(schema, value) or self._exchange.beside(schema, answer.response)
         if violated or faults:
             self._call.violations += 1
         confidence = escalate.confidence_of(request, answer.response, value)

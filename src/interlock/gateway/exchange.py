@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.core.chat import ChatRequest, Chunk, OutputSchema
+from interlock.core.chat import ChatRequest, ChatResponse, Chunk, OutputSchema
 from interlock.core.errors import InvalidRequest, UpstreamCut
 from interlock.core.ports import Provider
 from interlock.core.time import Deadline
@@ -93,6 +93,19 @@ class Exchange:
             if len(self._validators) > VALIDATORS_KEPT:
                 self._validators.popitem(last=False)
         return check(value)
+
+    def beside(self, schema: OutputSchema, response: ChatResponse) -> list[str]:
+        """What is wrong with the second answer and those after it, where several were asked for."""
+        for place, other in enumerate(response.others, 2):
+            if other.tool_calls or other.refusal:
+                continue
+            try:
+                value = msgspec.json.decode(other.text)
+            except msgspec.DecodeError as error:
+                return [f"answer {place} is not JSON: {error}"]
+            if faults := self.validate(schema, value):
+                return [f"answer {place}: {faults[0]}"]
+        return []
 
     def _provider(self, trial: Trial) -> Provider:
         deployment = trial.candidate.deployment
