@@ -161,7 +161,7 @@ def test_without_a_workflow_the_ones_that_there_are_get_named(starter: Cli):
     said = starter("run")
 
     assert said.code == USAGE
-    assert "which workflow? There are: helpdesk." in said.err
+    assert "which workflow? Known: helpdesk." in said.err
 
 
 def test_an_unknown_workflow_names_the_nearest(starter: Cli):

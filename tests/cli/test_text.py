@@ -3,7 +3,7 @@
 import pytest
 
 from interlock.cli.palette import words
-from interlock.cli.text import clean, compact, money, nearest, one_line
+from interlock.cli.text import clean, compact, money, one_line
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,6 @@ def test_a_long_text_is_cut_at_its_width_on_one_line():
 )
 def test_amounts_keep_as_many_digits_as_small_ones_need(nano_usd, shown):
     assert money(nano_usd) == shown
-
-
-def test_a_mistyped_name_gets_the_nearest_one():
-    assert nearest("suport_reply", ["support_reply", "billing"]) == "Did you mean support_reply?"
-    assert nearest("x", ["support_reply", "billing"]) == "There are: billing, support_reply."
 
 
 def test_arguments_are_shown_on_one_line():

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interlock.config.names import nearest
 from interlock.core.errors import InvalidRequest
 
 from .options import parser
-from .text import nearest, plural
+from .text import plural
 
 if TYPE_CHECKING:
     from interlock.config.contract import Input

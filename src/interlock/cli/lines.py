@@ -16,11 +16,12 @@ from msgspec import Struct, json
 
 from interlock.agents.batch import Done, Line, batch_name, read_lines
 from interlock.app.reading import Reading
+from interlock.config.names import nearest
 from interlock.core.errors import InvalidRequest
 from interlock.core.store import TaskFilter
 
 from .options import say
-from .text import nearest, one_line, plural
+from .text import one_line, plural
 
 REPORTED = 5
 """Bad lines that are reported one by one; the rest are counted and stand in the file."""

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interlock.config.names import nearest
 from interlock.core.time import SystemClock
 
 from .given import one_input, options
 from .options import console, millis, print_json, say, workspace_path
 from .palette import ACCENT, BAD_ENDS, DIM, OUTCOMES, words
-from .text import cell, clean, money, nearest, plural
+from .text import cell, clean, money, plural
 
 if TYPE_CHECKING:
     from interlock.agents.result import TaskResult

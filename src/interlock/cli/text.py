@@ -6,8 +6,6 @@ Above: every verb. Below: the standard library; `rich` only where markup is made
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from interlock.core.money import NANO_PER_USD
@@ -72,14 +70,6 @@ def money(nano_usd: int) -> str:
     else:
         digits = 6 if size >= 1000 else 9
     return f"{'-' if nano_usd < 0 else ''}${size / NANO_PER_USD:,.{digits}f}"
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """A sentence that names the likeliest of `known`, or lists them."""
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    if near:
-        return f"Did you mean {near[0]}?"
-    return f"There are: {', '.join(sorted(known)[:12])}." if known else "There is none."
 
 
 def compact(value: Any, width: int = 0) -> str:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from interlock.core.budget import Limits
 from interlock.core.caller import Secret
+from interlock.core.events import RUNGS, Rung
 from interlock.core.money import Rates
 from interlock.core.store import StorePrompts
 
@@ -58,7 +59,6 @@ BUILT_IN_FACTS = frozenset(
 )
 """Names that every routing condition may use."""
 
-Rung = Literal["smaller_model", "shorter_context", "cached_answer", "best_effort"]
 Tiers = dict[str, tuple[str, ...]]
 
 
@@ -309,7 +309,7 @@ class Settings(Block):
     resilience: Resilience = Field(default_factory=Resilience)
     shaping: dict[str, ShapeSettings] = Field(default_factory=dict[str, ShapeSettings])
     """By workflow, alias or model."""
-    degradation: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
+    degradation: tuple[Rung, ...] = RUNGS
     databases: Databases = Field(default_factory=Databases)
     """Databases that agents may query, each through its tool `sql.NAME`."""
     egress: Egress = Field(default_factory=Egress)

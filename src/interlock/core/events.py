@@ -30,6 +30,9 @@ Status = Literal[
 ]
 Effect = Literal["none", "idempotent", "reconcile", "once"]
 """What repeating a tool call does: nothing · nothing if the key is the same · ask the tool first · harm."""
+Rung = Literal["smaller_model", "shorter_context", "cached_answer", "best_effort"]
+RUNGS: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
+"""Of the degradation ladder, in its default order."""
 Outcome = Literal[
     "resolved",
     "waiting_approval",

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from interlock.core.answers import AnswerCache, SimilarAnswers
 from interlock.core.budget import Limits
+from interlock.core.events import RUNGS, Rung
 from interlock.core.ids import Ids
 from interlock.core.ports import Deployment, Ledger, PriceOf, Provider
 from interlock.core.time import Clock
@@ -22,9 +23,6 @@ from interlock.core.verify import CodeRunner
 from .checks import Check, Learned, PremiumCap
 from .quota import Quotas
 from .terms import Balance, Ejecting, Hedging, InputCap, Shaping
-
-Rung = Literal["smaller_model", "shorter_context", "cached_answer", "best_effort"]
-RUNGS: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
 
 
 class Tier(Struct, frozen=True):
