@@ -8,6 +8,8 @@ import pytest
 
 from interlock.app import Interlock
 from interlock.core.caller import Caller
+from interlock.core.chat import Chunk
+from interlock.core.ports import ChatReply
 from interlock.server.health import health_of
 from interlock.testing.upstream import Answer, Upstream
 
@@ -78,6 +80,7 @@ async def test_a_live_scope_serves_and_says_so(folder):
     async with Upstream(Answer(text="On Friday.")) as vendor, opened(folder, vendor) as il:
         await il.chat("support", "Where is my parcel?", caller=CALLER)
         await asyncio.gather(*il.gateway._desk.flights.tasks)
+        assert il._similar is not None
         for record in il._similar._cache.records().values():
             record.mode = "live"
         reply = await il.chat("support", "Where is my parcel", caller=CALLER)
@@ -93,5 +96,12 @@ async def test_a_stream_is_replayed_byte_for_byte(folder):
     async with Upstream(Answer(text="On Friday.")) as vendor, opened(folder, vendor) as il:
         pieces = [[each async for each in il.stream("support", "When?", caller=CALLER)] for _ in range(2)]
         assert len(vendor.asked) == 1
-    assert pieces[1][-1].settled.cache == "exact"
-    assert [each.raw for each in pieces[0][:-1]] == [each.raw for each in pieces[1][:-1]]
+    last = pieces[1][-1]
+    assert isinstance(last, ChatReply)
+    assert last.settled.cache == "exact"
+    assert [raw(each) for each in pieces[0][:-1]] == [raw(each) for each in pieces[1][:-1]]
+
+
+def raw(piece):
+    assert isinstance(piece, Chunk)
+    return piece.raw

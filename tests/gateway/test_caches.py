@@ -165,6 +165,16 @@ async def test_a_question_that_means_the_same_is_answered_from_the_cache():
     assert len(bench.provider.sent) == 1
 
 
+async def test_a_streamed_question_is_answered_in_pieces_too():
+    bench = cached(settings=Settings(caching=Caching(exact=True, semantic=True)), semantic=Similar("what was taught"))
+    first = await bench.streamed(ask("What are your hours?", stream=True))
+    await asyncio.sleep(0)
+    second = await bench.streamed(ask("When do you open?", stream=True))
+    assert second[-1].settled.cache == "semantic"
+    assert [piece.raw for piece in second[:-1]] == [piece.raw for piece in first[:-1]]
+    assert len(bench.provider.sent) == 1
+
+
 async def test_what_is_not_served_is_learned_from_with_its_ticket():
     similar = Similar(Near("in the shadow", ticket=("its", "ticket")))
     bench = cached(settings=SEMANTIC, semantic=similar)

@@ -66,8 +66,9 @@ def asked(world, cache, count, topics=20, scope="s"):
     return served, wrong
 
 
-def cache_of(world, terms=None, **fields):
-    return SemanticCache(terms or Terms(), world.embed, random.Random(1), FakeClock(), judge=same_text, **fields)
+def cache_of(world, terms=None, clock=None, **fields):
+    clock = clock or FakeClock()
+    return SemanticCache(terms or Terms(), world.embed, random.Random(1), clock, judge=same_text, **fields)
 
 
 @pytest.mark.requirement("GW-20")
@@ -118,11 +119,12 @@ def test_scopes_and_spaces_share_nothing():
 
 def test_a_share_of_hits_is_audited_and_nothing_past_its_time_is_served():
     world = World(5)
-    cache = cache_of(world, Terms(audit=0.2), ttl_s=60.0)
+    clock = FakeClock()
+    cache = cache_of(world, Terms(audit=0.2), clock, ttl_s=60.0)
     asked(world, cache, 1_500)
     kinds = [cache.look("s", f"topica {word(10_000 + place)}").kind for place in range(400)]
     assert 40 <= kinds.count("audit") <= 130
-    cache._clock.advance(61)
+    clock.advance(61)
     assert cache.look("s", "topica again").kind == "miss"
 
 
@@ -162,7 +164,7 @@ def test_a_guard_holds_however_sure_the_scope_is():
 @pytest.mark.requirement("GW-20")
 def test_two_texts_are_judged_without_a_cache():
     def embed(texts):
-        return np.ones((len(texts), 4), np.float32) / 2
+        return np.full((len(texts), 4), 0.5, np.float32)
 
     assert would_share("How do I reset my password?", "how can I reset my password", embed).served
     for a, b, why in (
@@ -203,7 +205,7 @@ def test_answers_are_the_same_by_text_or_as_json(a, b, same):
 
 
 def test_answers_in_other_words_are_the_same_only_where_every_fact_agrees():
-    judge = same_meaning(lambda texts: np.ones((len(texts), 4), np.float32) / 2)
+    judge = same_meaning(lambda texts: np.full((len(texts), 4), 0.5, np.float32))
     assert judge("It opens at 9 in Oslo.", "In Oslo the doors open at 9.")
     assert not judge("It opens at 9 in Oslo.", "It opens at 8 in Oslo.")
     assert not judge("It opens at 9 in germany.", "It opens at 9 in france.")

@@ -52,7 +52,7 @@ def question(call: Call) -> Question | None:
     """The question to look for like ones of; `None` where sharing an answer would be careless."""
     request = call.request
     last = request.messages[-1] if request.messages else None
-    if request.tools or request.temperature or request.stream or request.n > 1:
+    if request.tools or request.temperature or request.n > 1:
         return None
     if last is None or last.role != "user" or not isinstance(last.content, str) or not last.content.strip():
         return None

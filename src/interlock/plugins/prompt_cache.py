@@ -29,12 +29,14 @@ def mark(fields: dict[str, Any], control: dict[str, str]) -> None:
     In a tool loop the newest turn comes again with the next step; else what stands before the newest question does. The turn before
     it is marked too, so that one that was lost is not paid for from the beginning. A lone question is marked nowhere.
     """
-    if tools := fields.get("tools"):
+    tools: list[dict[str, Any]] = fields.get("tools", [])
+    if tools:
         tools[-1]["cache_control"] = control
-    if system := fields.get("system"):
-        if isinstance(system, str):
-            system = fields["system"] = [{"type": "text", "text": system}]
-        system[-1]["cache_control"] = control
+    system: Any = fields.get("system")
+    if system:
+        blocks: list[dict[str, Any]] = [{"type": "text", "text": system}] if isinstance(system, str) else system
+        blocks[-1]["cache_control"] = control
+        fields["system"] = blocks
     turns: list[dict[str, Any]] = fields["messages"]
     stable = turns if _in_tool_loop(turns) else turns[:-1]
     for turn in stable[-1:] + stable[-3:-2]:
