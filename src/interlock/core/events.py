@@ -102,7 +102,7 @@ class Settled(Struct, frozen=True, omit_defaults=True, tag="settled"):
     simulated: bool = False
     degraded: str = ""
     """The rung of the degradation ladder that gave the answer; empty for a full answer."""
-    cache: Literal["", "exact", "semantic", "coalesced"] = ""
+    cache: Literal["", "exact", "semantic", "coalesced", "tool"] = ""
     confidence: float | None = None
     escalations: tuple[Escalation, ...] = ()
     reasons: tuple[str, ...] = ()
