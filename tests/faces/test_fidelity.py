@@ -338,6 +338,15 @@ async def test_both_addresses_and_both_kinds_of_credential_open_the_door(home: H
     assert home.asked("an").headers["anthropic-beta"] == "x-2026-01-01"
 
 
+async def test_both_clients_list_the_models_in_their_own_shape(home: House, claude: Any) -> None:
+    face = OpenAI(home.url)
+    listed = [model.id async for model in claude.models.list()]
+    assert "support" in listed
+    assert [model.id async for model in face.client.models.list()] == listed
+    assert (await claude.models.retrieve("support")).type == "model"
+    await face.close()
+
+
 async def test_the_clients_own_helpers_for_structured_answers_work(home: House) -> None:
     from pydantic import BaseModel
 

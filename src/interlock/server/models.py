@@ -23,6 +23,8 @@ from .auth import Keys
 
 Cards = Callable[[], Sequence[ModelCard]]
 JSON = "application/json"
+ANTHROPIC = "anthropic-version"
+"""The header that every client of that vendor sends; by it both lists share one address, as both vendors have it."""
 MOST = 1000
 """Models on one page of the Anthropic list."""
 EPOCH = "1970-01-01T00:00:00Z"
@@ -45,22 +47,26 @@ class ModelsFace:
         ]
 
     async def _list(self, request: Request) -> Response:
+        if ANTHROPIC in request.headers:
+            return await self._anthropic_list(request)
         self._keys.caller(authorization(request))
         return _json({"object": "list", "data": [openai_model(card) for card in self._cards()]})
 
     async def _one(self, request: Request) -> Response:
+        if ANTHROPIC in request.headers:
+            return await self._anthropic_one(request)
         self._keys.caller(authorization(request))
         return _json(openai_model(self._named(request)))
 
     async def _anthropic_list(self, request: Request) -> Response:
-        self._keys.caller(_either(request))
+        self._keys.caller(either_key(request))
         asked = request.query_params
         return _json(
             anthropic_page(self._cards(), asked.get("limit", ""), asked.get("after_id"), asked.get("before_id"))
         )
 
     async def _anthropic_one(self, request: Request) -> Response:
-        self._keys.caller(_either(request))
+        self._keys.caller(either_key(request))
         return _json(anthropic_model(self._named(request)))
 
     def _named(self, request: Request) -> ModelCard:
@@ -114,7 +120,7 @@ def anthropic_page(cards: Sequence[ModelCard], limit: str, after: str | None, be
     }
 
 
-def _either(request: Request) -> bytes:
+def either_key(request: Request) -> bytes:
     """Anthropic's clients send the key as `x-api-key`, or as a bearer token."""
     key = request.headers.get("x-api-key", "")
     return f"Bearer {key}".encode("latin-1") if key else authorization(request)
