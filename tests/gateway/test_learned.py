@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from interlock.core.budget import Budget, Limits
 from interlock.core.caller import Caller
 from interlock.core.routes import Head, LearnedRoute, Stage, TaskRow
 from interlock.gateway.cap import BURST, Cap
@@ -157,6 +158,14 @@ async def test_each_tenant_has_a_cap_of_its_own():
     for tenant in ("a", "a", "b"):
         await bench.chat(caller=Caller(tenant=tenant, workflow="support_reply"))
     assert bench.provider.models == ["small", "premium", "small", "small", "premium"]
+
+
+@pytest.mark.requirement("GW-15")
+async def test_a_premium_call_that_a_limit_forbade_is_not_counted():
+    bench = world(None, cap=0.01, rules=(unsure("premium"),), provider=Scripted(small=reply("small", confidence=0.1)))
+    await bench.chat(budget=Budget(Limits(max_model_calls=1)))
+    await bench.chat()
+    assert bench.provider.models == ["small", "small", "premium"]
 
 
 # --- The controller -------------------------------------------------------------------------------------------------

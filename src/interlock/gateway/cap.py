@@ -55,6 +55,10 @@ class Cap(Struct, frozen=True):
             self, credit=min(BURST, self.credit + self.share), price=max(0.0, moved), calls=self.calls + 1
         )
 
+    def given_back(self) -> Cap:
+        """A premium call that had been counted was not made after all."""
+        return structs.replace(self, credit=min(BURST, self.credit + 1.0), premium=self.premium - 1)
+
     def taken(self) -> Cap:
         """A premium call was made. One that had to be is paid back by later ones: the credit may fall below zero."""
         return structs.replace(self, credit=self.credit - 1.0, premium=self.premium + 1)

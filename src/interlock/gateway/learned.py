@@ -111,10 +111,17 @@ class Steering:
         return ""
 
     def settled(self, call: Call) -> None:
-        """Counts a premium call that nobody chose: a fallback, or an answer that could not stand."""
+        """Counts a premium call that nobody chose (a fallback, an answer that could not stand), and gives back one that was not made
+        (a cache had the answer, a limit forbade it)."""
         cap = self.cap(call.caller.tenant)
-        if cap is not None and not call.premium and any(each.tier in self._premium for each in call.attempts):
+        if cap is None:
+            return
+        made = any(each.tier in self._premium for each in call.attempts)
+        if made and not call.premium:
             self._take(call, cap)
+        elif call.premium and not made:
+            call.premium = False
+            self._keep(call, cap.given_back())
 
     @property
     def _premium(self) -> frozenset[str]:
