@@ -77,6 +77,8 @@ class Beginner:
             budget, ends_s = self._desk.budgets.of(caller, workflow.limits, now_s)
         if not request.model:
             request = request.but(model=settings.default_model)
+        if request.tenant != caller.tenant:
+            request = structs.replace(request, tenant=caller.tenant)
         deadline = deadline or Deadline(at_s=now_s + settings.timeout_s, total_s=settings.timeout_s)
         if ends_s is not None and ends_s < deadline.at_s:
             deadline = Deadline(at_s=ends_s, total_s=max(0.0, ends_s - now_s))
