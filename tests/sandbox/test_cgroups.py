@@ -18,7 +18,10 @@ def machine(tmp_path: Path, own: str, mounts: dict[str, str]) -> Path:
     proc = tmp_path / "proc"
     proc.mkdir()
     (proc / "cgroup").write_text(own)
-    lines = [f"30 20 0:1 / {point} rw - {'cgroup' if names else 'cgroup2'} cgroup rw{',' + names if names else ''}" for names, point in mounts.items()]
+    lines = [
+        f"30 20 0:1 / {point} rw - {'cgroup' if names else 'cgroup2'} cgroup rw{',' + names if names else ''}"
+        for names, point in mounts.items()
+    ]
     (proc / "mountinfo").write_text("\n".join(lines) + "\n")
     return proc
 
@@ -64,7 +67,9 @@ def test_a_delegated_part_of_version_2_is_whole_and_its_leaves_get_every_limit(t
 
     assert groups.whole
     assert leaf is not None
-    written = {name: (leaf_at / name).read_text() for name in ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max")}
+    written = {
+        name: (leaf_at / name).read_text() for name in ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max")
+    }
     assert written == {"memory.max": "120", "memory.swap.max": "0", "memory.oom.group": "1", "pids.max": "7"}
     assert leaf.counted() == cgroups.Counted(cpu_s=2.5, out_of_memory=True)
     groups.give_back(leaf)
@@ -79,7 +84,9 @@ def test_a_group_that_nobody_gave_away_is_left_alone(tmp_path: Path):
 
     found = cgroups.find(proc=proc, token="t")
 
-    assert found.holds == frozenset() or Path(tmp_path).stat().st_uid != 0  # an ordinary user's own folder counts as given
+    assert (
+        found.holds == frozenset() or Path(tmp_path).stat().st_uid != 0
+    )  # an ordinary user's own folder counts as given
 
 
 def test_groups_can_be_switched_off():
@@ -94,7 +101,11 @@ async def test_real_groups_count_cpu_and_processes_of_the_tree(sandbox: LocalSan
     burn = "import os, time\nif os.fork() == 0:\n  end = time.monotonic() + 0.3\n  while time.monotonic() < end: pass\n  os.kill(os.getpid(), 9)\nos.wait()"
 
     burnt = await kit.run(sandbox, burn, RunLimits(processes=3))
-    bomb = await kit.run(sandbox, "import os, time\nfor _ in range(9):\n  try:\n    if os.fork() == 0: time.sleep(9)\n  except OSError: pass", RunLimits(processes=3))
+    bomb = await kit.run(
+        sandbox,
+        "import os, time\nfor _ in range(9):\n  try:\n    if os.fork() == 0: time.sleep(9)\n  except OSError: pass",
+        RunLimits(processes=3),
+    )
 
     assert burnt.usage.cpu_s > 0.1
     assert bomb.status == "ok"

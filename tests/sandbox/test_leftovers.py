@@ -27,8 +27,18 @@ pytestmark = pytest.mark.requirement("TL-04")
 CALLS = int(os.environ.get("INTERLOCK_SANDBOX_CALLS", "100"))
 SEED = int(os.environ.get("INTERLOCK_SANDBOX_SEED", "20261121"))
 AT_ONCE = 16
-HARMLESS = ("1 + 1", "print('x' * 100)", "1 / 0", "import os; os._exit(4)", "import os; os.kill(os.getpid(), 11)", "raise SystemExit(2)")
-TREES = (FORK, "import os\nfor _ in range(20):\n  if os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n    __import__('time').sleep(9)")
+HARMLESS = (
+    "1 + 1",
+    "print('x' * 100)",
+    "1 / 0",
+    "import os; os._exit(4)",
+    "import os; os.kill(os.getpid(), 11)",
+    "raise SystemExit(2)",
+)
+TREES = (
+    FORK,
+    "import os\nfor _ in range(20):\n  if os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n    __import__('time').sleep(9)",
+)
 
 
 def job(rng: random.Random) -> tuple[str, Job]:
@@ -47,7 +57,12 @@ def job(rng: random.Random) -> tuple[str, Job]:
     if kind == "tree":
         return kind, Job("code", rng.choice(TREES), limits=_with(limits, processes=12))
     if kind == "shell":
-        return kind, Job("shell", rng.choice(("echo hi", "sleep 9 & sleep 9", "yes")), image="shell", limits=_with(limits, processes=8))
+        return kind, Job(
+            "shell",
+            rng.choice(("echo hi", "sleep 9 & sleep 9", "yes")),
+            image="shell",
+            limits=_with(limits, processes=8),
+        )
     if kind == "files":
         return kind, Job("code", "for n in range(9): open(str(n), 'w').write('x' * n)", limits=limits, collect=True)
     name = rng.choice(list(SINGLE)) if kind == "bomb" else ""
@@ -62,13 +77,17 @@ def groups() -> set[str]:
     return {str(found) for found in Path("/sys/fs/cgroup").glob("*/interlock-*")}
 
 
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def held() -> dict[str, object]:
     """What this process and the machine hold on its behalf."""
     return {
-        "descriptors": len(os.listdir("/proc/self/fd")),
+        "descriptors": descriptors(),
         "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
         "groups": groups(),
-        "scratch": {each for each in os.listdir(tempfile.gettempdir()) if each.startswith("interlock-")},
+        "scratch": set(Path(tempfile.gettempdir()).glob("interlock-*")),
         "processes": len(processes(os.getpid())),
     }
 
@@ -101,10 +120,10 @@ async def test_a_storm_of_bombs_leaves_nothing_behind():
     try:
         await storm(sandbox, 60, SEED - 1)
         gc.collect()
-        warm_kb, warm_fds = resident_kb(os.getpid()), len(os.listdir("/proc/self/fd"))
+        warm_kb, warm_fds = resident_kb(os.getpid()), descriptors()
         seen = await storm(sandbox, CALLS, SEED)
         gc.collect()
-        grown_kb, grown_fds = resident_kb(os.getpid()) - warm_kb, len(os.listdir("/proc/self/fd")) - warm_fds
+        grown_kb, grown_fds = resident_kb(os.getpid()) - warm_kb, descriptors() - warm_fds
         alive = (await kit.run(sandbox, "'alive'")).value
     finally:
         await sandbox.close()
@@ -119,7 +138,9 @@ async def test_a_storm_of_bombs_leaves_nothing_behind():
     assert abs(grown_fds) < 60  # spares of one shape or another
 
 
-def _write(seen: Counter[str], grown_kb: int, before: dict[str, object], after: dict[str, object], took_s: float) -> None:
+def _write(
+    seen: Counter[str], grown_kb: int, before: dict[str, object], after: dict[str, object], took_s: float
+) -> None:
     result = {
         "calls": CALLS,
         "seed": SEED,

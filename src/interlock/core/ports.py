@@ -28,11 +28,14 @@ class HttpRequest(Struct, frozen=True):
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
+    """Those that are the same from call to call: they are checked and written once, and then looked up."""
     body: bytes = b""
+    own: tuple[tuple[str, str], ...] = ()
+    """Headers of this one request, sent after the others."""
 
     def __repr__(self) -> str:
         """Without the values of headers, which hold credentials, and without the body, which holds what people wrote."""
-        names = ", ".join(name for name, _ in self.headers)
+        names = ", ".join(name for name, _ in (*self.headers, *self.own))
         return f"HttpRequest({self.method} {self.url}, headers: {names or 'none'}, {len(self.body)} bytes)"
 
 
@@ -188,13 +191,13 @@ class PluginEnv(Struct, frozen=True):
     rng: random.Random
     tier0: Mapping[str, TierZero]
     """The on-device engines by workflow, for the `local` provider."""
+    embed_texts: Callable[[Sequence[str]], Sequence[bytes]] | None = None
+    """Texts → vectors (float32, little end first) by the model on this machine; takes milliseconds of CPU, so call it off the event
+    loop. `None` where there is none."""
     heard: Heard = lambda _name, _rooms: None
     """To be told what replies say of the vendor's limits, so that they are kept before they are hit; `plugins.rooms.hear` does it."""
 
 
-    embed_texts: Callable[[Sequence[str]], Sequence[bytes]] | None = None
-    """Texts → vectors (float32, little end first) by the model on this machine; takes milliseconds of CPU, so call it off the event
-    loop. `None` where there is none."""
 # --- On-device tier ---------------------------------------------------------------------------------------------
 
 ON_DEVICE = "local"
@@ -333,44 +336,3 @@ class CountingGateway(ChatGateway, Protocol):
 
 PriceOf = Callable[[Deployment, int], Price]
 """(deployment, whole input tokens) → the price that applies. Resolved once per model and tier, then a look-up."""
-
-
-# --- Sandbox ----------------------------------------------------------------------------------------------------
-
-
-class Egress(Protocol):
-    """The proxy outside: what a sandboxed call may reach, decided by the listener that it came in by."""
-
-    async def serve(self, listener_fd: int, policy: str) -> None:
-        """Accepts connections of one call and answers as an HTTP proxy until cancelled.
-
-        Takes over `listener_fd`, a listening TCP socket inside the call's own network namespace: whatever connects to it is that
-        call and no other, so no token is needed, and none could be forged or shared.
-        """
-        ...
-
-
-class Session(Protocol):
-    """Code run cell by cell in one namespace."""
-
-    async def run(self, job: Job) -> RunOutcome:
-        """One cell. A process that was lost is rebuilt first, from the cells that succeeded."""
-        ...
-
-    async def close(self) -> None: ...
-
-
-class Sandbox(Protocol):
-    """Runs foreign code. Hundreds of calls may be in flight.
-
-    Raises:
-        SandboxRefused: the host cannot isolate as the configuration demands. Shed: too many calls at once.
-    """
-
-    async def run(self, job: Job) -> RunOutcome: ...
-
-    def session(self, image: str, cells: Sequence[Job] = ()) -> Session:
-        """A session whose state is that after `cells`, which are run again when they are first needed."""
-        ...
-
-    async def close(self) -> None: ...

@@ -1,18 +1,32 @@
-"""What may be asked of a sandbox, and what comes of it. Above: tools, app, the sandbox wing. Below: nothing of Interlock."""
+"""What may be asked of a sandbox, what comes of it, and the port. Above: tools, app, the sandbox wing. Below: egress."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
+
+from .egress import EgressDecision, EgressPolicy
 
 Level = Literal["none", "landlock", "namespaces", "namespaces+cgroup", "vm"]
 LEVELS: tuple[Level, ...] = ("none", "landlock", "namespaces", "namespaces+cgroup", "vm")
 """How strong the isolation is, weakest first; docs/sandbox.md says what each one defends."""
 
 Ended = Literal[
-    "", "wall", "cpu", "memory", "processes", "output", "result", "disk", "inodes", "open_files", "files_out", "cancelled"
+    "",
+    "wall",
+    "cpu",
+    "memory",
+    "processes",
+    "output",
+    "result",
+    "disk",
+    "inodes",
+    "open_files",
+    "files_out",
+    "cancelled",
 ]
 """The limit that ended a call; empty for none."""
 RunStatus = Literal["ok", "error", "limit", "exited"]
@@ -79,8 +93,8 @@ class Job(Struct, frozen=True):
     files: tuple[FileIn, ...] = ()
     environment: dict[str, str] = {}
     limits: RunLimits = RunLimits()
-    network: str = ""
-    """Name of an egress policy; empty for no network at all."""
+    network: EgressPolicy | None = None
+    """What may be reached, through the proxy; `None` for no network at all."""
     collect: bool = False
     """Whether files and figures come back."""
     collect_to: Path | None = None
@@ -123,10 +137,48 @@ class RunOutcome(Struct, frozen=True):
     exit_code: int | None = None
     files: tuple[FileOut, ...] = ()
     usage: RunUsage = RunUsage()
+    egress: tuple[EgressDecision, ...] = ()
+    """What was decided about each request that it sent, in order."""
 
     @property
     def stains(self) -> tuple[str, ...]:
         """What must stand on every event of this call: its level, and the limit that ended it."""
         ended = (f"sandbox: ended by {self.ended_by}",) if self.ended_by else ()
         unsafe = ("UNSAFE: ran without isolation",) if self.level == "none" else ()
-        return (f"sandbox: level {self.level}", *unsafe, *ended)
+        return (f"sandbox: level {self.level}", *unsafe, *ended, *(_said(each) for each in self.egress))
+
+
+def _said(decision: EgressDecision) -> str:
+    verb = "allowed" if decision.allowed else "denied"
+    return f"egress {verb}: {decision.method} {decision.host}:{decision.port}{decision.path} ({decision.reason})"
+
+
+class Session(Protocol):
+    """Code run cell by cell in one namespace."""
+
+    @property
+    def cells(self) -> Sequence[Job]:
+        """Cells that succeeded, in order: the record that a later session can be made from."""
+        ...
+
+    async def run(self, job: Job) -> RunOutcome:
+        """One cell. A process that was lost is rebuilt first, from the cells that succeeded."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Sandbox(Protocol):
+    """Runs foreign code. Hundreds of calls may be in flight.
+
+    Raises:
+        SandboxRefused: the host cannot isolate as the configuration demands. Shed: too many calls at once.
+    """
+
+    async def run(self, job: Job) -> RunOutcome: ...
+
+    def session(self, image: str, cells: Sequence[Job] = ()) -> Session:
+        """A session whose state is that after `cells`, which are run again when they are first needed."""
+        ...
+
+    async def close(self) -> None: ...

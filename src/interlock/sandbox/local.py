@@ -7,15 +7,17 @@ Nothing is started before the first call; the first one finds out which level th
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
+from interlock.core.egress import EgressDecision, EgressProxy
 from interlock.core.errors import SandboxRefused, Shed
-from interlock.core.ports import Egress, Session
-from interlock.core.sandbox import LEVELS, Job, Level, RunOutcome, at_least
+from interlock.core.sandbox import LEVELS, FileIn, Job, Level, RunOutcome, Session, at_least
 from interlock.core.time import Clock
 
 from . import cgroups, prove
@@ -24,6 +26,9 @@ from .pool import Pool, Setup
 from .session import CellSession
 from .talk import Talk
 from .watch import watch
+
+_PROXY = "http://127.0.0.1:3128"
+_AUTHORITY = ".tmp/egress.pem"
 
 
 class Options(Struct, frozen=True):
@@ -54,7 +59,7 @@ class LocalSandbox:
         options: Options,
         clock: Clock,
         *,
-        egress: Egress | None = None,
+        egress: EgressProxy | None = None,
         off: frozenset[str] = frozenset(),
         only: Level | None = None,
     ) -> None:
@@ -83,8 +88,10 @@ class LocalSandbox:
             pool = await self.pool(job)
             talk = await pool.take(job)
             try:
-                async with self._watched(talk, job), self._connected(talk, job):
-                    return await talk.ask(job)
+                decisions: list[EgressDecision] = []
+                async with self._watched(talk, job), self._connected(talk, job, decisions) as connected:
+                    outcome = await talk.ask(connected)
+                return msgspec.structs.replace(outcome, egress=tuple(decisions)) if decisions else outcome
             finally:
                 pool.end(talk)
 
@@ -141,11 +148,11 @@ class LocalSandbox:
         pool = await self._pool(job.image)
         assert self._setup is not None
         if self._setup.level in ("landlock", "none"):
-            if job.network:
+            if job.network is not None:
                 raise SandboxRefused(f"level {self._setup.level} cannot bound a network", hint="It needs namespaces.")
             if job.limits.processes > 1 and self._setup.level == "landlock":
                 raise SandboxRefused("level landlock runs single processes only", hint="It needs namespaces.")
-        if job.network and self._egress is None:
+        if job.network is not None and self._egress is None:
             raise SandboxRefused(
                 "the call wants the network, and there is no egress proxy", hint="Leave `network` empty."
             )
@@ -170,15 +177,16 @@ class LocalSandbox:
             yield
 
     @asynccontextmanager
-    async def _connected(self, talk: Talk, job: Job) -> AsyncGenerator[None]:
-        """The proxy serves the listener that the child made in its own network namespace."""
-        if not job.network:
-            yield
+    async def _connected(self, talk: Talk, job: Job, decisions: list[EgressDecision]) -> AsyncGenerator[Job]:
+        """The proxy serves the listener that the child made in its own network namespace: whatever comes in there is that call."""
+        if job.network is None:
+            yield job
             return
         assert self._egress is not None
-        listener, talk.listener = talk.listener, -1
-        async with _running(self._egress.serve(listener, job.network)):
-            yield
+        listener, talk.listener = socket.socket(fileno=talk.listener), -1
+        with listener:
+            async with self._egress.serve(listener, job.network, decisions.append) as authority:
+                yield _with_proxy(job, authority)
 
     async def _prove(self) -> Setup:
         """The strongest level that this host can prove, if that is enough."""
@@ -229,6 +237,18 @@ class LocalSandbox:
             raise
         self._pools["python"] = pool
         return setup
+
+
+def _with_proxy(job: Job, authority: str) -> Job:
+    """The job with what its programs need to use the proxy: its address, whom to trust, what stands in for each secret."""
+    assert job.network is not None
+    environment = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _PROXY)
+    environment |= {each.name.upper().replace("-", "_"): each.placeholder for each in job.network.credentials}
+    files = job.files
+    if authority:
+        files = (*files, FileIn(_AUTHORITY, authority.encode()))
+        environment |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), f"/work/{_AUTHORITY}")
+    return msgspec.structs.replace(job, files=files, environment={**environment, **job.environment})
 
 
 @asynccontextmanager

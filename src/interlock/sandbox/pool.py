@@ -62,7 +62,7 @@ class Pool:
         Raises:
             SandboxRefused: it could not be made or confined.
         """
-        shape = Shape(_shaping(job.limits), bool(job.network))
+        shape = Shape(_shaping(job.limits), job.network is not None)
         ready = self._spares.get(shape)
         talk = None
         while ready and talk is None:

@@ -26,10 +26,14 @@ class CellSession:
         self._pool: Pool | None = None
         self._talk: Talk | None = None
         self._turn = asyncio.Lock()
-        self.cells: list[Job] = list(cells)
-        """Cells that succeeded, in order; running them again gives the state, as far as they are deterministic."""
+        self._cells = list(cells)
         self.rebuilt = 0
         """How often a lost child was replaced."""
+
+    @property
+    def cells(self) -> Sequence[Job]:
+        """Cells that succeeded, in order; running them again gives the state, as far as they are deterministic."""
+        return tuple(self._cells)
 
     async def run(self, job: Job) -> RunOutcome:
         """One cell. The first cell's limits hold for the session's life where they are about memory, disk and CPU.
@@ -40,7 +44,7 @@ class CellSession:
             talk = await self._alive(job)
             outcome = await self._ask(talk, msgspec.structs.replace(job, image=self._image))
             if outcome.status in ("ok", "error") and outcome.exit_code is None:
-                self.cells.append(job)
+                self._cells.append(job)
             return outcome
 
     async def close(self) -> None:
@@ -53,12 +57,12 @@ class CellSession:
             return self._talk
         lost = self._talk is not None
         self._give_up()
-        first = self.cells[0] if self.cells else job
-        shaped = msgspec.structs.replace(first, image=self._image, network="")
+        first = self._cells[0] if self._cells else job
+        shaped = msgspec.structs.replace(first, image=self._image, network=None)
         self._pool = await self._sandbox.pool(shaped)
         self._talk = await self._pool.take(shaped)
-        self.rebuilt += lost or bool(self.cells)
-        for cell in self.cells:
+        self.rebuilt += lost or bool(self._cells)
+        for cell in self._cells:
             outcome = await self._ask(self._talk, msgspec.structs.replace(cell, image=self._image))
             if outcome.status not in ("ok", "error"):
                 self._give_up()
@@ -67,7 +71,7 @@ class CellSession:
 
     async def _alive_without(self, cell: Job, job: Job) -> Talk:
         """A cell that cannot be repeated ends the record there; the rest of the state is gone, and said to be."""
-        del self.cells[self.cells.index(cell) :]
+        del self._cells[self._cells.index(cell) :]
         return await self._alive(job)
 
     async def _ask(self, talk: Talk, job: Job) -> RunOutcome:

@@ -171,7 +171,7 @@ def frames(job: Job, *, session: bool) -> Iterator[bytes]:
         "function": job.function,
         "arguments": job.arguments,
         "context": job.context,
-        "environment": {**_proxy(job), **job.environment},
+        "environment": job.environment,
         "session": session,
         "collect": job.collect,
         "result_bytes": job.limits.result_bytes,
@@ -191,10 +191,3 @@ def frames(job: Job, *, session: bool) -> Iterator[bytes]:
 
 def _frame(kind: bytes, body: bytes) -> bytes:
     return _HEAD.pack(kind, len(body)) + body
-
-
-def _proxy(job: Job) -> dict[str, str]:
-    if not job.network:
-        return {}
-    address = "http://127.0.0.1:3128"
-    return dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), address)
