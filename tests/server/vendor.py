@@ -27,6 +27,9 @@ class Asked(Struct, frozen=True):
 Said = tuple[int, str, bytes]
 """(status, content type, body)."""
 
+CUT = 0
+"""In the place of a status: the connection is closed instead of a reply."""
+
 
 def said(value: Any, status: int = 200) -> Said:
     return status, "application/json", json.dumps(value).encode()
@@ -66,6 +69,8 @@ class Vendor:
                     if self.hold.is_set() is False:
                         return
                 status, kind, reply = self.answer(asked)
+                if status == CUT:
+                    return
                 top = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {len(reply)}\r\n\r\n"
                 writer.write(top.encode() + reply)
                 await writer.drain()

@@ -28,7 +28,12 @@ STRIDE = 10_000_000
 
 def call_of(batch: str, line: int, tries: int) -> str:
     """Id of the call that asks a line the n-th time: the same before and after a crash, and so is the vendor's idempotency key."""
-    return f"cal{batch[5:]}.{line}" + (f".{tries}" if tries else "")
+    return f"cal_{tail(batch)}.{line}" + (f".{tries}" if tries else "")
+
+
+def tail(batch: str) -> str:
+    """What is a batch's own in its id; its files and lines are named by it."""
+    return batch.partition("_")[2]
 
 
 class FileRow(Struct, frozen=True, omit_defaults=True):
@@ -73,6 +78,8 @@ class BatchRow(Struct, frozen=True, omit_defaults=True):
     total: int = 0
     completed: int = 0
     failed: int = 0
+    unasked: int = 0
+    """Of those that failed: lines that were never asked, since it was cancelled or its time was up."""
     output_file: str = ""
     error_file: str = ""
     output_ttl_ns: int = 0
@@ -123,8 +130,8 @@ class BatchStore(Protocol):
     def create(self, row: BatchRow) -> None: ...
     def get(self, tenant: str, batch: str) -> BatchRow | None: ...
 
-    def list(self, tenant: str, after: str, limit: int) -> list[BatchRow]:
-        """Newest first, older than `after`."""
+    def list(self, tenant: str, kind: str, after: str, limit: int) -> list[BatchRow]:
+        """Those whose ids begin with `kind`, newest first, older than `after`."""
         ...
 
     def save(self, row: BatchRow) -> None:

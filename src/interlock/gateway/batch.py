@@ -178,7 +178,7 @@ class BatchWorker:
         row = await batch_files.write_outputs(row, log, clock.wall_ns(), ttl_ns, why=status if unanswered else "")
         row = await log.counted(row)
         await log.scrub(row.id, settings.store_prompts, self._parts.redact)
-        await log.save(structs.replace(row, status=status, ended_ns=clock.wall_ns()))
+        await log.save(structs.replace(row, status=status, unasked=unanswered, ended_ns=clock.wall_ns()))
         await log.drop_lines(row.id)
 
     async def _renew(self, batch: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from interlock.core.batches import BatchRow, Fault, FileRow, Line
+from interlock.core.batches import BatchRow, Fault, FileRow, Line, tail
 from interlock.core.errors import InterlockError
 from interlock.ledger import BatchLog
 
@@ -100,9 +100,9 @@ async def write_outputs(row: BatchRow, log: BatchLog, now_ns: int, ttl_ns: int, 
         await _give_up(row, log, why)
         row = await log.counted(row)
     good = FileRow(
-        f"file_{row.id[6:]}o", row.tenant, "batch_output", f"{row.id}_output.jsonl", 0, now_ns, now_ns + ttl_ns
+        f"file_{tail(row.id)}o", row.tenant, "batch_output", f"{row.id}_output.jsonl", 0, now_ns, now_ns + ttl_ns
     )
-    bad = structs.replace(good, id=f"file_{row.id[6:]}e", name=f"{row.id}_error.jsonl")
+    bad = structs.replace(good, id=f"file_{tail(row.id)}e", name=f"{row.id}_error.jsonl")
     if row.completed:
         await log.make_file(good, _written(row, log, ok=True))
         row = structs.replace(row, output_file=good.id)
@@ -134,7 +134,7 @@ def _written(row: BatchRow, log: BatchLog, *, ok: bool) -> Iterator[bytes]:
 
 
 def _output(row: BatchRow, line: Line) -> bytes:
-    request = f"batch_req_{row.id[6:]}_{line.line}"
+    request = f"batch_req_{tail(row.id)}_{line.line}"
     answer = {"status_code": line.status, "request_id": request, "body": Raw(line.reply)}
     asked = line.status != NOT_ASKED
     said = {

@@ -43,7 +43,7 @@ class Speaks(Protocol):
         """The body of an answer."""
         ...
 
-    def refusal(self, status: int, said: str) -> bytes:
+    def refusal(self, endpoint: str, status: int, said: str) -> bytes:
         """The body of an error that the vendor told of one line."""
         ...
 
@@ -220,7 +220,7 @@ class VendorBatches:
             records.append(Record(row.id, int(number), row.tenant, now_ns, settled))
             speaks = self._parts.speaks
             body = (
-                speaks.refusal(answer.status, answer.error)
+                speaks.refusal(row.endpoint, answer.status, answer.error)
                 if answer.response is None
                 else speaks.reply(row.endpoint, answer.response, settled)
             )

@@ -108,8 +108,10 @@ class BatchLog:
             raise NotThere(f"no batch {batch!r} of this tenant", hint="GET /v1/batches lists them.")
         return await self.counted(row)
 
-    async def batches(self, tenant: str, after: str, limit: int) -> list[BatchRow]:
-        return await asyncio.to_thread(self._store.batches.list, tenant, after, limit)
+    async def batches(self, tenant: str, kind: str, after: str, limit: int) -> list[BatchRow]:
+        """Those whose ids begin with `kind`, newest first, older than `after`, answers counted."""
+        rows = await asyncio.to_thread(self._store.batches.list, tenant, kind, after, limit)
+        return [await self.counted(row) for row in rows]
 
     async def counted(self, row: BatchRow) -> BatchRow:
         """`row` with the answers so far."""

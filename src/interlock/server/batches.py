@@ -29,6 +29,7 @@ from .files import limit_of, page
 
 WINDOW_NS = 24 * 3600 * NS_PER_S
 LARGEST_BODY = 64 * 1024
+PREFIX = "batch"
 Short = Annotated[str, Meta(max_length=64)]
 Longer = Annotated[str, Meta(max_length=512)]
 
@@ -77,7 +78,7 @@ class BatchesFace:
             raise InvalidRequest(f"file {file.id} is no input of a batch", param="input_file_id")
         now_ns = self._clock.wall_ns()
         row = BatchRow(
-            id=self._ids.new("batch"),
+            id=self._ids.new(PREFIX),
             tenant=caller.tenant,
             caller=caller,
             endpoint=body.endpoint,
@@ -103,7 +104,7 @@ class BatchesFace:
     async def _list(self, request: Request) -> Response:
         caller = self._keys.caller(authorization(request))
         limit = limit_of(request.query_params.get("limit"), 100)
-        rows = await self._log.batches(caller.tenant, request.query_params.get("after", ""), limit + 1)
+        rows = await self._log.batches(caller.tenant, PREFIX, request.query_params.get("after", ""), limit + 1)
         made = page([batch_of(row) for row in rows], limit)
         return Response(msgspec.json.encode(made), media_type="application/json")
 

@@ -30,6 +30,7 @@ from interlock.core.time import NS_PER_S, Clock
 from .asgi import authorization
 from .auth import Keys
 from .behalf import facts_of, on_behalf
+from .degraded import extended
 from .exchange import Exchange
 from .openai_write import EVENTS, error_body, error_headers, error_status, header, reply_headers
 from .responses_read import ResponsesReader, ResponsesRequest
@@ -85,6 +86,7 @@ class ResponsesFace:
     async def _whole(self, exchange: Exchange, caller: Caller, asked: ResponsesRequest, chat: ChatRequest) -> None:
         answer = await self._gateway.chat(caller, chat)
         made = whole(answer.response, asked.repeated, self._ids.new, self._clock.wall_ns() // NS_PER_S)
+        made = structs.replace(made, body=extended(made.body, answer.settled))
         stored = await self._keep(caller, asked, made)
         headers = reply_headers(answer.settled)
         exchange.reply(200, headers if stored else headers + NOT_KEPT, made.body)
@@ -100,6 +102,7 @@ class ResponsesFace:
                         exchange.begin(200, EVENTS + header(b"x-request-id", self._ids.new("req")))
                     if isinstance(piece, ChatReply):
                         made = writer.end(piece.response)
+                        made = structs.replace(made, body=extended(made.body, piece.settled))
                         await self._keep(caller, asked, made)
                         await exchange.write(writer.closing(made))
                         exchange.end()

@@ -25,6 +25,7 @@ from .batches import BatchesFace
 from .files import FilesFace
 from .health import health_of
 from .keys import KeysFace
+from .message_batches import MessageBatchesFace
 from .serve import Face, Parts, ServerSettings, serve
 from .tasks import TasksFace
 from .workers import Worker
@@ -126,7 +127,7 @@ def _further(il: Interlock, keys: Keys) -> tuple[tuple[Face, ...], AbstractAsync
 class Waiting(Struct, frozen=True):
     """Files and batches, as faces and as work."""
 
-    faces: tuple[FilesFace, BatchesFace]
+    faces: tuple[FilesFace, BatchesFace, MessageBatchesFace]
     worker: BatchWorker
 
 
@@ -135,7 +136,9 @@ def waiting_of(il: Interlock, keys: Keys, clock: Clock) -> Waiting:
     ids = SystemIds(clock)
     worker = il.waiting.worker(Lines(il.gateway, il.gateway.embeddings, ids, clock))
     files = FilesFace(il.waiting.log, keys, ids, clock, il.waiting.max_file_bytes)
-    return Waiting((files, BatchesFace(il.waiting.log, keys, ids, clock, worker.wake)), worker)
+    batches = BatchesFace(il.waiting.log, keys, ids, clock, worker.wake)
+    messages = MessageBatchesFace(il.waiting.log, keys, ids, clock, worker.wake)
+    return Waiting((files, batches, messages), worker)
 
 
 def settings_of(il: Interlock, host: str = "", port: int | None = None) -> ServerSettings:

@@ -66,8 +66,8 @@ class SqliteBatches:
             row = db.execute(self._sql["get"], (tenant, batch)).fetchone()
         return None if row is None else _read(row[0], row[1])
 
-    def list(self, tenant: str, after: str, limit: int) -> builtins.list[BatchRow]:
-        asked = {"tenant": tenant, "after": after, "limit": limit}
+    def list(self, tenant: str, kind: str, after: str, limit: int) -> builtins.list[BatchRow]:
+        asked = {"tenant": tenant, "kind": kind, "after": after, "limit": limit}
         with self._database.reading("list batches") as db:
             return [_read(row[0], row[1]) for row in db.execute(self._sql["list"], asked)]
 

@@ -16,7 +16,8 @@ from interlock.core.chat import ChatRequest, ChatResponse, Chunk
 from interlock.core.errors import UpstreamCut
 from interlock.core.ports import Deployment, HttpRequest, PluginEnv
 from interlock.core.time import Deadline
-from interlock.plugins import anthropic_ask, anthropic_turns, anthropic_wire, profiles, wire
+from interlock.plugins import anthropic_ask, anthropic_turns, anthropic_wire, profiles, rooms, wire
+from interlock.plugins.anthropic_batch import AnthropicBatches
 from interlock.plugins.options import Options
 
 
@@ -30,9 +31,15 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     cache: Literal["", "5m", "1h"] = ""
     """Marks what comes again (tools, system prompt, earlier turns) for the vendor's prompt cache with this lifetime, where the caller marks
     nothing itself."""
+    batches: bool = False
+    """The server has Message Batches too: batches go through it, at its price."""
     schema: Literal["", "prompt", "native"] = ""
     """Output schemas go into the system prompt, or natively as `output_config.format`, which takes a subset of JSON Schema and newer
     models only; empty for whatever model and schema allow. The answer is validated on our side either way."""
+
+
+LINE = ChatRequest(model="", messages=(), raw_dialect=anthropic_turns.DIALECT)
+"""Whoever reads a batch's answers takes the vendor's own bytes."""
 
 
 class Anthropic:
@@ -43,9 +50,23 @@ class Anthropic:
         self._profiles = profiles.shipped()
         self._options = Options(Settings)
         self._thoughts = anthropic_turns.Thoughts()
+        self._batches = AnthropicBatches(
+            env,
+            lambda deployment: self._options.of(deployment).batches,
+            self._addressed,
+            self._params,
+            lambda body, deployment: anthropic_wire.response_of(body, LINE, deployment, self._thoughts),
+            anthropic_wire.STATUSES,
+        )
+
+    @property
+    def batches(self) -> AnthropicBatches:
+        """The vendor's batch API, for deployments that say `batches: true`."""
+        return self._batches
 
     async def chat(self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str) -> ChatResponse:
         response = await self._env.http.request(self._http(deployment, request, stream=False), deadline)
+        rooms.hear(self._env, deployment, response.headers)
         wire.check(response, deployment, self._env.clock)
         return anthropic_wire.response_of(response.body, request, deployment, self._thoughts)
 
@@ -57,6 +78,7 @@ class Anthropic:
         async with self._env.http.stream(
             sent, deadline, stall_s=deployment.stall_s, first_byte_s=deployment.timeout_s
         ) as reply:
+            rooms.hear(self._env, deployment, reply.headers)
             if reply.status != 200:
                 raise wire.refusal(deployment, reply.status, reply.headers, await reply.read(), self._env.clock)
             async for raw, data in wire.events(reply.chunks(), deployment):
@@ -76,20 +98,25 @@ class Anthropic:
         return anthropic_wire.tokens_of(response.body, deployment)
 
     def _http(self, deployment: Deployment, request: ChatRequest, *, stream: bool) -> HttpRequest:
-        settings = self._options.of(deployment)
-        if anthropic_ask.forwardable(request):
-            body = anthropic_ask.patched(request, deployment.model, stream=stream)
-        else:
-            body = anthropic_ask.encoded(
-                request,
-                deployment.model,
-                self._profiles.of(deployment.provider, deployment.model),
-                self._thoughts,
-                cache=settings.cache,
-                schema=settings.schema,
-                stream=stream,
-            )
+        body = self._params(deployment, request, stream=stream)
         return HttpRequest("POST", f"{deployment.base_url}/messages", self._headers(deployment, request), body)
+
+    def _params(self, deployment: Deployment, request: ChatRequest, *, stream: bool = False) -> bytes:
+        if anthropic_ask.forwardable(request):
+            return anthropic_ask.patched(request, deployment.model, stream=stream)
+        settings = self._options.of(deployment)
+        return anthropic_ask.encoded(
+            request,
+            deployment.model,
+            self._profiles.of(deployment.provider, deployment.model),
+            self._thoughts,
+            cache=settings.cache,
+            schema=settings.schema,
+            stream=stream,
+        )
+
+    def _addressed(self, deployment: Deployment, method: str, path: str, body: bytes) -> HttpRequest:
+        return HttpRequest(method, f"{deployment.base_url}/{path}", self._headers(deployment, LINE), body)
 
     def _headers(self, deployment: Deployment, request: ChatRequest) -> tuple[tuple[str, str], ...]:
         """Ours, and those of a caller of the same dialect that say how its request is meant."""

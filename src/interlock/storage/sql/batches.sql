@@ -8,7 +8,7 @@ SELECT row, cancelling_ns FROM batches WHERE tenant = ? AND id = ?;
 
 -- name: list
 -- A tenant's batches, newest first; ids sort by time.
-SELECT row, cancelling_ns FROM batches WHERE tenant = :tenant AND (:after = '' OR id < :after)
+SELECT row, cancelling_ns FROM batches WHERE tenant = :tenant AND id > :kind AND id < :kind || '~' AND (:after = '' OR id < :after)
 ORDER BY id DESC LIMIT :limit;
 
 -- name: save
