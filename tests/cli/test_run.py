@@ -129,11 +129,11 @@ def test_one_input_is_answered_on_stdout(starter: Cli):
     ("arguments", "words"),
     [
         ((), "give --input FILE, --text TEXT or key=value; helpdesk takes text"),
-        (("txt=hello",), "no input 'txt' Did you mean text?"),
+        (("txt=hello",), "no input 'txt' Did you mean 'text'?"),
         (("hello",), "'hello' is not key=value"),
         (("--text", "x", "--input", "y.jsonl"), "not both"),
         (("--input", "missing.jsonl"), "missing.jsonl: there is no such file"),
-        (("--input", "question.jsonl"), "Did you mean questions.jsonl?"),
+        (("--input", "question.jsonl"), "Did you mean 'questions.jsonl'?"),
         (("--input", "interlock.yaml"), "unknown kind of file"),
         (("--text", "x", "--concurrency", "0"), "'0' is not a whole number above zero"),
         (("--text", "x", "--model", "supprt"), "Did you mean 'support'?"),
