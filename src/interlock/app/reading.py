@@ -12,8 +12,10 @@ from typing import Self
 
 from interlock.config.load import load
 from interlock.config.workspace import Workspace
-from interlock.core.store import TaskFilter
-from interlock.economics import Statement, Worth, statements
+from interlock.core.errors import InvalidRequest
+from interlock.core.store import RollFilter, TaskFilter
+from interlock.economics import Statement, Worth, exports, statements
+from interlock.economics.verify import Verdict, verified
 from interlock.ledger.read import Reader, TaskSummary, Trace
 from interlock.storage import SqliteStore
 
@@ -51,6 +53,20 @@ class Reading:
             since_ns=since_ns,
             until_ns=until_ns,
         )
+
+    def verify(
+        self, data: bytes, name: str, *, providers: Sequence[str], keys: Sequence[str], tolerance: float
+    ) -> Verdict:
+        """A vendor's export against the ledger. Raises InvalidRequest for a file or a provider that is not known."""
+        export = exports.read(data, name)
+        own = providers or [export.vendor]
+        known = self.workspace.settings.providers
+        for provider in own:
+            if provider not in known:
+                raise InvalidRequest(
+                    f"no provider {provider!r}", param="provider", hint=f"There are {', '.join(known)}."
+                )
+        return verified(export.of_keys(keys), self._store.rolls(RollFilter()), own, tolerance=tolerance)
 
     def waiting(self, *, limit: int = 1000) -> Sequence[TaskSummary]:
         """Tasks that wait for a person: approvals, and effects in doubt."""

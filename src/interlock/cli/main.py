@@ -35,6 +35,7 @@ VERBS = {
     "check": "look for faults in a workspace's files, all at once",
     "run": "run a workflow over a file of inputs, or one input",
     "serve": "offer the gateway over HTTP (/v1/chat/completions, /v1/models, /healthz)",
+    "verify": "compare the ledger with a vendor's usage or cost export",
     "keys": "make, list, rotate and revoke virtual keys",
     "tasks": "list tasks",
     "trace": "show one task or call, step by step",

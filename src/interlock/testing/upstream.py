@@ -120,7 +120,7 @@ class Served(Struct):
     refused: int = 0
     """Answered with an error status."""
     input_tokens: int = 0
-    """Billed: of every request that was answered with 200, even if the client left."""
+    """Billed: of every request that is not refused, from when it was accepted, even if the client leaves before the answer."""
     output_tokens: int = 0
     """Billed: what had been produced when the reply ended or the client left."""
     connections: int = 0
@@ -138,8 +138,8 @@ class Billed(Struct):
     output_tokens: int = 0
     status: int = 0
     """Zero while nothing was answered."""
-    whole: bool = False
-    """The reply was sent to its end."""
+    over: bool = False
+    """The vendor was done with it, well or badly, before its client left."""
     gone_s: float = 0.0
     """When its client was seen to have left before that, by the event loop's clock."""
 
@@ -269,6 +269,8 @@ class _Wire(asyncio.Protocol):
         transport, served = self._transport, self._upstream.served
         assert transport is not None
         answer = self._upstream.answer(asked)
+        if answer.status == 200 and (answer.raw_billed or not answer.raw):
+            self._charge(openai_whole(answer, asked.body, asked.number)[1].input_tokens, 0)
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)
         self._bill.status = answer.status
@@ -276,7 +278,7 @@ class _Wire(asyncio.Protocol):
             transport.write(answer.raw)
             if answer.raw_billed:
                 bill = openai_whole(answer, asked.body, asked.number)[1]
-                self._charge(bill.input_tokens, bill.output_tokens)
+                self._charge(0, bill.output_tokens)
         elif answer.status != 200:
             served.refused += 1
             transport.write(_reply(answer.status, openai_error(answer), answer.headers))
@@ -284,8 +286,8 @@ class _Wire(asyncio.Protocol):
             await self._stream(transport, asked, answer)
         else:
             await self._whole(transport, asked, answer)
-        self._bill.whole = answer.cut_after is None and not answer.raw
-        served.completed += self._bill.whole
+        self._bill.over = True
+        served.completed += answer.cut_after is None and not answer.raw
         if answer.raw or answer.cut_after is not None:
             transport.close()
         else:
@@ -293,7 +295,7 @@ class _Wire(asyncio.Protocol):
 
     async def _whole(self, transport: asyncio.Transport, asked: Asked, answer: Answer) -> None:
         body, bill = openai_whole(answer, asked.body, asked.number)
-        self._charge(bill.input_tokens, bill.output_tokens)
+        self._charge(0, bill.output_tokens)
         wire = _reply(200, body, answer.headers)
         limit = answer.cut_after if answer.cut_after is not None else answer.stall_after
         transport.write(wire if limit is None else wire[:limit])
@@ -302,7 +304,6 @@ class _Wire(asyncio.Protocol):
 
     async def _stream(self, transport: asyncio.Transport, asked: Asked, answer: Answer) -> None:
         events, bill = openai_events(answer, asked.body, asked.number)
-        self._charge(bill.input_tokens, 0)
         options: dict[str, Any] = asked.body.get("stream_options") or {}
         free_end = 3 if options.get("include_usage") else 2
         paid = max(1, len(events) - 1 - free_end)
