@@ -293,3 +293,22 @@ def test_an_answer_that_another_vendor_goes_on_with_stays_one_message() -> None:
         ("message_delta", None),
         ("message_stop", None),
     ]
+
+
+def test_an_answer_that_is_begun_anew_elsewhere_is_told_once_and_in_order() -> None:
+    def raw(*events: dict[str, Any]) -> bytes:
+        return b"".join(b"event: x\ndata: %b\n\n" % json.dumps(event).encode() for event in events)
+
+    message: dict[str, Any] = {"type": "message_start", "message": {"id": "a"}}
+    block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "rains."}}
+    writer = StreamWriter("req_1", "m")
+    out = writer.piece(Chunk(raw=raw(message, block), raw_dialect="anthropic"))
+    out += writer.piece(Chunk(text="It ", raw=raw(message, block, {**delta, "index": 0}), raw_dialect="anthropic"))
+    out += writer.piece(Chunk(text="rains.", raw=raw(delta), raw_dialect="anthropic"))
+    out += writer.last(answered("It rains."))
+    events = [json.loads(line[6:]) for line in out.decode().split("\n") if line.startswith("data: ")]
+    assert [each["type"] for each in events].count("message_start") == 1
+    said = [(each["index"], each["delta"]["text"]) for each in events if each["type"] == "content_block_delta"]
+    assert said == [(1, "It "), (1, "rains.")]
+    assert [each["index"] for each in events if each["type"] == "content_block_stop"] == [0, 1]

@@ -42,6 +42,8 @@ class StreamWriter:
         self._model = model
         self._id = ""
         self._begun = False
+        self._told = False
+        """Pieces were told in our words; from there on the blocks are numbered here, and no vendor's bytes fit any more."""
         self._relayed_end = False
         """The vendor's own end of the message went out as it came."""
         self._next = 0
@@ -55,8 +57,10 @@ class StreamWriter:
 
     def piece(self, chunk: Chunk) -> bytes:
         """The events of one chunk; empty when it holds nothing to show. The end of the message is `last`'s."""
-        if chunk.raw and chunk.raw_dialect == DIALECT and not (self._begun and b"message_start" in chunk.raw):
+        theirs = chunk.raw and chunk.raw_dialect == DIALECT and not self._told
+        if theirs and not (self._begun and b"message_start" in chunk.raw):
             return self._relayed(chunk.raw)
+        self._told = True
         self._model = chunk.model or self._model
         self._id = chunk.id or self._id
         self._stop_hit = chunk.stop_hit or self._stop_hit
