@@ -158,3 +158,14 @@ def test_an_unknown_verb_or_option_is_a_usage_error_with_the_nearest(starter: Cl
 def test_help_is_no_error(capsys):
     assert main(["run", "--help"]) == 0
     assert "--concurrency" in capsys.readouterr().out
+
+
+def test_strictly_checked_a_warning_is_a_fault(starter: Cli):
+    starter.edit("agents/helpdesk.yaml", "agent:\n", "agent:\n  output_schema: NotThere\n")
+
+    usual, strict = starter("check"), starter("check", "--strict", "--json")
+
+    assert usual.code == 0
+    assert strict.code == 1
+    assert strict.json["ok"] is False
+    assert any("NotThere" in fault["message"] for fault in strict.json["faults"])
