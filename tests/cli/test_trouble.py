@@ -161,7 +161,7 @@ def test_help_is_no_error(capsys):
 
 
 def test_strictly_checked_a_warning_is_a_fault(starter: Cli):
-    starter.edit("agents/helpdesk.yaml", "agent:\n", "agent:\n  output_schema: NotThere\n")
+    starter.edit("agents/helpdesk.yaml", "output_schema: Answer", "output_schema: NotThere")
 
     usual, strict = starter("check"), starter("check", "--strict", "--json")
 
