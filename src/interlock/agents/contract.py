@@ -103,6 +103,11 @@ class Contract(Struct, frozen=True):
     flows: dict[str, Flow] = {}
 
     @property
+    def engine(self) -> str:
+        """The workflow whose on-device engine it asks: its own, also for a fork."""
+        return self.workflow.partition("~")[0]
+
+    @property
     def text_input(self) -> str:
         """Name of the input that holds what the user wrote: `text`, else the first required string."""
         if "text" in self.inputs:

@@ -14,8 +14,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
-from msgspec import Struct
-
 from interlock.core.caller import Caller
 from interlock.core.errors import Fenced, InterlockError, InvalidRequest, LedgerFull, Shed, StoreUnavailable
 from interlock.core.events import Noted, OutcomeSeen, Record, Started
@@ -25,34 +23,21 @@ from interlock.core.store import Signal, TaskRow
 from interlock.core.time import Clock
 from interlock.tools.call import ToolDesk
 
-from .approve import APPROVAL_SIGNAL, open_questions
+from .again import Again
+from .approve import APPROVAL_SIGNAL
 from .contract import Contract
 from .decide import CANCEL_NOTE
 from .doubt import DOUBT_SIGNAL
 from .inputs import checked
 from .journal import Journal
 from .lease import Leases
+from .question import Question, questions_of
 from .result import TaskResult, result_of
 from .run import Parts, Score, Worker
 from .score import score
 from .state import RESUMED, State, fold
 
 _log = logging.getLogger("interlock.agents")
-
-
-class Question(Struct, frozen=True):
-    """Something a task waits for a person to say."""
-
-    kind: Literal["approval", "doubt"]
-    task: str
-    step: int
-    """To be named in the answer."""
-    tool: str
-    arguments: Any
-    arguments_hash: str
-    why: str
-    expires_ns: int = 0
-    """Zero: never."""
 
 
 Told = Callable[[str, TaskResult, Sequence[Question]], None]
@@ -82,6 +67,7 @@ class Agents:
         """There is something to work on before the next look would find it."""
         self.told: Told | None = None
         """Told whenever a task is let go: of its workflow, how far it got, and what it asks."""
+        self.again = Again(self.contract, journal, clock, ids, self._work_on, self._send)
         self._parts = Parts(gateway, desk, journal, clock, redact, self._stopping.is_set, sleep)
 
     def stop(self) -> None:
@@ -277,7 +263,12 @@ class Agents:
 
     async def _work(self, state: State, fence: int, expected: Mapping[str, Any] | None) -> TaskResult:
         assert state.started is not None
-        contract = self.contract(state.started.workflow)
+        return await self._work_on(state, self.contract(state.started.workflow), fence, expected)
+
+    async def _work_on(
+        self, state: State, contract: Contract, fence: int, expected: Mapping[str, Any] | None
+    ) -> TaskResult:
+        assert state.started is not None
         judge: Score | None = partial(_judge, expected) if expected else None
         self._leases.hold(state.task)
         try:
@@ -317,33 +308,6 @@ class Agents:
     async def _send(self, task: str, name: str, payload: dict[str, Any]) -> None:
         await self._journal.signal(Signal(task, self._ids.new("sig"), name, payload, self._clock.wall_ns()))
         self._nudged.set()
-
-
-def questions_of(state: State) -> list[Question]:
-    """What a task waits for a person to say."""
-    if state.finished:
-        return []
-    asked = [
-        Question(
-            "approval",
-            state.task,
-            a.seq,
-            a.asked.tool,
-            a.arguments,
-            a.asked.arguments_hash,
-            a.asked.rule,
-            a.asked.expires_ns,
-        )
-        for a in open_questions(state)
-    ]
-    doubted = [
-        Question(
-            "doubt", state.task, a.step, a.name, a.arguments, a.arguments_hash, "it may have happened before a crash"
-        )
-        for a in state.actions
-        if a.doubted
-    ]
-    return [*asked, *doubted]
 
 
 def _line_task(contract: Contract, batch: str, line: int) -> str:

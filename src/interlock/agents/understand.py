@@ -31,7 +31,7 @@ class Understood(Struct, frozen=True):
 def request(state: State, contract: Contract) -> ChatRequest:
     """The call that asks the tier."""
     text = str(state.input.get(contract.text_input, ""))
-    return ChatRequest(f"{TIER0_MODEL}{contract.workflow}", (Message("user", text),))
+    return ChatRequest(f"{TIER0_MODEL}{contract.engine}", (Message("user", text),))
 
 
 def asked(state: State) -> Action | None:

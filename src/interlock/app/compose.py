@@ -16,8 +16,9 @@ from typing import Any, Literal, Self
 from interlock.agents.batch import Done, run_batch
 from interlock.agents.compile import compile_contract
 from interlock.agents.lines import Line
+from interlock.agents.question import Question
 from interlock.agents.result import TaskResult
-from interlock.agents.service import Agents, Question
+from interlock.agents.service import Agents
 from interlock.config.jsonschema import Validator
 from interlock.config.load import load
 from interlock.config.workspace import Workspace
@@ -48,8 +49,8 @@ from . import caches, policy, steering, tier0
 from .credentials import broker_of
 from .limiting import Limiting
 from .toolbox import Toolbox
-from .webhooks import Webhooks
 from .waiting import Waiting
+from .webhooks import Webhooks
 
 
 class Interlock:
@@ -110,7 +111,9 @@ class Interlock:
             self._answers = caches.exact(self.workspace.settings, self._clock, self._store, self._recorder)
             self._answers.start()
             opened.push_async_callback(self._answers.close)
-            self._similar = caches.similar(self.workspace.settings, self._embedder, self._clock, self._store, self._recorder)
+            self._similar = caches.similar(
+                self.workspace.settings, self._embedder, self._clock, self._store, self._recorder
+            )
             if self._similar is not None:
                 opened.callback(self._similar.close)
                 await asyncio.to_thread(self._similar.read_back)
@@ -261,6 +264,7 @@ class Interlock:
             answers=self._answers,
             semantic=self._similar,
             prompt_vector=self._prompt_vectors,
+            code_runner=self._toolbox.sandboxed,
             redact=redact,
         )
 

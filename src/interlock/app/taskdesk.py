@@ -10,7 +10,8 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Literal, cast
 
-from interlock.agents.service import Agents, Question
+from interlock.agents.question import Question
+from interlock.agents.service import Agents
 from interlock.core.caller import Caller
 from interlock.core.errors import UnknownTask
 from interlock.core.store import TaskFilter

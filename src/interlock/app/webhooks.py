@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from interlock.agents.service import Question
+from interlock.agents.question import Question
 from interlock.config.webhooks import Webhook
 from interlock.core import webhook
 from interlock.core.errors import UpstreamError

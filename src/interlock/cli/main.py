@@ -39,6 +39,8 @@ VERBS = {
     "keys": "make, list, rotate and revoke virtual keys",
     "tasks": "list tasks",
     "trace": "show one task or call, step by step",
+    "replay": "decide a task once more from its log, and name what would come out otherwise",
+    "fork": "go on from a step under another prompt or model, effects held back, and compare",
     "approve": "decide what waits for a person",
     "mcp": "approve what MCP servers say of their tools; offer an agent's tools to MCP clients",
     "route": "learned routes: train one on labels or the ledger, show one, judge one",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
+from interlock.agents.question import Question
 from interlock.agents.result import TaskResult
-from interlock.agents.service import Question
 from interlock.app import Interlock
 from interlock.app.taskdesk import TaskDesk
 from interlock.core.caller import Caller, Secret

@@ -1,0 +1,110 @@
+"""A task once more: decided again from its log (replay), or gone on with from a step under other terms (fork).
+
+Above: `service`. Below: `replay`, `fork`, the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from interlock.core.errors import InvalidRequest
+from interlock.core.events import Record
+from interlock.core.ids import Ids
+from interlock.core.time import Clock
+
+from .approve import APPROVAL_SIGNAL
+from .contract import Contract
+from .fork import FORK, copied, held_back
+from .journal import Journal
+from .question import questions_of
+from .replay import Replay, replay
+from .result import TaskResult
+from .state import State, fold
+
+Work = Callable[[State, Contract, int, Mapping[str, Any] | None], Awaitable[TaskResult]]
+Send = Callable[[str, str, dict[str, Any]], Awaitable[None]]
+
+
+class Again:
+    """Looks at old tasks with new eyes."""
+
+    def __init__(
+        self, contract: Callable[[str], Contract], journal: Journal, clock: Clock, ids: Ids, work: Work, send: Send
+    ) -> None:
+        """`work` goes on with a task until it ends or waits; `send` puts a signal."""
+        self._contract, self._journal, self._clock, self._ids = contract, journal, clock, ids
+        self._work, self._send = work, send
+
+    async def replay(self, task: str) -> Replay:
+        """Decides the task once more from its log; calls and writes nothing.
+
+        Raises:
+            InvalidRequest: there is no such task, or its workflow is none of ours.
+        """
+        records = await self._journal.records(task)
+        return replay(records, self._contract(_workflow_of(records, task)))
+
+    async def fork(
+        self, task: str, at: int, change: Callable[[Contract], Contract], *, effects: bool = False
+    ) -> TaskResult:
+        """A new task that goes on from step `at` of an old one under a changed contract, until it ends or asks something new.
+
+        What people decided on the very same calls of the original is decided the same way. With `effects` its tools are really called.
+
+        Raises:
+            InvalidRequest: there is no such task, or nothing to be decided anew at that step.
+        """
+        records = await self._journal.records(task)
+        contract = change(self._contract(_workflow_of(records, task).partition("~")[0]))
+        original = fold(records)
+        contract = replace(
+            contract,
+            workflow=f"{contract.workflow}{FORK}",
+            grants=contract.grants if effects else held_back(contract.grants, original),
+            store_prompts="full",
+        )
+        made = copied(records, at, self._ids.new("tsk"), self._clock.wall_ns(), contract)
+        fence = await self._journal.begin(made[0])
+        await self._journal.append([replace(record, fence=fence) for record in made[1:]])
+        state = fold(made)
+        while True:
+            result = await self._work(state, contract, fence, None)
+            fork = fold(await self._journal.records(state.task))
+            if fork.finished is not None or not await self._as_before(fork, original):
+                return result
+            claimed = await self._journal.claim(state.task)
+            if claimed is None:
+                return result
+            fence, state = claimed, fold(await self._journal.records(state.task))
+
+    async def _as_before(self, fork: State, original: State) -> bool:
+        """Answers the fork's questions as people answered the same ones of the original; whether all were."""
+        known = {(a.asked.tool, a.asked.arguments_hash): a for a in original.approvals if a.decided is not None}
+        questions = questions_of(fork)
+        for question in questions:
+            before = known.get((question.tool, question.arguments_hash))
+            if before is None or before.decided is None or before.decided.decision == "expire":
+                return False
+            payload: dict[str, Any] = {
+                "step": question.step,
+                "decision": before.decided.decision,
+                "who": f"{before.decided.who}, in the original",
+                "note": before.decided.note,
+                "arguments_hash": question.arguments_hash,
+            }
+            if before.edited is not None:
+                payload["arguments"] = before.edited
+            await self._send(fork.task, APPROVAL_SIGNAL, payload)
+        return bool(questions)
+
+
+def _workflow_of(records: Sequence[Record], task: str) -> str:
+    started = fold(records[:1]).started
+    if started is None:
+        raise InvalidRequest(
+            f"there is no task {task!r} with steps of its own", param="task", hint="`interlock tasks` lists them."
+        )
+    return started.workflow

@@ -1,0 +1,136 @@
+"""A finished or waiting task decided once more, from its log alone: nothing is called, nothing is written.
+
+Above: `app`. Below: `decide`, `intend`, `state`. What came from outside (results of calls, people's answers) is taken from the log; every record that the loop
+itself decided on is decided again and compared, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from interlock.core.events import (
+    ApprovalAsked,
+    ApprovalDecided,
+    DoubtSettled,
+    Event,
+    Noted,
+    OutcomeSeen,
+    Record,
+    Settled,
+    Started,
+)
+from interlock.core.time import NS_PER_S
+
+from .contract import Contract
+from .decide import CANCEL_NOTE, decide
+from .intend import intend
+from .state import CALL_FAILED, RESUMED, State, apply, fold
+
+_FROM_OUTSIDE = frozenset({CALL_FAILED, RESUMED, CANCEL_NOTE, "signal_ignored", "forked"})
+CLOCK = "clock"
+
+
+class Divergence(Struct, frozen=True):
+    """A record that would not be written again as it stands."""
+
+    step: int
+    recorded: dict[str, Any] | None
+    """`None` where the log ends and the task would go on."""
+    decided: dict[str, Any] | None
+    """`None` where the loop would wait here."""
+
+
+class Replay(Struct, frozen=True):
+    """What came of deciding again."""
+
+    task: str
+    decisions: int
+    """Records that were decided again."""
+    outside: int
+    """Records that came from outside and were taken from the log."""
+    divergences: tuple[Divergence, ...]
+    contract_changed: bool
+    """The contract is another one than the task began with, so divergences are to be expected."""
+    content_missing: bool
+    """The log was scrubbed when the task ended, so decisions that looked at texts cannot be repeated."""
+
+    @property
+    def identical(self) -> bool:
+        return not self.divergences
+
+
+def replay(records: Sequence[Record], contract: Contract) -> Replay:
+    """Decides every step of a task again. `records` is its whole log, in order; stops at the first divergence."""
+    state = State()
+    decided = outside = at = 0
+    divergences: list[Divergence] = []
+    while at < len(records) and not divergences:
+        record = records[at]
+        if from_outside(record.event):
+            state, at, outside = apply(state, record), at + 1, outside + 1
+            continue
+        made = _decided(state, contract, record)
+        fault = _compare(made, records[at:])
+        if fault is not None:
+            divergences.append(fault)
+            break
+        for each in records[at : at + len(made)]:
+            state = apply(state, each)
+        at, decided = at + len(made), decided + len(made)
+    started = fold(records[:1]).started
+    changed = started is not None and started.versions.contract != contract.versions.contract
+    return Replay(records[0].task if records else "", decided, outside, tuple(divergences), changed, _scrubbed(records))
+
+
+def from_outside(event: Event) -> bool:
+    """Whether a record tells of something that the loop did not decide."""
+    match event:
+        case Started() | Settled() | OutcomeSeen() | DoubtSettled():
+            return True
+        case ApprovalDecided():
+            return event.who != CLOCK
+        case Noted():
+            return event.name in _FROM_OUTSIDE
+        case _:
+            return False
+
+
+def _decided(state: State, contract: Contract, record: Record) -> tuple[Record, ...]:
+    """What the loop would write at this point, at the time at which it wrote what stands there."""
+    now_ns = record.at_ns
+    if isinstance(record.event, ApprovalAsked):  # its end was counted from the instant of the decision
+        now_ns = record.event.expires_ns - int(contract.approval_expires_s * NS_PER_S)
+    return intend(state, decide(state, contract, now_ns), now_ns, record.fence).records
+
+
+def _compare(made: Sequence[Record], recorded: Sequence[Record]) -> Divergence | None:
+    if not made:
+        return Divergence(recorded[0].seq, _plain(recorded[0]), None)
+    for index, would in enumerate(made):
+        stands = recorded[index] if index < len(recorded) else None
+        if stands is None:
+            return None  # the process ended between two records of one decision
+        if stands.seq != would.seq or _bytes(stands) != _bytes(would):
+            return Divergence(stands.seq, _plain(stands), _plain(would))
+    return None
+
+
+def _bytes(record: Record) -> bytes:
+    """What makes a record the same: its event and content, not the instant and the worker."""
+    event = record.event
+    if isinstance(event, ApprovalAsked):
+        event = replace(event, expires_ns=0)
+    return msgspec.json.encode([event, record.content or {}], order="sorted")
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    return {"event": msgspec.to_builtins(record.event), "content": record.content}
+
+
+def _scrubbed(records: Sequence[Record]) -> bool:
+    return any(record.content is None and isinstance(record.event, Started) for record in records)

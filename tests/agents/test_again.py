@@ -1,0 +1,152 @@
+"""Replay decides the same from the log alone; a fork goes on from a step under other terms and changes nothing outside."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from interlock.agents.replay import replay
+from interlock.core.caller import Versions
+from interlock.core.errors import InvalidRequest
+from interlock.tools.define import Tool
+from tests.agents.kit import World, contract, make, says, wants
+
+DONE: list[str] = []
+
+
+def look(order_id: str) -> dict[str, str]:
+    """Looks."""
+    return {"id": order_id}
+
+
+def pay(order_id: str) -> str:
+    """Pays."""
+    DONE.append(order_id)
+    return f"paid {order_id}"
+
+
+LOOK, PAY = make(look, effect="none"), make(pay, effect="once")
+
+
+@pytest.fixture(autouse=True)
+def clean() -> None:
+    DONE.clear()
+
+
+def terms(*tools: Tool, **fields: Any):
+    return contract(*tools, **fields)
+
+
+async def ran(world: World, *answers: Any, **fields: Any):
+    """A finished task under a contract, with the agents that ran it."""
+    made = terms(LOOK, PAY, **fields)
+    agents = world.agents(made, answers)
+    return agents, made, await agents.run("support", {"text": "pay A1"})
+
+
+@pytest.mark.requirement("AG-08")
+async def test_a_replay_decides_every_step_the_same_and_calls_nothing(world: World):
+    agents, _, result = await ran(
+        world, wants(("look", {"order_id": "A1"})), wants(("pay", {"order_id": "A1"})), says("done")
+    )
+    before = len(DONE), len(world.gateway.requests)
+
+    found = await agents.again.replay(result.task)
+
+    assert found.identical
+    assert found.decisions >= 6
+    assert (len(DONE), len(world.gateway.requests)) == before
+    assert not found.contract_changed
+
+
+@pytest.mark.requirement("AG-08")
+async def test_a_changed_record_is_named_with_what_would_stand_there(world: World):
+    _, made, result = await ran(world, wants(("look", {"order_id": "A1"})), says("done"))
+    records = await world.log.records(result.task)
+    place = next(at for at, record in enumerate(records) if record.event.__class__.__name__ == "Finished")
+    forged = [*records[:place], replace(records[place], content={"answer": "something else"}), *records[place + 1 :]]
+
+    found = replay(forged, made)
+
+    assert [each.step for each in found.divergences] == [records[place].seq]
+    assert found.divergences[0].recorded != found.divergences[0].decided
+    assert "something else" in str(found.divergences[0].recorded)
+
+
+async def test_every_beginning_of_a_log_replays(world: World):
+    _, made, result = await ran(world, wants(("look", {"order_id": "A1"}), ("pay", {"order_id": "A1"})), says("done"))
+    records = await world.log.records(result.task)
+
+    assert all(replay(records[:end], made).identical for end in range(1, len(records) + 1))
+
+
+async def test_another_contract_is_said_and_its_other_decisions_are_named(world: World):
+    _, made, result = await ran(
+        world, wants(("look", {"order_id": "A1"})), wants(("pay", {"order_id": "A1"})), says("done")
+    )
+    records = await world.log.records(result.task)
+
+    found = replay(records, replace(made, approvals={"pay": True}, versions=Versions(contract="c2")))
+
+    assert found.contract_changed
+    assert "approval_asked" in str(found.divergences[0].decided)
+
+
+@pytest.mark.requirement("AG-08")
+async def test_a_fork_goes_on_under_another_prompt_and_pays_nobody(world: World):
+    agents, _, result = await ran(
+        world, wants(("look", {"order_id": "A1"})), wants(("pay", {"order_id": "A1"})), says("done")
+    )
+    records = await world.log.records(result.task)
+    second = next(
+        record.seq
+        for record in records
+        if record.event.__class__.__name__ == "Intended" and getattr(record.event, "name", "") == "pay"
+    )
+    world.gateway.answers.extend([wants(("pay", {"order_id": "B2"})), says("done otherwise")])
+
+    fork = await agents.again.fork(result.task, second, lambda c: replace(c, prompt="Be brief."))
+
+    forked = await world.log.records(fork.task)
+    assert DONE == ["A1"]
+    assert fork.answer == "done otherwise"
+    assert fork.cost_nano_usd <= result.cost_nano_usd
+    assert world.gateway.requests[-1].messages[0].text == "Be brief."
+    assert any("held_back" in str(record.content) for record in forked)
+    assert any("paid A1" in str(record.content) for record in forked)
+    row = await world.log.get(fork.task)
+    assert row is not None
+    assert row.workflow == "support~fork"
+    assert (await agents.again.replay(result.task)).identical
+
+
+async def test_with_effects_a_fork_really_calls(world: World):
+    agents, _, result = await ran(world, wants(("pay", {"order_id": "A1"})), says("done"))
+    world.gateway.answers.extend([wants(("pay", {"order_id": "C3"})), says("done")])
+
+    await agents.again.fork(result.task, 1, lambda c: c, effects=True)
+
+    assert DONE == ["A1", "C3"]
+
+
+async def test_what_a_person_decided_on_the_same_call_holds_in_the_fork(world: World):
+    made = terms(LOOK, PAY, approvals={"pay": True})
+    agents = world.agents(made, [wants(("pay", {"order_id": "A1"})), says("done")])
+    waiting = await agents.run("support", {"text": "pay A1"})
+    (question,) = await agents.questions(waiting.task)
+    await agents.decide(waiting.task, question.step, "approve", who="mia")
+    await agents.resume(waiting.task)
+    world.gateway.answers.extend([wants(("pay", {"order_id": "A1"})), says("again")])
+
+    fork = await agents.again.fork(waiting.task, 1, lambda c: c)
+
+    assert fork.answer == "again"
+    assert DONE == ["A1"]
+
+
+async def test_there_is_nothing_to_fork_in_the_middle_of_a_call(world: World):
+    agents, _, result = await ran(world, wants(("look", {"order_id": "A1"})), says("done"))
+
+    for at in (0, 2, 99):
+        with pytest.raises(InvalidRequest):
+            await agents.again.fork(result.task, at, lambda c: c)
