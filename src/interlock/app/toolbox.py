@@ -17,6 +17,7 @@ from interlock.tools.load import load_tools
 from . import egress
 from .databases import Databases
 from .mcp import McpTools
+from .sandbox import Sandboxed
 
 
 class Toolbox:
@@ -28,12 +29,15 @@ class Toolbox:
         self._databases = Databases(workspace, clock)
         self._mcp = McpTools(workspace)
         self.egress = egress.policy_of(settings.egress, ids)
-        own = load_tools(workspace.tools_file) if workspace.tools_file else {}
+        self.sandboxed = Sandboxed(workspace, clock, self.egress, egress.proxy_of)
+        file = workspace.tools_file
+        own = self.sandboxed.isolated(load_tools(file), file) if file else {}
         fetching = egress.fetch_tools(settings.egress, self.egress, workspace.root, clock)
-        self.tools = _joined(workspace, own, self._databases.tools, fetching, self._mcp.tools)
+        self.tools = _joined(workspace, own, self._databases.tools, fetching, self._mcp.tools, self.sandboxed.tools)
 
     async def close(self) -> None:
-        """Ends connections to databases and servers."""
+        """Ends connections to databases and servers, and the sandbox."""
+        await self.sandboxed.close()
         await self._mcp.close()
         await self._databases.close()
 

@@ -36,6 +36,7 @@ from .credentials import CredentialSource
 from .egress import Egress
 from .mcp import Mcp
 from .resilience import BalanceSettings, Resilience, ShapeSettings
+from .sandbox import SandboxSettings
 from .shapes import is_section
 from .sql import Databases
 from .webhooks import Webhook
@@ -314,6 +315,8 @@ class Settings(Block):
     """Databases that agents may query, each through its tool `sql.NAME`."""
     egress: Egress = Field(default_factory=Egress)
     """Where tools and sandboxes may connect to; nowhere by default."""
+    sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
+    """Where foreign code runs: `code.run`, `shell.run`, isolated tools."""
     credentials: dict[str, CredentialSource] = Field(default_factory=dict[str, CredentialSource])
     """Secrets that contracts may lend to tools."""
     mcp: Mcp = Field(default_factory=Mcp)

@@ -46,6 +46,7 @@ def declared_tools(source: str) -> Mapping[str, tuple[str, ...]] | None:
 def built_in_tools(settings: Settings) -> Mapping[str, tuple[str, ...]]:
     """Parameters by name of the tools that the policy itself declares."""
     found = {f"sql.{name}": ("sql",) for name in settings.databases}
+    found |= {"code.run": ("code",), "shell.run": ("command",)}
     if settings.egress.allow:
         found["web.fetch"] = ("url",)
     return found

@@ -139,7 +139,7 @@ _WAYS = (
         "uid:EACCES",
     ),
     _attack("list the root of the tree", "files", "os.listdir('/')", "landlock:EACCES"),
-    _attack("see host folders", "files", "os.stat('/root'), os.stat('/home'), os.stat('/var')", "tree:ENOENT"),
+    _attack("see host folders", "files", "os.stat('/var')", "tree:ENOENT"),
     _attack(
         "read through a symbolic link",
         "files",

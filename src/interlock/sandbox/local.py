@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from interlock.core.egress import EgressDecision, EgressProxy
+from interlock.core.egress import EgressDecision, EgressPolicy, EgressProxy
 from interlock.core.errors import SandboxRefused, Shed
 from interlock.core.sandbox import LEVELS, FileIn, Job, Level, RunOutcome, Session, at_least
 from interlock.core.time import Clock
@@ -89,8 +89,8 @@ class LocalSandbox:
             talk = await pool.take(job)
             try:
                 decisions: list[EgressDecision] = []
-                async with self._watched(talk, job), self._connected(talk, job, decisions) as connected:
-                    outcome = await talk.ask(connected)
+                async with self._watched(talk, job), self.connected(talk, job.network, decisions) as connect:
+                    outcome = await talk.ask(connect(job))
                 return msgspec.structs.replace(outcome, egress=tuple(decisions)) if decisions else outcome
             finally:
                 pool.end(talk)
@@ -177,16 +177,21 @@ class LocalSandbox:
             yield
 
     @asynccontextmanager
-    async def _connected(self, talk: Talk, job: Job, decisions: list[EgressDecision]) -> AsyncGenerator[Job]:
-        """The proxy serves the listener that the child made in its own network namespace: whatever comes in there is that call."""
-        if job.network is None:
-            yield job
+    async def connected(
+        self, talk: Talk, policy: EgressPolicy | None, decisions: list[EgressDecision]
+    ) -> AsyncGenerator[Callable[[Job], Job]]:
+        """The proxy serves the listener that the child made in its own network namespace: whatever comes in there is that call.
+
+        Yields what gives a job the means to use it.
+        """
+        if policy is None:
+            yield _alone
             return
         assert self._egress is not None
         listener, talk.listener = socket.socket(fileno=talk.listener), -1
         with listener:
-            async with self._egress.serve(listener, job.network, decisions.append) as authority:
-                yield _with_proxy(job, authority)
+            async with self._egress.serve(listener, policy, decisions.append) as authority:
+                yield lambda job: _with_proxy(job, policy, authority)
 
     async def _prove(self) -> Setup:
         """The strongest level that this host can prove, if that is enough."""
@@ -239,11 +244,14 @@ class LocalSandbox:
         return setup
 
 
-def _with_proxy(job: Job, authority: str) -> Job:
+def _alone(job: Job) -> Job:
+    return job
+
+
+def _with_proxy(job: Job, policy: EgressPolicy, authority: str) -> Job:
     """The job with what its programs need to use the proxy: its address, whom to trust, what stands in for each secret."""
-    assert job.network is not None
     environment = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _PROXY)
-    environment |= {each.name.upper().replace("-", "_"): each.placeholder for each in job.network.credentials}
+    environment |= {each.name.upper().replace("-", "_"): each.placeholder for each in policy.credentials}
     files = job.files
     if authority:
         files = (*files, FileIn(_AUTHORITY, authority.encode()))

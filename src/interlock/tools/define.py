@@ -39,6 +39,8 @@ class ToolContext(Struct, frozen=True):
     step: int = 0
     credentials: Mapping[str, Secret] = {}
     """By name, those that the contract lends this tool; `.reveal()` where one is put on the wire."""
+    note: Callable[[str], None] = lambda _: None
+    """Adds a line to what the call's event says of how it was performed."""
 
 
 class Parameter(Struct, frozen=True):
@@ -65,6 +67,8 @@ class Tool(Struct, frozen=True):
     reconcile: Callable[..., Any] | None = None
     """Asks the outside world what became of a call: takes what the tool takes, returns the result, or `None` if it never happened."""
     takes_ctx: bool = False
+    isolated: bool = False
+    """Runs in the sandbox: no file, secret or network of this host, and nothing of its module but what it imports there."""
     checker: Callable[[Any], list[str]] | None = None
     """For tools that are described by a JSON Schema alone: what is wrong with arguments. The function then takes them whole, as `arguments`."""
 
@@ -121,6 +125,7 @@ def tool(
     reversible_by: str = "",
     reconcile: Callable[..., Any] | None = None,
     description: str = "",
+    isolated: bool = False,
 ) -> Callable[[Function], Function]: ...
 def tool(
     function: Any = None,
@@ -131,6 +136,7 @@ def tool(
     reversible_by: str = "",
     reconcile: Callable[..., Any] | None = None,
     description: str = "",
+    isolated: bool = False,
 ) -> Any:
     """Marks a sync or async function as a tool; the function itself stays as it is.
 
@@ -140,6 +146,7 @@ def tool(
             `ctx.idempotency_key` on) · `reconcile`: `reconcile` can tell whether it happened · `once`: harm, so after a crash a
             person decides. The default is the careful one.
         reversible_by: name of the tool that undoes it when the task fails or is denied.
+        isolated: it runs in the sandbox, where its file is loaded anew and finds the standard library only.
 
     Raises:
         TypeError: the signature has something a JSON object cannot carry, or `effect` and `reconcile` do not fit.
@@ -147,7 +154,13 @@ def tool(
 
     def mark(target: Any) -> Any:
         made = make(
-            target, name=name, effect=effect, reversible_by=reversible_by, reconcile=reconcile, description=description
+            target,
+            name=name,
+            effect=effect,
+            reversible_by=reversible_by,
+            reconcile=reconcile,
+            description=description,
+            isolated=isolated,
         )
         setattr(target, _MARK, made)
         return target
@@ -169,6 +182,7 @@ def make(
     reversible_by: str = "",
     reconcile: Callable[..., Any] | None = None,
     description: str = "",
+    isolated: bool = False,
 ) -> Tool:
     """The `Tool` of a function; what `@tool` does, for functions that cannot be decorated."""
     title = name or function.__name__
@@ -190,6 +204,7 @@ def make(
         reversible_by=reversible_by,
         reconcile=reconcile,
         takes_ctx="ctx" in inspect.signature(function).parameters,
+        isolated=isolated,
     )
 
 

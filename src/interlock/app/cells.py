@@ -1,0 +1,150 @@
+"""`code.run`: one session per task, kept while it is used, rebuilt from its journal after a restart. Above: sandbox. Below: config, core."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from interlock.config.sandbox import SandboxSettings
+from interlock.core.egress import EgressPolicy
+from interlock.core.sandbox import Job, RunOutcome, Sandbox, Session
+from interlock.core.time import NS_PER_S, Clock
+from interlock.tools.define import ToolContext
+
+_MOST_SESSIONS = 64
+_MOST_JOURNAL_BYTES = 4 << 20
+_DAY_S = 86_400
+
+
+class Cells:
+    """The sessions of this process, least recently used first."""
+
+    def __init__(
+        self,
+        sandbox: Callable[[], Sandbox],
+        settings: SandboxSettings,
+        root: Path,
+        clock: Clock,
+        policy: EgressPolicy | None,
+    ) -> None:
+        self._sandbox = sandbox
+        self._settings = settings
+        self._journals = root / ".interlock" / "sessions"
+        self._files = root / ".interlock" / "files"
+        self._clock = clock
+        self._policy = policy
+        self._open: OrderedDict[str, tuple[Session, float]] = OrderedDict()
+        self._pruned = False
+
+    async def run(self, code: str, ctx: ToolContext) -> dict[str, Any]:
+        """Runs one cell.
+
+        Args:
+            code: Python source.
+        """
+        await self._forget()
+        name = _name(ctx)
+        session = await self._session(name)
+        kept = self._files / name / f"{len(session.cells):04d}"
+        await asyncio.to_thread(kept.mkdir, parents=True, exist_ok=True)
+        job = msgspec.structs.replace(self._job(code), collect=True, collect_to=kept)
+        before = len(session.cells)
+        outcome = await session.run(job)
+        if len(session.cells) > before:
+            await asyncio.to_thread(self._write, name, code)
+        for line in outcome.stains:
+            ctx.note(line)
+        with suppress(OSError):
+            kept.rmdir()  # when nothing came out
+        return shown(outcome, str(kept.relative_to(self._files.parent.parent)))
+
+    def _job(self, code: str) -> Job:
+        return Job("code", code, limits=self._settings.limits.run_limits(), network=self._policy)
+
+    async def close(self) -> None:
+        for session, _ in self._open.values():
+            await session.close()
+        self._open.clear()
+
+    async def _session(self, name: str) -> Session:
+        """The task's session; one of an earlier process is rebuilt from its journal by its first cell."""
+        found = self._open.pop(name, None)
+        session = found[0] if found else None
+        if session is None:
+            codes = await asyncio.to_thread(self._read, name)
+            limits = self._settings.limits.run_limits()
+            session = self._sandbox().session(
+                self._settings.image, [Job("code", code, limits=limits) for code in codes]
+            )
+        self._open[name] = (session, self._clock.monotonic_s())
+        return session
+
+    async def _forget(self) -> None:
+        """Ends sessions that nobody used for a while; their journals bring them back. Old journals go."""
+        oldest_s = self._clock.monotonic_s() - self._settings.session_idle_seconds
+        while self._open:
+            session, used_s = next(iter(self._open.values()))
+            if used_s > oldest_s and len(self._open) < _MOST_SESSIONS:
+                break
+            self._open.popitem(last=False)
+            await session.close()
+        if not self._pruned:
+            self._pruned = True
+            await asyncio.to_thread(self._prune)
+
+    def _read(self, name: str) -> list[str]:
+        try:
+            lines = (self._journals / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        return [json.loads(line)["code"] for line in lines if line.endswith("}")]
+
+    def _write(self, name: str, code: str) -> None:
+        """Notes a cell that changed the session; readable by this user only, like all that people and models wrote."""
+        self._journals.mkdir(parents=True, exist_ok=True)
+        file = self._journals / f"{name}.jsonl"
+        with os.fdopen(
+            os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "w", encoding="utf-8"
+        ) as journal:
+            if journal.tell() < _MOST_JOURNAL_BYTES:
+                journal.write(json.dumps({"code": code}) + "\n")
+
+    def _prune(self) -> None:
+        oldest_s = self._clock.wall_ns() / NS_PER_S - self._settings.session_days * _DAY_S
+        for journal in self._journals.glob("*.jsonl"):
+            with suppress(OSError):
+                if journal.stat().st_mtime < oldest_s:
+                    journal.unlink()
+
+
+def _name(ctx: ToolContext) -> str:
+    """A file name for a task's session: of one tenant, never of another."""
+    whole = sha256(json.dumps([ctx.tenant, ctx.task or ctx.idempotency_key]).encode()).hexdigest()
+    return whole[:32]
+
+
+def shown(outcome: RunOutcome, folder: str = "") -> dict[str, Any]:
+    """An outcome as a model and the ledger see it; what is empty is left out."""
+    error = outcome.error
+    told = {
+        "status": outcome.status,
+        "ended_by": outcome.ended_by,
+        "value": outcome.value,
+        "shown": outcome.shown,
+        "stdout": outcome.stdout,
+        "stderr": outcome.stderr,
+        "error": error.traceback or f"{error.type}: {error.message}" if error else "",
+        "exit_code": outcome.exit_code,
+        "files": [{"path": f"{folder}/{each.path}", "size": each.size, "kind": each.kind} for each in outcome.files],
+        "isolation": outcome.level,
+    }
+    return {name: value for name, value in told.items() if value not in ("", None, [])}

@@ -1,0 +1,152 @@
+"""The sandbox of a workspace: built when the first call needs it, and the tools `code.run`, `shell.run` and isolated functions on it.
+
+Above: toolbox, compose. Below: config, the sandbox wing, `tools/define`. A workspace that runs no foreign code pays nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from interlock.config.workspace import Workspace
+from interlock.core.egress import EgressPolicy, EgressProxy
+from interlock.core.errors import ToolError
+from interlock.core.sandbox import Job, RunOutcome, Sandbox
+from interlock.core.time import Clock
+from interlock.core.verify import Ran
+from interlock.tools.define import Tool, ToolContext, make
+
+from .cells import Cells, shown
+
+_TOOL_ERROR = "ToolError"
+
+
+class Sandboxed:
+    """The workspace's sandbox and what runs in it."""
+
+    def __init__(
+        self, workspace: Workspace, clock: Clock, policy: EgressPolicy, proxy: Callable[[Clock], EgressProxy]
+    ) -> None:
+        self._settings = workspace.settings.sandbox
+        self._clock = clock
+        self._policy = policy if self._settings.network else None
+        self._proxy = proxy
+        self._sandbox: Sandbox | None = None
+        self._cells = Cells(self.open, self._settings, workspace.root, clock, self._policy)
+
+    def open(self) -> Sandbox:
+        """The sandbox; nothing is started before its first call."""
+        if self._sandbox is None:
+            from interlock.sandbox.local import LocalSandbox, Options
+
+            settings = self._settings
+            options = Options(
+                min_level=settings.min_level,
+                unsafe_no_isolation=settings.unsafe_no_isolation,
+                cgroup=settings.cgroup,
+                uid=settings.uid,
+                spares=settings.spares,
+                max_in_flight=settings.max_in_flight,
+                interpreter=settings.interpreter,
+            )
+            egress = self._proxy(self._clock) if self._policy is not None else None
+            self._sandbox = LocalSandbox(options, self._clock, egress=egress)
+        return self._sandbox
+
+    async def close(self) -> None:
+        """Ends sessions and the sandbox, if there is one."""
+        await self._cells.close()
+        if self._sandbox is not None:
+            await self._sandbox.close()
+            self._sandbox = None
+
+    @property
+    def tools(self) -> dict[str, Tool]:
+        """`code.run` and `shell.run`; a contract has to list them, like any tool."""
+        code = make(self._cells.run, name="code.run", effect="once", description=_CODE)
+        shell = make(self.shell, name="shell.run", effect="once", description=_SHELL)
+        return {each.name: each for each in (code, shell)}
+
+    def isolated(self, tools: Mapping[str, Tool], file: Path) -> dict[str, Tool]:
+        """The same tools; those declared isolated run in the sandbox, from the source of their file."""
+        source = file.read_text(encoding="utf-8") if any(each.isolated for each in tools.values()) else ""
+        return {
+            name: msgspec.structs.replace(each, function=self._away(each, source), takes_ctx=True)
+            if each.isolated
+            else each
+            for name, each in tools.items()
+        }
+
+    async def shell(self, command: str, ctx: ToolContext) -> dict[str, Any]:
+        """Runs a shell command in an empty private folder.
+
+        Args:
+            command: a command line for sh.
+        """
+        limits = self._settings.limits.run_limits(processes=max(2, self._settings.limits.processes))
+        outcome = await self.open().run(Job("shell", command, image="shell", limits=limits, network=self._policy))
+        stain(ctx, outcome)
+        return shown(outcome)
+
+    async def run_python(self, program: str, *, timeout_s: float) -> Ran:
+        """The port `core.verify.CodeRunner`: a program nobody trusts, without network."""
+        limits = msgspec.structs.replace(self._settings.limits.run_limits(), wall_s=timeout_s)
+        outcome = await self.open().run(Job("code", program, limits=limits))
+        said = "\n".join(each for each in (outcome.stdout, outcome.error.traceback if outcome.error else "") if each)
+        return Ran(outcome.status == "ok" and not outcome.exit_code, (said or outcome.ended_by)[-4_000:])
+
+    def _away(self, tool: Tool, source: str) -> Callable[..., Awaitable[Any]]:
+        """A stand-in for the function: the same arguments, the same result, elsewhere."""
+
+        async def run_isolated(ctx: ToolContext, **arguments: Any) -> Any:
+            told = {"idempotency_key": ctx.idempotency_key, "tenant": ctx.tenant, "task": ctx.task}
+            job = Job(
+                "function",
+                source,
+                function=tool.function.__name__,
+                arguments=msgspec.to_builtins(arguments, enc_hook=str),
+                context=told if tool.takes_ctx else None,
+                limits=self._settings.limits.run_limits(),
+                network=self._policy,
+            )
+            outcome = await self.open().run(job)
+            stain(ctx, outcome)
+            return answer(tool.name, outcome)
+
+        return run_isolated
+
+
+def stain(ctx: ToolContext, outcome: RunOutcome) -> None:
+    """Puts level, limit and egress decisions on the call's event."""
+    for line in outcome.stains:
+        ctx.note(line)
+
+
+def answer(name: str, outcome: RunOutcome) -> Any:
+    """An isolated function's result.
+
+    Raises:
+        ToolError: with the function's own words where it raised one; otherwise what became of it.
+    """
+    if outcome.status == "ok":
+        return outcome.value if not outcome.shown else outcome.shown
+    error = outcome.error
+    if error is not None and error.type == _TOOL_ERROR:
+        raise ToolError(error.code, error.message, hint=error.hint)
+    if outcome.status == "limit":
+        raise ToolError(f"sandbox_{outcome.ended_by}", f"{name} was ended by its limit of {outcome.ended_by}")
+    if error is not None:
+        raise RuntimeError(f"{error.type}: {error.message}")
+    raise RuntimeError(f"{name} ended without a result (exit status {outcome.exit_code})")
+
+
+_CODE = (
+    "Runs Python in an isolated session. Variables, imports and files in the current folder stay for later calls of the same task. "
+    "The value of a last line that is an expression comes back, with what was printed, files that were written and figures that were drawn."
+)
+_SHELL = (
+    "Runs a shell command in an isolated, empty folder; standard output, standard error and the exit code come back."
+)

@@ -1,0 +1,169 @@
+"""The sandbox through the public face: `code.run`, `shell.run` and isolated functions, as tools that a contract names."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from interlock import Interlock
+from interlock.core.caller import Caller
+from interlock.tools.call import ToolReply
+from interlock.tools.line import ToolRequest
+
+from . import kit
+
+CONTRACT = """
+agent:
+  name: analyst
+  model: simulated/simulated
+  tools:
+    - {name: code.run, timeout_ms: 30000}
+    - {name: shell.run, timeout_ms: 30000}
+    - {name: away, timeout_ms: 30000}
+    - {name: here, timeout_ms: 30000}
+"""
+TOOLS = """
+import os
+from interlock import ToolContext, ToolError, tool
+
+@tool(isolated=True, effect="none")
+def away(number: int, ctx: ToolContext) -> dict[str, object]:
+    if number < 0:
+        raise ToolError("negative", "number is negative", hint="Use a larger one.")
+    if number > 99:
+        raise SystemError("broken")
+    try:
+        os.stat("/var")
+        seen = True
+    except OSError:
+        seen = False
+    return {"twice": number * 2, "pid": os.getpid(), "sees_host": seen, "task": ctx.task}
+
+@tool(effect="none")
+def here() -> int:
+    return os.getpid()
+"""
+
+
+@pytest.fixture
+async def analyst(tmp_path: Path) -> AsyncIterator[Interlock]:
+    kit.require_namespaces()
+    write(tmp_path)
+    async with Interlock.from_file(tmp_path) as running:
+        yield running
+
+
+def write(root: Path, policy: str = "sandbox: {spares: 0}\n") -> None:
+    (root / "interlock.yaml").write_text(policy)
+    (root / "tools.py").write_text(TOOLS)
+    (root / "agents").mkdir(exist_ok=True)
+    (root / "agents" / "analyst.yaml").write_text(CONTRACT)
+
+
+async def call(
+    running: Interlock, name: str, *, task: str = "tsk_1", tenant: str = "default", **arguments: object
+) -> ToolReply:
+    grants = running.contracts["analyst"].grants
+    return await running.desk.call(Caller(tenant, task=task), ToolRequest(name, arguments, key=f"k-{task}"), grants)
+
+
+@pytest.mark.requirement("TL-07")
+async def test_code_keeps_its_state_within_a_task_and_shares_it_with_no_other(analyst: Interlock):
+    await call(analyst, "code.run", code="x = 20")
+
+    same = await call(analyst, "code.run", code="x + 1")
+    other_task = await call(analyst, "code.run", task="tsk_2", code="x")
+    other_tenant = await call(analyst, "code.run", tenant="b", code="x")
+
+    assert same.content["result"]["value"] == 21
+    assert "NameError" in other_task.content["result"]["error"]
+    assert "NameError" in other_tenant.content["result"]["error"]
+
+
+@pytest.mark.requirement("TL-07")
+async def test_a_session_survives_a_restart_of_the_gateway(tmp_path: Path):
+    kit.require_namespaces()
+    write(tmp_path)
+    async with Interlock.from_file(tmp_path) as first:
+        await call(first, "code.run", code="import collections\nseen = collections.Counter('aab')")
+
+    async with Interlock.from_file(tmp_path) as second:
+        reply = await call(second, "code.run", code="seen['a']")
+
+    assert reply.content["result"]["value"] == 2
+    journals = list((tmp_path / ".interlock" / "sessions").iterdir())
+    assert [each.stat().st_mode & 0o077 for each in journals] == [0]
+
+
+@pytest.mark.requirement("TL-07")
+async def test_files_of_a_cell_are_kept_beside_the_workspace(analyst: Interlock, tmp_path: Path):
+    reply = await call(analyst, "code.run", code="open('table.csv', 'w').write('a,b')")
+
+    (file,) = reply.content["result"]["files"]
+    assert (tmp_path / file["path"]).read_text() == "a,b"
+
+
+@pytest.mark.requirement("TL-03")
+async def test_the_event_of_a_call_says_how_it_was_isolated_and_what_ended_it(analyst: Interlock):
+    reply = await call(analyst, "shell.run", command="echo out; echo err >&2; exit 3")
+    bomb = await call(analyst, "code.run", task="tsk_9", code="x = bytearray(1 << 40)")
+
+    assert reply.content["result"] == {
+        "status": "ok",
+        "stdout": "out\n",
+        "stderr": "err\n",
+        "exit_code": 3,
+        "isolation": "namespaces",
+    }
+    assert reply.settled.reasons == ("sandbox: level namespaces",)
+    assert bomb.settled.reasons == ("sandbox: level namespaces", "sandbox: ended by memory")
+
+
+@pytest.mark.requirement("TL-03")
+async def test_an_isolated_function_runs_elsewhere_and_answers_as_if_it_were_here(analyst: Interlock):
+    away = (await call(analyst, "away", number=21)).content["result"]
+    here = (await call(analyst, "here")).content["result"]
+    refused = (await call(analyst, "away", number=-1)).content["error"]
+    broken = await call(analyst, "away", number=100)
+
+    assert away == {"twice": 42, "pid": 1, "sees_host": False, "task": "tsk_1"}
+    assert here > 1
+    assert (refused["code"], refused["message"], refused["hint"]) == (
+        "negative",
+        "number is negative",
+        "Use a larger one.",
+    )
+    assert broken.settled.status == "error"
+    assert "SystemError: broken" in broken.settled.message
+
+
+@pytest.mark.requirement("TL-03")
+async def test_arguments_are_checked_before_anything_is_started(analyst: Interlock):
+    reply = await call(analyst, "away", number="many")
+
+    assert reply.settled.error == "invalid_arguments"
+    assert analyst._toolbox.sandboxed._sandbox is None
+
+
+@pytest.mark.requirement("TL-03")
+async def test_a_level_that_the_host_does_not_reach_is_an_error_of_the_call_and_nothing_runs(tmp_path: Path):
+    write(tmp_path, "sandbox: {min_level: vm}\n")
+    async with Interlock.from_file(tmp_path) as running:
+        reply = await call(running, "shell.run", command=f"touch {tmp_path}/ran")
+
+    assert reply.settled.status == "error"
+    assert "cannot isolate foreign code at level vm" in reply.settled.message
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.requirement("TL-05")
+async def test_what_a_workspace_allows_is_what_code_reaches(tmp_path: Path):
+    kit.require_namespaces()
+    write(tmp_path, "sandbox: {network: true, spares: 0}\negress: {allow: [{host: allowed.test}]}\n")
+    get = "import urllib.request, urllib.error\ntry:\n    urllib.request.urlopen('http://denied.test/', timeout=5)\nexcept urllib.error.HTTPError as e:\n    code = e.code\ncode"
+    async with Interlock.from_file(tmp_path) as running:
+        reply = await call(running, "code.run", code=get)
+
+    assert reply.content["result"].get("value") == 403, json.dumps(reply.content)
+    assert any("egress denied: GET denied.test:80/" in each for each in reply.settled.reasons), reply.settled.reasons
