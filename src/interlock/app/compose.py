@@ -265,6 +265,7 @@ class Interlock:
             semantic=self._similar,
             prompt_vector=self._prompt_vectors,
             code_runner=self._toolbox.sandboxed,
+            code_runner=self._toolbox.sandboxed,
             redact=redact,
         )
 
