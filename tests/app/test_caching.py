@@ -9,9 +9,11 @@ import pytest
 from interlock.app import Interlock
 from interlock.core.caller import Caller
 from interlock.core.chat import Chunk
+from interlock.core.errors import ConfigError
 from interlock.core.ports import ChatReply
 from interlock.server.health import health_of
 from interlock.testing.upstream import Answer, Upstream
+from tests.storage.redis_kit import Server
 
 from .conftest import Folder
 
@@ -77,6 +79,7 @@ async def test_the_semantic_cache_begins_in_the_shadow_and_keeps_what_it_learned
 
 
 async def test_a_live_scope_serves_and_says_so(folder):
+    folder.write("interlock.yaml", FILES.replace("audit: 5%", "audit: 0.001%"))
     async with Upstream(Answer(text="On Friday.")) as vendor, opened(folder, vendor) as il:
         await il.chat("support", "Where is my parcel?", caller=CALLER)
         await asyncio.gather(*il.gateway._desk.flights.tasks)
@@ -105,3 +108,31 @@ async def test_a_stream_is_replayed_byte_for_byte(folder):
 def raw(piece):
     assert isinstance(piece, Chunk)
     return piece.raw
+
+
+@pytest.mark.requirement("GW-19")
+async def test_replicas_share_answers_in_redis(tmp_path):
+    redis = Server(tmp_path)
+    redis.start()
+    shared = f"redis: {{url: '{redis.url.reveal()}'}}\n" + FILES.replace("backend: store", "backend: redis")
+    replicas = [Folder(tmp_path / name) for name in ("one", "two")]
+    async with Upstream(Answer(text="On Friday.")) as vendor:
+        for each in replicas:
+            each.write(
+                "interlock.yaml", shared.replace("semantic_cache: {enabled: true", "semantic_cache: {enabled: false")
+            )
+        async with opened(replicas[0], vendor) as one, opened(replicas[1], vendor) as two:
+            await one.chat("support", "When?", caller=CALLER)
+            await one._answers.write_once()
+            await two._answers.look_once()
+            again = await two.chat("support", "When?", caller=CALLER)
+        assert again.settled.cache == "exact"
+        assert len(vendor.asked) == 1
+    redis.kill()
+
+
+async def test_a_backend_without_its_address_says_what_is_missing(folder):
+    folder.write("interlock.yaml", FILES.replace("backend: store", "backend: redis"))
+    with pytest.raises(ConfigError, match=r"redis\.url"):
+        async with Interlock.from_file(folder.root):
+            pass

@@ -103,7 +103,7 @@ def test_a_live_scope_that_begins_to_be_wrong_raises_its_bar_and_then_stops():
     asked(world, cache, 1_500)
     assert cache.record("s").mode == "live"
     world.wrong = 0.5
-    asked(world, cache, 3_000)
+    asked(world, cache, 1_500)
     record = cache.record("s")
     assert record.mode == "off" or record.bar > 1
     before = record.served

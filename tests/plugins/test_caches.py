@@ -75,7 +75,7 @@ async def test_an_answer_outlives_the_memory_that_it_was_put_into(subject):
 
 
 async def test_what_another_process_puts_is_learned_at_the_next_look(subject):
-    mine = FrontedCache(subject.clock, MemoryCache(), subject.store)
+    mine = FrontedCache(subject.clock, MemoryCache(), subject.store, lifetime_s=60.0)
     await put(subject, "first", b"x")
     await mine.look_once()
     subject.clock.advance(3)
@@ -117,8 +117,13 @@ class Broken(MemoryCache):
 async def test_a_store_that_is_down_or_hangs_is_a_miss_within_its_bound(hangs):
     store = Broken(hangs=hangs)
     cache = FrontedCache(FakeClock(), MemoryCache(), store)
+    cache._known.add([key("k")])
+    assert cache.elsewhere(key("k"))
     assert await cache.fetch(key("k"), "acme") is None
     assert cache.failing
+    assert not cache.elsewhere(key("k")), "nobody waits for it again"
+    await cache.look_once()
+    assert cache.elsewhere(key("k")), "until it has told its keys"
 
 
 async def test_a_miss_asks_no_store():

@@ -11,6 +11,7 @@ from interlock.config.schema import Settings as Files
 from interlock.core.answers import AnswerStore
 from interlock.core.errors import ConfigError, Fault
 from interlock.core.time import Clock
+from interlock.gateway.settings import Caching
 from interlock.ledger import Recorder, StoredCache
 from interlock.plugins.caches.front import FrontedCache
 from interlock.plugins.caches.memory import MemoryCache
@@ -24,7 +25,13 @@ def exact(files: Files, clock: Clock, store: SqliteStore, recorder: Recorder) ->
     """Memory before the back end that the files name."""
     terms = files.caching.exact_cache
     memory = MemoryCache(max_entries=terms.max_entries, max_bytes=terms.max_megabytes * 1024 * 1024)
-    return FrontedCache(clock, memory, _behind(files, clock, store, recorder), max_entries=terms.max_stored)
+    return FrontedCache(
+        clock,
+        memory,
+        _behind(files, clock, store, recorder),
+        max_entries=terms.max_stored,
+        lifetime_s=terms.ttl_seconds + Caching().stale_s,
+    )
 
 
 def similar(files: Files, model: Model, clock: Clock, store: SqliteStore, recorder: Recorder) -> Similar | None:

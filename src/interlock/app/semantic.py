@@ -24,7 +24,7 @@ from .tier0 import Model
 if TYPE_CHECKING:
     from interlock.ondevice.semantic import Entry, Found
 
-LOOK_WITHIN_S = 0.25
+LOOK_WITHIN_S = 0.5
 """A look-up that takes longer is as good as a miss."""
 MOST_AT_ONCE = 64
 WRITE_EVERY_S = 5.0

@@ -121,6 +121,10 @@ class AnswerStore(Protocol):
         """Removes one tenant's answers, or everybody's; returns how many."""
         ...
 
+    async def close(self) -> None:
+        """Lets go of what it holds open; nothing is asked of it afterwards."""
+        ...
+
 
 class SimilarRow(Struct, frozen=True):
     """An answer of the semantic cache as it is stored."""

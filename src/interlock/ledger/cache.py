@@ -63,8 +63,14 @@ class StoredCache:
 
     async def keys(self, kept_after_ns: int) -> list[bytes]:
         after_ns = max(kept_after_ns, self._clock.wall_ns())
-        found = await asyncio.to_thread(self._store.cache.keys, after_ns, self._max_entries)
-        return [bytes.fromhex(key) for key in found]
+
+        def reading() -> list[bytes]:
+            return [bytes.fromhex(key) for key in self._store.cache.keys(after_ns, self._max_entries)]
+
+        return await asyncio.to_thread(reading)
 
     async def clear(self, tenant: str = "") -> int:
         return await self._recorder.run(lambda store: store.cache.clear(tenant))
+
+    async def close(self) -> None:
+        """Holds nothing open: store and recorder are their owner's."""

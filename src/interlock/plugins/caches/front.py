@@ -22,7 +22,7 @@ WRITE_EVERY_S = 0.25
 LOOK_EVERY_S = 2.0
 """Between two looks at which keys other processes have stored."""
 FETCH_WITHIN_S = 0.1
-"""A store that takes longer to read is as good as a miss."""
+"""A store that takes longer to read is as good as a miss, and is not asked again before it has told its keys."""
 MOST_WAITING_BYTES = 16 * 1024 * 1024
 """Of entries that wait to be written; beyond that new ones stay in memory alone."""
 _GROUP = 512
@@ -33,9 +33,18 @@ class FrontedCache:
     """`core.answers.AnswerCache`. Between `start` and `close` it reads and writes its store; without a store it is memory alone."""
 
     def __init__(
-        self, clock: Clock, memory: MemoryCache, store: AnswerStore | None = None, *, max_entries: int = 10_000
+        self,
+        clock: Clock,
+        memory: MemoryCache,
+        store: AnswerStore | None = None,
+        *,
+        max_entries: int = 10_000,
+        lifetime_s: float = 0.0,
     ) -> None:
-        """`max_entries`: how many the store keeps; as many of their keys are remembered."""
+        """`max_entries`: how many the store keeps; as many of their keys are remembered.
+
+        `lifetime_s`: how long every entry is kept, by which new ones are told from old ones; 0: all keys are read each time.
+        """
         self._clock = clock
         self._memory = memory
         self._store = store
@@ -43,7 +52,7 @@ class FrontedCache:
         self._waiting: deque[Keeping] = deque()
         self._waiting_bytes = 0
         self._seen_ns = 0
-        self._lifetime_ns = 0
+        self._lifetime_ns = int(lifetime_s * NS_PER_S)
         self._failing = ""
         self._write_at: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -54,7 +63,7 @@ class FrontedCache:
         return self._memory.look(key)
 
     def elsewhere(self, key: bytes) -> bool:
-        return self._store is not None and key in self._known
+        return self._store is not None and not self._failing and key in self._known
 
     async def fetch(self, key: bytes, tenant: str) -> CacheEntry | None:
         if self._store is None:
@@ -76,7 +85,6 @@ class FrontedCache:
             return
         self._waiting.append(keeping)
         self._waiting_bytes += len(keeping.value)
-        self._lifetime_ns = max(self._lifetime_ns, keeping.keep_until_ns - keeping.stored_ns)
         if self._write_at is None:
             self._write_at = asyncio.get_running_loop().call_later(WRITE_EVERY_S, self._begin_to_write)
 
@@ -95,6 +103,7 @@ class FrontedCache:
         if self._write_at is not None:
             self._write_at.cancel()
         await self._write(self._store)
+        await self._store.close()
 
     async def clear(self, tenant: str = "") -> int:
         """Forgets one tenant's answers, or everybody's, here and in the store. Raises StoreUnavailable."""
@@ -117,17 +126,16 @@ class FrontedCache:
             return
         now_ns = self._clock.wall_ns()
         after_ns = 0
-        if (
-            self._seen_ns and self._lifetime_ns
-        ):  # what was kept since the last look is kept for one lifetime from then on
+        if self._seen_ns and self._lifetime_ns:  # what came since the last look is kept for one lifetime from then on
             after_ns = self._seen_ns + self._lifetime_ns - int(2 * LOOK_EVERY_S * NS_PER_S)
         try:
-            self._known.add(key for key in await self._store.keys(after_ns) if not after_ns or key not in self._known)
+            keys = await self._store.keys(after_ns)
         except StoreUnavailable as error:
             self._note(error)
             return
+        await asyncio.to_thread(self._known.learn, keys)
         self._failing = ""
-        self._seen_ns = now_ns if self._lifetime_ns else 0
+        self._seen_ns = now_ns
 
     async def write_once(self) -> None:
         """Writes everything that waits; what cannot be written is lost, since a cache never holds up a call."""

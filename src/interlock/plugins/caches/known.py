@@ -38,6 +38,10 @@ class KnownKeys:
                 bits[at >> 3] |= 1 << (at & 7)
             self._count += 1
 
+    def learn(self, keys: Iterable[bytes]) -> None:
+        """Adds those that are not there yet. May run in another thread: at worst one key is overlooked, which is a miss."""
+        self.add(key for key in keys if key not in self)
+
     def __contains__(self, key: bytes) -> bool:
         a, b, c, d = _PROBES.unpack_from(key)
         mask = self._mask

@@ -74,6 +74,9 @@ class MemoryCache:
     async def clear(self, tenant: str = "") -> int:
         return self.remove(tenant)
 
+    async def close(self) -> None:
+        """Holds nothing open."""
+
     def _drop(self, key: bytes) -> None:
         gone = self._kept.pop(key)
         self._bytes -= len(gone.value) + ENTRY_BYTES
