@@ -25,6 +25,7 @@ from interlock.config.resilience import (
     Room,
     ShapeSettings,
 )
+from interlock.config.sandbox import SandboxLimits, SandboxSettings
 from interlock.config.schema import (
     Batches,
     Caching,
@@ -68,6 +69,8 @@ SECTIONS: dict[str, type[Block]] = {
     "egress": Egress,
     "egress.allow[]": AllowedHost,
     "egress.credentials.<name>": HostCredential,
+    "sandbox": SandboxSettings,
+    "sandbox.limits": SandboxLimits,
     "databases.<name>.tables.<table>": GovernedTable,
     "mcp": Mcp,
     "mcp.servers.<name>": McpServer,

@@ -50,6 +50,7 @@ class Sandboxed:
                 uid=settings.uid,
                 spares=settings.spares,
                 max_in_flight=settings.max_in_flight,
+                max_waiting=4 * settings.max_in_flight,
                 interpreter=settings.interpreter,
             )
             egress = self._proxy(self._clock) if self._policy is not None else None
