@@ -338,6 +338,32 @@ async def test_both_addresses_and_both_kinds_of_credential_open_the_door(home: H
     assert home.asked("an").headers["anthropic-beta"] == "x-2026-01-01"
 
 
+@EVERY
+async def test_the_openai_clients_own_accumulator_finds_every_piece_in_its_place(home: House, vendor: str) -> None:
+    face = OpenAI(home.url)
+    schema = {
+        "type": "object",
+        "properties": {"at": {"type": "integer"}},
+        "required": ["at"],
+        "additionalProperties": False,
+    }
+    function = {"name": "look", "parameters": schema, "strict": True}
+    ask: Any = {"model": home.model(vendor), "messages": [{"role": "user", "content": "x"}]}
+    home.script(vendor, Answer(text="", tool_calls=(("look", '{"at":1}'), ("look", '{"at":2}'))))
+    async with face.client.chat.completions.stream(**ask, tools=[{"type": "function", "function": function}]) as stream:
+        kinds = [event.type async for event in stream]
+        final = await stream.get_final_completion()
+    assert kinds.count("tool_calls.function.arguments.done") == 2
+    calls = final.choices[0].message.tool_calls
+    assert [call.function.parsed_arguments for call in calls] == [{"at": 1}, {"at": 2}]
+    home.script(vendor, Answer(text="It rains."))
+    async with face.client.chat.completions.stream(**ask, stream_options={"include_usage": True}) as stream:
+        final = await stream.get_final_completion()
+    assert final.choices[0].message.content == "It rains."
+    assert final.usage.completion_tokens == 2
+    await face.close()
+
+
 async def test_both_clients_list_the_models_in_their_own_shape(home: House, claude: Any) -> None:
     face = OpenAI(home.url)
     listed = [model.id async for model in claude.models.list()]

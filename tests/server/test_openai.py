@@ -239,6 +239,7 @@ async def test_a_stream_that_breaks_ends_in_a_typed_error_and_never_silently(
 ) -> None:
     door.gateway.pieces = [Chunk(text="It "), UpstreamCut("the vendor broke off")]
     stream: Any = await official.chat.completions.create(model="support", messages=MESSAGES, stream=True)
+    assert (await anext(stream)).choices[0].delta.role == "assistant"
     assert (await anext(stream)).choices[0].delta.content == "It "
     with pytest.raises(openai.APIError, match="broke off"):
         await anext(stream)

@@ -8,6 +8,7 @@ Above: openai. Below: msgspec, `core`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -247,34 +248,38 @@ class StreamWriter:
         return {"id": self._id, "object": "chat.completion.chunk", "created": self._created_s, "model": self._model}
 
     def _event(self, chunk: Chunk) -> bytes:
+        """The chunk's events, one thing at a time as the vendor sends them: accumulators count on that."""
         self._model = chunk.model or self._model
         self._id = chunk.id or self._id
-        choices = [self._choice(0, chunk), *(self._choice(each.index, each) for each in chunk.others)]
-        shown = [choice for choice in choices if choice is not None]
-        if not shown:
-            return b""
-        return b"data: %b\n\n" % msgspec.json.encode({**self._envelope(), "choices": shown})
+        choices = list(self._choices(0, chunk))
+        for other in chunk.others:
+            choices.extend(self._choices(other.index, other))
+        events = [{**self._envelope(), "choices": [choice]} for choice in choices]
+        return b"".join([b"data: %b\n\n" % msgspec.json.encode(event) for event in events])
 
-    def _choice(self, index: int, piece: Chunk | ChoiceDelta) -> dict[str, Any] | None:
-        delta: dict[str, Any] = {}
+    def _choices(self, index: int, piece: Chunk | ChoiceDelta) -> Iterator[dict[str, Any]]:
+        delta = _thought_delta(piece.thoughts) if piece.thoughts else {}
         if piece.text:
             delta["content"] = piece.text
         if piece.refusal:
             delta["refusal"] = piece.refusal
-        if piece.tool_calls:
-            delta["tool_calls"] = [_tool_delta(call) for call in piece.tool_calls]
-        if piece.thoughts:
-            delta |= _thought_delta(piece.thoughts)
-        if not delta and piece.finish is None:
-            return None
-        if index not in self._begun:
+        if (delta or piece.tool_calls or piece.finish) and index not in self._begun:
             self._begun.add(index)
-            delta = {"role": "assistant", "content": "", **delta}
-        finish = None if piece.finish is None else _finish(piece.finish)
-        logprobs = None
-        if isinstance(piece, Chunk) and piece.logprobs:
-            logprobs = {"content": [_logprob(each) for each in piece.logprobs], "refusal": None}
-        return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+            yield _choice_delta(index, {"role": "assistant", "content": ""})
+        if delta:
+            logprobs = [_logprob(each) for each in piece.logprobs] if isinstance(piece, Chunk) else []
+            yield _choice_delta(index, delta, logprobs=logprobs)
+        for call in piece.tool_calls:
+            yield _choice_delta(index, {"tool_calls": [_tool_delta(call)]})
+        if piece.finish is not None:
+            yield _choice_delta(index, {}, _finish(piece.finish))
+
+
+def _choice_delta(
+    index: int, delta: dict[str, Any], finish: str | None = None, *, logprobs: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    tokens = {"content": logprobs, "refusal": None} if logprobs else None
+    return {"index": index, "delta": delta, "logprobs": tokens, "finish_reason": finish}
 
 
 def _tool_delta(piece: ToolCallDelta) -> dict[str, Any]:
