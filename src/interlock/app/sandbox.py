@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from interlock.config.sandbox import SandboxSettings
 from interlock.config.workspace import Workspace
 from interlock.core.egress import EgressPolicy, EgressProxy
 from interlock.core.errors import ToolError
@@ -20,6 +21,9 @@ from interlock.core.verify import Ran
 from interlock.tools.define import Tool, ToolContext, make
 
 from .cells import Cells, shown
+
+if TYPE_CHECKING:
+    from interlock.sandbox.local import Options
 
 _TOOL_ERROR = "ToolError"
 
@@ -40,21 +44,10 @@ class Sandboxed:
     def open(self) -> Sandbox:
         """The sandbox; nothing is started before its first call."""
         if self._sandbox is None:
-            from interlock.sandbox.local import LocalSandbox, Options
+            from interlock.sandbox.local import LocalSandbox
 
-            settings = self._settings
-            options = Options(
-                min_level=settings.min_level,
-                unsafe_no_isolation=settings.unsafe_no_isolation,
-                cgroup=settings.cgroup,
-                uid=settings.uid,
-                spares=settings.spares,
-                max_in_flight=settings.max_in_flight,
-                max_waiting=4 * settings.max_in_flight,
-                interpreter=settings.interpreter,
-            )
             egress = self._proxy(self._clock) if self._policy is not None else None
-            self._sandbox = LocalSandbox(options, self._clock, egress=egress)
+            self._sandbox = LocalSandbox(options_of(self._settings), self._clock, egress=egress)
         return self._sandbox
 
     async def close(self) -> None:
@@ -118,6 +111,22 @@ class Sandboxed:
             return answer(tool.name, outcome)
 
         return run_isolated
+
+
+def options_of(settings: SandboxSettings) -> Options:
+    """What the wing is built with."""
+    from interlock.sandbox.local import Options
+
+    return Options(
+        min_level=settings.min_level,
+        unsafe_no_isolation=settings.unsafe_no_isolation,
+        cgroup=settings.cgroup,
+        uid=settings.uid,
+        spares=settings.spares,
+        max_in_flight=settings.max_in_flight,
+        max_waiting=4 * settings.max_in_flight,
+        interpreter=settings.interpreter,
+    )
 
 
 def stain(ctx: ToolContext, outcome: RunOutcome) -> None:

@@ -113,6 +113,17 @@ class LocalSandbox:
         """Boots an image ahead of its first call, e.g. while a model is still writing the code."""
         await (await self._pool(image)).warm()
 
+    async def attacked(self) -> tuple[list[prove.Finding], int]:
+        """Every attack carried out now, and the version of landlock that the kernel speaks."""
+        pool = await self._pool("python")
+        zygote = await pool.warm()
+        return await prove.findings(pool, zygote.layers), zygote.landlock
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """Controllers of control groups that are put around calls."""
+        return self._groups.holds if self._groups is not None else frozenset()
+
     async def close(self) -> None:
         """Ends everything; returns when no process, group or descriptor is left."""
         for pool in self._pools.values():

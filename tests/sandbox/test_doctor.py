@@ -1,0 +1,56 @@
+"""`interlock doctor` attacks the host's sandbox and tells what held, to people and to programs."""
+
+import json
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+from interlock.cli.main import main
+from interlock.sandbox.attacks import ATTACKS
+
+from . import kit
+
+pytestmark = pytest.mark.requirement("TL-03")
+SCHEMA = json.loads((kit.ROOT / "docs" / "schemas" / "doctor.schema.json").read_text())
+
+
+def doctor(root: Path, capsys: pytest.CaptureFixture[str], policy: str, *options: str) -> tuple[int, str]:
+    (root / "interlock.yaml").write_text(policy)
+    code = main(["doctor", "--workspace", str(root), *options])
+    return code, capsys.readouterr().out
+
+
+def test_it_carries_out_every_attack_and_names_the_layer_that_held(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    kit.require_namespaces()
+
+    code, out = doctor(tmp_path, capsys, "{}", "--json")
+
+    told = json.loads(out)
+    jsonschema_rs.validate(SCHEMA, told)
+    assert (code, told["ok"], told["refused"]) == (0, True, "")
+    assert told["level"] in ("namespaces", "namespaces+cgroup")
+    assert {each["attack"]: each["held_by"] for each in told["attacks"]} == {
+        each.name: each.walls[0].layer for each in ATTACKS
+    }
+
+
+def test_a_host_that_does_not_reach_the_level_is_told_so_and_the_exit_code_says_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    code, out = doctor(tmp_path, capsys, "sandbox: {min_level: vm}", "--json")
+
+    told = json.loads(out)
+    jsonschema_rs.validate(SCHEMA, told)
+    assert (code, told["ok"], told["level"], told["attacks"]) == (1, False, "", [])
+    assert "level vm" in told["refused"]
+
+
+def test_people_read_one_line_per_layer_or_per_attack(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    kit.require_namespaces()
+
+    _, short = doctor(tmp_path, capsys, "{}")
+    _, long = doctor(tmp_path, capsys, "{}", "--attacks")
+
+    assert f"{len(ATTACKS)} of {len(ATTACKS)} attacks were stopped." in short
+    assert "attack        netlink: EAFNOSUPPORT, seccomp held" in long
