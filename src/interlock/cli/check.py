@@ -30,7 +30,9 @@ def options() -> argparse.ArgumentParser:
     made.add_argument(
         "path", nargs="?", type=Path, metavar="PATH", help="a workspace, or one file of a contract or policy"
     )
-    made.add_argument("--strict", action="store_true", help="warnings count as faults, e.g. a tool that is named and not there")
+    made.add_argument(
+        "--strict", action="store_true", help="warnings count as faults, e.g. a tool that is named and not there"
+    )
     return made
 
 
@@ -39,7 +41,9 @@ def run(arguments: Sequence[str]) -> int:
     given = options().parse_args(arguments)
     result = check(workspace_path(given.path or given.workspace))
     if given.strict:
-        result = CheckResult(ok=result.ok and not result.warnings, faults=(*result.faults, *result.warnings), warnings=())
+        result = CheckResult(
+            ok=result.ok and not result.warnings, faults=(*result.faults, *result.warnings), warnings=()
+        )
     shown = render(result, as_json=given.json)
     print(shown if given.json else clean(shown))
     return 0 if result.ok else 1
