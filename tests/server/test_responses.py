@@ -250,3 +250,9 @@ def test_what_no_other_dialect_can_carry_is_named_by_its_path() -> None:
         "service_tier": "flex",
         "input[0].type": "computer_call_output",
     }
+
+
+@pytest.mark.requirement("GW-02")
+async def test_tokens_of_a_request_are_counted_without_asking_a_model(door: Door, official: openai.AsyncOpenAI) -> None:
+    count = await official.responses.input_tokens.count(model="support", input="How long is this?")
+    assert (count.object, count.input_tokens > 0) == ("response.input_tokens", True)

@@ -24,6 +24,8 @@ from . import batch_files
 from .batch_queue import Perform, work_off
 
 logger = logging.getLogger("interlock.batches")
+TIDY_EVERY = 500
+"""Looks for batches between two looks for what may go."""
 
 
 class BatchSettings(Struct, frozen=True):
@@ -88,11 +90,14 @@ class BatchWorker:
 
     async def keep_working(self) -> None:
         """Until it is cancelled: then whatever is under way is given back and goes on at the next start."""
+        looks = 0
         while True:
             self._woken.clear()
             self._rest_s = self._settings.look_s
             try:
-                await self._parts.log.tidy()
+                if looks % TIDY_EVERY == 0:
+                    await self._parts.log.tidy()
+                looks += 1
                 while await self.work_on_one():
                     pass
             except StoreUnavailable as error:

@@ -4,12 +4,13 @@ A conversation is kept here, never at the vendor: whoever names `previous_respon
 in front of its input, whichever model answers.
 
 Above: serve, which puts it at its addresses. Below: responses_read, responses_write, responses_stream, openai_write, auth, and the ports
-`ChatGateway` and `core.kept.Responses`.
+`CountingGateway` and `core.kept.Responses`.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
@@ -24,7 +25,7 @@ from interlock.core.chat import ChatRequest, Chunk
 from interlock.core.errors import InterlockError, StoreUnavailable, UpstreamCut
 from interlock.core.ids import Ids
 from interlock.core.kept import Responses
-from interlock.core.ports import ChatGateway, ChatReply
+from interlock.core.ports import ChatReply, CountingGateway
 from interlock.core.time import NS_PER_S, Clock
 
 from .asgi import authorization
@@ -32,7 +33,7 @@ from .auth import Keys
 from .behalf import facts_of, on_behalf
 from .degraded import extended
 from .exchange import Exchange
-from .openai_write import EVENTS, error_body, error_headers, error_status, header, reply_headers
+from .openai_write import EVENTS, JSON, error_body, error_headers, error_status, header, reply_headers
 from .responses_read import ResponsesReader, ResponsesRequest
 from .responses_stream import ResponsesStream
 from .responses_write import Reply, whole
@@ -47,7 +48,7 @@ NOT_KEPT = b"x-interlock-not-stored: the store could not be written\r\n"
 class ResponsesFace:
     """Reads requests in the words of the Responses API, has them answered by the gateway, keeps them, and answers."""
 
-    def __init__(self, gateway: ChatGateway, keys: Keys, ids: Ids, clock: Clock, kept: Responses) -> None:
+    def __init__(self, gateway: CountingGateway, keys: Keys, ids: Ids, clock: Clock, kept: Responses) -> None:
         self._gateway = gateway
         self._keys = keys
         self._ids = ids
@@ -65,23 +66,45 @@ class ResponsesFace:
 
     async def create(self, exchange: Exchange) -> None:
         """One call, straight through. Whatever goes wrong becomes an error in OpenAI's shape."""
+        await self._answered(exchange, self._created)
+
+    async def _created(self, exchange: Exchange, caller: Caller) -> None:
+        asked, chat = await self._read(exchange, caller)
+        caller = on_behalf(caller, exchange, chat.user)
+        if chat.stream:
+            await self._stream(exchange, caller, asked, chat)
+        else:
+            await self._whole(exchange, caller, asked, chat)
+
+    async def _read(self, exchange: Exchange, caller: Caller) -> tuple[ResponsesRequest, ChatRequest]:
+        """What is asked, with the turns before it."""
+        asked = self._reader.read(exchange.body, facts_of(exchange))
+        earlier = await self._kept.earlier(caller, asked.previous) if asked.previous else ()
+        return asked, structs.replace(asked.with_earlier(earlier), tenant=caller.tenant)
+
+    async def _answered(self, exchange: Exchange, answer: Callable[[Exchange, Caller], Awaitable[None]]) -> None:
         try:
             caller = self._keys.caller(exchange.header(b"authorization"))
             if exchange.refusal is not None:
                 raise exchange.refusal
-            asked = self._reader.read(exchange.body, facts_of(exchange))
-            earlier = await self._kept.earlier(caller, asked.previous) if asked.previous else ()
-            chat = structs.replace(asked.with_earlier(earlier), tenant=caller.tenant)
-            caller = on_behalf(caller, exchange, chat.user)
-            if chat.stream:
-                await self._stream(exchange, caller, asked, chat)
-            else:
-                await self._whole(exchange, caller, asked, chat)
+            await answer(exchange, caller)
         except InterlockError as error:
             self._refuse(exchange, error)
         except Exception:  # the outermost frame of a call: recorded here, and the client gets an answer all the same
             logger.exception("a defect kept a response from being made")
             self._refuse(exchange, InterlockError("the server failed on this request", hint="See its log."))
+
+    async def input_tokens(self, exchange: Exchange) -> None:
+        """How many tokens a request would have; the header `x-interlock-count` says whether the vendor counted or it is an estimate."""
+        await self._answered(exchange, self._counted)
+
+    async def _counted(self, exchange: Exchange, caller: Caller) -> None:
+        asked, chat = await self._read(exchange, caller)
+        count = await self._gateway.count_tokens(on_behalf(caller, exchange, chat.user), chat)
+        how = header(b"x-interlock-count", "estimate" if count.estimated else "vendor")
+        headers = JSON + how + header(b"x-interlock-model", count.deployment)
+        body = {"object": "response.input_tokens", "input_tokens": count.input_tokens}
+        exchange.reply(200, headers + header(b"x-request-id", self._ids.new("req")), msgspec.json.encode(body))
 
     async def _whole(self, exchange: Exchange, caller: Caller, asked: ResponsesRequest, chat: ChatRequest) -> None:
         answer = await self._gateway.chat(caller, chat)

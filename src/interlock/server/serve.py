@@ -41,6 +41,7 @@ from .responses import ResponsesFace
 
 CHAT_COMPLETIONS = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
+RESPONSE_TOKENS = "/v1/responses/input_tokens"
 EMBEDDINGS = "/v1/embeddings"
 MESSAGES = ("/v1/messages", "/anthropic/v1/messages")
 COUNT_TOKENS = ("/v1/messages/count_tokens", "/anthropic/v1/messages/count_tokens")
@@ -194,6 +195,7 @@ def _config(parts: Parts, settings: ServerSettings) -> uvicorn.Config:
     hot |= {path.encode(): anthropic.count_tokens for path in COUNT_TOKENS}
     responses = ResponsesFace(parts.gateway, parts.keys, parts.ids, parts.clock, parts.kept)
     hot[RESPONSES.encode()] = responses.create
+    hot[RESPONSE_TOKENS.encode()] = responses.input_tokens
     hot[EMBEDDINGS.encode()] = EmbeddingsFace(parts.embeddings, parts.keys, parts.ids).create
     protocol = functools.partial(HotProtocol, hot=hot, max_body_bytes=settings.max_body_bytes)
     faces = (responses, ModelsFace(parts.keys, parts.models), HealthFace(parts.keys, parts.health), *parts.more)

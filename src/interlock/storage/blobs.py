@@ -27,18 +27,20 @@ class Folder:
     async def write(self, row: FileRow, pieces: AsyncIterator[bytes]) -> int:
         aside = await asyncio.to_thread(self._aside, row)
         size = 0
-        file = await asyncio.to_thread(aside.open, "wb")
         try:
-            async for piece in pieces:
-                size += len(piece)
-                await asyncio.to_thread(file.write, piece)
+            file = await asyncio.to_thread(aside.open, "wb")
+            try:
+                async for piece in pieces:
+                    size += len(piece)
+                    await asyncio.to_thread(file.write, piece)
+                await asyncio.to_thread(_onto_disk, file)
+            finally:
+                await asyncio.to_thread(file.close)
+            await asyncio.to_thread(aside.replace, self.path(row))
         except OSError as fault:
             raise self._unwritable(row, fault) from fault
-        except BaseException:
-            await asyncio.to_thread(file.close)
+        finally:
             await asyncio.to_thread(aside.unlink, missing_ok=True)
-            raise
-        await asyncio.to_thread(_settle, file, aside, Path(self.path(row)))
         return size
 
     def write_now(self, row: FileRow, pieces: Iterator[bytes]) -> int:
@@ -46,11 +48,12 @@ class Folder:
         try:
             with aside.open("wb") as file:
                 size = sum(file.write(piece) for piece in pieces)
-                file.flush()
-                os.fsync(file.fileno())
+                _onto_disk(file)
             aside.replace(self.path(row))
         except OSError as fault:
             raise self._unwritable(row, fault) from fault
+        finally:
+            aside.unlink(missing_ok=True)
         return size
 
     def path(self, row: FileRow) -> str:
@@ -93,9 +96,6 @@ class Folder:
         )
 
 
-def _settle(file: BinaryIO, aside: Path, place: Path) -> None:
-    """Makes what was written last, and shows it under its name."""
-    with file:
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(place)
+def _onto_disk(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
