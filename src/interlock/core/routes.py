@@ -91,11 +91,16 @@ class Stage(Struct, frozen=True, omit_defaults=True):
     looking_nano_usd: int = 0
     """After an answer: what it is worth on average to have looked at it before deciding, as measured out of fold."""
 
+    @property
+    def width(self) -> int:
+        """Numbers of a vector that `full` takes; one of another length is from another model and tells nothing. Zero without `full`."""
+        return max((len(head.vector) for head in self.full.values()), default=0)
+
     def chances(
         self, task: str, measured: Sequence[float], signals: Mapping[str, float], vector: Sequence[float] | None
     ) -> dict[str, float]:
         """By model; with the vector where there is one."""
-        heads = self.full if vector is not None and self.full else self.light
+        heads = self.light if vector is None or len(vector) != self.width else self.full
         measured = [
             min(high, max(low, value)) for value, (low, high) in zip(measured, self.measured_within, strict=False)
         ]

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from interlock.core import routes
+from interlock.core.errors import InterlockError
 from interlock.core.routes import LearnedRoute
 
 from .call import Answer, Call
@@ -165,6 +166,8 @@ class Steering:
                 vector = await asyncio.wait_for(self._parts.prompt_vector(prompt), within_s)
             except TimeoutError:
                 call.note(f"learned route without the prompt's vector: not there within {VECTOR_WITHIN_S:g} s")
+            except (InterlockError, RuntimeError, OSError, MemoryError) as error:  # a route without it is still a route
+                call.note(f"learned route without the prompt's vector: {error}")
         return Steered(learned, task if isinstance(task, str) else "", routes.measures(prompt), vector)
 
 
