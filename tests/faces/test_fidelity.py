@@ -339,6 +339,19 @@ async def test_both_addresses_and_both_kinds_of_credential_open_the_door(home: H
 
 
 @EVERY
+async def test_an_unfinished_message_is_gone_on_with_or_refused(home: House, claude: Any, vendor: str) -> None:
+    home.script(vendor, Answer(text='"sky":"rain"}'))
+    messages: Any = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "{"}]
+    asking = claude.messages.create(model=home.model(vendor), max_tokens=9, messages=messages)
+    if vendor == "an":
+        await asking
+        assert home.asked("an").body["messages"][-1] == {"role": "assistant", "content": "{"}
+    else:
+        with pytest.raises(anthropic.BadRequestError, match="unfinished"):
+            await asking
+
+
+@EVERY
 async def test_the_openai_clients_own_accumulator_finds_every_piece_in_its_place(home: House, vendor: str) -> None:
     face = OpenAI(home.url)
     schema = {

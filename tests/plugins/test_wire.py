@@ -163,7 +163,7 @@ def test_reasoning_models_are_spared_what_they_refuse():
     assert shipped.of("openrouter", "openai/gpt-4o").context_window == 128_000
     sent = decoded(
         openai_ask.encoded(
-            msgspec.structs.replace(ASK, temperature=0.2, seed=1, max_output_tokens=5),
+            msgspec.structs.replace(ASK, temperature=0.2, top_p=0.5, max_output_tokens=5),
             "o3",
             shipped.of("openai", "o3"),
             "max_completion_tokens",

@@ -65,6 +65,12 @@ def _fields(request: ChatRequest, profile: ModelProfile, signatures: Signatures)
     fields: dict[str, Any] = {"contents": contents}
     if system:
         fields["systemInstruction"] = {"parts": [{"text": system}]}
+    if request.raw_dialect == "anthropic" and contents[-1]["role"] == "model":
+        raise InvalidRequest(
+            "messages: the last one is the assistant's, and this model does not go on with an unfinished message.",
+            param="messages",
+            hint="End with the user's turn.",
+        )
     if request.tools:
         fields["tools"] = [{"functionDeclarations": [_tool(each) for each in request.tools]}]
         if request.tool_choice:

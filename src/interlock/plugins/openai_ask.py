@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from interlock.core.chat import ChatRequest, OutputSchema, Thinking, ToolSpec
 from interlock.core.errors import InvalidRequest
@@ -18,7 +18,8 @@ from . import prompt_cache, wire
 from .openai_turns import DIALECT, turns
 from .profiles import ModelProfile
 
-SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty", "logit_bias")
+SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
+"""Left out for models that refuse them; what changes an answer's form (`logprobs`, `stop`) is sent, and the vendor says what it thinks."""
 NULL = Raw(b"null")
 OUR_OWN = b'"interlock":'
 """Begins what we added to an earlier answer for other vendors' sake; the vendors of this dialect refuse fields they do not know."""
@@ -83,11 +84,11 @@ def encoded(
     Raises:
         InvalidRequest: the request has something that this dialect, or the model in it, cannot take; `.param` names it.
     """
-    if request.raw_dialect:
-        wire.only_known(request, DIALECT)
+    extra = _extra(request, profile)
     fields: dict[str, Any] = {"model": model, "messages": turns(request, thoughts=profile.thinking == "")}
     if request.tools:
-        fields["tools"] = [_tool(each) for each in request.tools]
+        ours = request.raw_dialect in ("", DIALECT)
+        fields["tools"] = [_tool(each, ours=ours) for each in request.tools]
         if request.tool_choice:
             fields["tool_choice"] = _tool_choice(request.tool_choice)
         _put(fields, parallel_tool_calls=request.parallel_tool_calls)
@@ -102,19 +103,44 @@ def encoded(
             )
         fields["top_k"] = request.top_k
     if profile.sampling:
-        _put(fields, temperature=request.temperature, top_p=request.top_p, seed=request.seed)
-        _put(fields, stop=list(request.stop) or None, logprobs=request.logprobs or None)
+        _put(fields, temperature=request.temperature, top_p=request.top_p)
+    _put(fields, seed=request.seed, stop=list(request.stop) or None, logprobs=request.logprobs or None)
     _put(fields, **{cap: request.max_output_tokens}, user=request.user or None, response_format=_format(request))
     _put(fields, n=request.n if request.n > 1 else None)
     if "prompt_cache_key" in accepts:
         fields["prompt_cache_key"] = prompt_cache.key_of(request)
-    if request.raw_dialect in ("", DIALECT):
-        fields.update(request.extra)
+    fields.update(extra)
     if stream:
         fields["stream"] = True
         if usage:
             fields["stream_options"] = {"include_usage": True}
     return _json.encode(fields)
+
+
+def _extra(request: ChatRequest, profile: ModelProfile) -> dict[str, Any]:
+    """Fields beyond the vocabulary: the caller's own where it speaks this dialect, and those with which a model goes on with an
+    unfinished message, as callers of Anthropic's dialect mean it.
+
+    Raises:
+        InvalidRequest: a field of another dialect, or an unfinished message that the model would not go on with.
+    """
+    extra = dict(request.extra)
+    going_on = {name: extra.pop(name) for name in profile.continue_with if name in extra}
+    if request.raw_dialect not in ("", DIALECT):
+        wire.only_known(structs.replace(request, extra=extra), DIALECT)
+        extra = {}
+        last = request.messages[-1] if request.messages else None
+        if request.raw_dialect == "anthropic" and last is not None and last.role == "assistant":
+            if not profile.continues:
+                raise InvalidRequest(
+                    "messages: the last one is the assistant's, and this model does not go on with an unfinished message.",
+                    param="messages",
+                    hint="End with the user's turn.",
+                )
+            going_on = {**profile.continue_with, **going_on}
+    elif request.raw_dialect:
+        wire.only_known(request, DIALECT)
+    return {**extra, **going_on}
 
 
 def _tool_choice(choice: str) -> Any:
@@ -181,7 +207,9 @@ def _put(fields: dict[str, Any], **values: Any) -> None:
     fields.update({name: value for name, value in values.items() if value is not None})
 
 
-def _tool(tool: ToolSpec) -> dict[str, Any]:
+def _tool(tool: ToolSpec, *, ours: bool) -> dict[str, Any]:
+    """`ours`: the caller speaks this dialect, and knows what its strict mode wants."""
     function: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters}
-    _put(function, description=tool.description or None, strict=tool.strict or None)
+    strict = tool.strict and (ours or closed(tool.parameters))
+    _put(function, description=tool.description or None, strict=strict or None)
     return {"type": "function", "function": function}

@@ -28,7 +28,7 @@ class ModelProfile(Struct, frozen=True, forbid_unknown_fields=True):
     output_cap: str = "max_tokens"
     """OpenAI dialect: the field that caps the output."""
     sampling: bool = True
-    """Temperature, top_p, stop, seed and token probabilities may be set; they are left out for models that refuse them."""
+    """Temperature, top_p and penalties may be set; they are left out for models that refuse them."""
     tools: Literal["yes", "without_reasoning", "no"] = "yes"
     """OpenAI dialect: whether tools can be given in chat completions; some models take them only with reasoning off, some not at all."""
     thinking: Literal["", "no", "effort", "budget", "adaptive"] = ""
