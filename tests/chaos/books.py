@@ -1,0 +1,105 @@
+"""The ledger held against the vendors' own books, call by call."""
+
+import sqlite3
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from msgspec import Struct
+
+from interlock.core.events import Settled
+from interlock.storage.rows import decode_event
+from interlock.testing.upstream import Billed, Upstream
+from tests.chaos.crowd import Told
+
+HEAVIEST, MOST_OUTPUT = 200, 200
+"""Tokens of the crowd's longest question, and its cap on answers."""
+ESTIMATED = "usage of the broken answer estimated"
+
+
+class Difference(Struct, frozen=True):
+    """One call on which the two do not agree."""
+
+    call: str
+    statuses: tuple[str, ...]
+    errors: tuple[str, ...]
+    booked: tuple[int, int]
+    billed: tuple[int, int]
+    estimated: bool
+    """A try broke off, and the vendor had not said what it had used."""
+    streamed_only: bool
+    """Every try that broke off was a stream, whose pieces could be counted."""
+    upper: tuple[int, int]
+    """What its tries may have used at most."""
+    reasons: tuple[str, ...]
+
+
+class Books(Struct):
+    """What both sides say."""
+
+    events: int
+    statuses: Counter[str]
+    booked: tuple[int, int]
+    billed: tuple[int, int]
+    cost_nano_usd: int
+    differences: list[Difference]
+    unclaimed: list[Billed]
+    """Requests that vendors saw and no call of the ledger made."""
+
+
+def events_of(folder: Path) -> list[Settled]:
+    with sqlite3.connect(folder / "interlock.db") as db:
+        rows = db.execute("SELECT event FROM events WHERE kind = 'model'").fetchall()
+    return [event for (row,) in rows if isinstance(event := decode_event(row), Settled)]
+
+
+def compared(folder: Path, vendors: list[Upstream]) -> Books:
+    """Everything, once all calls have settled."""
+    events = events_of(folder)
+    bills: dict[str, list[Billed]] = defaultdict(list)
+    for vendor in vendors:
+        for bill in vendor.bills:
+            bills[bill.key.partition(".")[0]].append(bill)
+    differences: list[Difference] = []
+    booked_in = booked_out = billed_in = billed_out = 0
+    for event in events:
+        own = bills.pop(event.call, [])
+        booked = (event.usage.input_total, event.usage.output_total)
+        billed = (sum(each.input_tokens for each in own), sum(each.output_tokens for each in own))
+        booked_in, booked_out = booked_in + booked[0], booked_out + booked[1]
+        billed_in, billed_out = billed_in + billed[0], billed_out + billed[1]
+        if booked != billed:
+            differences.append(
+                Difference(
+                    event.call,
+                    (event.status, *(each.status for each in event.attempts)),
+                    tuple(each.error for each in event.attempts),
+                    booked,
+                    billed,
+                    any(ESTIMATED in reason for reason in event.reasons),
+                    all(each.streamed for each in own) and "upstream_bad_reply" not in str(event.attempts),
+                    (HEAVIEST * len(own), MOST_OUTPUT * len(own)),
+                    event.reasons,
+                )
+            )
+    return Books(
+        events=len(events),
+        statuses=Counter(event.status for event in events),
+        booked=(booked_in, booked_out),
+        billed=(billed_in, billed_out),
+        cost_nano_usd=sum(event.cost_nano_usd for event in events),
+        differences=differences,
+        unclaimed=[bill for own in bills.values() for bill in own],
+    )
+
+
+def lateness(vendors: list[Upstream], folder: Path, told: list[Told]) -> list[float]:
+    """Seconds from a client's leaving to its vendor's noticing, for every try that was under way then."""
+    left = {each.plan.tag: each.left_s for each in told if each.left_s and each.plan.tag.startswith("u")}
+    user_of = {event.call: event.caller.user for event in events_of(folder)}
+    found: list[float] = []
+    for vendor in vendors:
+        for bill in vendor.bills:
+            left_s = left.get(user_of.get(bill.key.partition(".")[0], ""), 0.0)
+            if left_s and bill.gone_s:
+                found.append(max(0.0, bill.gone_s - left_s))
+    return found
