@@ -263,14 +263,14 @@ class _Wire(asyncio.Protocol):
         self._upstream.asked.append(asked)
         self._bill = Billed(asked.number, headers.get("idempotency-key", ""), asked.streamed)
         self._upstream.bills.append(self._bill)
-        self._task = asyncio.get_running_loop().create_task(self._serve(asked))
-
-    async def _serve(self, asked: Asked) -> None:
-        transport, served = self._transport, self._upstream.served
-        assert transport is not None
         answer = self._upstream.answer(asked)
         if answer.status == 200 and (answer.raw_billed or not answer.raw):
             self._charge(openai_whole(answer, asked.body, asked.number)[1].input_tokens, 0)
+        self._task = asyncio.get_running_loop().create_task(self._serve(asked, answer))
+
+    async def _serve(self, asked: Asked, answer: Answer) -> None:
+        transport, served = self._transport, self._upstream.served
+        assert transport is not None
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)
         self._bill.status = answer.status
