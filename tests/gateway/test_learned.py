@@ -109,13 +109,18 @@ async def test_the_vector_of_the_prompt_decides_where_it_comes_in_time_and_is_do
     async def never(prompt):
         await asyncio.Event().wait()
 
-    near, far = world(made, prompt_vector=at_once), world(made, prompt_vector=never)
-    await near.chat()
-    await far.chat()
+    async def broken(prompt):
+        raise RuntimeError("no model on this machine")
+
+    near, far, lost = (world(made, prompt_vector=each) for each in (at_once, never, broken))
+    for bench in (near, far, lost):
+        await bench.chat()
 
     assert near.provider.models == ["small"]
     assert far.provider.models == ["premium"]
+    assert lost.provider.models == ["premium"]
     assert any("without the prompt's vector" in each for each in far.event.reasons)
+    assert "learned route without the prompt's vector: no model on this machine" in lost.event.reasons
 
 
 @pytest.mark.requirement("GW-15")
