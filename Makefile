@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check format lock requirements clean soak-crash
+.PHONY: help setup demo test bench check format lock requirements clean soak-crash soak-sandbox bench-sandbox
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -49,6 +49,13 @@ test: setup
 # The crash test of `make test` kills a process 100 times; this one kills it 3,000 times, at other instants each day.
 soak-crash: setup
 	INTERLOCK_CRASH_KILLS=3000 INTERLOCK_CRASH_SEED=$$(date +%Y%m%d) $(BIN)/python -m pytest tests/crash -q -s -o faulthandler_timeout=0
+
+# The storm of the tests is 100 calls; this one is 10,000, with a new seed each day, and keeps its figures in bench/results.
+soak-sandbox: setup
+	INTERLOCK_SANDBOX_CALLS=10000 INTERLOCK_SANDBOX_SEED=$$(date +%Y%m%d) nice $(BIN)/python -m pytest tests/sandbox/test_leftovers.py -q -s -o faulthandler_timeout=0
+
+bench-sandbox: setup
+	$(BIN)/python -m bench sandbox
 
 bench: setup
 	$(BIN)/python -m bench

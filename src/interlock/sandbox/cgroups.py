@@ -30,12 +30,14 @@ class Counted(Struct, frozen=True):
 
 
 class Leaf:
-    """One group per controller (version 1), or one for all (version 2)."""
+    """One group per controller (version 1), or one for all (version 2). Its counters stay open: they are read for every call."""
 
     def __init__(self, folders: dict[str, Path], *, unified: bool) -> None:
         self._folders = folders
         self._unified = unified
-        self._before = {name: self._raw(name) for name in ("cpu", "oom", "pids")}
+        self._limits: dict[str, int] = {}
+        self._counters = dict(_counters(folders, unified=unified))
+        self._before = self._read()
         self.doors = tuple(
             os.open(folder / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in set(folders.values())
         )
@@ -48,48 +50,53 @@ class Leaf:
     def lend(self, limits: RunLimits, tasks: int) -> None:
         """Sets what one call may use, and starts counting anew."""
         if "memory" in self._folders:
-            self._write(
-                "memory",
-                "memory.max" if self._unified else "memory.limit_in_bytes",
-                limits.memory_bytes + limits.disk_bytes,
-            )
+            most = limits.memory_bytes + limits.disk_bytes
+            self._limit("memory", "memory.max" if self._unified else "memory.limit_in_bytes", most)
             if self._unified:
-                self._write("memory", "memory.swap.max", 0)
-                self._write("memory", "memory.oom.group", 1)
+                self._limit("memory", "memory.swap.max", 0)
+                self._limit("memory", "memory.oom.group", 1)
         if "pids" in self._folders:
-            self._write("pids", "pids.max", tasks)
-        self._before = {name: self._raw(name) for name in ("cpu", "oom", "pids")}
+            self._limit("pids", "pids.max", tasks)
+        self._before = self._read()
 
     def counted(self) -> Counted:
-        now = {name: self._raw(name) for name in ("cpu", "oom", "pids")}
-        used = {name: now[name] - self._before[name] for name in now}
+        used = {name: now - self._before[name] for name, now in self._read().items()}
         per_s = 1e6 if self._unified else 1e9
         return Counted(
-            cpu_s=used["cpu"] / per_s if "cpuacct" in self._folders else None,
-            out_of_memory=used["oom"] > 0,
-            out_of_processes=used["pids"] > 0,
+            cpu_s=used["cpu"] / per_s if "cpu" in used else None,
+            out_of_memory=used.get("oom", 0) > 0,
+            out_of_processes=used.get("pids", 0) > 0,
         )
 
     def remove(self) -> None:
-        for door in self.doors:
-            os.close(door)
-        self.doors = ()
+        for fd in (*self.doors, *(fd for fd, _ in self._counters.values())):
+            os.close(fd)
+        self.doors, self._counters = (), {}
         for folder in set(self._folders.values()):
             with suppress(OSError):
                 folder.rmdir()
 
-    def _write(self, controller: str, name: str, value: int) -> None:
-        (self._folders[controller] / name).write_text(str(value))
+    def _limit(self, controller: str, name: str, value: int) -> None:
+        if self._limits.get(name) != value:
+            (self._folders[controller] / name).write_text(str(value))
+            self._limits[name] = value
 
-    def _raw(self, what: str) -> int:
-        """The kernel's running count, 0 where nothing counts it."""
-        if self._unified:
-            sources = {"cpu": ("cpuacct", "cpu.stat", "usage_usec"), "oom": ("memory", "memory.events", "oom_kill")}
-        else:
-            sources = {"cpu": ("cpuacct", "cpuacct.usage", ""), "oom": ("memory", "memory.oom_control", "oom_kill")}
-        controller, name, key = {**sources, "pids": ("pids", "pids.events", "max")}[what]
-        folder = self._folders.get(controller)
-        return _number(folder / name, key) if folder is not None else 0
+    def _read(self) -> dict[str, int]:
+        """The kernel's running counts, as far as something counts."""
+        return {name: _number(os.pread(fd, 4096, 0), key) for name, (fd, key) in self._counters.items()}
+
+
+def _counters(folders: dict[str, Path], *, unified: bool) -> Iterator[tuple[str, tuple[int, bytes]]]:
+    """(descriptor, key of the line; empty for a file of one number) by what is counted."""
+    sources = {
+        "cpu": ("cpuacct", "cpu.stat", b"usage_usec") if unified else ("cpuacct", "cpuacct.usage", b""),
+        "oom": ("memory", "memory.events" if unified else "memory.oom_control", b"oom_kill"),
+        "pids": ("pids", "pids.events", b"max"),
+    }
+    for what, (controller, name, key) in sources.items():
+        folder = folders.get(controller)
+        if folder is not None:
+            yield what, (os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC), key)
 
 
 class Cgroups:
@@ -230,15 +237,11 @@ def _own(cgroup: Path) -> Iterator[tuple[str, str]]:
                 yield controller, path
 
 
-def _number(file: Path, key: str) -> int:
-    try:
-        text = file.read_text()
-    except OSError:
-        return 0
+def _number(text: bytes, key: bytes) -> int:
     if not key:
         return int(text)
     for line in text.splitlines():
-        name, _, value = line.partition(" ")
+        name, _, value = line.partition(b" ")
         if name == key:
             return int(value)
     return 0
