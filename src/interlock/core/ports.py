@@ -67,8 +67,12 @@ class HttpStream(Protocol):
         ...
 
 
+NOTHING_SENT = "nothing was sent"
+"""Among the arguments of a cancellation that came before the request went out."""
+
+
 class HttpClient(Protocol):
-    """A pooled HTTP/1.1 client. Cancelling a call closes its connection at once.
+    """A pooled HTTP/1.1 client. Cancelling a call hangs up at once; what was on its way is still handed out, for a twentieth of a second.
 
     Raises:
         ConnectFailed, UpstreamTimeout, UpstreamStalled, UpstreamCut, BadReply: as named. Statuses are not errors.

@@ -11,6 +11,7 @@ from msgspec import structs
 from interlock.core.chat import ChatResponse
 from interlock.core.errors import BadReply, InterlockError, UpstreamCut, UpstreamError, UpstreamStalled
 from interlock.core.money import Usage
+from interlock.core.ports import NOTHING_SENT
 
 from . import retry, tokens
 from .call import Guess, Trial
@@ -40,6 +41,8 @@ def of_broken(health: DeploymentHealth, trial: Trial, error: BaseException, seco
     relayed; where nothing was to be seen of a whole answer, what the deployment usually writes in that time.
     """
     if isinstance(error, InterlockError) and not retry.may_have_run(error):
+        return Usage(), False
+    if NOTHING_SENT in error.args:
         return Usage(), False
     said = error.usage if isinstance(error, UpstreamError) and error.usage is not None else trial.usage_seen
     if said is not None and (trial.usage_final or (said.output_total and not trial.text_seen)):

@@ -19,10 +19,10 @@ from typing import Self
 from msgspec import Struct
 
 from interlock.core.errors import BadReply, ConnectFailed, UpstreamTimeout
-from interlock.core.ports import HttpRequest, HttpResponse
+from interlock.core.ports import NOTHING_SENT, HttpRequest, HttpResponse
 from interlock.core.time import Clock, Deadline
 
-from .connection import Connection, StaleConnection, Terms, Want
+from .connection import Connection, Sink, StaleConnection, Terms, Want
 from .head import encode_head, encode_own
 from .pool import OriginPool, PoolLimits
 from .url import Origin, parse_target
@@ -121,7 +121,11 @@ class PooledClient:
             raise ConnectFailed(f"{request.url}: the client was closed; nothing was sent")
         if terms.deadline_at <= loop.time():
             raise UpstreamTimeout(f"no time was left to ask {request.url}; nothing was sent")
-        connection = pool.spare() or await pool.take(terms.deadline_at)
+        try:
+            connection = pool.spare() or await pool.take(terms.deadline_at)
+        except asyncio.CancelledError as gone:
+            gone.args = (*gone.args, NOTHING_SENT)
+            raise
         while True:
             try:
                 await connection.start(data, terms, want)
