@@ -84,3 +84,53 @@ def wait_for_port(port: int, within_s: float = 15.0) -> None:
             select.select([], [], [], 0.05)
         else:
             return
+
+
+def mariadb_programs() -> tuple[str, str] | None:
+    """`mariadb-install-db` and `mariadbd`, where they are installed."""
+    install, server = (
+        shutil.which("mariadb-install-db"),
+        shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin"),
+    )
+    return (install, server) if install and server else None
+
+
+@contextmanager
+def mariadb_server() -> Generator[str]:
+    """The address of a MariaDB that lives as long as the block; user `root` without a password."""
+    programs = mariadb_programs()
+    assert programs is not None, "MariaDB is not installed: apt install mariadb-server"
+    folder = Path(tempfile.mkdtemp(prefix="interlock-my-"))
+    port = free_port()
+    user = "mysql" if os.geteuid() == 0 else None
+    try:
+        if user:
+            shutil.chown(folder, user)
+        data = folder / "data"
+        make = [
+            programs[0],
+            f"--datadir={data}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--no-defaults",
+        ]
+        subprocess.run(make, check=True, capture_output=True, user=user, cwd=folder, timeout=120)
+        options = [
+            f"--datadir={data}",
+            f"--port={port}",
+            f"--socket={folder}/s",
+            "--bind-address=127.0.0.1",
+            f"--pid-file={folder}/pid",
+        ]
+        server = subprocess.Popen(
+            [programs[1], "--no-defaults", *options, "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"],
+            user=user, cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            wait_for_port(port, 60)
+            yield f"mysql://root@127.0.0.1:{port}/"
+        finally:
+            server.terminate()
+            server.wait(30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

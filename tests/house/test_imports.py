@@ -25,6 +25,7 @@ OWNERS = {
     "phonenumbers": {"governance"},
     "psycopg": {"storage"},
     "pydantic": {"config", "plugins"},
+    "pymysql": {"storage"},
     "re2": {"governance"},
     "redis": {"storage"},
     "rich": {"cli"},

@@ -62,6 +62,10 @@ def _runner(database: Database, root: Path, clock: Clock) -> QueryRunner:
         from interlock.storage.query_sqlite import SqliteQueries
 
         return SqliteQueries(root / url.removeprefix("sqlite:").removeprefix("//"), clock)
+    if database.dialect == "mysql":
+        from interlock.storage.query_mysql import MysqlQueries  # noqa: PLC0415 - as above
+
+        return MysqlQueries(url, clock)
     from interlock.storage.query_postgres import PostgresQueries
 
     return PostgresQueries(url, clock)

@@ -13,6 +13,12 @@ from pydantic import Field, model_validator
 
 from .blocks import Amount, Block, Name, Positive, Seconds, SecretText, Text, Texts
 
+_DIALECTS: dict[str, Literal["sqlite", "postgres", "mysql"]] = {
+    "sqlite": "sqlite",
+    "postgresql": "postgres",
+    "postgres": "postgres",
+    "mysql": "mysql",
+}
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
 
 
@@ -36,7 +42,7 @@ class Database(Block):
     """A database that agents may query through the tool `sql.NAME`."""
 
     url: SecretText
-    """`sqlite:PATH` (relative to the workspace) or `postgresql://…`; may hold a password, so it is never shown."""
+    """`sqlite:PATH` (relative to the workspace), `postgresql://…` or `mysql://…`; may hold a password, so it is never shown."""
     tables: Annotated[dict[str, GovernedTable], Field(min_length=1)]
     functions: Texts = ()
     """Further functions that queries may call."""
@@ -47,14 +53,14 @@ class Database(Block):
     """PostgreSQL: the planner's highest estimate; 0: any."""
 
     @property
-    def dialect(self) -> Literal["sqlite", "postgres"]:
-        return "sqlite" if self.url.reveal().startswith("sqlite:") else "postgres"
+    def dialect(self) -> Literal["sqlite", "postgres", "mysql"]:
+        return _DIALECTS[urlsplit(self.url.reveal()).scheme]
 
     @model_validator(mode="after")
     def _known_address(self) -> Database:
         scheme = urlsplit(self.url.reveal()).scheme
-        if scheme not in ("sqlite", "postgresql", "postgres"):
-            raise ValueError("url: expected sqlite:PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
+        if scheme not in _DIALECTS:
+            raise ValueError("url: expected sqlite:PATH, postgresql://USER:PASSWORD@HOST/DATABASE or mysql://…")
         return self
 
 

@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from .time import Deadline
 
+PLACE = "__interlock_parameter__"
+"""Where a parameter stands, for dialects whose parameters have no numbers; a query that holds this text otherwise is refused."""
+
 
 class QueryLimits(Struct, frozen=True):
     """What one query may take."""

@@ -1,5 +1,5 @@
 -- Hostile queries, one per paragraph, run for real. None may say anything that depends on what the tenant may not see.
--- `-- sqlite` or `-- postgres` before a query: that dialect alone.
+-- `-- sqlite`, `-- postgres` or `-- mysql` before a query: that dialect alone.
 
 SELECT tax_number FROM customers
 
@@ -687,3 +687,150 @@ SELECT id FROM orders WHERE tenant_id = ANY (SELECT 'rival')
 
 -- postgres
 SELECT EXTRACT(EPOCH FROM pg_postmaster_start_time())
+
+-- mysql
+SELECT /*!50000 tax_number */ FROM customers
+
+-- mysql
+SELECT id FROM orders WHERE 1 = 1 /*!50000 OR tenant_id = 'rival' */
+
+-- mysql
+SELECT LOAD_FILE('/etc/passwd')
+
+-- mysql
+SELECT SLEEP(10)
+
+-- mysql
+SELECT BENCHMARK(1000000000, SHA2('x', 512))
+
+-- mysql
+SELECT id FROM orders INTO OUTFILE '/tmp/x'
+
+-- mysql
+SELECT id FROM orders INTO DUMPFILE '/tmp/x'
+
+-- mysql
+SELECT id INTO @x FROM orders
+
+-- mysql
+SELECT @@version
+
+-- mysql
+SELECT @@global.secure_file_priv
+
+-- mysql
+SELECT @x := tenant_id FROM orders
+
+-- mysql
+SELECT USER(), DATABASE(), VERSION()
+
+-- mysql
+SELECT CONNECTION_ID()
+
+-- mysql
+SELECT * FROM information_schema.tables
+
+-- mysql
+SELECT * FROM mysql.user
+
+-- mysql
+SELECT * FROM performance_schema.threads
+
+-- mysql
+SHOW TABLES
+
+-- mysql
+SHOW GRANTS
+
+-- mysql
+DESCRIBE payroll
+
+-- mysql
+HANDLER payroll OPEN
+
+-- mysql
+LOAD DATA INFILE '/etc/passwd' INTO TABLE orders
+
+-- mysql
+SELECT EXTRACTVALUE(1, CONCAT(0x7e, (SELECT employee FROM payroll LIMIT 1)))
+
+-- mysql
+SELECT UPDATEXML(1, CONCAT(0x7e, (SELECT tax_number FROM customers LIMIT 1)), 1)
+
+-- mysql
+SELECT GET_LOCK('x', 10)
+
+-- mysql
+SELECT JSON_EXTRACT(note, '$.x') FROM orders WHERE id >= 500
+
+-- mysql
+SELECT id FROM orders PROCEDURE ANALYSE()
+
+-- mysql
+SELECT id FROM orders LOCK IN SHARE MODE
+
+-- mysql
+SELECT 'a\' OR tenant_id = \'rival'
+
+-- mysql
+SELECT id FROM orders WHERE note = '\\' OR tenant_id = 'rival' -- '
+
+-- mysql
+SELECT id FROM orders WHERE note = "\" OR tenant_id = 'rival' -- "
+
+-- mysql
+SELECT id FROM orders WHERE note = '__interlock_parameter__'
+
+-- mysql
+SELECT id FROM orders WHERE note = '__interlock\_parameter__' OR id >= 500
+
+-- mysql
+SELECT id FROM orders WHERE note = 'what?' AND status = '%s' AND id >= 500
+
+-- mysql
+SELECT `tax_number` FROM `customers`
+
+-- mysql
+SELECT id FROM orders WHERE status RLIKE '(a+)+$'
+
+-- mysql
+SELECT id FROM orders WHERE MATCH (note) AGAINST ('CANARY')
+
+-- mysql
+SELECT BINARY tenant_id FROM orders
+
+-- mysql
+SELECT CONVERT(tenant_id USING utf8mb4) FROM orders
+
+-- mysql
+SELECT CHAR(0x63616e617279)
+
+-- mysql
+SELECT 0x41, x'41', b'1', N'x', _utf8mb4'x' FROM payroll
+
+-- mysql
+SELECT REPEAT('x', 1000000000), SPACE(1000000000)
+
+-- mysql
+SELECT GROUP_CONCAT(employee) FROM payroll
+
+-- mysql
+SELECT * FROM orders PARTITION (p0)
+
+-- mysql
+SELECT STRAIGHT_JOIN tenant_id FROM orders
+
+-- mysql
+DO SLEEP(10)
+
+-- mysql
+CALL x()
+
+-- mysql
+SET @x = 1
+
+-- mysql
+KILL 1
+
+-- mysql
+FLUSH TABLES

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pymysql
 import pytest
 
 from interlock.core.errors import ToolError
 from interlock.core.query import Query, QueryLimits, QueryRunner
 from interlock.core.time import Deadline, SystemClock
+from interlock.storage.query_mysql import MysqlQueries
 from interlock.storage.query_postgres import PostgresQueries
 from interlock.storage.query_sqlite import SqliteQueries
 from interlock.tools.sql.check import parsed
 from interlock.tools.sql.policy import Dialect
 from interlock.tools.sql.rewrite import governed
-from tests.servers import postgres_server
+from tests.servers import mariadb_programs, mariadb_server, postgres_server
 from tests.tools.sql.world import TABLES, WORLDS, fill_sqlite, policy
 
 HERE = Path(__file__).parent
@@ -33,7 +35,7 @@ def corpus(name: str, dialect: str) -> list[str]:
     found: list[str] = []
     for paragraph in (HERE / name).read_text(encoding="utf-8").split("\n\n")[1:]:
         first, _, rest = paragraph.partition("\n")
-        marked = first in ("-- sqlite", "-- postgres")
+        marked = first in ("-- sqlite", "-- postgres", "-- mysql")
         if not marked or first == f"-- {dialect}":
             found.append(rest if marked else paragraph)
     return [each.strip() for each in found]
@@ -61,6 +63,27 @@ def postgres() -> Iterator[dict[str, str]]:
                         places = ",".join(["%s"] * len(lines[0]))
                         cursor.executemany(f"INSERT INTO {table} VALUES ({places})".encode(), lines)
         yield {world: f"{url.rpartition('/')[0]}/world_{world}" for world in WORLDS}
+
+
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[dict[str, str]]:
+    """One database per world, in a server of its own."""
+    if mariadb_programs() is None:
+        pytest.skip(
+            "MariaDB is not installed (apt install mariadb-server), so the MySQL dialect is not run for real here"
+        )
+    with mariadb_server() as url:
+        port = int(url.rpartition(":")[2].rstrip("/"))
+        for world, tables in WORLDS.items():
+            db = pymysql.connect(host="127.0.0.1", port=port, user="root", autocommit=True)
+            with db, db.cursor() as cursor:
+                cursor.execute(f"CREATE DATABASE world_{world}")
+                cursor.execute(f"USE world_{world}")
+                for statement in TABLES.replace("sku TEXT", "sku VARCHAR(20)").strip().split(";\n"):
+                    cursor.execute(statement)
+                for table, lines in tables.items():
+                    cursor.executemany(f"INSERT INTO {table} VALUES ({','.join(['%s'] * len(lines[0]))})", lines)
+        yield {world: f"{url}world_{world}" for world in WORLDS}
 
 
 async def asked(runner: QueryRunner, dialect: Dialect, sql: str) -> tuple[Any, ...]:
@@ -105,6 +128,54 @@ async def test_no_hostile_query_learns_anything_from_postgres(postgres: dict[str
 
     assert len(queries) >= 150
     assert [leak for leak in leaks if leak] == []
+
+
+@pytest.mark.requirement("TL-11")
+async def test_no_hostile_query_learns_anything_from_mysql(mariadb: dict[str, str]):
+    runners = [MysqlQueries(mariadb[world], CLOCK) for world in ("one", "two")]
+    queries = corpus("hostile.sql", "mysql")
+
+    leaks = [told_nothing(sql, *[await asked(runner, "mysql", sql) for runner in runners]) for sql in queries]
+
+    assert len(queries) >= 150
+    assert [leak for leak in leaks if leak] == []
+
+
+@pytest.mark.requirement("TL-11")
+async def test_ordinary_analytics_on_mysql_answer_as_if_there_were_nothing_to_hide(mariadb: dict[str, str]):
+    queries = [sql for sql in corpus("legitimate.sql", "mysql") if not foreign_to_mysql(sql)]
+    runner = MysqlQueries(mariadb["one"], CLOCK)
+    changed: list[str] = []
+    ran = 0
+    port = int(mariadb["one"].rpartition(":")[2].partition("/")[0])
+    db = pymysql.connect(host="127.0.0.1", port=port, user="root", database="world_one", autocommit=True)
+    with db, db.cursor() as cursor:
+        cursor.execute("CREATE DATABASE IF NOT EXISTS visible")
+        for table, grant in policy("mysql").tables.items():
+            where = f"WHERE {grant.where.replace(':tenant', chr(39) + 'acme' + chr(39))}" if grant.where else ""
+            cursor.execute(
+                f"CREATE VIEW visible.{table} AS SELECT {', '.join(grant.columns)} FROM world_one.{table} {where}"
+            )
+        cursor.execute("USE visible")
+        for sql in queries:
+            try:
+                cursor.execute(sql)
+            except pymysql.ProgrammingError:
+                continue  # words that are names elsewhere are reserved in MySQL
+            expected, ran = plain(cursor.fetchall()), ran + 1
+            answer = await asked(runner, "mysql", sql)
+            if answer[0] != "rows" or plain(answer[2]) != expected:
+                changed.append(f"{sql}: {str(answer)[:300]} instead of {expected[:3]}")
+
+    assert ran >= 45
+    assert changed == []
+
+
+def foreign_to_mysql(sql: str) -> bool:
+    """What MySQL itself reads in another way: quoted names, `||`, FILTER, casts to INTEGER, names in another case."""
+    return any(word in sql for word in ('"', "||", "FILTER", "AS INTEGER", "Orders", "NULLS")) or sql.startswith(
+        "WITH orders AS"
+    )
 
 
 def test_the_hostile_corpus_does_leak_where_nothing_stands_in_its_way(sqlite_worlds: dict[str, Path]):

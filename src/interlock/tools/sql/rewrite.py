@@ -16,7 +16,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.tokenizer_core import Token, TokenType
 
-from interlock.core.query import Query
+from interlock.core.query import PLACE, Query
 
 from . import functions
 from .policy import HOME, QueryRefused, SqlPolicy, TableGrant
@@ -41,6 +41,8 @@ def governed(tree: exp.Query, policy: SqlPolicy, given: Mapping[str, str]) -> Qu
         table.replace(_view(table, name, policy, binder))
     _capped(tree, policy)
     sql = tree.sql(dialect=policy.dialect, identify=True, comments=False)
+    if sql.count(PLACE) != (len(binder.values) if policy.dialect == "mysql" else 0):
+        raise QueryRefused(f"the text {PLACE} is reserved")
     _read_again(sql, policy)
     names = {name for _, name in tables}
     return Query(
@@ -170,7 +172,7 @@ class _Binder:
             )
         if self._dialect == "mysql":  # its parameters have no numbers
             self.values.append(self._given[name])
-            return exp.Placeholder()
+            return exp.Var(this=PLACE)
         if name not in self._numbers:
             self.values.append(self._given[name])
             self._numbers[name] = len(self.values)
