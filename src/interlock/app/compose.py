@@ -265,7 +265,6 @@ class Interlock:
             semantic=self._similar,
             prompt_vector=self._prompt_vectors,
             code_runner=self._toolbox.sandboxed,
-            code_runner=self._toolbox.sandboxed,
             redact=redact,
         )
 

@@ -22,7 +22,7 @@ from interlock.core.errors import BadReply, ConnectFailed, UpstreamTimeout
 from interlock.core.ports import NOTHING_SENT, HttpRequest, HttpResponse
 from interlock.core.time import Clock, Deadline
 
-from .connection import Connection, Sink, StaleConnection, Terms, Want
+from .connection import Connection, StaleConnection, Terms, Want
 from .head import encode_head, encode_own
 from .pool import OriginPool, PoolLimits
 from .url import Origin, parse_target
