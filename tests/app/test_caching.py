@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from interlock.app import Interlock
+from interlock.app.cached import open_caches
 from interlock.core.caller import Caller
 from interlock.core.chat import Chunk
 from interlock.core.errors import ConfigError
@@ -70,12 +71,24 @@ async def test_the_semantic_cache_begins_in_the_shadow_and_keeps_what_it_learned
             assert any(each.startswith("semantic cache: in the shadow") for each in reply.settled.reasons)
             (scope,) = health_of(il)["semantic_cache"]
             assert (scope["tenant"], scope["mode"], scope["compared"], scope["served"]) == ("default", "shadow", 2, 0)
+        with open_caches(folder.root) as desk:
+            (stored,) = desk.scopes("default")
+            assert (stored.mode, stored.compared) == ("shadow", 2)
+            assert stored.scope.startswith("support_reply support ")
+            assert desk.scopes("another") == []
         async with opened(folder, vendor) as il:
             (again,) = il.semantic_scopes()
             assert again.compared == 2
             reply = await il.chat("support", "Where is my parcel, please?", caller=CALLER)
+            await asyncio.gather(*il.gateway._desk.flights.tasks)
             assert any("cosine" in each for each in reply.settled.reasons), "the vectors are back"
         assert len(vendor.asked) == 4, "nothing is served from the shadow"
+    with open_caches(folder.root) as desk:
+        assert desk.restart("another") == 0
+        assert desk.restart() == 1
+        assert desk.scopes() == []
+        assert desk.clear("another") == 0
+        assert desk.clear("default") == 8, "four questions, each an exact answer and one with a vector"
 
 
 async def test_a_live_scope_serves_and_says_so(folder):

@@ -22,6 +22,7 @@ from interlock.ledger import Recorder
 from .tier0 import Model
 
 if TYPE_CHECKING:
+    from interlock.ondevice.promise_kept import Record
     from interlock.ondevice.semantic import Entry, Found
 
 LOOK_WITHIN_S = 0.5
@@ -67,7 +68,7 @@ class Similar:
         self._looking += 1
         try:
             async with asyncio.timeout(LOOK_WITHIN_S):
-                found = await asyncio.to_thread(self._cache.look, f"{tenant}/{scope}", text, f"{tenant}/{space}")
+                found = await asyncio.to_thread(self._cache.look, joined(tenant, scope), text, joined(tenant, space))
         except TimeoutError:
             return Near(f"not asked: no answer within {LOOK_WITHIN_S:g} s")
         finally:
@@ -86,16 +87,15 @@ class Similar:
             self._write_at = asyncio.get_running_loop().call_later(WRITE_EVERY_S, self.write)
 
     def states(self) -> list[ScopeState]:
-        return [
-            ScopeState(*_parts(scope), record.mode, record.why, record.served, record.comparisons, record.bar)
-            for scope, record in sorted(self._cache.records().items())
-        ]
+        return [state_of(scope, record) for scope, record in sorted(self._cache.records().items())]
 
     def read_back(self) -> int:
         """Takes in what former processes stored; returns how many answers. To be run in a thread; a store that fails is an empty one."""
         try:
             for state in self._store.states():
-                self._cache.restore(f"{state.tenant}/{state.scope}", self._rows.record_of(state.state, self._promised))
+                self._cache.restore(
+                    joined(state.tenant, state.scope), self._rows.record_of(state.state, self._promised)
+                )
             rows = self._store.newest(self._clock.wall_ns(), self._most)
             for row in reversed(rows):
                 self._cache.put(*self._rows.entry_of(row.value))
@@ -138,6 +138,16 @@ class Similar:
         return SimilarRow(tenant, entry.space, entry.id, scope, entry.fresh_until_ns, value)
 
 
+def state_of(scope: str, record: Record) -> ScopeState:
+    """How one scope stands, for people."""
+    return ScopeState(*_parts(scope), record.mode, record.why, record.served, record.comparisons, record.bar)
+
+
+def joined(tenant: str, name: str) -> str:
+    """A scope or space under its tenant."""
+    return f"{tenant}\n{name}"
+
+
 def _parts(scope: str) -> tuple[str, str]:
-    tenant, _, name = scope.rpartition("/")
+    tenant, _, name = scope.partition("\n")
     return tenant, name

@@ -37,6 +37,7 @@ VERBS = {
     "serve": "offer the gateway over HTTP (/v1/chat/completions, /v1/models, /healthz)",
     "verify": "compare the ledger with a vendor's usage or cost export",
     "keys": "make, list, rotate and revoke virtual keys",
+    "cache": "how the semantic cache stands; clear stored answers, begin anew",
     "tasks": "list tasks",
     "trace": "show one task or call, step by step",
     "replay": "decide a task once more from its log, and name what would come out otherwise",

@@ -42,7 +42,7 @@ class Question(Struct, frozen=True):
     """What the semantic cache is asked."""
 
     scope: str
-    """Tenant, workflow, versions and model: what evidence about the error rate is gathered about."""
+    """Workflow and model by name, and with them tenant and versions: what evidence about the error rate is gathered about."""
     space: str
     """Everything but the last user message, system prompt, earlier turns and schema included: answers are shared inside it only."""
     text: str
@@ -60,7 +60,8 @@ def question(call: Call) -> Question | None:
     caller = call.caller
     scope = (caller.tenant, caller.workflow, caller.versions, request.model)
     space = (caller.tenant, caller.workflow, caller.versions, rest)
-    return Question(_digest(scope), _digest(space), last.content)
+    named = f"{caller.workflow or '-'} {request.model} {_digest(scope)[:12]}"
+    return Question(named, _digest(space), last.content)
 
 
 def _digest(values: object) -> str:

@@ -41,12 +41,14 @@ def packed_record(record: Record) -> bytes:
     return _encoder.encode(record)
 
 
-def record_of(state: bytes, terms: Terms) -> Record:
-    """A record again, under today's terms. Raises msgspec.MsgspecError when the bytes are of another version.
+def record_of(state: bytes, terms: Terms | None = None) -> Record:
+    """A record again, under today's terms where they are given. Raises msgspec.MsgspecError when the bytes are of another version.
 
     Evidence is about the budget it was gathered for: with another budget the scope begins in the shadow again, and keeps what it compared.
     """
     found = _records.decode(state)
+    if terms is None:
+        return found
     if found.terms.error_budget != terms.error_budget:
         return Record(terms, compared=found.compared, comparisons=found.comparisons, weights=found.weights)
     found.terms = terms
