@@ -18,7 +18,7 @@ from interlock.core.errors import ConfigError, Fault
 from interlock.core.money import NANO_PER_USD
 from interlock.core.routes import Example
 
-PROMPTS = ("prompt", "question", "input", "query", "text")
+PROMPTS = ("prompt", "question", "input", "query", "instruction", "text")
 TASKS = ("task", "task_type", "domain", "step", "dataset", "category")
 RIGHTS = ("_correct", "_right", "_score", "_label")
 ANSWERS = ("_answer", "_response", "_output")

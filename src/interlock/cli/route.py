@@ -42,7 +42,7 @@ def options() -> argparse.ArgumentParser:
         help="models of the route, and how the file calls them (default: all of the file)",
     )
     labels.add_argument(
-        "--prompt-column", default="", metavar="C", help="default: prompt, question, input, query or text"
+        "--prompt-column", default="", metavar="C", help="default: prompt, question, input, query, instruction or text"
     )
     labels.add_argument(
         "--task-column", default="", metavar="C", help="default: task, task_type, domain, step, dataset or category"
