@@ -115,3 +115,22 @@ def test_a_condition_over_a_check_that_nobody_makes_is_a_fault(tmp_path):
     )
     with pytest.raises(ConfigError, match="unknown name 'check_arithmetic'"):
         Interlock.from_file(tmp_path)
+
+
+@pytest.mark.requirement("GW-14")
+async def test_code_in_an_answer_is_tried_in_the_sandbox_with_the_tests_of_the_request(tmp_path):
+    facts = {"unit_tests": "assert add(1, 2) == 3, add(1, 2)"}
+    async with (
+        Upstream() as vendor,
+        opened(tmp_path, vendor, "  verifiers: [unit_test]\n  facts: [unit_tests]\n") as il,
+    ):
+        vendor.script = by_model(
+            small="```python\ndef add(a, b):\n    return a - b\n```",
+            big="```python\ndef add(a, b):\n    return a + b\n```",
+        )
+        event = (await il.chat("", "Write add(a, b).", facts=facts)).settled
+
+    if any("not carried out" in reason for reason in event.reasons):
+        pytest.skip("; ".join(event.reasons))  # this host isolates nothing
+    assert event.deployment == "openai/big-1"
+    assert event.escalations[0].reason == "check unit_test 0.00 < 0.5: the tests fail: AssertionError: -1"
