@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from interlock.core import routes
 from interlock.core.errors import InterlockError
@@ -61,8 +61,7 @@ class Steering:
 
     async def start(self, call: Call, plan: Plan) -> Plan:
         """The plan to go by: the given one, or one that begins where the learned route says and the cap allows."""
-        reach = _reach(plan)
-        cap = self._arrived(call, reach)
+        cap = self._arrived(call, plan)
         learned = call.workflow.learned
         usable = [] if learned is None or call.held_before else _usable(learned.route, plan)
         if learned is not None and len(usable) > 1:
@@ -128,11 +127,10 @@ class Steering:
     def _premium(self) -> frozenset[str]:
         return frozenset() if self._settings.premium is None else self._settings.premium.tiers
 
-    def _arrived(self, call: Call, reach: Mapping[str, str]) -> Cap | None:
-        """The tenant's cap with this call counted, where the call could go to premium or to another tier."""
+    def _arrived(self, call: Call, plan: Plan) -> Cap | None:
+        """The tenant's cap with this call counted; what the on-device tier answers is no call of a model."""
         cap = self.cap(call.caller.tenant)
-        tiers = set(reach.values())
-        if cap is None or not tiers & self._premium or len(tiers) == 1:
+        if cap is None or plan.candidates[0].deployment.dialect in self._settings.self_judging:
             return None
         return self._keep(call, cap.arrived())
 
