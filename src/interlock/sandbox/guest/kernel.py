@@ -30,6 +30,7 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 1, 4, 
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _SIGKILL = 9
 _CAP_LAST = 63
+_HUGE, _MADV_COLLAPSE = 2 << 20, 25
 
 # (x86-64, aarch64); from 424 on all architectures share one numbering.
 _NUMBERS = {
@@ -123,6 +124,14 @@ class Kernel:
         held = ctypes.create_string_buffer(program, len(program))
         fprog = struct.pack("@HxxxxxxP", len(program) // 8, ctypes.addressof(held))
         self._syscall("seccomp", 1, 0, fprog)
+
+    def collapse(self, begin: int, end: int) -> None:
+        """Gathers the pages of a range into huge ones, as far as it spans any; a fork then copies one entry for 512."""
+        begin, end = -(-begin // _HUGE) * _HUGE, end // _HUGE * _HUGE
+        for at in range(begin, end, _HUGE):
+            self._libc.madvise(
+                ctypes.c_void_p(at), ctypes.c_size_t(_HUGE), _MADV_COLLAPSE
+            )  # a hole or an old kernel: left as it is
 
     def landlock_abi(self) -> int:
         """The version of landlock that the kernel speaks; 0 where it has none."""
