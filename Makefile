@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check format lock requirements clean soak-crash soak-sandbox bench-sandbox
+.PHONY: help setup demo test bench check format lock requirements clean soak-crash soak-chaos soak-sandbox bench-sandbox
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -56,6 +56,11 @@ soak-sandbox: setup
 
 bench-sandbox: setup
 	$(BIN)/python -m bench sandbox
+
+# 100,000 calls in which clients leave at any byte and vendors fail in every way; the ledger must be the vendors' bill.
+soak-chaos: setup
+	INTERLOCK_CHAOS_CALLS=$${CALLS:-100000} INTERLOCK_CHAOS_SEED=$$(date +%Y%m%d) INTERLOCK_CHAOS_RESULT=bench/results/chaos.json \
+		$(BIN)/python -m pytest tests/chaos -q -s -o faulthandler_timeout=0
 
 bench: setup
 	$(BIN)/python -m bench

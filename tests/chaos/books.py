@@ -26,8 +26,8 @@ class Difference(Struct, frozen=True):
     billed: tuple[int, int]
     estimated: bool
     """A try broke off, and the vendor had not said what it had used."""
-    streamed_only: bool
-    """Every try that broke off was a stream, whose pieces could be counted."""
+    shown: bool
+    """Every try that broke off was a stream that had begun, so that its pieces could be counted."""
     upper: tuple[int, int]
     """What its tries may have used at most."""
     reasons: tuple[str, ...]
@@ -76,7 +76,7 @@ def compared(folder: Path, vendors: list[Upstream]) -> Books:
                     booked,
                     billed,
                     any(ESTIMATED in reason for reason in event.reasons),
-                    all(each.streamed for each in own) and "upstream_bad_reply" not in str(event.attempts),
+                    _shown(event, own),
                     (HEAVIEST * len(own), MOST_OUTPUT * len(own)),
                     event.reasons,
                 )
@@ -90,6 +90,14 @@ def compared(folder: Path, vendors: list[Upstream]) -> Books:
         differences=differences,
         unclaimed=[bill for own in bills.values() for bill in own],
     )
+
+
+def _shown(event: Settled, own: list[Billed]) -> bool:
+    sent = sum(each.status != "shed" for each in event.attempts)
+    if len(own) < sent or any(each.error == "upstream_bad_reply" for each in event.attempts):
+        return False
+    # A refusal that was on its way when the client left was never heard of.
+    return all(each.streamed and each.status for each in own) and own[-1].status == 200
 
 
 def lateness(vendors: list[Upstream], folder: Path, told: list[Told]) -> list[float]:

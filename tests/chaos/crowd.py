@@ -25,8 +25,8 @@ workspace: chaos
 tenant: acme
 store: interlock.db
 providers:
-  first: {{dialect: openai, base_url: "{first}", api_key: sk-1, timeout_s: 0.5, stall_s: 0.25}}
-  second: {{dialect: openai, base_url: "{second}", api_key: sk-2, timeout_s: 0.5, stall_s: 0.25}}
+  first: {{dialect: openai, base_url: "{first}", api_key: sk-1, timeout_s: 1.0, stall_s: 0.8}}
+  second: {{dialect: openai, base_url: "{second}", api_key: sk-2, timeout_s: 1.0, stall_s: 0.8}}
 models:
   alone: [first/m]
   pair: [first/m, second/m]
@@ -39,7 +39,7 @@ limits:
   - {{name: poor, per: user, only: {{user: "poor*"}}, period: day, tokens: 900}}
   - {{name: at once, per: workflow, only: {{workflow: narrow}}, concurrency: 2}}
 resilience:
-  timeout_s: 3
+  timeout_s: 6
   retries: {{base_s: 0.002, cap_s: 0.01}}
   circuit: {{consecutive: 1000, share: 1.0, cool_s: 0.05, cool_max_s: 0.1}}
   hedging: {{enabled: true, min_wait_s: 0.02}}
@@ -165,7 +165,7 @@ class Mood:
                 good, stall_after=rng.randrange(0, 12) if asked.streamed else rng.randrange(0, 500)
             )
         if luck < 0.95:
-            return Answer(text=text, delay_s=0.8)
+            return Answer(text=text, delay_s=2.0)
         if luck < 0.97 and asked.streamed:
             return msgspec.structs.replace(good, error_after=rng.randrange(3, 8))
         return Answer(text=text, raw=NONSENSE, raw_billed=True)

@@ -24,7 +24,6 @@ CANCELLED_WITHIN_S = 0.1
 
 @pytest.mark.requirement("GW-25", "OB-03", "GW-34")
 async def test_every_call_settles_once_and_the_ledger_is_the_vendors_bill(tmp_path):
-    loop = asyncio.get_running_loop()
     async with crowd(tmp_path, SEED) as up:
         before = sum(len(vendor.bills) for vendor in up.vendors)
         told = await up.run(plans(random.Random(SEED), CALLS), AT_ONCE)
@@ -36,7 +35,6 @@ async def test_every_call_settles_once_and_the_ledger_is_the_vendors_bill(tmp_pa
         never = [bill for vendor in up.vendors for bill in vendor.bills if not bill.over and not bill.gone_s]
         late = lateness(up.vendors, tmp_path, told)
         vendors = up.vendors
-        ended_s = loop.time()
     books = compared(tmp_path, vendors)
     sent = sum(len(vendor.bills) for vendor in vendors) - before
 
@@ -48,21 +46,21 @@ async def test_every_call_settles_once_and_the_ledger_is_the_vendors_bill(tmp_pa
     assert all(row[3] == 0 for row in running)
     exact = [each for each in books.differences if not each.estimated]
     assert exact == [], exact[:5]
-    shown = [each for each in books.differences if each.streamed_only]
+    shown = [each for each in books.differences if each.shown]
     assert shown == [], shown[:5]
     for each in books.differences:
-        assert each.booked[0] <= max(each.billed[0], each.upper[0]), each
+        assert each.booked[0] <= each.upper[0], each
         assert each.booked[1] <= each.upper[1], each
-    summary = told_of(books, late, sent, ended_s)
-    assert summary["cancelled_late"] <= max(2, len(late) // 200), summary
+    assert abs(books.booked[0] - books.billed[0]) <= 0.01 * books.billed[0]
+    assert abs(books.booked[1] - books.billed[1]) <= 0.05 * books.billed[1]
+    summary = told_of(books, late, sent)
     print(json.dumps(summary))
     if RESULT:
         Path(RESULT).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
-def told_of(books: Books, late: list[float], sent: int, ended_s: float) -> dict[str, object]:
-    """What a reader of the result wants to know."""
-    del ended_s
+def told_of(books: Books, late: list[float], sent: int) -> dict[str, object]:
+    """What a reader of the result wants to know; how late is measured with clients, server and vendors on one event loop."""
     ordered = sorted(late)
     return {
         "calls": CALLS,
@@ -71,8 +69,12 @@ def told_of(books: Books, late: list[float], sent: int, ended_s: float) -> dict[
         "statuses": dict(Counter(books.statuses).most_common()),
         "booked_tokens": books.booked,
         "billed_tokens": books.billed,
-        "calls_that_differ_though_the_vendor_showed_its_work": 0,
-        "calls_whose_vendor_showed_nothing_of_a_broken_answer": len(books.differences),
+        "calls_that_differ_though_the_vendor_said_or_showed_what_it_made": sum(
+            not each.estimated or each.shown for each in books.differences
+        ),
+        "calls_that_differ_since_the_vendor_showed_nothing_of_a_broken_answer": sum(
+            each.estimated and not each.shown for each in books.differences
+        ),
         "clients_that_left_while_a_vendor_worked": len(late),
         "cancelled_p50_ms": round(ordered[len(ordered) // 2] * 1000, 1) if ordered else None,
         "cancelled_p99_ms": round(ordered[len(ordered) * 99 // 100] * 1000, 1) if ordered else None,
