@@ -209,3 +209,22 @@ async def test_a_limit_of_the_key_throttles_a_batch_instead_of_failing_its_lines
         done = await ended(client, await created(client, jsonl(*(line(f"l{n}", f"q{n}") for n in range(12)))))
         served = up.upstream.served.requests
     assert (done.request_counts.completed, done.request_counts.failed, served) == (12, 0, 12)
+
+
+@pytest.mark.requirement("GW-05")
+async def test_a_batch_whose_input_is_deleted_under_way_keeps_what_was_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = functools.partial(BatchSettings, pause_s=0.3)
+    monkeypatch.setattr("interlock.app.waiting.BatchSettings", quick)
+    limit = "limits: [{{name: slow, per: key, requests: 5, period: hour}}]\n"
+    async with house(tmp_path, files=FILES + limit) as up, up.client() as client:
+        batch = await created(client, jsonl(*(line(f"l{n}", f"q{n}") for n in range(12))))
+        while (counts := (await client.batches.retrieve(batch.id)).request_counts) is None or counts.completed < 5:
+            await asyncio.sleep(0.01)
+        await client.files.delete(batch.input_file_id)
+    async with house(tmp_path, files=FILES) as up, up.client() as client:
+        done = await ended(client, batch)
+        good, bad = await output(client, done.output_file_id), await output(client, done.error_file_id)
+    assert (done.status, done.errors.data[0].code) == ("failed", "input_file_gone")
+    assert (len(good), len(bad), done.request_counts.failed) == (5, 7, 7)

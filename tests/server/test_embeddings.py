@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import random
 import struct
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlock.app import open_reading
-from interlock.core.events import Attempt
+from interlock.core.events import Attempt, Settled
 from interlock.core.money import Usage
 from interlock.core.store import TaskFilter
 from interlock.gateway import split
+from interlock.storage import SqliteStore
 
 from .test_end_to_end import FILES, booked, house
-from .vendor import Asked, Said, Vendor, said, vendor
+from .vendor import CUT, Asked, Said, Vendor, said, vendor
 
 
 def embedded(asked: Asked) -> Said:
@@ -143,3 +145,44 @@ def test_shares_add_up_to_the_token_and_the_nano_dollar(tokens: int, weights: li
     assert sum(each.cost_nano_usd for each in shares) == cost
     over = sum(weights)
     assert all(abs(s.usage.input - tokens * w / over) <= 1 for s, w in zip(shares, weights, strict=True))
+
+
+@pytest.mark.requirement("GW-04", "SG-05")
+async def test_tenants_never_share_an_upstream_call(tmp_path: Path) -> None:
+    async with vendor(embedded) as there, house(tmp_path, files=files(there)) as up, up.client() as client:
+        other = openai.AsyncOpenAI(api_key="il-other", base_url=f"{up.door.url}/v1", max_retries=0)
+        async with other:
+            both = [
+                one.embeddings.create(model="support", input=f"text {n}") for n in range(8) for one in (client, other)
+            ]
+            await asyncio.gather(*both)
+    for asked in there.asked:
+        assert len(set(asked.body["input"])) == len(asked.body["input"])
+
+
+@pytest.mark.requirement("GW-04", "OB-03")
+async def test_under_failures_the_ledger_says_what_the_vendor_billed(tmp_path: Path) -> None:
+    rng = random.Random(20261121)
+    billed = 0
+
+    def answer(asked: Asked) -> Said:
+        nonlocal billed
+        luck = rng.random()
+        if luck < 0.2:
+            return said({"error": {"message": "try later"}}, 500 if luck < 0.15 else 429)
+        if luck < 0.3:
+            return CUT, "", b""
+        billed += 10 * len(asked.body["input"])
+        return embedded(asked)
+
+    async with vendor(answer) as there, house(tmp_path, files=files(there)) as up, up.client() as client:
+        for _ in range(6):
+            asks = [client.embeddings.create(model="support", input=f"text {number}") for number in range(30)]
+            await asyncio.gather(*asks, return_exceptions=True)
+    assert billed > 0
+    store = SqliteStore.open(tmp_path / "interlock.db")
+    events = [record.event for row in store.tasks.list(TaskFilter(limit=1000)) for record in store.records(row.id)]
+    store.close()
+    tries = [tried for event in events if isinstance(event, Settled) for tried in event.attempts]
+    assert sum(tried.usage.input for tried in tries if tried.status == "ok") == billed
+    assert sum(tried.cost_nano_usd for tried in tries if tried.status == "ok") == billed * 1000

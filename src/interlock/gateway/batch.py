@@ -14,11 +14,11 @@ from typing import Protocol
 
 from msgspec import Struct, structs
 
-from interlock.core.batches import BatchRow
+from interlock.core.batches import BatchRow, Fault
 from interlock.core.errors import LimitReached, LimitUnknown, StoreUnavailable, UpstreamError
 from interlock.core.store import StorePrompts
 from interlock.core.time import NS_PER_S, Clock
-from interlock.ledger import BatchLog
+from interlock.ledger import BatchLog, NotThere
 
 from . import batch_files
 from .batch_queue import Perform, work_off
@@ -116,6 +116,12 @@ class BatchWorker:
         wait_s = self._settings.patience_s
         try:
             wait_s = await self._advance(row)
+        except NotThere as error:  # its input was deleted: what was answered is kept, the rest cannot be asked
+            await self._ended(structs.replace(row, faults=(Fault("input_file_gone", str(error)),)))
+            wait_s = 0.0
+        except asyncio.CancelledError:
+            wait_s = 0.0  # this process stops; another one, or its next life, goes on at once
+            raise
         except (UpstreamError, LimitReached, LimitUnknown) as error:
             logger.warning("batch %s waits: %s", row.id, error)
         finally:
@@ -178,11 +184,12 @@ class BatchWorker:
             row = await log.save(structs.replace(row, status=status, finalizing_ns=clock.wall_ns()))
         row = await log.counted(row)
         unanswered = row.total - row.completed - row.failed
-        status = "cancelled" if row.cancelling_ns and unanswered else "expired" if unanswered else "completed"
+        status = "completed" if not unanswered else "cancelled" if row.cancelling_ns else "expired"
         ttl_ns = row.output_ttl_ns or settings.output_days * 86_400 * NS_PER_S
         row = await batch_files.write_outputs(row, log, clock.wall_ns(), ttl_ns, why=status if unanswered else "")
         row = await log.counted(row)
         await log.scrub(row.id, settings.store_prompts, self._parts.redact)
+        status = "failed" if unanswered and row.faults else status
         await log.save(structs.replace(row, status=status, unasked=unanswered, ended_ns=clock.wall_ns()))
         await log.drop_lines(row.id)
 

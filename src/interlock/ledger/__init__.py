@@ -3,7 +3,7 @@
 Above: gateway, tools, economics, agents. Below: config, core; the database comes in as a `core.store.Store`.
 """
 
-from .batches import BatchLog
+from .batches import BatchLog, NotThere
 from .cache import StoredCache
 from .health import Health, RecorderLimits
 from .kept import KeptResponses
@@ -16,6 +16,7 @@ __all__ = [
     "BatchLog",
     "Health",
     "KeptResponses",
+    "NotThere",
     "Reader",
     "Recorder",
     "RecorderLimits",

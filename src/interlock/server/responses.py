@@ -99,7 +99,7 @@ class ResponsesFace:
         await self._answered(exchange, self._counted)
 
     async def _counted(self, exchange: Exchange, caller: Caller) -> None:
-        asked, chat = await self._read(exchange, caller)
+        _, chat = await self._read(exchange, caller)
         count = await self._gateway.count_tokens(on_behalf(caller, exchange, chat.user), chat)
         how = header(b"x-interlock-count", "estimate" if count.estimated else "vendor")
         headers = JSON + how + header(b"x-interlock-model", count.deployment)
