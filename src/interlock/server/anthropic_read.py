@@ -142,44 +142,8 @@ class RequestReader:
         if reader.lost:
             seal = blake2b(raw, digest_size=16).hexdigest()  # so that no two such requests pass for the same one
             extra |= dict.fromkeys(reader.lost, seal)
-        return self._request(body, system, messages, tools, raw, facts, headers, extra, tenant)
-
-    def _request(
-        self,
-        body: _Asked,
-        system: Message | None,
-        messages: list[Message],
-        tools: tuple[ToolSpec, ...],
-        raw: bytes,
-        facts: dict[str, Fact],
-        headers: tuple[tuple[str, str], ...],
-        extra: dict[str, Any],
-        tenant: str,
-    ) -> ChatRequest:
-        choice = body.tool_choice
-        return ChatRequest(
-            model=body.model,
-            messages=tuple(messages) if system is None else (system, *messages),
-            tools=tools,
-            tool_choice="" if choice is None else _tool_choice(choice),
-            parallel_tool_calls=None if choice is None or not choice.disable_parallel_tool_use else False,
-            temperature=body.temperature,
-            top_p=body.top_p,
-            top_k=body.top_k,
-            max_output_tokens=body.max_tokens,
-            stop=tuple(body.stop_sequences or ()),
-            thinking=_thinking(body),
-            output_schema=_output_schema(body),
-            stream=bool(body.stream),
-            include_usage=True,
-            user=(body.metadata.user_id or "") if body.metadata is not None else "",
-            facts=facts,
-            extra=extra,
-            tenant=tenant,
-            raw=raw,
-            raw_dialect=DIALECT,
-            raw_headers=headers,
-        )
+        said = tuple(messages) if system is None else (system, *messages)
+        return _request(body, said, tools, facts=facts, extra=extra, tenant=tenant, raw=raw, raw_headers=headers)
 
     def _read_with_extra(self, raw: bytes) -> tuple[_Asked, list[Turn], dict[str, Any]]:
         try:
@@ -191,6 +155,30 @@ class RequestReader:
         values = {name: msgspec.json.decode(each) for name, each in fields.items() if name not in _KNOWN}
         extra = {name: value for name, value in values.items() if value is not None and _MEANINGLESS.get(name) != value}
         return body, turns, extra
+
+
+def _request(body: _Asked, messages: tuple[Message, ...], tools: tuple[ToolSpec, ...], **came: Any) -> ChatRequest:
+    """`came`: how and for whom the request came in."""
+    choice = body.tool_choice
+    return ChatRequest(
+        model=body.model,
+        messages=messages,
+        tools=tools,
+        tool_choice="" if choice is None else _tool_choice(choice),
+        parallel_tool_calls=None if choice is None or not choice.disable_parallel_tool_use else False,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        top_k=body.top_k,
+        max_output_tokens=body.max_tokens,
+        stop=tuple(body.stop_sequences or ()),
+        thinking=_thinking(body),
+        output_schema=_output_schema(body),
+        stream=bool(body.stream),
+        include_usage=True,
+        user=(body.metadata.user_id or "") if body.metadata is not None else "",
+        raw_dialect=DIALECT,
+        **came,
+    )
 
 
 def _tools(tools: list[_Tool], lost: dict[str, Any]) -> tuple[ToolSpec, ...]:

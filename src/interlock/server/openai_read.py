@@ -187,53 +187,41 @@ class RequestReader:
         if lost:
             seal = blake2b(raw, digest_size=16).hexdigest()  # so that no two such requests pass for the same one
             extra |= dict.fromkeys(lost, seal)
-        return self._request(body, messages, tools, choice, raw, facts, extra, tenant)
-
-    def _request(
-        self,
-        body: _Body,
-        messages: tuple[Message, ...],
-        tools: tuple[ToolSpec, ...],
-        choice: str,
-        raw: bytes,
-        facts: dict[str, Fact],
-        extra: dict[str, Any],
-        tenant: str,
-    ) -> ChatRequest:
-        options = body.stream_options
-        form = body.response_format
-        return ChatRequest(
-            model=body.model,
-            messages=messages,
-            tools=tools,
-            tool_choice=choice,
-            parallel_tool_calls=body.parallel_tool_calls,
-            temperature=body.temperature,
-            top_p=body.top_p,
-            top_k=body.top_k,
-            max_output_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
-            stop=() if body.stop is None else (body.stop,) if isinstance(body.stop, str) else tuple(body.stop),
-            seed=body.seed,
-            n=body.n or 1,
-            thinking=Thinking(body.reasoning_effort) if body.reasoning_effort else None,
-            output_schema=None if form is None else _output_schema(form),
-            json_mode=form is not None and form.type == "json_object",
-            logprobs=bool(body.logprobs),
-            stream=bool(body.stream),
-            include_usage=options is not None and options.include_usage,
-            user=body.user or "",
-            facts=facts,
-            extra=extra,
-            tenant=tenant,
-            raw=raw,
-            raw_dialect=DIALECT,
-        )
+        return _request(body, messages, tools, tool_choice=choice, facts=facts, extra=extra, tenant=tenant, raw=raw)
 
     def _read_with_extra(self, raw: bytes) -> tuple[_Body, dict[str, Any]]:
         try:
             return self._body.decode(raw), _extra(self._fields.decode(raw))
         except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
             raise _invalid(fault) from None
+
+
+def _request(body: _Body, messages: tuple[Message, ...], tools: tuple[ToolSpec, ...], **came: Any) -> ChatRequest:
+    """`came`: what was worked out beside the body, and how and for whom the request came in."""
+    options = body.stream_options
+    form = body.response_format
+    return ChatRequest(
+        model=body.model,
+        messages=messages,
+        tools=tools,
+        parallel_tool_calls=body.parallel_tool_calls,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        top_k=body.top_k,
+        max_output_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
+        stop=() if body.stop is None else (body.stop,) if isinstance(body.stop, str) else tuple(body.stop),
+        seed=body.seed,
+        n=body.n or 1,
+        thinking=Thinking(body.reasoning_effort) if body.reasoning_effort else None,
+        output_schema=None if form is None else _output_schema(form),
+        json_mode=form is not None and form.type == "json_object",
+        logprobs=bool(body.logprobs),
+        stream=bool(body.stream),
+        include_usage=options is not None and options.include_usage,
+        user=body.user or "",
+        raw_dialect=DIALECT,
+        **came,
+    )
 
 
 def _message(message: _Message, at: int, lost: list[str]) -> Message:
