@@ -27,12 +27,13 @@ KINDS = st.sampled_from(
     ["message", "function_call", "function_call_output", "reasoning", "item_reference", "input_text", "input_image"]
 )
 FIELDS = ("role", "content", "id", "call_id", "name", "arguments", "output", "summary", "encrypted_content", "text")
-ITEM = st.fixed_dictionaries({"type": KINDS}, optional=dict.fromkeys(FIELDS, PLAIN)) | PLAIN
+SOME: Any = dict.fromkeys(FIELDS, PLAIN)
+ITEM = st.fixed_dictionaries({"type": KINDS}, optional=SOME) | PLAIN
+WISHES: Any = dict.fromkeys(
+    ("tools", "tool_choice", "text", "reasoning", "include", "store", "metadata", "instructions", "other"), PLAIN
+)
 BODY = st.fixed_dictionaries(
-    {"model": st.just("m"), "input": st.lists(ITEM, max_size=4) | st.text(max_size=5)},
-    optional=dict.fromkeys(
-        ("tools", "tool_choice", "text", "reasoning", "include", "store", "metadata", "instructions", "other"), PLAIN
-    ),
+    {"model": st.just("m"), "input": st.lists(ITEM, max_size=4) | st.text(max_size=5)}, optional=WISHES
 )
 
 
