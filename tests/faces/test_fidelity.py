@@ -339,6 +339,50 @@ async def test_both_addresses_and_both_kinds_of_credential_open_the_door(home: H
 
 
 @EVERY
+async def test_a_coding_agents_request_is_carried_whole(home: House, vendor: str) -> None:
+    """The shape in which Claude Code asks: beta address, marks everywhere, instructions between turns, adaptive thinking."""
+    marked: Any = {"cache_control": {"type": "ephemeral"}}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "properties": {}}
+    body: dict[str, Any] = {
+        "model": f"{vendor}/{THINKING[vendor]}",
+        "max_tokens": 32_000,
+        "system": [{"type": "text", "text": "You are an agent."}, {"type": "text", "text": "Rules.", **marked}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "List the files.", **marked}]},
+            {"role": "system", "content": [{"type": "text", "text": "The date is 21 November."}]},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": "c2ln"},
+                    {"type": "text", "text": "Looking."},
+                    {"type": "tool_use", "id": "toolu_1", "name": "ls", "input": {}, **marked},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "a.py", **marked}],
+            },
+        ],
+        "tools": [
+            {"name": "ls", "description": "Lists.", "input_schema": schema, "eager_input_streaming": True, **marked}
+        ],
+        "thinking": {"type": "adaptive", "display": "omitted"},
+        "output_config": {"effort": "medium"},
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        "metadata": {"user_id": json.dumps({"device_id": "d" * 64, "account_uuid": "", "session_id": "s" * 36})},
+    }
+    home.script(vendor, Answer(text="One file: a.py."))
+    claude: Any = anthropic.AsyncAnthropic(auth_token=KEY, base_url=home.url, max_retries=0)
+    async with claude.beta.messages.stream(**body, betas=["context-management-2025-06-27"]) as stream:
+        got = await stream.get_final_message()
+    assert got.content[-1].text == "One file: a.py."
+    sent = json.dumps(home.asked(vendor).body)
+    for piece in ("You are an agent.", "Rules.", "21 November", "List the files.", "Looking.", "a.py", "Lists."):
+        assert piece in sent
+    await claude.close()
+
+
+@EVERY
 async def test_an_unfinished_message_is_gone_on_with_or_refused(home: House, claude: Any, vendor: str) -> None:
     home.script(vendor, Answer(text='"sky":"rain"}'))
     messages: Any = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "{"}]

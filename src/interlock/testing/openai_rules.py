@@ -38,6 +38,7 @@ MESSAGE_FIELDS = {
 }
 PARTS = {"text": "text", "image_url": "image_url", "input_audio": "input_audio", "file": "file", "refusal": "refusal"}
 LONGEST_ID = 40
+LONGEST_USER = 64
 
 
 def openai_fault(body: dict[str, Any]) -> str:
@@ -46,6 +47,8 @@ def openai_fault(body: dict[str, Any]) -> str:
         return f"Unrecognized request argument supplied: {', '.join(unknown)}"
     if not body.get("messages"):
         return "'messages' is empty"
+    if len(body.get("user", "")) > LONGEST_USER:
+        return "Invalid 'user': string too long."
     if "stream_options" in body and not body.get("stream"):
         return "The 'stream_options' parameter is only allowed when 'stream' is enabled."
     waiting: set[str] = set()
