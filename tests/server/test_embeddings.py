@@ -186,3 +186,25 @@ async def test_under_failures_the_ledger_says_what_the_vendor_billed(tmp_path: P
     tries = [tried for event in events if isinstance(event, Settled) for tried in event.attempts]
     assert sum(tried.usage.input for tried in tries if tried.status == "ok") == billed
     assert sum(tried.cost_nano_usd for tried in tries if tried.status == "ok") == billed * 1000
+
+
+@pytest.mark.requirement("GW-04", "GW-07")
+async def test_gemini_makes_embeddings_a_hundred_texts_at_a_time(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Said:
+        texts = [each["content"]["parts"][0]["text"] for each in asked.body["requests"]]
+        usage = {"promptTokenCount": 3 * len(texts)}
+        return said({"embeddings": [{"values": [len(text), 0.5]} for text in texts], "usageMetadata": usage})
+
+    async with vendor(answer) as there:
+        text = FILES.replace("{base_url}", there.base_url).replace("dialect: openai", "dialect: gemini")
+        async with house(tmp_path, files=text) as up, up.client() as client:
+            texts = ["x" * (1 + number % 9) for number in range(150)]
+            got = await client.embeddings.create(model="mine/small", input=texts, dimensions=2)
+            with pytest.raises(openai.BadRequestError, match="tokens cannot be carried"):
+                await client.embeddings.create(model="mine/small", input=[1, 2, 3])
+    assert [each.embedding for each in got.data] == [[float(len(each)), 0.5] for each in texts]
+    assert [len(asked.body["requests"]) for asked in there.asked] == [100, 50]
+    assert there.asked[0].path == "/v1/models/small:batchEmbedContents"
+    assert there.asked[0].headers["x-goog-api-key"] == "sk-vendor"
+    assert there.asked[0].body["requests"][0]["outputDimensionality"] == 2
+    assert booked(tmp_path) == (450, 0, 450 * 1000)
