@@ -190,7 +190,8 @@ class Crowd:
             for stream, path in ((False, CHAT), (True, CHAT))
             for text in pool
         ]
-        assert {told.status for told in await self.run(todo, 16)} == {200}
+        statuses = {told.status for told in await self.run(todo, 16)}
+        assert statuses == {200}, statuses
 
     async def run(self, todo: list[Plan], at_once: int) -> list[Told]:
         """Lets the crowd in, so many at a time."""
