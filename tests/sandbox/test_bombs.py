@@ -61,10 +61,10 @@ async def test_the_result_names_the_limit_that_ended_it(sandbox: LocalSandbox, b
 
 
 async def test_cpu_ends_a_call_before_its_wall_time(sandbox: LocalSandbox):
-    outcome = await kit.run(sandbox, "while True: pass", RunLimits(wall_s=20, cpu_s=1))
+    outcome = await kit.run(sandbox, "while True: pass", RunLimits(wall_s=60, cpu_s=1))
 
     assert (outcome.status, outcome.ended_by) == ("limit", "cpu")
-    assert outcome.usage.wall_s < 10
+    assert outcome.usage.wall_s < 50
 
 
 async def test_a_huge_value_is_cut_instead_of_flooding_the_caller(sandbox: LocalSandbox):
@@ -87,7 +87,7 @@ COUNT = "import os\nn = 0\ntry:\n  while True:\n    if os.fork() == 0:\n      __
 
 
 async def test_a_tree_cannot_hold_more_processes_than_its_limit(sandbox: LocalSandbox):
-    outcome = await kit.run(sandbox, COUNT, RunLimits(processes=20, wall_s=5))
+    outcome = await kit.run(sandbox, COUNT, RunLimits(processes=20, wall_s=30, cpu_s=30))
 
     assert outcome.value == 20
 
