@@ -11,7 +11,7 @@ from interlock.core.budget import Budget
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Chunk
 from interlock.core.errors import InterlockError
-from interlock.core.ports import ChatReply, Room, TokenCount
+from interlock.core.ports import ChatReply, Room, Tap, TokenCount
 from interlock.core.time import Deadline
 
 from . import cache, settle
@@ -84,8 +84,10 @@ class Gateway:
         budget: Budget | None = None,
         deadline: Deadline | None = None,
         fence: int = 0,
-    ) -> AsyncGenerator[Chunk | ChatReply]:
+    ) -> AsyncGenerator[Chunk | ChatReply, Tap | None]:
         """The same walk with the relay in its middle: the pieces, then one `ChatReply`. Close it when the client is gone.
+
+        A `Tap` may be sent in (`asend`): plain pieces then go through it as they are read, and are not yielded.
 
         Raises:
             InterlockError: also after pieces were yielded, when the answer broke off; the call has settled by then.

@@ -14,7 +14,7 @@ from interlock.core.budget import Budget
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Chunk
 from interlock.core.errors import InterlockError
-from interlock.core.ports import ChatReply
+from interlock.core.ports import ChatReply, Tap
 from interlock.core.time import Deadline
 
 from . import cache, fitting, ladder, settle
@@ -38,7 +38,7 @@ async def relay(
     budget: Budget | None,
     deadline: Deadline | None,
     fence: int,
-) -> AsyncGenerator[Chunk | ChatReply]:
+) -> AsyncGenerator[Chunk | ChatReply, Tap | None]:
     """The pieces, then the `ChatReply`; see `Gateway.stream`."""
     call, plan = await beginner.begin(caller, request, budget, deadline, fence)  # route; from here on one event is owed
     taken: Taken | None = None
@@ -60,16 +60,17 @@ async def relay(
                     chunk = found.first
                     while chunk is not None:  # relay
                         taken.add(chunk)
+                        tap: Tap | None = None
                         if not taken.held:
                             if flight is not None:
                                 flight.add(chunk)
-                            yield chunk
+                            tap = yield chunk
                         if flight is not None and flight.waiting:  # others read along
                             pump = Pump(desk, call, taken, flight)
                             async for chunk in pump.rest():
                                 yield chunk
                             break
-                        chunk = await taken.next()
+                        chunk = await taken.next(tap)
                     answer = pump.whole() if pump is not None else taken.whole()  # good enough?
                     for chunk in taken.held:
                         yield chunk

@@ -5,17 +5,22 @@ Above: stream. Below: call, continuation, exchange, once.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Sequence
+from typing import cast
+
 from msgspec import UNSET, structs
 
 from interlock.core.chat import ChatResponse, Chunk, Finish, ToolCall, ToolCallDelta
 from interlock.core.errors import DeadlineMissed, InterlockError, OutputInvalid, UpstreamCut, UpstreamError
 from interlock.core.money import Usage
+from interlock.core.ports import Tap
 
 from . import continuation, escalate
 from .call import Answer, Call
 from .desk import Desk
 from .exchange import Exchange, Opened, hear_out
 from .once import blame, end_answered, end_broken
+from .through import Through, text_inside
 
 
 class Taken:
@@ -33,6 +38,8 @@ class Taken:
         "_model",
         "_more",
         "_opened",
+        "_plain",
+        "_plain_raw",
         "_rung",
         "_seam",
         "_since",
@@ -48,6 +55,8 @@ class Taken:
         self._call = call
         self._opened = opened
         self._rung = rung
+        self._plain: list[bytes] = []
+        self._plain_raw: list[bytes] = []
         self._finish: Finish | None = None
         self._model = ""
         self._id = ""
@@ -70,6 +79,10 @@ class Taken:
 
     def add(self, chunk: Chunk) -> None:
         """Notes a piece that is about to be relayed."""
+        self._read_plain()
+        self._note(chunk)
+
+    def _note(self, chunk: Chunk) -> None:
         if chunk.finish is not None:
             self._finish = chunk.finish
         self._opened.trial.saw(chunk, ended=self._finish is not None)
@@ -88,8 +101,27 @@ class Taken:
         if self._chunks is not None:
             self._chunks.append(chunk)
 
-    async def next(self) -> Chunk | None:
-        """The next piece, or `None` after the last.
+    def put(self, raw: bytes, texts: Sequence[bytes]) -> None:
+        """Notes plain pieces that are about to be relayed; they are read when somebody asks."""
+        self._plain.extend(texts)
+        if self._chunks is not None or self._call.flight is not None:
+            self._plain_raw.append(raw)
+        if not self._call.first_token_us:
+            self._call.first_token_us = self._call.elapsed_us()
+
+    def _read_plain(self) -> None:
+        """Takes in what was put, as one piece."""
+        texts, raw = self._plain, b"".join(self._plain_raw)
+        if texts:
+            self._plain, self._plain_raw = [], []
+            dialect = self._call.request.raw_dialect if raw else ""
+            chunk = Chunk(text_inside(texts), raw=raw, raw_dialect=dialect, parts=len(texts))
+            self._note(chunk)
+            if self._call.flight is not None:
+                self._call.flight.add(chunk)
+
+    async def next(self, tap: Tap | None = None) -> Chunk | None:
+        """The next piece, or `None` after the last; plain ones go through `tap`, where there is one, and are not returned.
 
         Raises:
             DeadlineMissed. UpstreamError: the answer broke off; `UpstreamCut` also where it ended without saying why it did.
@@ -99,7 +131,7 @@ class Taken:
                 f"the call's deadline of {self._opened.deadline.total_s:g} s passed during the answer."
             )
         try:
-            chunk = await anext(self._opened.pieces)
+            chunk = await self._following(tap)
             return chunk if self._times == 0 else self._fitted(chunk)
         except StopAsyncIteration:
             if self._finish is not None:
@@ -108,6 +140,12 @@ class Taken:
             return await self._go_on(UpstreamCut(f"{name} ended its stream without a finish."))
         except UpstreamError as error:
             return await self._go_on(error)
+
+    async def _following(self, tap: Tap | None) -> Chunk:
+        pieces = self._opened.pieces
+        if tap is None or self._checked or self._times or not isinstance(pieces, AsyncGenerator):
+            return await anext(pieces)
+        return await cast("AsyncGenerator[Chunk, Tap]", pieces).asend(Through(self, tap, self._call.flight))
 
     async def _go_on(self, error: UpstreamError) -> Chunk | None:
         """The next piece from somebody else. Raises `error` where nobody can go on."""
@@ -175,6 +213,7 @@ class Taken:
 
     async def broken(self, error: BaseException) -> None:
         """Cuts the vendor off and counts what was used, where that has not been done yet."""
+        self._read_plain()
         trial = self._opened.trial
         if not trial.over and not isinstance(error, InterlockError):
             await hear_out(self._opened.pieces, self.add)
@@ -194,6 +233,7 @@ class Taken:
     @property
     def response(self) -> ChatResponse:
         """What has come so far, as one answer."""
+        self._read_plain()
         trial = self._opened.trial
         return ChatResponse(
             model=self._model or trial.candidate.deployment.model,

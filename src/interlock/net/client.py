@@ -22,7 +22,7 @@ from interlock.core.errors import BadReply, ConnectFailed, UpstreamTimeout
 from interlock.core.ports import NOTHING_SENT, HttpRequest, HttpResponse
 from interlock.core.time import Clock, Deadline
 
-from .connection import Connection, StaleConnection, Terms, Want
+from .connection import Connection, Sink, StaleConnection, Terms, Want
 from .head import encode_head, encode_own
 from .pool import OriginPool, PoolLimits
 from .url import Origin, parse_target
@@ -235,6 +235,28 @@ class StreamLoan:
         if not piece:
             raise StopAsyncIteration
         return piece
+
+    async def pour(self, sink: Sink) -> bool:
+        """Hands each piece to `sink` as it comes, without waking anybody. True: `chunks` has more; False: that was the end.
+
+        Raises as `chunks`, which also has what was on its way when the reader was cancelled.
+        """
+        connection = self._connection
+        if connection is None:
+            return False
+        if connection.gone is not None:
+            return True
+        try:
+            await connection.pour(sink)
+        except asyncio.CancelledError as gone:
+            if not connection.hang_up(gone, HANG_UP_S):
+                raise
+            return True
+        finally:
+            connection.stop_pouring()
+        if connection.error is not None:
+            connection.check(Want.PIECE)
+        return connection.more
 
     async def _on_its_way(self, connection: Connection, gone: asyncio.CancelledError) -> bytes:
         """What the vendor had sent before it saw that nobody listens any more: billed, so it is still handed out. Then `gone`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -28,6 +29,10 @@ class Want(enum.Enum):
     HEAD = 1
     PIECE = 2
     END = 3
+
+
+Sink = Callable[[bytes], bool]
+"""Takes a piece of a body; False: that was the last for now."""
 
 
 class StaleConnection(Exception):
@@ -74,6 +79,7 @@ class Connection(asyncio.Protocol):
         self.gone: asyncio.CancelledError | None = None
         """Why it has been hung up; never used again after that."""
         self.gone_until = 0.0
+        self._sink: Sink | None = None
 
     # --- the exchange, from the consumer's side ---
 
@@ -83,7 +89,7 @@ class Connection(asyncio.Protocol):
         self.headers = {}
         self.headed = self._keep = self._interim = self.done = False
         self._pieces = []
-        self.error = None
+        self.error = self._sink = None
         self.exchanges += 1
         self._terms = terms
         self._want = want
@@ -99,6 +105,33 @@ class Connection(asyncio.Protocol):
             self._arm(due)
         waiter = self._waiter = self._loop.create_future()
         return waiter
+
+    def pour(self, sink: Sink) -> asyncio.Future[None]:
+        """Hands what comes of the body to `sink`, in the callback of the socket; done when it refuses, or when the body has ended."""
+        self._want = Want.END
+        waiter = self._loop.create_future()
+        if (self._pieces and not sink(self.take())) or self.done or self.error is not None:
+            waiter.set_result(None)
+        else:
+            self._waiter, self._sink = waiter, sink
+        return waiter
+
+    @property
+    def more(self) -> bool:
+        """The body has not ended, or something of it has not been taken yet."""
+        return not self.done or bool(self._pieces)
+
+    def stop_pouring(self) -> None:
+        """What comes from now on is kept for `take`."""
+        self._sink = None
+
+    def _pour(self, sink: Sink) -> None:
+        pieces, self._pieces, self._unread = self._pieces, [], 0
+        if not sink(pieces[0] if len(pieces) == 1 else b"".join(pieces)):
+            self._sink = None
+            waiter, self._waiter = self._waiter, None
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
 
     def ready(self, want: Want) -> bool:
         """Whether what is wanted is there, or never will be. If not, await `coming`; `check` then says which it is."""
@@ -240,6 +273,10 @@ class Connection(asyncio.Protocol):
                 return
         else:
             self._last = self._loop.time()
+            if self._sink is not None and self._pieces:
+                self._pour(self._sink)
+                if not self.done:
+                    return
             if self._unread > HIGH_WATER_BYTES and not self._paused and self._transport is not None and not self.done:
                 self._paused = True
                 self._transport.pause_reading()

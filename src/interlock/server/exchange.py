@@ -6,7 +6,7 @@ Above: the faces (openai). Below: protocol, which makes these.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 
@@ -112,6 +112,17 @@ class Exchange:
         if protocol.flow.write_paused:
             await protocol.flow.drain()
         protocol.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
+
+    def put(self, raw: bytes, texts: Sequence[bytes]) -> bool:
+        """As `write`, from the callback that read the piece: an exchange is the `core.ports.Tap` of its own stream."""
+        protocol = self._protocol
+        protocol.transport.write(b"%x\r\n%b\r\n" % (len(raw), raw) if self._chunked else raw)
+        return not protocol.flow.write_paused
+
+    async def ready(self) -> bool:
+        """Returns when the client has taken enough of what came before."""
+        await self._protocol.flow.drain()
+        return True
 
     def end(self) -> None:
         """The body is complete."""

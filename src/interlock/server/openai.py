@@ -13,7 +13,7 @@ from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Chunk
 from interlock.core.errors import InterlockError, UpstreamCut
 from interlock.core.ids import Ids
-from interlock.core.ports import ChatGateway, ChatReply
+from interlock.core.ports import ChatGateway, ChatReply, Tap
 from interlock.core.time import NS_PER_S, Clock
 
 from .auth import Keys
@@ -61,10 +61,11 @@ class OpenAIFace:
         """The status line waits for the first piece, so that a call that fails before it has an honest status."""
         call = self._ids.new("req")
         writer = StreamWriter(call, self._clock.wall_ns() // NS_PER_S, request.model, request.include_usage)
-        pieces = cast("AsyncGenerator[Chunk | ChatReply, None]", self._gateway.stream(caller, request))
+        pieces = cast("AsyncGenerator[Chunk | ChatReply, Tap | None]", self._gateway.stream(caller, request))
         async with aclosing(pieces):
             try:
-                async for piece in pieces:
+                piece = await anext(pieces)
+                while True:
                     if not exchange.response_started:
                         exchange.begin(200, EVENTS + header(b"x-request-id", call))
                     data = writer.last(piece) if isinstance(piece, ChatReply) else writer.piece(piece)
@@ -73,7 +74,11 @@ class OpenAIFace:
                     if isinstance(piece, ChatReply):
                         exchange.end()
                         return
-                raise UpstreamCut("the stream ended without having settled")
+                    piece = await pieces.asend(
+                        exchange
+                    )  # what is plain text meanwhile goes straight from socket to socket
+            except StopAsyncIteration:
+                raise UpstreamCut("the stream ended without having settled") from None
             except InterlockError as error:
                 if not exchange.response_started:
                     raise

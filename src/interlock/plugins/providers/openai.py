@@ -15,11 +15,12 @@ import msgspec
 from interlock.core.chat import ChatRequest, ChatResponse, Chunk
 from interlock.core.embed import EmbedRequest, EmbedResponse
 from interlock.core.errors import UpstreamCut
-from interlock.core.ports import Deployment, HttpRequest, PluginEnv
+from interlock.core.ports import Deployment, HttpRequest, PluginEnv, Tap
 from interlock.core.time import Deadline
 from interlock.plugins import embed_wire, openai_ask, profiles, responses_wire, rooms, wire
 from interlock.plugins import openai_wire as codec
 from interlock.plugins.openai_batch import OpenAIBatches
+from interlock.plugins.openai_plain import Gate
 from interlock.plugins.options import Options
 
 DIALECT = "openai"
@@ -103,17 +104,18 @@ class OpenAI:
 
     async def stream(
         self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
-    ) -> AsyncGenerator[Chunk]:
+    ) -> AsyncGenerator[Chunk, Tap | None]:
         sent = self._http(deployment, request, key, stream=True)
         relayed = finished = False
         natively = self._natively(deployment, request)
+        gate = Gate(request, deployment)
         async with self._env.http.stream(
             sent, deadline, stall_s=deployment.stall_s, first_byte_s=deployment.timeout_s
         ) as reply:
             rooms.hear(self._env, deployment, reply.headers)
             if reply.status != 200:
                 raise wire.refusal(deployment, reply.status, reply.headers, await reply.read(), self._env.clock)
-            async for raw, data in wire.events(reply.chunks(), deployment):
+            async for raw, data in wire.events(gate.through(reply), deployment):
                 if natively:
                     chunk = responses_wire.chunk_of(raw, data, deployment, relayed=relayed)
                 elif len(data) > 1 and b'"error"' in raw:
@@ -126,7 +128,9 @@ class OpenAI:
                     chunk = codec.chunk_of(raw, data, request, deployment, relayed=relayed)
                 finished = finished or chunk.finish is not None or data[-1:] == [b"[DONE]"]
                 relayed = True
-                yield chunk
+                tap = yield chunk
+                if not natively:
+                    gate.learn(tap, raw, chunk)
         if not finished:
             raise UpstreamCut(f"{deployment.name} ended its stream before its finish.")
 
