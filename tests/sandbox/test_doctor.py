@@ -54,3 +54,14 @@ def test_people_read_one_line_per_layer_or_per_attack(tmp_path: Path, capsys: py
 
     assert f"{len(ATTACKS)} of {len(ATTACKS)} attacks were stopped." in short
     assert "attack        netlink: EAFNOSUPPORT, seccomp held" in long
+
+
+def test_the_page_about_security_has_a_row_for_every_attack_with_its_walls():
+    page = (kit.ROOT / "docs" / "security.md").read_text()
+    for attack in ATTACKS:
+        if attack.group == "calls" and attack.name.startswith("system call "):
+            assert attack.name.removeprefix("system call ") in page
+            continue
+        first, *behind = (f"{wall.layer} ({wall.sign})" for wall in attack.walls)
+        assert f"| {attack.name} | {first} | {', then '.join(behind) or 'nothing'} |" in page
+    assert f"{len(ATTACKS)} attacks are tried" in (kit.ROOT / "docs" / "sandbox.md").read_text()
