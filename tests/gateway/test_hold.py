@@ -167,6 +167,7 @@ def test_on_every_way_out_the_limits_say_what_the_ledger_says(scripts, streamed,
     assert standing(bench, "concurrency") == 0
     assert standing(bench, "nano_usd") == event.cost_nano_usd
     assert standing(bench, "requests") == int(event.status != "refused")
+    assert bench.parts.quotas is not None
     for row in bench.parts.quotas.standings():
         if row[2] == "tokens":
             assert row[3] == event.usage.input_total + event.usage.output_total
