@@ -1,6 +1,8 @@
 """Who may call: keys by hash, whose tenant and user no request can change."""
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from msgspec import structs
