@@ -16,6 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 PENALTIES = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 TINY = 1e-9
+LEAST_STRETCH, MOST_STRETCH = 0.2, 3.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,23 @@ def fit(blocks: Sequence[Block], targets: Floats) -> Fitted:
         at += block.columns.shape[1]
         found[block.name] = own
         offsets = offsets - centre @ own
-    return Fitted(found, offsets, left_out + middle)
+    return _stretched(Fitted(found, offsets, left_out + middle), targets)
+
+
+def _stretched(fitted: Fitted, targets: Floats) -> Fitted:
+    """The same, stretched about the means until left-out predictions are as far apart as the truth says: shrinkage holds them too close.
+
+    One factor serves all targets, so that the order of the differences between them stays as it was.
+    """
+    middle = targets.mean(axis=0)
+    apart = fitted.left_out - fitted.left_out.mean(axis=0)
+    factor = float((apart * (targets - middle)).sum()) / max(float((apart**2).sum()), TINY)
+    factor = min(MOST_STRETCH, max(LEAST_STRETCH, factor))
+    return Fitted(
+        {name: weights * factor for name, weights in fitted.weights.items()},
+        middle + factor * (fitted.offsets - middle),
+        middle + factor * (fitted.left_out - middle),
+    )
 
 
 def _scale(block: Block) -> tuple[Floats, Floats]:
