@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlock.core.caller import Secret
-from interlock.core.chat import ChatRequest, Message, Part, ToolCall, ToolSpec
+from interlock.core.chat import (
+    ChatRequest,
+    Message,
+    Part,
+    ToolCall,
+    ToolSpec,
+)
 from interlock.core.errors import BadReply, InvalidRequest, RateLimited, UpstreamAuth, UpstreamRefused
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment

@@ -62,7 +62,8 @@ class _Usage(Struct):
 
 class _Function(Struct):
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None
+    """JSON text; some servers (Hugging Face TGI) write the object itself."""
 
 
 class _ToolCall(Struct):
@@ -243,7 +244,7 @@ class _Piece:
             self.take(choice, request)
 
     def take(self, choice: _Choice, request: ChatRequest) -> None:
-        if choice.finish_reason is not None:
+        if choice.finish_reason:
             self.finish = FINISHES.get(choice.finish_reason, "stop")
             if isinstance(choice.stop_reason, str):
                 self.stop_hit = choice.stop_reason
@@ -332,12 +333,17 @@ def _text(content: str | list[Any] | None) -> str:
 
 def _tool_call(call: _ToolCall, place: int) -> ToolCall:
     function = call.function or _Function()
-    return ToolCall(id=call.id or f"call_{place}", name=function.name or "", arguments=function.arguments or "{}")
+    return ToolCall(call.id or f"call_{place}", function.name or "", _arguments(function) or "{}")
 
 
 def _delta(call: _ToolCall) -> ToolCallDelta:
     function = call.function or _Function()
-    return ToolCallDelta(call.index, call.id or "", function.name or "", function.arguments or "")
+    return ToolCallDelta(call.index, call.id or "", function.name or "", _arguments(function))
+
+
+def _arguments(function: _Function) -> str:
+    said = function.arguments
+    return said if isinstance(said, str) else msgspec.json.encode(said).decode() if said is not None else ""
 
 
 def _mean_logprob(raw: Raw) -> float | None:
