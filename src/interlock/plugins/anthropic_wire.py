@@ -229,6 +229,7 @@ class Reading:
             raw if self._same else b"",
             DIALECT if self._same else "",
             thoughts=tuple(thoughts),
+            parts=len(text) or 1,
         )
         if finish is None:
             return chunk

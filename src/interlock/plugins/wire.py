@@ -226,6 +226,12 @@ async def events(pieces: AsyncIterator[bytes], deployment: Deployment) -> AsyncI
             yield buffer, data
 
 
+def apart(raw: bytes) -> list[bytes]:
+    """The bytes of events that came together, one by one; those without data are left out."""
+    events = [event + b"\n\n" for event in raw.replace(b"\r\n", b"\n").split(b"\n\n")]
+    return [event for event in events if data_of(event)]
+
+
 def _no_events(buffer: bytes, deployment: Deployment) -> BadReply:
     return BadReply(f"{deployment.name} sent no event stream: {buffer[:200].decode('utf-8', 'replace')}")
 

@@ -82,7 +82,12 @@ class Anthropic:
             if reply.status != 200:
                 raise wire.refusal(deployment, reply.status, reply.headers, await reply.read(), self._env.clock)
             async for raw, data in wire.events(reply.chunks(), deployment):
-                yield reading.chunk(raw, data)
+                if len(data) > 1 and b'"error"' in raw:
+                    # What came together with a failure, before it, is the caller's all the same, and billed.
+                    for event in wire.apart(raw):
+                        yield reading.chunk(event, wire.data_of(event))
+                else:
+                    yield reading.chunk(raw, data)
         if not reading.stopped:
             raise UpstreamCut(f"{deployment.name} ended its stream before message_stop.")
 
