@@ -36,9 +36,10 @@ from interlock.gateway.chat import Gateway
 from interlock.gateway.route import Router
 from interlock.gateway.settings import Parts
 from interlock.governance.redact import redact
-from interlock.ledger import Health, KeptResponses, Recorder, TaskLog
+from interlock.ledger import Health, KeptResponses, Recorder, RecorderLimits, TaskLog
 from interlock.ledger.read import Reader
 from interlock.net.client import PooledClient
+from interlock.net.pool import PoolLimits
 from interlock.plugins.profiles import profile_of
 from interlock.storage import SqliteStore
 from interlock.tools.call import ToolDesk
@@ -99,7 +100,14 @@ class Interlock:
         async with AsyncExitStack() as opened:  # what was opened is closed again where a later part fails
             self._store = SqliteStore.open(path)
             opened.callback(self._store.close)
-            self._recorder = Recorder(self._store, self._clock, path=path, price_of_version=self._prices.known)
+            crowd = self.workspace.settings.resilience.admission.max_concurrent
+            self._recorder = Recorder(
+                self._store,
+                self._clock,
+                path=path,
+                price_of_version=self._prices.known,
+                limits=RecorderLimits(calls=max(RecorderLimits().calls, 2 * crowd)),
+            )
             self._recorder.start()
             opened.push_async_callback(self._recorder.close)
             opened.push_async_callback(self._toolbox.close)
@@ -117,7 +125,9 @@ class Interlock:
             if self._similar is not None:
                 opened.callback(self._similar.close)
                 await asyncio.to_thread(self._similar.read_back)
-            self._http = PooledClient(self._clock)
+            self._http = PooledClient(
+                self._clock, limits=PoolLimits(connections=max(PoolLimits().connections, crowd))
+            )
             opened.push_async_callback(self._http.close)
             self._prompt_vectors = None if self._model else steering.vectors_for(self.workspace, self._embedder)
             if self._prompt_vectors is not None:

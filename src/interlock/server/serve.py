@@ -145,7 +145,13 @@ def run(main: Callable[[], Any]) -> Any:
     """`asyncio.run` on the fast event loop, where there is one for this platform."""
     if sys.platform == "win32":
         return asyncio.run(main())
+    import resource
+
     import uvloop
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # two sockets for each call: the usual 1,024 would be the first limit to bite
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     return uvloop.run(main())
 

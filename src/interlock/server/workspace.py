@@ -144,7 +144,12 @@ def waiting_of(il: Interlock, keys: Keys, clock: Clock) -> Waiting:
 def settings_of(il: Interlock, host: str = "", port: int | None = None) -> ServerSettings:
     """Where to listen: what was asked for, else what the files say."""
     said = il.workspace.settings.server
-    return ServerSettings(host=host or said.host, port=said.port if port is None else port)
+    crowd = il.workspace.settings.resilience.admission
+    return ServerSettings(
+        host=host or said.host,
+        port=said.port if port is None else port,
+        max_concurrent=max(ServerSettings().max_concurrent, crowd.max_concurrent + crowd.max_waiting),
+    )
 
 
 def _key(il: Interlock) -> tuple[Secret, Path | None, bool]:
