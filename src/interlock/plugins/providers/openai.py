@@ -121,8 +121,9 @@ class OpenAI:
                 elif len(data) > 1 and b'"error"' in raw:
                     # What came together with a failure, before it, is the caller's all the same, and billed.
                     for each in codec.apart(data, request, deployment, relayed=relayed):
-                        relayed = True
+                        relayed, finished = True, finished or each.finish is not None
                         yield each
+                    finished = finished or data[-1:] == [b"[DONE]"]
                     continue
                 else:
                     chunk = codec.chunk_of(raw, data, request, deployment, relayed=relayed)
