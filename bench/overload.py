@@ -162,6 +162,7 @@ async def counted(port: int, vendor_port: int, work: Any) -> dict[str, float]:
     found["sent"] = sum(json.loads(got.body).values()) / len(clients.ended)
     await http.close()
     await clients.close()
+    return found
 
 
 async def overload(clients: Clients, seconds: float) -> dict[str, float]:

@@ -69,7 +69,7 @@ def test_the_estimate_follows_the_vendors_own_counts():
 
 def test_a_whole_answer_of_which_nothing_was_seen_is_booked_by_the_time_it_took():
     seen = health()
-    seen.answered(0.0, 2.0, 100, 1)
+    seen.answered(0.0, 2.0, 100)
     usage, estimated = bill.of_broken(seen, trial(max_output_tokens=60), UpstreamCut("cut."), 0.5)
     assert (usage.output, estimated) == (25, True)
     assert bill.of_broken(seen, trial(max_output_tokens=60), UpstreamCut("cut."), 90.0)[0].output == 60

@@ -40,7 +40,7 @@ def test_within_a_tenant_the_more_urgent_call_goes_first_and_equals_in_their_ord
 @pytest.mark.requirement("GW-28")
 @settings(max_examples=60)
 @given(
-    costs=st.dictionaries(st.sampled_from("abcd"), st.integers(1, 2 * QUANTUM), min_size=2),
+    costs=st.dictionaries(st.sampled_from("abcd"), st.integers(QUANTUM, 4 * QUANTUM), min_size=2),
     weights=st.dictionaries(st.sampled_from("abcd"), st.sampled_from([0.5, 1.0, 2.0, 4.0])),
 )
 def test_while_all_have_work_each_gets_its_weights_share_of_the_tokens(costs, weights):

@@ -5,11 +5,15 @@ import asyncio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
+from interlock.core.chat import Chunk
 from interlock.core.errors import Shed
+from interlock.core.money import Usage
 from interlock.core.time import Deadline, SystemClock
 from interlock.gateway.admit import Gate
-from interlock.gateway.settings import Admission
+from interlock.gateway.settings import Admission, Tier
+from tests.gateway.kit import CALLER, Bench, deployment, reply
 
 CLOCK = SystemClock()
 
@@ -72,4 +76,85 @@ def test_no_place_is_lost_or_given_twice_whatever_is_cancelled(concurrent, waiti
 
     gate, most = asyncio.run(together())
     assert most <= concurrent
+    assert (gate.inside, gate.waiting) == (0, 0)
+
+
+class Slow:
+    """Answers, and first pieces, that a test lets go."""
+
+    def __init__(self):
+        self.go, self.end = asyncio.Event(), asyncio.Event()
+
+    async def chat(self, target, request, deadline, key):
+        await self.go.wait()
+        return reply(target.model)
+
+    async def stream(self, target, request, deadline, key):
+        await self.go.wait()
+        yield Chunk(text="a")
+        await self.end.wait()
+        yield Chunk(finish="stop", usage=Usage(input=20, output=1))
+
+
+async def settled_loop():
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.requirement("GW-28")
+@pytest.mark.parametrize(("declared", "held"), [(0, 0), (3, 3)])
+async def test_a_stream_holds_a_place_until_its_first_piece_unless_places_are_declared(declared, held):
+    one = (Tier("small", (deployment("small", max_concurrent=declared),)),)
+    bench = Bench(Slow(), tiers=one)
+    calls = [asyncio.ensure_future(bench.streamed()) for _ in range(3)]
+    await settled_loop()
+    line = bench.gateway._desk.health.deployment("fake/small").line
+    assert line.inside == 3
+    bench.provider.go.set()
+    await settled_loop()
+    assert line.inside == held
+    bench.provider.end.set()
+    await asyncio.gather(*calls)
+    assert (line.inside, line.waiting) == (0, 0)
+
+
+@pytest.mark.requirement("GW-28")
+async def test_a_declared_number_of_calls_at_once_is_never_exceeded_and_tenants_take_turns():
+    one = (Tier("small", (deployment("small", max_concurrent=2),)),)
+    bench = Bench(Slow(), tiers=one)
+    order = []
+
+    async def call(tenant):
+        await bench.chat(caller=structs.replace(CALLER, tenant=tenant))
+        order.append(tenant)
+
+    calls = [asyncio.ensure_future(call(tenant)) for tenant in "llllllllqq"]
+    await settled_loop()
+    line = bench.gateway._desk.health.deployment("fake/small").line
+    assert (line.inside, line.waiting) == (2, 8)
+    bench.provider.go.set()
+    await asyncio.gather(*calls)
+    assert set(order[2:6]) == {"l", "q"}, (
+        "the one who asked for eight does not keep the other one waiting for all of them"
+    )
+
+
+@pytest.mark.requirement("GW-28")
+async def test_a_line_that_is_full_turns_the_flood_away_and_not_the_tenant_who_asks_for_little():
+    gate = Gate(Admission(max_concurrent=1, max_waiting=3, retry_after_s=2.0))
+    place = await gate.enter(Deadline.after(CLOCK, 5), CLOCK, "loud")
+    loud = [asyncio.ensure_future(gate.enter(Deadline.after(CLOCK, 5), CLOCK, "loud")) for _ in range(3)]
+    await settled_loop()
+    with pytest.raises(Shed) as shed:
+        await gate.enter(Deadline.after(CLOCK, 5), CLOCK, "loud")
+    assert shed.value.retry_after_s >= 2.0
+    quiet = asyncio.ensure_future(gate.enter(Deadline.after(CLOCK, 5), CLOCK, "quiet"))
+    await settled_loop()
+    assert [each.done() for each in loud] == [False, False, True]
+    assert isinstance(loud[2].exception(), Shed)
+    with place:
+        pass
+    for turn in (loud[0], quiet, loud[1]):
+        with await turn:
+            pass
     assert (gate.inside, gate.waiting) == (0, 0)

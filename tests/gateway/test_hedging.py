@@ -100,7 +100,7 @@ def test_a_second_try_that_fails_does_no_harm_and_a_client_that_leaves_ends_both
         got = await bench.chat()
         assert got.response.model == "small"
         assert [each.status for each in got.settled.attempts] == ["error", "ok"]
-        bench.gateway._desk.health.deployment("fake/small2").answered(0.0, 0.1, 1, 1)
+        bench.gateway._desk.health.deployment("fake/small2").answered(0.0, 0.1, 1)
         bench.gateway._desk.health.hedges.in_hand = 5.0
         vendor.second_s = 100.0
         leaving = asyncio.ensure_future(bench.chat())

@@ -33,7 +33,7 @@ Turn = asyncio.Future[None]
 class Gate:
     """At most so many calls at once, at most so many waiting, each for at most so long; tenants take turns."""
 
-    __slots__ = ("_counted_since_s", "_left", "_line", "_place", "_settings", "_what", "inside", "limit")
+    __slots__ = ("_counted_since_s", "_left", "_line", "_place", "_settings", "_what", "inside", "limit", "pressed")
 
     def __init__(self, settings: Admission, *, weights: Mapping[str, float] | None = None, what: str = "") -> None:
         """`what`: before which deployment it stands, for messages; empty before the whole process."""
@@ -47,6 +47,8 @@ class Gate:
         """Calls under way."""
         self.limit = settings.max_concurrent
         """Calls that may be under way at once; may be changed, then call `admit`."""
+        self.pressed = not what
+        """Whoever waits here waits for others to end, so the line is kept short; else only for the limit to grow."""
 
     @property
     def waiting(self) -> int:
@@ -65,7 +67,9 @@ class Gate:
             return self._place
         turn: Turn = asyncio.get_running_loop().create_future()
         self._line_up(turn, clock, tenant, priority, cost)
-        patience_s = min(self._settings.max_wait_s, deadline.left_s(clock))
+        patience_s = deadline.left_s(clock)
+        if self.pressed:
+            patience_s = min(self._settings.max_wait_s, patience_s)
         try:
             async with asyncio.timeout(patience_s):
                 await turn
@@ -107,7 +111,7 @@ class Gate:
     def _room_to_wait(self) -> int:
         """Whole process: as declared. A deployment: what it works off in about two rounds, so that whoever waits is answered in time."""
         most = self._settings.max_waiting
-        return min(most, max(32, 2 * self.limit)) if self._what else most
+        return min(most, max(32, 2 * self.limit)) if self._what and self.pressed else most
 
     def _gone(self, tenant: str, turn: Turn) -> None:
         """One who waited has gone; a place that was already handed over is handed on."""

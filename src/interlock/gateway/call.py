@@ -57,6 +57,7 @@ class Trial:
         "key",
         "over",
         "parts",
+        "placed",
         "price",
         "request",
         "started_ns",
@@ -87,6 +88,8 @@ class Trial:
         """It has been counted."""
         self.extra = ""
         """`proven` or `token` for a further send after a failed one, by what it was let out on; see `standing`."""
+        self.placed = False
+        """It holds a place at its deployment."""
         self.crowd = 0
         """Calls under way at the deployment when this one was begun, itself among them."""
         self.weight = 0

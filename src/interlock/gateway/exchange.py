@@ -19,7 +19,7 @@ from interlock.core.time import Deadline
 
 from .call import Answer, Call, Trial
 from .desk import Desk
-from .once import end_answered, end_broken
+from .once import begun, end_answered, end_broken
 from .settings import Validate
 
 VALIDATORS_KEPT = 256
@@ -78,6 +78,7 @@ class Exchange:
         pieces = self._provider(trial).stream(trial.candidate.deployment, request, call.deadline, trial.key)
         try:
             async for first in pieces:
+                begun(self._desk, trial)
                 return Opened(trial, pieces, first, call.deadline)
         except BaseException:
             await close(pieces)

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 PRIORITIES = ("high", "normal", "low")
 QUANTUM = 4_000
-"""Tokens that each tenant may have per round, times its weight."""
+"""Tokens that each tenant may have per round, times its weight; a call counts for no less, so that small ones take turns one by one."""
 LARGEST = 8 * QUANTUM
 """A call counts for no more than this, so that a round ends soon."""
 
@@ -61,7 +61,7 @@ class FairQueue(Generic[Item]):
         if known is None:
             known = self._tenants[tenant] = _Tenant(max(0.01, self._weights.get(tenant, 1.0)))
             self._turns.append(tenant)
-        known.lines[priority].append((max(1, min(cost, LARGEST)), item))
+        known.lines[priority].append((max(QUANTUM, min(cost, LARGEST)), item))
         known.waiting += 1
         self._size += 1
 

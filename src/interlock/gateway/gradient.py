@@ -3,9 +3,9 @@
 Above: admit, health. Below: the standard library. The idea is that of TCP Vegas (Brakmo and Peterson, 1995), Netflix's concurrency-limits
 (Gradient2, github.com/Netflix/concurrency-limits) and Envoy's adaptive concurrency filter: when latency has grown to a multiple of what it is without load,
 the calls queue upstream, and fewer at once bring the same throughput sooner. Three things differ, since answers of models take from a tenth of a
-second to minutes. Latency is taken per token (`pace`), so that a change of mix is no congestion. Only calls that were begun under the present limit
-and close to it are looked at: they show what the limit does, and below it there is nothing to decide. And a lowered limit that did
-not make calls faster is taken back: then the vendor is slow by itself, and fewer calls help nobody.
+second to minutes. Latency is taken per token (`STEADY_TOKENS`), so that a change of mix is no congestion; of a stream it is the time to its first
+piece, after which it holds no place. Only calls begun since the limit last changed count, so that each step is judged by its own effect. And a
+lowered limit that did not make calls faster is taken back: then the vendor is slow by itself, and fewer calls help nobody.
 """
 
 from __future__ import annotations
@@ -25,75 +25,113 @@ WINDOW = 24
 STEADY_TOKENS = 32
 """Output tokens whose time is about that of a call without any."""
 FIRST_LIMIT = 256
-"""Where a limit starts; it grows fourfold with each round of answers until the first congestion."""
 SLOW_START = 4
+"""Until the first congestion, so many times the calls that were answered well at once may be under way."""
+UNTROUBLED = 1.25
+"""Pace over baseline up to which a limit that has seen no congestion grows."""
 CLOSE = 0.8
-"""A call that began with this share of the limit under way was begun close to it."""
+"""A limit that this share of was used did bind."""
 LEARNED = 0.05
-
-
-def pace_of(seconds: float, output_tokens: int) -> float:
-    """Seconds per token, the fixed part of a call counted as `STEADY_TOKENS`."""
-    return seconds / (output_tokens + STEADY_TOKENS)
 
 
 class Gradient:
     """The limit of one deployment."""
 
-    __slots__ = ("_before", "_changed_s", "_congested", "_paces", "baseline", "floor", "limit", "most")
+    __slots__ = (
+        "_baseline",
+        "_before",
+        "_changed_s",
+        "_crowds",
+        "_expected_s",
+        "_origin",
+        "_seconds",
+        "congested",
+        "floor",
+        "limit",
+        "most",
+    )
 
     def __init__(self, most: int, floor: int) -> None:
         """Never more than `most` calls at once and never fewer than `floor`."""
         self.most = most
         self.floor = min(floor, most)
         self.limit = min(most, FIRST_LIMIT)
-        self.baseline = 0.0
-        """Seconds per token without load; zero until something was seen."""
-        self._paces: list[float] = []
-        self._before: tuple[int, float] | None = None
-        """(limit, pace) before the limit was last lowered, until it is known whether that helped."""
+        self.congested = False
+        """The limit follows the latency; until then it only grows with what is answered well."""
+        self._baseline = [0.0, 0.0]
+        """Seconds per token without load, of whole answers and of streams' first pieces; zero until something was seen."""
+        self._seconds = self._expected_s = 0.0
+        """What the calls of the present window took, and would have taken without load."""
+        self._crowds: list[float] = []
+        self._before: tuple[float, float] | None = None
+        """(pace over baseline, crowd) at a limit that was used to the full, before it was lowered; until it is known whether that helped."""
+        self._origin = self.limit
+        """The limit before the present congestion."""
         self._changed_s = -math.inf
-        self._congested = False
 
-    def answered(self, began_s: float, now_s: float, output_tokens: int, crowd: int, crowd_now: int) -> None:
+    def answered(
+        self, began_s: float, now_s: float, output_tokens: int, crowd: int, crowd_now: int, *, stream: bool = False
+    ) -> None:
         """A call was answered that had `crowd` calls under way, itself among them, when it was begun, and has `crowd_now` at its end."""
-        pace = pace_of(now_s - began_s, output_tokens)
-        if crowd <= self.floor:  # no limit above the floor could have made it faster
-            if not self.baseline:
-                self.baseline = pace
-            elif crowd_now <= self.floor:
-                self.baseline += LEARNED * (pace - self.baseline)
-            else:  # others came after it, and may have slowed it down
-                self.baseline = min(self.baseline, pace)
-        elif began_s >= self._changed_s and crowd >= CLOSE * self.limit:
-            self._paces.append(pace)
-            if len(self._paces) >= WINDOW:
-                self._decide(median(self._paces), now_s)
+        seconds, weight, kind = now_s - began_s, output_tokens + STEADY_TOKENS, int(stream)
+        baseline = self._baseline[kind]
+        if crowd <= self.floor or not baseline:  # no limit above the floor could have made it faster
+            pace = seconds / weight
+            if not baseline:
+                self._baseline[kind] = pace
+            elif crowd_now <= self.floor or pace < baseline:  # else others that came after it may have slowed it down
+                self._baseline[kind] += LEARNED * (pace - baseline)
+            return
+        if began_s < self._changed_s:
+            return
+        self._seconds += seconds
+        self._expected_s += weight * baseline
+        self._crowds.append((crowd + crowd_now) / 2)
+        if len(self._crowds) < WINDOW:
+            return
+        ratio, typical, most = self._seconds / self._expected_s, median(self._crowds), max(self._crowds)
+        self._forget()
+        if ratio <= TOLERANCE:
+            self._went_well(ratio, typical, most, now_s)
+        else:
+            self._too_many(ratio, typical, now_s)
 
     def refused(self, now_s: float, at_once: int) -> None:
         """The deployment said that it had no room, and named no time at which it would: one step down."""
         if at_once > self.floor and now_s - self._changed_s > 0.1:
-            self._before, self._congested = None, True
+            self._before = None
+            if not self.congested:
+                self.congested, self._origin = True, self.limit
             self._set(max(self.floor, int(min(self.limit, at_once) * 0.9)), now_s)
 
-    def _decide(self, pace: float, now_s: float) -> None:
-        if not self.baseline or pace < self.baseline:
-            self.baseline = pace
-        if pace <= TOLERANCE * self.baseline:
-            self._before = None
-            more = max(1, math.isqrt(self.limit)) if self._congested else (SLOW_START - 1) * self.limit
-            self._set(min(self.most, self.limit + more), now_s)
+    def _went_well(self, ratio: float, crowd: float, most: float, now_s: float) -> None:
+        self._before = None
+        if ratio < 1.0:  # faster than was thought possible
+            self._baseline = [each * max(0.8, ratio) for each in self._baseline]
+        if not self.congested and ratio <= UNTROUBLED and SLOW_START * most > self.limit:
+            self._set(min(self.most, int(SLOW_START * most)), now_s)
+        elif self.congested and crowd >= CLOSE * self.limit and self.limit < self.most:
+            self._set(min(self.most, self.limit + max(1, math.isqrt(self.limit))), now_s)
+
+    def _too_many(self, ratio: float, crowd: float, now_s: float) -> None:
+        steady = crowd >= CLOSE * self.limit
+        before = self._before
+        if steady and before is not None and ratio > HELPED * before[0] and crowd <= 0.9 * before[1]:
+            self._before, self.congested = None, False
+            self._baseline = [each * ratio for each in self._baseline]
+            self.limit = self._origin
             return
-        self._congested = True
-        if self._before is not None and pace > HELPED * self._before[1]:
-            limit, self._before, self.baseline = self._before[0], None, pace
-            self._set(limit, now_s)
-            return
-        step = max(LOWEST_STEP, min(LOWERED, TOLERANCE * self.baseline / pace))
-        self._before = (self.limit, pace)
-        self._set(max(self.floor, int(self.limit * step)), now_s)
+        if not self.congested:
+            self.congested, self._origin = True, self.limit
+        self._before = (ratio, crowd) if steady else None
+        step = max(LOWEST_STEP, min(LOWERED, TOLERANCE / ratio))
+        self._set(max(self.floor, int(min(self.limit, crowd) * step)), now_s)
 
     def _set(self, limit: int, now_s: float) -> None:
         self.limit = limit
         self._changed_s = now_s
-        self._paces.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._seconds = self._expected_s = 0.0
+        self._crowds.clear()

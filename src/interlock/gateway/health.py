@@ -98,6 +98,7 @@ class DeploymentHealth:
             if self.gradient is not None:
                 self.gradient = Gradient(deployment.max_concurrent, self.gradient.floor)
                 self.line.limit = self.gradient.limit
+            self.line.pressed = True
 
     def blocked_s(self, now_s: float) -> float:
         """Seconds for which the vendor still wants no calls."""
@@ -108,8 +109,8 @@ class DeploymentHealth:
         """Peak-EWMA seconds times the calls under way and this one; less is better."""
         return self.cost_s * (self.line.inside + 1)
 
-    def answered(self, began_s: float, now_s: float, output_tokens: int, crowd: int) -> None:
-        """A whole answer came, to a call that was begun with `crowd` under way; its place is free."""
+    def answered(self, began_s: float, now_s: float, output_tokens: int) -> None:
+        """A whole answer came."""
         seconds = now_s - began_s
         self.breaker.succeeded()
         self.standing.good = True
@@ -121,10 +122,13 @@ class DeploymentHealth:
             self.times_s.append(seconds)
         if output_tokens and seconds > 0:
             self.output_per_s = _moved(self.output_per_s, output_tokens / seconds)
-        line = self.line
-        if self.gradient is not None:
-            self.gradient.answered(began_s, now_s, output_tokens, crowd, line.inside)
-            line.limit = self.gradient.limit
+
+    def left(self, began_s: float, now_s: float, output_tokens: int, crowd: int, *, stream: bool) -> None:
+        """A call that was begun with `crowd` under way was answered, or its stream has begun: its place is free."""
+        line, gradient = self.line, self.gradient
+        if gradient is not None:
+            gradient.answered(began_s, now_s, output_tokens, crowd, line.inside, stream=stream)
+            line.limit, line.pressed = gradient.limit, gradient.congested
         line.leave()
 
     def failed(self, now_s: float, error: InterlockError) -> None:
@@ -143,7 +147,7 @@ class DeploymentHealth:
             self.limits.refused(now_s)
         if wait_s is None and self.gradient is not None:
             self.gradient.refused(now_s, self.line.inside)
-            self.line.limit = self.gradient.limit
+            self.line.limit, self.line.pressed = self.gradient.limit, self.gradient.congested
 
     def counted(self, input_share: float, output_share: float | None) -> None:
         """The vendor said what an answer weighed."""

@@ -128,8 +128,10 @@ async def _leave_to_send(desk: Desk, call: Call, trial: Trial, health: Deploymen
             _not_sent(health, trial)
             raise
     trial.crowd = line.inside
+    trial.placed = True
     if closed := health.breaker.enter(clock.monotonic_s()):
         line.leave()
+        trial.placed = False
         _not_sent(health, trial)
         call.note(f"{name} not asked: {closed}")
         error = health.breaker.refusal(closed, clock.monotonic_s())
@@ -264,6 +266,14 @@ def _cut_short(trial: Trial, error: UpstreamError, now_s: float) -> bool:
     return isinstance(error, UpstreamTimeout) and now_s - trial.started_s < allowed_s
 
 
+def begun(desk: Desk, trial: Trial) -> None:
+    """The first piece of a stream has come: nobody waits for it any more, so its place is free, unless places are counted for good."""
+    health = desk.health.deployment(trial.candidate.name)
+    if trial.placed and not trial.candidate.deployment.max_concurrent:
+        trial.placed = False
+        health.left(trial.started_s, desk.parts.clock.monotonic_s(), 0, trial.crowd, stream=True)
+
+
 def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -> Answer:
     """Counts a try that brought a whole answer."""
     name, usage = trial.candidate.name, response.usage
@@ -285,7 +295,14 @@ def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -
         _proved(desk, health, trial, well=True)
     if desk.health.hedges is not None:
         desk.health.hedges.answered()
-    health.answered(trial.started_s, desk.parts.clock.monotonic_s(), usage.output_total, trial.crowd)
+    now_s = desk.parts.clock.monotonic_s()
+    health.answered(trial.started_s, now_s, usage.output_total)
+    if trial.placed:
+        trial.placed = False
+        if trial.fitted.request.stream:
+            health.line.leave()
+        else:
+            health.left(trial.started_s, now_s, usage.output_total, trial.crowd, stream=False)
     return Answer(
         response=response,
         candidate=trial.candidate,
@@ -331,7 +348,9 @@ def _free(desk: Desk, health: DeploymentHealth, trial: Trial, error: BaseExcepti
     if trial.extra:
         failed = isinstance(error, UpstreamError) and retry.counts_against(error)
         _proved(desk, health, trial, well=False if failed else None)
-    health.line.leave()
+    if trial.placed:
+        trial.placed = False
+        health.line.leave()
 
 
 def _proved(desk: Desk, health: DeploymentHealth, trial: Trial, *, well: bool | None) -> None:
