@@ -72,7 +72,7 @@ NOTHING_SENT = "nothing was sent"
 
 
 class HttpClient(Protocol):
-    """A pooled HTTP/1.1 client. Cancelling a call hangs up at once; what was on its way is still handed out, for 30 ms.
+    """A pooled HTTP/1.1 client. Cancelling a call hangs up at once; what was on its way is still handed out, for 50 ms.
 
     Raises:
         ConnectFailed, UpstreamTimeout, UpstreamStalled, UpstreamCut, BadReply: as named. Statuses are not errors.

@@ -166,7 +166,7 @@ class PooledClient:
         return pool
 
 
-HANG_UP_S = 0.03
+HANG_UP_S = 0.05
 """How long a reader that was cancelled still hears what is on its way, once the vendor has been told. Then the connection is cut."""
 
 

@@ -29,6 +29,8 @@ class Gate:
         self._tap: Tap | None = None
         self._before = self._after = b""
         self._left = b""
+        self._refused = False
+        """The tap, or what stood in a piece, ended the pouring."""
 
     async def through(self, reply: HttpStream) -> AsyncIterator[bytes]:
         """The reply's pieces, but for those that went through the tap. Raises as `HttpStream.chunks`."""
@@ -41,12 +43,13 @@ class Gate:
                     return
                 yield piece
                 continue
+            self._refused = False
             more = await reply.pour(self._take)
             if self._left:
                 left, self._left = self._left, b""
                 yield left
-            elif more and self._tap is not None and not await self._tap.ready():
-                self._tap = None
+            elif more and self._tap is not None and not (self._refused and await self._tap.ready()):
+                self._tap = None  # not refused: its reader was cancelled, and the rest of what was on its way stands in `chunks`
 
     def learn(self, tap: Tap | None, raw: bytes, chunk: Chunk) -> None:
         """Takes note of who takes plain pieces, and of what one looks like."""
@@ -76,6 +79,11 @@ class Gate:
 
     def _take(self, piece: bytes) -> bool:
         """Puts the plain events at the beginning of `piece` through the tap; the rest goes the usual way."""
+        taken = self._put(piece)
+        self._refused = not taken
+        return taken
+
+    def _put(self, piece: bytes) -> bool:
         before, after = self._before, self._after
         texts: list[bytes] = []
         at, size = 0, len(piece)
