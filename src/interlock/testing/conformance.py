@@ -21,6 +21,7 @@ from interlock.core.chat import ChatRequest, Chunk, Message, OutputSchema, ToolS
 from interlock.core.errors import (
     BadReply,
     InterlockError,
+    InvalidRequest,
     RateLimited,
     UpstreamAuth,
     UpstreamCut,
@@ -170,6 +171,20 @@ async def honours_retry_after(subject: Subject) -> None:
     assert error.retry_after_s == 7.0
 
 
+async def says_no_to_what_it_cannot_carry(subject: Subject) -> None:
+    """What a caller asked for in a field is carried or refused; an answer without it would pass for one with it."""
+    subject.script(Answer(text="It rains."))
+    asked = plain(extra={"a_field_of_another_dialect": 1}, raw_dialect="another dialect")
+    error = await failing(subject.chat(asked))
+    assert isinstance(error, InvalidRequest), repr(error)
+    assert "a_field_of_another_dialect" in error.param
+    try:
+        answers = 1 + len((await subject.chat(plain(n=2))).others)
+    except InvalidRequest:
+        return
+    assert answers == 2, "two answers were asked for"
+
+
 async def a_stall_is_named(subject: Subject) -> None:
     subject.script(Answer(text="It rains in the north today.", stall_after=3))
     error = await failing(subject.streamed(plain()))
@@ -215,6 +230,7 @@ CASES: tuple[Case, ...] = (
     carries_an_output_schema,
     says_which_status_it_was,
     honours_retry_after,
+    says_no_to_what_it_cannot_carry,
     a_stall_is_named,
     a_cut_is_named,
     garbage_is_named,
