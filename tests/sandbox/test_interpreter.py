@@ -175,10 +175,8 @@ async def test_a_shell_command_runs_programs_and_gives_its_exit_code(sandbox: Lo
         "echo one two | wc -w; ls /work; id -u; sort in.txt > out.txt; exit 3",
         image="shell",
         limits=RunLimits(processes=20),
-    )
-    job = Job(
-        **{name: getattr(job, name) for name in job.__struct_fields__}
-        | {"files": (FileIn("in.txt", b"b\na\n"),), "collect": True}
+        files=(FileIn("in.txt", b"b\na\n"),),
+        collect=True,
     )
 
     outcome = await sandbox.run(job)
@@ -213,13 +211,18 @@ def no(x: int) -> int:
 
 
 async def test_a_function_of_a_tools_file_runs_inside(sandbox: LocalSandbox):
-    plain = {"limits": kit.SHORT}
-
     added = await sandbox.run(
-        Job("function", TOOLS, function="add", arguments={"a": 2, "b": 3}, context={"idempotency_key": "k"}, **plain)
+        Job(
+            "function",
+            TOOLS,
+            function="add",
+            arguments={"a": 2, "b": 3},
+            context={"idempotency_key": "k"},
+            limits=kit.SHORT,
+        )
     )
-    waited = await sandbox.run(Job("function", TOOLS, function="later", arguments={"x": 1}, **plain))
-    refused = await sandbox.run(Job("function", TOOLS, function="no", arguments={"x": 1}, **plain))
+    waited = await sandbox.run(Job("function", TOOLS, function="later", arguments={"x": 1}, limits=kit.SHORT))
+    refused = await sandbox.run(Job("function", TOOLS, function="no", arguments={"x": 1}, limits=kit.SHORT))
 
     assert added.value == {"sum": 5, "key": "k"}
     assert waited.value == 2
@@ -273,7 +276,7 @@ async def test_a_session_that_was_lost_is_rebuilt_from_its_cells(sandbox: LocalS
 async def test_another_process_rebuilds_a_session_from_its_record(sandbox: LocalSandbox):
     session = sandbox.session("python")
     await session.run(cell("x = 41"))
-    record = list(session.cells)  # pyright: ignore[reportAttributeAccessIssue]
+    record = list(session.cells)
     await session.close()
 
     restarted = kit.make()
