@@ -9,7 +9,7 @@ from msgspec import structs
 
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Chunk
-from interlock.core.errors import UpstreamRejected
+from interlock.core.errors import UpstreamRejected, UpstreamTimeout
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply, Deployment
 from interlock.core.time import Deadline
@@ -27,6 +27,8 @@ class Slow:
 
     def __init__(self, said=None):
         self.said = said
+        self.late = None
+        """Raised once, by the first to be answered."""
         self.go = asyncio.Event()
         self.sent = 0
         self.cancelled = 0
@@ -39,8 +41,9 @@ class Slow:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        if isinstance(self.said, BaseException):
-            raise self.said
+        late, self.late = self.late, None
+        if late or isinstance(self.said, BaseException):
+            raise late or self.said
         return reply("small")
 
     async def stream(
@@ -149,6 +152,17 @@ async def test_what_the_vendor_says_of_the_request_is_shared_and_a_limit_of_the_
     provider.go.set()
     await asyncio.gather(short, other, return_exceptions=True)
     assert other.exception() is None
+    bench = coalescing(provider := Slow(UpstreamTimeout("no answer in time.")), settings)
+    short = asyncio.create_task(bench.chat(deadline=Deadline.after(bench.clock, 1.0)))
+    await turns()
+    other = asyncio.create_task(bench.chat())
+    await turns()
+    bench.clock.advance(2)
+    provider.said, late = None, provider.said
+    provider.late = late
+    provider.go.set()
+    await asyncio.gather(short, other, return_exceptions=True)
+    assert other.exception() is None, "the leader's patience is its own"
 
 
 @pytest.mark.requirement("GW-23")

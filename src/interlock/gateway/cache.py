@@ -98,7 +98,8 @@ def leave(desk: Desk, call: Call, error: BaseException) -> None:
     """The call ends without an answer: those who wait for it hear why, or make it themselves. To be called on every such way out."""
     if call.flight is not None:
         flight, call.flight = call.flight, None
-        desk.flights.fail(call.key, flight, error)
+        impatient = call.deadline.passed(desk.parts.clock)  # whatever it looks like, others may have more time
+        desk.flights.fail(call.key, flight, Left() if impatient else error)
 
 
 def coalesced(call: Call, flight: Flight) -> Answer:

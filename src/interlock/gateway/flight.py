@@ -11,8 +11,6 @@ from collections.abc import AsyncGenerator, Callable
 
 from interlock.core.chat import Chunk
 from interlock.core.errors import (
-    BadReply,
-    CircuitOpen,
     DeadlineMissed,
     Exhausted,
     InvalidRequest,
@@ -27,7 +25,7 @@ from .replay import replayed
 
 MOST_FOLLOWERS = 10_000
 """Who wait for one leader; further calls go their own way."""
-SHARED = (UpstreamError, BadReply, CircuitOpen, Exhausted, InvalidRequest, OutputInvalid)
+SHARED = (UpstreamError, Exhausted, InvalidRequest, OutputInvalid)
 """Failures that say something about the request or its vendor, so that asking again right away would only add to the harm.
 A limit, a deadline or a cancellation is the leader's own affair."""
 
