@@ -100,10 +100,10 @@ def test_lists_hold_one_tenants_rows_of_one_kind_newest_first(store: SqliteStore
 @pytest.mark.requirement("GW-02", "SG-05")
 def test_a_turn_keeps_the_turns_before_it_alive_and_nobody_else_sees_them(store: SqliteStore):
     kept = store.responses
-    kept.put(turn("a", expires_ns=100))
-    kept.put(turn("b", "a", expires_ns=200))
-    kept.put(turn("b", "", expires_ns=200, tenant="globex"))
-    kept.put(turn("x", expires_ns=100))
+    kept.put([turn("a", expires_ns=100)])
+    kept.put([turn("b", "a", expires_ns=200)])
+    kept.put([turn("b", "", expires_ns=200, tenant="globex")])
+    kept.put([turn("x", expires_ns=100)])
     assert [row.id for row in kept.chain("acme", "k", "b", 150, 10)] == ["a", "b"]
     assert [row.id for row in kept.chain("acme", "k", "b", 150, 1)] == ["b"]
     assert kept.chain("acme", "other", "b", 150, 10) == []

@@ -55,8 +55,8 @@ class KeptResponse(Struct, frozen=True):
 class ResponseStore(Protocol):
     """The rows. Whoever asks sees those of its own tenant and key only."""
 
-    def put(self, row: KeptResponse) -> None:
-        """Keeps a turn; the turns before it live at least as long from here on."""
+    def put(self, rows: Sequence[KeptResponse]) -> None:
+        """Keeps turns; those before them live at least as long from here on."""
         ...
 
     def get(self, tenant: str, key_id: str, response: str, now_ns: int) -> KeptResponse | None: ...
@@ -68,7 +68,7 @@ class ResponseStore(Protocol):
     def delete(self, tenant: str, key_id: str, response: str) -> bool: ...
 
     def purge(self, now_ns: int) -> int:
-        """Removes what has expired; returns how many."""
+        """Removes conversations whose newest turn has expired; returns how many turns went."""
         ...
 
 

@@ -6,11 +6,12 @@ Above: server (through the port `core.kept.Responses`). Below: record, and a `co
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from interlock.core.caller import Caller
+from interlock.core.errors import StoreUnavailable
 from interlock.core.kept import KeptResponse, UnknownResponse, unknown
 from interlock.core.store import Store
 from interlock.core.time import NS_PER_S, Clock
@@ -19,7 +20,10 @@ from .record import Recorder
 
 LONGEST = 500
 """Turns of one conversation that are put together again; a longer one has to be summarised by its client."""
-_PURGE_EVERY = 256
+_PURGE_EVERY = 1024
+_AT_ONCE = 256
+_GATHER_S = 0.002
+"""What a turn waits for others to be committed with it."""
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -33,6 +37,8 @@ class KeptResponses:
         self._clock = clock
         self._ttl_ns = int(ttl_s * NS_PER_S)
         self._kept = 0
+        self._waiting: list[tuple[KeptResponse, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
 
     async def earlier(self, caller: Caller, response: str) -> Sequence[bytes]:
         now_ns = self._clock.wall_ns()
@@ -57,15 +63,43 @@ class KeptResponses:
         row = KeptResponse(
             response, caller.tenant, caller.key_id, previous, given, output, body, now_ns, now_ns + self._ttl_ns
         )
-        self._kept += 1
-        purge = self._kept % _PURGE_EVERY == 1
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((row, written))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        await written
+
+    async def _write(self) -> None:
+        """Everything that waits in one transaction, and again what came meanwhile: turns that end together cost one commit."""
+        try:
+            while self._waiting:
+                await asyncio.sleep(_GATHER_S)
+                some, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+                error: BaseException | None = None
+                try:
+                    await self._recorder.run(self._keeping([row for row, _ in some]))
+                except StoreUnavailable as fault:
+                    error = fault
+                for _, written in some:
+                    if written.done():
+                        continue  # whoever waited has gone
+                    if error is None:
+                        written.set_result(None)
+                    else:
+                        written.set_exception(error)
+        finally:
+            self._writing = None
+
+    def _keeping(self, rows: Sequence[KeptResponse]) -> Callable[[Store], None]:
+        due = self._kept // _PURGE_EVERY != (self._kept + len(rows)) // _PURGE_EVERY or not self._kept
+        self._kept += len(rows)
 
         def keeping(store: Store) -> None:
-            store.responses.put(row)
-            if purge:
-                store.responses.purge(now_ns)
+            store.responses.put(rows)
+            if due:
+                store.responses.purge(rows[0].created_ns)
 
-        await self._recorder.run(keeping)
+        return keeping
 
     async def find(self, caller: Caller, response: str) -> KeptResponse:
         now_ns = self._clock.wall_ns()

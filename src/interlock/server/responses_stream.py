@@ -41,6 +41,7 @@ class _Event(Struct, frozen=True):
 
 
 _event = msgspec.json.Decoder(_Event)
+_encode = msgspec.json.Encoder().encode
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _ENDS = frozenset(("response.completed", "response.incomplete", "response.failed"))
 
@@ -136,6 +137,12 @@ class ResponsesStream:
         self._next += 1
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode(body))
 
+    def _delta(self, head: bytes, text: str) -> bytes:
+        """One piece; most events of a stream are these, so what they share is written once."""
+        number = self._next
+        self._next += 1
+        return b'%b%d,"delta":%b}\n\n' % (head, number, _encode(text))
+
     def _opening(self) -> list[bytes]:
         self._begun = True
         body = Raw(made(self._id, self._created_s, self._model, self._repeated, "in_progress", ()).body)
@@ -159,7 +166,7 @@ class ResponsesStream:
             if not open_one.texts:
                 part = {"type": "summary_text", "text": ""}
                 out.append(self._event("response.reasoning_summary_part.added", **where, part=part))
-            out.append(self._event("response.reasoning_summary_text.delta", **where, delta=delta.text))
+            out.append(self._delta(open_one.head, delta.text))
         open_one.add(delta)
         return out
 
@@ -191,9 +198,11 @@ class ResponsesStream:
         self._message.logprobs.extend(logprobs)
         if refusal:
             out.append(self._event("response.refusal.delta", **self._message.where(), delta=refusal))
-        elif text:
+        elif logprobs:
             likely = [logprob_of(each) for each in logprobs]
             out.append(self._event("response.output_text.delta", **self._message.where(), delta=text, logprobs=likely))
+        elif text:
+            out.append(self._delta(self._message.head, text))
         return out
 
     def _close_message(self) -> list[bytes]:
@@ -228,8 +237,7 @@ class ResponsesStream:
             open_one.name = open_one.name or delta.name
         if delta.arguments:
             open_one.pieces.append(delta.arguments)
-            where = {"item_id": open_one.id, "output_index": open_one.place}
-            out.append(self._event("response.function_call_arguments.delta", **where, delta=delta.arguments))
+            out.append(self._delta(open_one.head, delta.arguments))
         return out
 
     def _close_all(self) -> list[bytes]:
@@ -245,10 +253,16 @@ class ResponsesStream:
         return out
 
 
+def _head(kind: str, **fields: Any) -> bytes:
+    """The beginning that all deltas of one item share, up to the sequence number."""
+    shared = _encode({"type": kind, **fields})
+    return b'event: %b\ndata: %b,"sequence_number":' % (kind.encode(), shared[:-1])
+
+
 class _Text:
     """A message that is being written."""
 
-    __slots__ = ("id", "logprobs", "place", "refuses", "texts")
+    __slots__ = ("head", "id", "logprobs", "place", "refuses", "texts")
 
     def __init__(self, item_id: str, place: int, *, refuses: bool) -> None:
         self.id = item_id
@@ -256,6 +270,7 @@ class _Text:
         self.refuses = refuses
         self.texts: list[str] = []
         self.logprobs: list[TokenLogprob] = []
+        self.head = _head("response.output_text.delta", **self.where(), logprobs=[])
 
     def where(self) -> dict[str, Any]:
         return {"item_id": self.id, "output_index": self.place, "content_index": 0}
@@ -264,7 +279,7 @@ class _Text:
 class _Thinking:
     """A thought that is still coming."""
 
-    __slots__ = ("data", "id", "index", "origin", "place", "signature", "texts")
+    __slots__ = ("data", "head", "id", "index", "origin", "place", "signature", "texts")
 
     def __init__(self, index: int, item_id: str, place: int) -> None:
         self.index = index
@@ -272,6 +287,7 @@ class _Thinking:
         self.place = place
         self.texts: list[str] = []
         self.signature = self.data = self.origin = ""
+        self.head = _head("response.reasoning_summary_text.delta", item_id=item_id, output_index=place, summary_index=0)
 
     def add(self, delta: ThoughtDelta) -> None:
         if delta.text:
@@ -287,7 +303,7 @@ class _Thinking:
 class _Call:
     """A function call whose arguments are still coming."""
 
-    __slots__ = ("call_id", "id", "name", "pieces", "place")
+    __slots__ = ("call_id", "head", "id", "name", "pieces", "place")
 
     def __init__(self, item_id: str, call_id: str, name: str, place: int) -> None:
         self.id = item_id
@@ -295,3 +311,4 @@ class _Call:
         self.name = name
         self.place = place
         self.pieces: list[str] = []
+        self.head = _head("response.function_call_arguments.delta", item_id=item_id, output_index=place)

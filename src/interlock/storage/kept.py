@@ -5,6 +5,8 @@ Above: `SqliteStore.responses`. Below: database.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import structs
 
 from interlock.core.kept import KeptResponse
@@ -20,11 +22,9 @@ class SqliteResponses:
         self._database = database
         self._sql = statements("responses")
 
-    def put(self, row: KeptResponse) -> None:
-        with self._database.transaction(f"keep response {row.id}") as db:
-            db.execute(self._sql["put"], structs.astuple(row))
-            if row.previous:
-                db.execute(self._sql["prolong"], structs.asdict(row))
+    def put(self, rows: Sequence[KeptResponse]) -> None:
+        with self._database.transaction("keep responses") as db:
+            db.executemany(self._sql["put"], [structs.asdict(row) for row in rows])
 
     def get(self, tenant: str, key_id: str, response: str, now_ns: int) -> KeptResponse | None:
         with self._database.reading(f"read response {response}") as db:
@@ -43,4 +43,4 @@ class SqliteResponses:
 
     def purge(self, now_ns: int) -> int:
         with self._database.transaction("purge responses") as db:
-            return db.execute(self._sql["purge"], (now_ns,)).rowcount
+            return db.execute(self._sql["purge"], {"now_ns": now_ns}).rowcount

@@ -20,7 +20,7 @@ CREATE TABLE batches (
     owner TEXT NOT NULL DEFAULT '',
     lease_until_ns INTEGER NOT NULL DEFAULT 0,
     row BLOB NOT NULL
-) WITHOUT ROWID;
+);
 
 CREATE INDEX batches_tenant ON batches (tenant, id);
 CREATE INDEX batches_active ON batches (id) WHERE active = 1;
@@ -36,6 +36,6 @@ CREATE TABLE batch_lines (
     status INTEGER NOT NULL,
     reply BLOB NOT NULL,
     PRIMARY KEY (batch, line)
-) WITHOUT ROWID;
+);
 
 CREATE INDEX batch_lines_pending ON batch_lines (batch, line) WHERE status = 0;

@@ -1,19 +1,11 @@
 -- name: put
--- Keeps a turn; the same turn twice is one.
-INSERT INTO responses (id, tenant, key_id, previous, items, output, body, created_ns, expires_ns)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- Keeps a turn; the same turn twice is one. It belongs to the conversation of the turn before it.
+INSERT INTO responses (id, tenant, key_id, previous, root, items, output, body, created_ns, expires_ns)
+SELECT :id, :tenant, :key_id, :previous, coalesce(
+    (SELECT root FROM responses WHERE tenant = :tenant AND key_id = :key_id AND id = :previous), :id
+), :items, :output, :body, :created_ns, :expires_ns
+WHERE true
 ON CONFLICT (tenant, key_id, id) DO NOTHING;
-
--- name: prolong
--- The turns before a new one live at least as long as it does.
-WITH RECURSIVE before (id, previous) AS (
-    SELECT id, previous FROM responses WHERE tenant = :tenant AND key_id = :key_id AND id = :previous
-    UNION
-    SELECT r.id, r.previous FROM responses AS r JOIN before AS b ON r.id = b.previous
-    WHERE r.tenant = :tenant AND r.key_id = :key_id
-)
-UPDATE responses SET expires_ns = max(expires_ns, :expires_ns)
-WHERE tenant = :tenant AND key_id = :key_id AND id IN (SELECT id FROM before);
 
 -- name: get
 -- One turn that has not expired.
@@ -39,5 +31,6 @@ ORDER BY b.depth;
 DELETE FROM responses WHERE tenant = ? AND key_id = ? AND id = ?;
 
 -- name: purge
--- Removes what has expired.
-DELETE FROM responses WHERE expires_ns <= ?;
+-- Removes conversations whose newest turn has expired.
+DELETE FROM responses WHERE expires_ns <= :now_ns
+    AND NOT EXISTS (SELECT 1 FROM responses AS newer WHERE newer.root = responses.root AND newer.expires_ns > :now_ns);
