@@ -19,7 +19,7 @@ from .house import KEY, VENDORS, House
 PYTHON = os.environ.get("INTERLOCK_AGENTS_PYTHON", "")
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.requirement("GW-02", "AG-13"),
+    pytest.mark.requirement("GW-02"),
     pytest.mark.skipif(not PYTHON, reason="INTERLOCK_AGENTS_PYTHON names no interpreter with the Agents SDK"),
 ]
 PROGRAM = """
