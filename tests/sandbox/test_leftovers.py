@@ -8,6 +8,8 @@ import gc
 import json
 import os
 import random
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -16,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from interlock.core.sandbox import Job, RunLimits
+from interlock.sandbox import cgroups
 from interlock.sandbox.local import LocalSandbox
 from interlock.sandbox.watch import processes
 
@@ -151,3 +154,55 @@ def _write(
         "ended": dict(sorted(seen.items())),
     }
     (kit.ROOT / "bench" / "results" / "soak-sandbox.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+VICTIM = """
+import asyncio, sys
+from interlock.core.sandbox import Job, RunLimits
+from interlock.core.time import SystemClock
+from interlock.sandbox.local import LocalSandbox, Options
+
+async def main():
+    sandbox = LocalSandbox(Options(), SystemClock())
+    await sandbox.start()
+    job = Job("code", "import os, time\\nos.fork()\\ntime.sleep(99)", limits=RunLimits(wall_s=99, processes=4))
+    calls = [asyncio.create_task(sandbox.run(job)) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    print("running", flush=True)
+    await asyncio.gather(*calls)
+
+asyncio.run(main())
+"""
+
+
+def test_a_gateway_that_is_killed_takes_every_sandboxed_process_along_and_the_next_one_sweeps_its_groups():
+    kit.require_namespaces()
+    environment = {"PYTHONPATH": f"{kit.ROOT / 'src'}", "PATH": os.environ["PATH"]}
+    with subprocess.Popen([sys.executable, "-c", VICTIM], stdout=subprocess.PIPE, text=True, env=environment) as victim:
+        assert victim.stdout is not None
+        assert victim.stdout.readline() == "running\n"
+        tree = processes(victim.pid)
+        victim.kill()
+    assert len(tree) >= 9
+
+    until_s = time.monotonic() + 10
+    while alive := [pid for pid in tree if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < until_s, alive
+    cgroups.find(token="sweeper").close()
+    assert not [group for group in groups() if group.endswith(f"-{victim.pid}")]
+
+
+async def test_a_zygote_that_dies_is_replaced_and_its_call_told(sandbox: LocalSandbox):
+    pool = await sandbox.pool(Job("code", ""))
+    zygote = await pool.warm()
+    call = asyncio.create_task(kit.run(sandbox, "import time; time.sleep(30)", RunLimits(wall_s=60)))
+    async with asyncio.timeout(10):
+        while not zygote.living:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+
+    os.kill(processes(zygote._process.pid)[1], 9)
+    outcome = await call
+
+    assert outcome.status == "exited"
+    assert (await kit.run(sandbox, "1 + 1")).value == 2

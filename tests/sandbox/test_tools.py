@@ -8,6 +8,7 @@ import pytest
 
 from interlock import Interlock
 from interlock.core.caller import Caller
+from interlock.core.errors import SandboxRefused
 from interlock.tools.call import ToolReply
 from interlock.tools.line import ToolRequest
 
@@ -143,18 +144,30 @@ async def test_arguments_are_checked_before_anything_is_started(analyst: Interlo
     reply = await call(analyst, "away", number="many")
 
     assert reply.settled.error == "invalid_arguments"
-    assert analyst._toolbox.sandboxed._sandbox is None
+    assert reply.settled.reasons == ()
 
 
 @pytest.mark.requirement("TL-03")
-async def test_a_level_that_the_host_does_not_reach_is_an_error_of_the_call_and_nothing_runs(tmp_path: Path):
+async def test_a_level_that_the_host_does_not_reach_is_refused_at_the_start(tmp_path: Path):
     write(tmp_path, "sandbox: {min_level: vm}\n")
-    async with Interlock.from_file(tmp_path) as running:
-        reply = await call(running, "shell.run", command=f"touch {tmp_path}/ran")
 
-    assert reply.settled.status == "error"
-    assert "cannot isolate foreign code at level vm" in reply.settled.message
-    assert not (tmp_path / "ran").exists()
+    with pytest.raises(SandboxRefused, match="cannot isolate foreign code at level vm"):
+        async with Interlock.from_file(tmp_path):
+            pass
+
+
+@pytest.mark.requirement("TL-06")
+async def test_a_workspace_that_runs_no_foreign_code_starts_nothing(tmp_path: Path):
+    write(tmp_path, "sandbox: {min_level: vm}\n")
+    (tmp_path / "agents" / "analyst.yaml").write_text(
+        "agent: {name: analyst, model: simulated/simulated, tools: [{name: here}]}"
+    )
+
+    async with Interlock.from_file(tmp_path) as running:
+        reply = await call(running, "here")
+
+    assert reply.settled.status == "ok"
+    assert running._toolbox.sandboxed._sandbox is None
 
 
 @pytest.mark.requirement("TL-05")

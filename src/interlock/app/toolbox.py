@@ -35,6 +35,16 @@ class Toolbox:
         fetching = egress.fetch_tools(settings.egress, self.egress, workspace.root, clock)
         self.tools = _joined(workspace, own, self._databases.tools, fetching, self._mcp.tools, self.sandboxed.tools)
 
+    async def prove(self, workspace: Workspace) -> None:
+        """Where a contract names a tool that runs in the sandbox, the host must prove the configured level before anything begins.
+
+        Raises:
+            SandboxRefused: it cannot.
+        """
+        named = {use.name for agent in workspace.agents.values() for use in agent.contract.tools}
+        if any(name in self.tools and (name in self.sandboxed.tools or self.tools[name].isolated) for name in named):
+            await self.sandboxed.open().start()
+
     async def close(self) -> None:
         """Ends connections to databases and servers, and the sandbox."""
         await self.sandboxed.close()

@@ -175,6 +175,10 @@ class Sandbox(Protocol):
         SandboxRefused: the host cannot isolate as the configuration demands. Shed: too many calls at once.
     """
 
+    async def start(self) -> Level:
+        """Finds out and proves the level in force, once; every call does so where nobody has."""
+        ...
+
     async def run(self, job: Job) -> RunOutcome: ...
 
     def session(self, image: str, cells: Sequence[Job] = ()) -> Session:

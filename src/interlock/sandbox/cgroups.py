@@ -163,6 +163,7 @@ def find(configured: str = "", *, proc: Path = Path("/proc/self"), token: str = 
     candidates = [Path(configured)] if configured else _delegated(mounts.get(""), own.get(""))
     for base in candidates:
         if _enable(base):
+            _sweep(base)
             made = base / name
             with suppress(OSError):
                 made.mkdir(exist_ok=True)
@@ -207,11 +208,21 @@ def _version_1(mounts: dict[str, Path], own: dict[str, str], name: str) -> Itera
         if controller == "cpu" or own.get(controller) != _V1_ROOT or controller not in mounts:
             continue
         base = mounts[controller] / name
+        _sweep(base.parent)
         try:
             base.mkdir(exist_ok=True)
         except OSError:
             continue
         yield controller, base
+
+
+def _sweep(base: Path) -> None:
+    """Removes the empty groups of processes that were killed before they could; those of living ones are left."""
+    for left in base.glob("interlock-[0-9]*"):
+        if not Path(f"/proc/{left.name.removeprefix('interlock-')}").exists():
+            for folder in (*left.glob("c[0-9]*"), left):
+                with suppress(OSError):
+                    folder.rmdir()
 
 
 def _mounts(mountinfo: Path) -> Iterator[tuple[str, Path]]:

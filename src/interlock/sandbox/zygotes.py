@@ -212,6 +212,8 @@ class Zygote:
 
 def _drop(birth: asyncio.Future[int]) -> None:
     if not birth.cancelled() and birth.exception() is None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(birth.result(), signal.SIGKILL)
         os.close(birth.result())
 
 
