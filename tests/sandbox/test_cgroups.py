@@ -55,7 +55,7 @@ def test_a_delegated_part_of_version_2_is_whole_and_its_leaves_get_every_limit(t
     base = delegated(tmp_path)
     proc = machine(tmp_path, "0::/service/worker\n", {"": f"{tmp_path}/unified"})
     groups = cgroups.find(str(base), proc=proc, token="t")
-    leaf_at = base / "interlock-t" / "c0"
+    leaf_at = base / "interlock-t" / "c1"
     leaf_at.mkdir()
     for name in ("cgroup.procs", "memory.events", "pids.events", "cpu.stat"):
         (leaf_at / name).write_text("")

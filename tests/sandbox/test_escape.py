@@ -130,7 +130,8 @@ def test_an_ordinary_user_gets_the_same_walls():
 
     found = as_a_user("namespaces")
 
-    assert found == {"level": "namespaces", "through": [], "tried": len(ATTACKS)}
+    assert str(found.pop("level")).startswith("namespaces")
+    assert found == {"through": [], "tried": len(ATTACKS)}
 
 
 NO_NAMESPACES = (

@@ -107,6 +107,7 @@ class Cgroups:
         self._unified = unified
         self._free: list[Leaf] = []
         self._made: list[Leaf] = []
+        self._names = 0
 
     @property
     def holds(self) -> frozenset[str]:
@@ -122,7 +123,16 @@ class Cgroups:
         """An empty leaf with these limits; `None` where there are no groups."""
         if not self._bases:
             return None
-        leaf = self._free.pop() if self._free else self._make()
+        while self._free:
+            leaf = self._free.pop()
+            try:
+                leaf.lend(limits, tasks)
+            except OSError:  # version 1 refuses a limit below what an earlier call's pages still take
+                leaf.remove()
+                self._made.remove(leaf)
+            else:
+                return leaf
+        leaf = self._make()
         leaf.lend(limits, tasks)
         return leaf
 
@@ -139,7 +149,8 @@ class Cgroups:
                 base.rmdir()
 
     def _make(self) -> Leaf:
-        name = f"c{len(self._made)}"
+        self._names += 1
+        name = f"c{self._names}"
         folders = {controller: base / name for controller, base in self._bases.items()}
         for folder in set(folders.values()):
             folder.mkdir(exist_ok=True)
