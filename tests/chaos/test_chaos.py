@@ -22,7 +22,7 @@ AT_ONCE = 48
 CANCELLED_WITHIN_S = 0.1
 
 
-@pytest.mark.requirement("GW-25", "OB-03", "GW-34")
+@pytest.mark.requirement("OB-03", "GW-34")
 async def test_every_call_settles_once_and_the_ledger_is_the_vendors_bill(tmp_path):
     async with crowd(tmp_path, SEED) as up:
         before = sum(len(vendor.bills) for vendor in up.vendors)
