@@ -76,8 +76,9 @@ def _with(limits: RunLimits, **changes: int) -> RunLimits:
     return RunLimits(**{name: getattr(limits, name) for name in limits.__struct_fields__} | changes)
 
 
-def groups() -> set[str]:
-    return {str(found) for found in Path("/sys/fs/cgroup").glob("*/interlock-*")}
+def groups(pid: int = 0) -> set[str]:
+    """Control groups of that process, or of every one."""
+    return {str(found) for found in Path("/sys/fs/cgroup").glob(f"*/interlock-{pid or '*'}")}
 
 
 def descriptors() -> int:
@@ -89,8 +90,8 @@ def held() -> dict[str, object]:
     return {
         "descriptors": descriptors(),
         "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
-        "groups": groups(),
-        "scratch": set(Path(tempfile.gettempdir()).glob("interlock-*")),
+        "groups": groups(os.getpid()),
+        "scratch": set(Path(tempfile.gettempdir()).glob(f"interlock-*-{os.getpid()}-*")),
         "processes": len(processes(os.getpid())),
     }
 

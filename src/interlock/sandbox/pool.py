@@ -225,7 +225,7 @@ def _request(shape: Shape, tasks: int, work: str) -> dict[str, Any]:
 
 def _scratch(uid: int) -> str:
     """A folder of the host for one call, where a level has no tree of its own."""
-    path = tempfile.mkdtemp(prefix="interlock-sandbox-")
+    path = tempfile.mkdtemp(prefix=f"interlock-sandbox-{os.getpid()}-")
     if uid and host_root():
         os.chown(path, uid, uid)
     return path

@@ -40,7 +40,7 @@ class Finding(Struct, frozen=True):
 def targets() -> Generator[Targets]:
     """Real things to aim at, gone afterwards."""
     secret = secrets.token_hex(8)
-    folder = Path(tempfile.mkdtemp(prefix="interlock-canary-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"interlock-canary-{os.getpid()}-"))
     canary = folder / "canary"
     canary.touch(0o600)
     canary.write_text(secret, encoding="ascii")
