@@ -52,8 +52,9 @@ VENDORS = ("oa", "an", "ge", "own")
 class House:
     """Everything that is up."""
 
-    def __init__(self, url: str, il: Interlock, vendors: dict[str, Upstream | Vendor]) -> None:
+    def __init__(self, url: str, folder: Path, il: Interlock, vendors: dict[str, Upstream | Vendor]) -> None:
         self.url = url
+        self.folder = folder
         self.il = il
         self.vendors = vendors
         self._fresh = itertools.count(1)
@@ -97,7 +98,7 @@ async def house(folder: Path) -> AsyncGenerator[House]:
         serving = asyncio.create_task(serve_workspace(il, ServerSettings(port=0, shutdown_s=1.0), opened.set_result))
         try:
             await asyncio.wait((serving, opened), return_when=asyncio.FIRST_COMPLETED)
-            yield House((await opened).url if opened.done() else await serving, il, vendors)  # pyright: ignore[reportArgumentType]
+            yield House((await opened).url if opened.done() else await serving, folder, il, vendors)  # pyright: ignore[reportArgumentType]
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
