@@ -23,7 +23,7 @@ def request(number: int, streamed: bool, key: str) -> bytes:
     """About 1,000 bytes, every one different, so that no cache can answer it."""
     mark = "".join(chr(97 + int(digit)) for digit in str(number))
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"{QUESTION} ({mark})"}]
-    asked: dict[str, Any] = {"model": "support", "messages": messages, "max_tokens": 300, "temperature": 0.2}
+    asked: dict[str, Any] = {"model": "support", "messages": messages, "max_tokens": 300, "temperature": 0}
     if streamed:
         asked |= {"stream": True, "stream_options": {"include_usage": True}}
     body = json.dumps(asked, separators=(",", ":")).encode()

@@ -1,7 +1,8 @@
-"""The upstream of the gateway bench: answers every chat completion at once with the same bytes, or streams the same events.
+"""The upstream of the gateway bench: answers every chat completion with the same bytes, or streams the same events.
 
-`python -m bench.gateway_vendor PORT` listens on loopback. Nothing is rendered per request, so that the machine's time goes to
-what is measured. A request with `"stream":true` gets `EVENTS` events, each its own write, `PACE_S` apart.
+`python -m bench.gateway_vendor PORT [DELAY_S [PACE_S [EVENTS]]]` listens on loopback. Nothing is rendered per request, so that the machine's
+time goes to what is measured. A request with `"stream":true` gets EVENTS events, each its own write, PACE_S apart; every answer begins after
+DELAY_S.
 """
 
 from __future__ import annotations
@@ -38,26 +39,35 @@ def event(delta: dict[str, Any], finish: str | None = None) -> bytes:
     return b"data: " + msgspec.json.encode({**shown, "choices": [choice], "usage": None}) + b"\n\n"
 
 
-def events() -> list[bytes]:
-    """The wire of a stream: one element per write, the last with usage, end mark and last chunk."""
+def events() -> tuple[bytes, bytes]:
+    """A content event as it is written, and the end: finish, usage, end mark."""
     usage = {"prompt_tokens": 210, "completion_tokens": EVENTS, "total_tokens": 210 + EVENTS}
     last = (
         b"data: " + msgspec.json.encode({**envelope("chat.completion.chunk"), "choices": [], "usage": usage}) + b"\n\n"
     )
-    shown = [event({"content": " word"}) for _ in range(EVENTS)]
-    return [chunk(one) for one in [*shown, event({}, "stop") + last + b"data: [DONE]\n\n"]]
+    return chunk(event({"content": " word"})), chunk(event({}, "stop") + last + b"data: [DONE]\n\n")
 
 
 def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+class Manner:
+    """How every request is answered."""
+
+    def __init__(self, delay_s: float, pace_s: float, count: int) -> None:
+        self.delay_s = delay_s
+        self.pace_s = pace_s
+        self.count = count
+        self.reply = whole()
+        self.piece, self.end = events()
+
+
 class Wire(asyncio.Protocol):
     """One connection; requests are told apart by their content-length alone."""
 
-    def __init__(self, reply: bytes, stream: list[bytes]) -> None:
-        self.reply = reply
-        self.stream = stream
+    def __init__(self, manner: Manner) -> None:
+        self.manner = manner
         self.buffer = b""
         self.transport: asyncio.Transport | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -79,30 +89,37 @@ class Wire(asyncio.Protocol):
         if len(self.buffer) < size:
             return
         request, self.buffer = self.buffer[end:size], self.buffer[size:]
+        streamed = b'"stream":true' in request
+        if self.manner.delay_s:
+            self.timer = asyncio.get_running_loop().call_later(self.manner.delay_s, self.answer, streamed)
+        else:
+            self.answer(streamed)
+
+    def answer(self, streamed: bool) -> None:
         transport = cast(asyncio.Transport, self.transport)
-        if b'"stream":true' not in request:
-            transport.write(self.reply)
+        if not streamed:
+            transport.write(self.manner.reply)
             return
         transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        self.send(0)
+        self.send(self.manner.count)
 
-    def send(self, number: int) -> None:
+    def send(self, left: int) -> None:
         transport = cast(asyncio.Transport, self.transport)
-        transport.write(self.stream[number])
-        if number + 1 < len(self.stream):
-            self.timer = asyncio.get_running_loop().call_later(PACE_S, self.send, number + 1)
+        if left:
+            transport.write(self.manner.piece)
+            self.timer = asyncio.get_running_loop().call_later(self.manner.pace_s, self.send, left - 1)
         else:
+            transport.write(self.manner.end)
             transport.write(b"0\r\n\r\n")
 
 
-async def main(port: int) -> None:
-    reply, stream = whole(), events()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: Wire(reply, stream), "127.0.0.1", port, backlog=4096
-    )
+async def main(port: int, delay_s: float = 0.0, pace_s: float = PACE_S, count: int = EVENTS) -> None:
+    manner = Manner(delay_s, pace_s, count)
+    server = await asyncio.get_running_loop().create_server(lambda: Wire(manner), "127.0.0.1", port, backlog=20_000)
     print("ready", flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    given = sys.argv[1:]
+    uvloop.run(main(int(given[0]), *map(float, given[1:3]), *map(int, given[3:4])))

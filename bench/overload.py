@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.gateway import free_port, process
+from bench.gateway_ground import free_port, process
 from interlock.core.ports import HttpRequest
 from interlock.core.time import Deadline, SystemClock
 from interlock.net.client import PooledClient
@@ -22,7 +22,7 @@ from interlock.net.pool import PoolLimits
 
 COMMAND = "python -m bench overload"
 KEY = "il-bench"
-SERVERS, SECONDS = 10, 0.2
+SERVERS, SECONDS = 40, 0.8
 CAPACITY = SERVERS / SECONDS
 TIMES = 10
 WORKSPACE = """\
