@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check format lock requirements clean soak-crash soak-chaos soak-sandbox bench-sandbox
+.PHONY: help setup demo test bench check format lock requirements clean soak-crash soak-chaos soak-sandbox bench-sandbox bench-gateway
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -61,6 +61,10 @@ bench-sandbox: setup
 soak-chaos: setup
 	INTERLOCK_CHAOS_CALLS=$${CALLS:-100000} INTERLOCK_CHAOS_SEED=$$(date +%Y%m%d) INTERLOCK_CHAOS_RESULT=bench/results/chaos.json \
 		$(BIN)/python -m pytest tests/chaos -q -s -o faulthandler_timeout=0
+
+# The gateway alone, beside a bare forwarder in the same run; docs/numbers.md shows what came out.
+bench-gateway: setup
+	$(BIN)/python -m bench gateway
 
 bench: setup
 	$(BIN)/python -m bench
