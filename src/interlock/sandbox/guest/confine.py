@@ -42,7 +42,6 @@ _READ = 1 << 0 | 1 << 2 | 1 << 3  # execute, read files, read directories
 _READ_FILE = 1 << 0 | 1 << 2
 _WRITE_FILE = 1 << 1
 _WORK = (1 << 16) - 1 & ~(1 << 6 | 1 << 11 | 1 << 15)  # everything but device nodes and their ioctls
-_ALL = (1 << 16) - 1
 _HANDLED = ((1, (1 << 13) - 1), (2, 1 << 13), (3, 1 << 14), (5, 1 << 15))  # by the ABI that knows them
 _NET, _SCOPES = 3, 3  # bind and connect TCP (ABI 4); abstract sockets and signals (ABI 6)
 
@@ -73,60 +72,68 @@ class Confinement:
         Raises:
             OSError: a layer could not be put on; `step` names it.
         """
-        kernel, layers = self.kernel, self.layers
         self.step = "control groups"
-        for fd in fds[3:]:
-            os.write(fd, b"0")
+        for door in fds[3:]:
+            os.write(door, b"0")
         self.step = "descriptors"
         for fd, wanted in zip(fds, (_JOB, _OUT, _ERR), strict=False):
             os.dup2(fd, wanted, inheritable=wanted != _JOB)
         self.step = "mounts"
-        if "pid" in layers:
-            kernel.die_with_parent()
-        if "mount" in layers:
-            kernel.unshare(CLONE_NEWNS)
-        if "tree" in layers:
-            options = f"size={request['disk']},nr_inodes={request['inodes']},mode=755"
-            kernel.mount("work", "/work", "tmpfs", MS_NOSUID | MS_NODEV, options)
-            if "pid" in layers:
-                mount_proc(kernel, "/proc", "subset=pid")
+        self._mount(request)
         self.step = "namespaces"
-        if net >= 0:
-            kernel.setns(net, CLONE_NEWNET)
-        flags = self.flags & ~CLONE_NEWNET if net >= 0 else self.flags
-        if flags:
-            kernel.unshare(
-                flags
-            )  # the user namespace comes after the mounts, so that nothing in it has a say over them
-        if "user" in layers:
-            map_ids(INSIDE_ID, INSIDE_ID)
-        if "no_nesting" in layers:
-            self._forbid_nesting()
+        self._enter(net)
+        self.step = "workspace"
         os.chdir(request["work"])
         os.mkdir(".tmp")
         self.step = "listener"
         listener = open_listener() if request["network"] else None
         self.step = "capabilities"
-        if "capabilities" in layers:
-            kernel.drop_capabilities()
-        if "no_new_privs" in layers:
-            kernel.no_new_privileges()
+        self._give_up_privileges()
         self.step = "landlock"
         if self.abi:
             self._landlock(request["work"], egress=listener is not None)
+        self.step = "closing"
         if listener is not None:
             os.dup2(listener, _LISTENER, inheritable=False)
-        kernel.close_from(_LISTENER + (listener is not None))
+        self.kernel.close_from(_LISTENER + (listener is not None))
         self.step = "limits"
-        if "rlimits" in layers:
+        if "rlimits" in self.layers:
             limit(request, self.image_bytes)
         self.step = "seccomp"
-        if "seccomp" in layers:
-            kernel.filter(self.filters[request["filter"]])
+        if "seccomp" in self.layers:
+            self.kernel.filter(self.filters[request["filter"]])
 
-    def _forbid_nesting(self) -> None:
-        """No user namespace below this one, hence no further namespace of any kind: a second wall behind the filter."""
-        _write("sys/user/max_user_namespaces", "0", self.proc)
+    def _mount(self, request: dict[str, Any]) -> None:
+        """Mounts of its own: the workspace in memory, and a proc that shows this pid namespace only."""
+        if "pid" in self.layers:
+            self.kernel.die_with_parent()
+        if "mount" in self.layers:
+            self.kernel.unshare(CLONE_NEWNS)
+        if "tree" in self.layers:
+            options = f"size={request['disk']},nr_inodes={request['inodes']},mode=755"
+            self.kernel.mount("work", "/work", "tmpfs", MS_NOSUID | MS_NODEV, options)
+            if "pid" in self.layers:
+                mount_proc(self.kernel, "/proc", "subset=pid")
+
+    def _enter(self, net: int) -> None:
+        """The other namespaces. The user namespace comes after the mounts, so that nothing in it has a say over them."""
+        flags = self.flags
+        if net >= 0:
+            self.kernel.setns(net, CLONE_NEWNET)
+            flags &= ~CLONE_NEWNET
+        if flags:
+            self.kernel.unshare(flags)
+        if "user" in self.layers:
+            map_ids(INSIDE_ID, INSIDE_ID)
+        if "no_nesting" in self.layers:
+            # No user namespace below this one, hence no further namespace of any kind: a second wall behind the filter.
+            _write("sys/user/max_user_namespaces", "0", self.proc)
+
+    def _give_up_privileges(self) -> None:
+        if "capabilities" in self.layers:
+            self.kernel.drop_capabilities()
+        if "no_new_privs" in self.layers:
+            self.kernel.no_new_privileges()
 
     def _landlock(self, work: str, *, egress: bool) -> None:
         """Reading the image, writing the workspace, connecting to the proxy's port; nothing else."""
