@@ -149,6 +149,7 @@ class Vendor:
         finally:
             wait.cancel()
             gone.cancel()
+            await asyncio.gather(wait, gone, return_exceptions=True)  # the reader is free again only then
 
 
 def _reply(status: int, body: bytes, headers: tuple[tuple[str, str], ...]) -> bytes:
