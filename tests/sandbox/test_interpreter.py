@@ -11,6 +11,7 @@ import pytest
 
 from interlock.core.errors import SandboxRefused, Shed
 from interlock.core.sandbox import FileIn, Job, RunLimits
+from interlock.sandbox.images import compile_missing
 from interlock.sandbox.local import LocalSandbox
 from interlock.sandbox.watch import processes
 
@@ -338,3 +339,14 @@ async def test_spares_are_ready_before_they_are_asked_for():
         assert zygote.born <= born + 1
     finally:
         await sandbox.close()
+
+
+@pytest.mark.requirement("TL-06")
+def test_packages_without_bytecode_are_compiled_before_they_become_an_image(tmp_path: Path):
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("x = 1\n")
+
+    compile_missing([str(package)])
+
+    assert [each.suffix for each in (package / "__pycache__").iterdir()] == [".pyc"]

@@ -5,7 +5,9 @@ Above: toolbox, compose. Below: config, the sandbox wing, `tools/define`. A work
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ import msgspec
 from interlock.config.sandbox import SandboxSettings
 from interlock.config.workspace import Workspace
 from interlock.core.egress import EgressPolicy, EgressProxy
-from interlock.core.errors import ToolError
+from interlock.core.errors import SandboxRefused, ToolError
 from interlock.core.sandbox import Job, RunOutcome, Sandbox
 from interlock.core.time import Clock
 from interlock.core.verify import Ran
@@ -39,6 +41,7 @@ class Sandboxed:
         self._policy = policy if self._settings.network else None
         self._proxy = proxy
         self._sandbox: Sandbox | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._cells = Cells(self.open, self._settings, workspace.root, clock, self._policy)
 
     def open(self) -> Sandbox:
@@ -50,8 +53,22 @@ class Sandboxed:
             self._sandbox = LocalSandbox(options_of(self._settings), self._clock, egress=egress)
         return self._sandbox
 
+    async def start(self, tools: Collection[str]) -> None:
+        """Proves the level, and boots the images of these tools beside whatever comes next: the first call shall not wait for pandas.
+
+        Raises:
+            SandboxRefused: the host proves less than is configured.
+        """
+        sandbox = self.open()
+        await sandbox.start()
+        wanted = {"code.run": self._settings.image, "shell.run": "shell"}
+        images = [image for name, image in wanted.items() if name in tools]
+        self._warming = asyncio.create_task(_warm(sandbox, images))
+
     async def close(self) -> None:
         """Ends sessions and the sandbox, if there is one."""
+        if self._warming is not None:
+            await self._warming
         await self._cells.close()
         if self._sandbox is not None:
             await self._sandbox.close()
@@ -111,6 +128,12 @@ class Sandboxed:
             return answer(tool.name, outcome)
 
         return run_isolated
+
+
+async def _warm(sandbox: Sandbox, images: Collection[str]) -> None:
+    for image in images:
+        with suppress(SandboxRefused):  # a call that needs it will be told
+            await sandbox.warm(image)
 
 
 def options_of(settings: SandboxSettings) -> Options:

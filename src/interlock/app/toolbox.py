@@ -43,7 +43,7 @@ class Toolbox:
         """
         named = {use.name for agent in workspace.agents.values() for use in agent.contract.tools}
         if any(name in self.tools and (name in self.sandboxed.tools or self.tools[name].isolated) for name in named):
-            await self.sandboxed.open().start()
+            await self.sandboxed.start(named)
 
     async def close(self) -> None:
         """Ends connections to databases and servers, and the sandbox."""

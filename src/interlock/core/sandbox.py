@@ -179,6 +179,10 @@ class Sandbox(Protocol):
         """Finds out and proves the level in force, once; every call does so where nobody has."""
         ...
 
+    async def warm(self, image: str) -> None:
+        """Boots an image ahead of its first call."""
+        ...
+
     async def run(self, job: Job) -> RunOutcome: ...
 
     def session(self, image: str, cells: Sequence[Job] = ()) -> Session:
