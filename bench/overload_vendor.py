@@ -1,6 +1,6 @@
 """Vendors that are out of breath, for `bench/overload.py`: `python -m bench.overload_vendor PORT SERVERS SECONDS`.
 
-`/limited/v1/…` works on SERVERS calls at once for SECONDS each and lets the rest wait unseen; `/tail/…` and `/tail2/…` take SECONDS, and one call in fifty twenty times
+`/limited/v1/…` works on SERVERS calls at once for SECONDS each and lets the rest wait unseen; `/tail/…` and `/tail2/…` take a quarter of SECONDS, and one call in fifty twenty times
 that; `/down/…` and `/down2/…` answer 503. `GET /count` says how many calls each has had.
 """
 
@@ -58,7 +58,7 @@ class Vendor:
             await asyncio.sleep(0.05)
             return 503, {"error": {"message": "overloaded", "type": "server_error"}}
         if who.startswith("tail"):
-            await asyncio.sleep(self.seconds * (20 if self.luck.random() < 0.02 else self.luck.uniform(0.8, 1.2)))
+            await asyncio.sleep(self.seconds / 4 * (20 if self.luck.random() < 0.02 else self.luck.uniform(0.8, 1.2)))
             return 200, ANSWER
         async with self.room:
             await asyncio.sleep(self.seconds)

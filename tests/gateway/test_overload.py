@@ -51,7 +51,7 @@ def overloaded(gradient, vendor, rate, seconds, patience=10.0):
         next_done = vendor.working[0][0] if vendor.working else float("inf")
         if arrival <= next_done:
             now, arrival = arrival, arrival + luck.expovariate(rate)
-            if len(queue) >= max(32, 2 * gradient.limit):
+            if len(queue) >= max(32, gradient.limit):
                 turned_away += 1
             else:
                 queue.push("t", 1, 1, now)

@@ -88,6 +88,16 @@ class Gate:
         if self._line:
             self.admit()
 
+    def follow(self, limit: int, clock: Clock, *, pressed: bool) -> None:
+        """Another number of calls at once; whoever waits and would not be reached in time then is turned away at once."""
+        self.limit, self.pressed = limit, pressed
+        while len(self._line) > self._room_to_wait():
+            put_out = self._line.evict("")
+            if put_out is None:
+                return
+            if not put_out.done():
+                put_out.set_exception(self._shed("it works more slowly than calls come", clock))
+
     def admit(self) -> None:
         """Lets in whom there is room for."""
         while self.inside < self.limit:
@@ -109,9 +119,9 @@ class Gate:
         self.admit()
 
     def _room_to_wait(self) -> int:
-        """Whole process: as declared. A deployment: what it works off in about two rounds, so that whoever waits is answered in time."""
+        """Whole process: as declared. A deployment: what it works off in about one round, so that whoever waits is answered in time."""
         most = self._settings.max_waiting
-        return min(most, max(32, 2 * self.limit)) if self._what and self.pressed else most
+        return min(most, max(32, self.limit)) if self._what and self.pressed else most
 
     def _gone(self, tenant: str, turn: Turn) -> None:
         """One who waited has gone; a place that was already handed over is handed on."""

@@ -43,6 +43,7 @@ class Gradient:
         "_changed_s",
         "_crowds",
         "_expected_s",
+        "_most",
         "_origin",
         "_seconds",
         "congested",
@@ -63,6 +64,8 @@ class Gradient:
         self._seconds = self._expected_s = 0.0
         """What the calls of the present window took, and would have taken without load."""
         self._crowds: list[float] = []
+        self._most = 0
+        """Calls under way when the last of them was begun."""
         self._before: tuple[float, float] | None = None
         """(pace over baseline, crowd) at a limit that was used to the full, before it was lowered; until it is known whether that helped."""
         self._origin = self.limit
@@ -87,9 +90,10 @@ class Gradient:
         self._seconds += seconds
         self._expected_s += weight * baseline
         self._crowds.append((crowd + crowd_now) / 2)
+        self._most = max(self._most, crowd)
         if len(self._crowds) < WINDOW:
             return
-        ratio, typical, most = self._seconds / self._expected_s, median(self._crowds), max(self._crowds)
+        ratio, typical, most = self._seconds / self._expected_s, median(self._crowds), self._most
         self._forget()
         if ratio <= TOLERANCE:
             self._went_well(ratio, typical, most, now_s)
@@ -104,12 +108,12 @@ class Gradient:
                 self.congested, self._origin = True, self.limit
             self._set(max(self.floor, int(min(self.limit, at_once) * 0.9)), now_s)
 
-    def _went_well(self, ratio: float, crowd: float, most: float, now_s: float) -> None:
+    def _went_well(self, ratio: float, crowd: float, most: int, now_s: float) -> None:
         self._before = None
         if ratio < 1.0:  # faster than was thought possible
             self._baseline = [each * max(0.8, ratio) for each in self._baseline]
         if not self.congested and ratio <= UNTROUBLED and SLOW_START * most > self.limit:
-            self._set(min(self.most, int(SLOW_START * most)), now_s)
+            self._set(min(self.most, SLOW_START * most), now_s)
         elif self.congested and crowd >= CLOSE * self.limit and self.limit < self.most:
             self._set(min(self.most, self.limit + max(1, math.isqrt(self.limit))), now_s)
 
@@ -134,4 +138,5 @@ class Gradient:
 
     def _forget(self) -> None:
         self._seconds = self._expected_s = 0.0
+        self._most = 0
         self._crowds.clear()

@@ -9,6 +9,7 @@ from collections import OrderedDict, deque
 
 from interlock.core.errors import InterlockError
 from interlock.core.ports import Deployment
+from interlock.core.time import Clock
 
 from . import balance
 from .admit import Gate
@@ -123,12 +124,13 @@ class DeploymentHealth:
         if output_tokens and seconds > 0:
             self.output_per_s = _moved(self.output_per_s, output_tokens / seconds)
 
-    def left(self, began_s: float, now_s: float, output_tokens: int, crowd: int, *, stream: bool) -> None:
+    def left(self, began_s: float, clock: Clock, output_tokens: int, crowd: int, *, stream: bool) -> None:
         """A call that was begun with `crowd` under way was answered, or its stream has begun: its place is free."""
         line, gradient = self.line, self.gradient
         if gradient is not None:
-            gradient.answered(began_s, now_s, output_tokens, crowd, line.inside, stream=stream)
-            line.limit, line.pressed = gradient.limit, gradient.congested
+            gradient.answered(began_s, clock.monotonic_s(), output_tokens, crowd, line.inside, stream=stream)
+            if gradient.limit != line.limit or gradient.congested != line.pressed:
+                line.follow(gradient.limit, clock, pressed=gradient.congested)
         line.leave()
 
     def failed(self, now_s: float, error: InterlockError) -> None:

@@ -271,7 +271,7 @@ def begun(desk: Desk, trial: Trial) -> None:
     health = desk.health.deployment(trial.candidate.name)
     if trial.placed and not trial.candidate.deployment.max_concurrent:
         trial.placed = False
-        health.left(trial.started_s, desk.parts.clock.monotonic_s(), 0, trial.crowd, stream=True)
+        health.left(trial.started_s, desk.parts.clock, 0, trial.crowd, stream=True)
 
 
 def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -> Answer:
@@ -302,7 +302,7 @@ def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -
         if trial.fitted.request.stream:
             health.line.leave()
         else:
-            health.left(trial.started_s, now_s, usage.output_total, trial.crowd, stream=False)
+            health.left(trial.started_s, desk.parts.clock, usage.output_total, trial.crowd, stream=False)
     return Answer(
         response=response,
         candidate=trial.candidate,
