@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from interlock.core.sandbox import Job, RunLimits
@@ -73,7 +74,7 @@ def job(rng: random.Random) -> tuple[str, Job]:
 
 
 def _with(limits: RunLimits, **changes: int) -> RunLimits:
-    return RunLimits(**{name: getattr(limits, name) for name in limits.__struct_fields__} | changes)
+    return msgspec.structs.replace(limits, **changes)
 
 
 def groups(pid: int = 0) -> set[str]:
