@@ -42,13 +42,11 @@ def request(face: str, number: int, streamed: bool, key: str) -> bytes:
 
 
 class FaceClient(Client):
-    """Counts the words of every dialect."""
+    """Counts the words of every dialect: events may come joined, and some dialects say the whole text again at the end."""
 
     def on_body(self, body: bytes) -> None:
         self.size += len(body)
-        self.load.events += sum(
-            body.count(word) for word in (b'"content":" word"', b'"delta":" word"', b'"text":" word"}')
-        )
+        self.load.events += body.count(b" word")
 
 
 async def main(port: int, count: int, clients: int, face: str, kind: str, key: str) -> None:
