@@ -55,6 +55,7 @@ class Flight:
             StoreUnavailable: the file cannot be allocated, locked or mapped.
         """
         self.slots = slots
+        self._with_content: set[int] = set()
         self.path, self._file = _own_file(path)
         try:
             _allocate(self._file, slots * SLOT_BYTES)
@@ -75,12 +76,20 @@ class Flight:
         Returns the size of the whole, in bytes.
         """
         size, data = _fitting(settled, encoded, content, SLOT_BYTES - OPEN_BYTES - _HEAD.size)
+        if content is not None:
+            self._with_content.add(slot)
         self._put(slot * SLOT_BYTES + OPEN_BYTES, data)
         return size
 
     def clear(self, slot: int) -> None:
-        """The slot's call is committed. Its bytes go too: content that is deleted later must not stay behind here."""
-        self._map[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES] = _CLEAR
+        """The slot's call is committed. Content goes with it: what is deleted later must not stay behind here."""
+        at = slot * SLOT_BYTES
+        if slot in self._with_content:
+            self._with_content.discard(slot)
+            self._map[at : at + SLOT_BYTES] = _CLEAR
+        else:
+            _HEAD.pack_into(self._map, at, 0, 0)
+            _HEAD.pack_into(self._map, at + OPEN_BYTES, 0, 0)
 
     def close(self, *, remove: bool) -> None:
         """Lets go of the file; `remove` when every slot is clear."""
