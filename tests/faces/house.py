@@ -46,6 +46,8 @@ MODELS = {
 }
 THINKING = {"oa": "gpt-5-mini", "an": "claude-sonnet-4-5", "ge": "gemini-2.5-flash", "own": "qwen-4"}
 """Models that think, and show it where the vendor does."""
+ENDING = {"an": "claude-opus-5-5"}
+"""Where the usual model goes on with an unfinished message: one that does not."""
 VENDORS = ("oa", "an", "ge", "own")
 
 
@@ -71,8 +73,11 @@ class House:
         return f"{vendor}/{MODELS[vendor]}"
 
     def fresh(self, vendor: str) -> str:
-        """A model of a vendor that nobody has called: whatever fails there opens no other test's breaker."""
-        return f"{vendor}/{MODELS[vendor]}-{next(self._fresh)}"
+        """A model of a vendor that nobody has called: whatever fails there opens no other test's breaker.
+
+        It does not go on with an unfinished message, so that what breaks off stays broken.
+        """
+        return f"{vendor}/{ENDING.get(vendor, MODELS[vendor])}-{next(self._fresh)}"
 
     def aborted(self, vendor: str) -> int:
         """Requests of a vendor whose client went away before the reply was complete."""
