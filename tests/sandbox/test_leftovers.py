@@ -179,7 +179,7 @@ asyncio.run(main())
 
 def test_a_gateway_that_is_killed_takes_every_sandboxed_process_along_and_the_next_one_sweeps_its_groups():
     kit.require_namespaces()
-    environment = {"PYTHONPATH": f"{kit.ROOT / 'src'}", "PATH": os.environ["PATH"]}
+    environment = {"PYTHONPATH": ":".join(sys.path), "PATH": os.environ["PATH"]}
     with subprocess.Popen([sys.executable, "-c", VICTIM], stdout=subprocess.PIPE, text=True, env=environment) as victim:
         assert victim.stdout is not None
         assert victim.stdout.readline() == "running\n"
