@@ -11,6 +11,7 @@ import contextlib
 import json
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +92,16 @@ class Clients:
         await self._http.close()
 
 
+Work = Callable[[Clients, Any], Awaitable[dict[str, float]]]
+
+
 def run(quick: bool) -> list[dict[str, Any]]:
     """Goodput and waits under overload, the tail with and without hedging, and what a full outage costs upstream."""
     seconds, calls = (6.0, 400) if quick else (20.0, 2_000)
-    over = served(hedged=False, work=lambda clients: overload(clients, seconds))
-    plain = served(hedged=False, work=lambda clients: tail(clients, calls))
-    hedged = served(hedged=True, work=lambda clients: tail(clients, calls))
-    down = served(hedged=True, work=lambda clients: outage(clients, 400))
+    over = served(overload, seconds, hedged=False)
+    plain = served(tail, calls, hedged=False)
+    hedged = served(tail, calls, hedged=True)
+    down = served(outage, 400, hedged=True)
     return [
         figure(
             "goodput at ten times the load ÷ the vendor's capacity",
@@ -139,8 +143,8 @@ def figure(name: str, value: float, unit: str, ok: bool | None, goal: str) -> di
     return {"figure": name, "value": round(value, 3), "unit": unit, "goal": goal or None, "ok": ok, "command": COMMAND}
 
 
-def served(*, hedged: bool, work: Any) -> dict[str, float]:
-    """What `work` finds at a server of its own with vendors of its own."""
+def served(work: Work, amount: Any, *, hedged: bool) -> dict[str, float]:
+    """What `work` finds at a server of its own with vendors of its own; `amount`: seconds or calls of it."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="interlock-bench-")))
         vendor_port, port = free_port(), free_port()
@@ -150,13 +154,13 @@ def served(*, hedged: bool, work: Any) -> dict[str, float]:
         (folder / "interlock.yaml").write_text(text)
         serve = ["-c", "import sys; from interlock.cli.main import main; sys.exit(main())", "serve"]
         stack.enter_context(process([*serve, "--workspace", str(folder)], folder, port=port))
-        return asyncio.run(counted(port, vendor_port, work))
+        return asyncio.run(counted(port, vendor_port, work, amount))
 
 
-async def counted(port: int, vendor_port: int, work: Any) -> dict[str, float]:
+async def counted(port: int, vendor_port: int, work: Work, amount: Any) -> dict[str, float]:
     """`work`'s findings, with `sent`: the vendor's calls ÷ the clients'."""
     clients = Clients(port)
-    found: dict[str, float] = await work(clients)
+    found = await work(clients, amount)
     http, clock = PooledClient(SystemClock()), SystemClock()
     got = await http.request(HttpRequest("GET", f"http://127.0.0.1:{vendor_port}/count"), Deadline.after(clock, 5))
     found["sent"] = sum(json.loads(got.body).values()) / len(clients.ended)

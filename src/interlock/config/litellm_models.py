@@ -237,7 +237,9 @@ def _provider(entry: Entry, found: Found, report: Report, taken: set[str]) -> st
     if identity in found.names:
         return found.names[identity]
     name = _name(entry, found, taken, usual)
-    made = {} if name in BUILT_IN else {"dialect": where.dialect, "base_url": where.base_url or OWN[entry.vendor]}
+    made: dict[str, Any] = (
+        {} if name in BUILT_IN else {"dialect": where.dialect, "base_url": where.base_url or OWN[entry.vendor]}
+    )
     if name not in BUILT_IN and not no_key and (credential is not None or where.env):
         said = f"os.environ/{where.env}" if credential is None else credential
         made["api_key"] = report.reference(said, f"{entry.key}.litellm_params.api_key", f"{name}_API_KEY")

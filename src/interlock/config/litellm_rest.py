@@ -10,6 +10,7 @@ from typing import Any
 
 from .litellm import Report, section
 from .litellm_models import Found
+from .shapes import is_list
 
 STRATEGIES = {
     "simple-shuffle": "weights",
@@ -82,7 +83,7 @@ def rest_of(sections: dict[str, Any], found: Found, report: Report) -> dict[str,
     _proxy(proxy, document, report)
     for where, settings in (("litellm_settings", library), ("router_settings", router), ("general_settings", proxy)):
         _what_is_left(settings, where, report)
-    for name in sections.get("environment_variables") or {}:
+    for name in section(sections.get("environment_variables")):
         report.changed(f"environment_variables.{name}", "set it in the environment of `interlock serve`")
     for name in sections:
         if name not in (
@@ -103,7 +104,7 @@ def _fallbacks(settings: dict[str, Any], found: Found, report: Report) -> None:
         for at, entry in enumerate(settings.get(kind) or ()):
             for alias, others in section(entry).items():
                 key = f"{kind}[{at}].{alias}"
-                names = [str(other) for other in others] if isinstance(others, list) else []
+                names = [str(other) for other in others] if is_list(others) else []
                 targets = list(found.models) if alias == "*" else [alias]
                 if not any(target in found.models for target in targets):
                     report.left(key, f"no model {alias!r} was carried over")

@@ -76,9 +76,13 @@ class VendorLimits:
 
     def declared(self, requests_per_minute: int, tokens_per_minute: int, now_s: float) -> None:
         """Limits that the configuration names, to begin with; the vendor's own words replace them."""
-        for kind, limit in (("requests", requests_per_minute), ("tokens", tokens_per_minute)):
-            if limit and kind not in self._buckets:
-                self._bucket(kind).told(Room(kind, limit, limit, 0.0), 0.0, now_s)
+        rooms = (
+            Room("requests", requests_per_minute, requests_per_minute, 0.0),
+            Room("tokens", tokens_per_minute, tokens_per_minute, 0.0),
+        )
+        for room in rooms:
+            if room.limit and room.kind not in self._buckets:
+                self._bucket(room.kind).told(room, 0.0, now_s)
 
     def heard(self, rooms: Iterable[Room], now_s: float) -> None:
         """A reply of the vendor's said how much is left."""
