@@ -11,7 +11,7 @@ import pytest
 from interlock.core.errors import StoreUnavailable
 from interlock.testing.upstream import Answer, Asked
 
-from .test_end_to_end import booked, house
+from .test_end_to_end import FILES, booked, house
 
 
 def script(asked: Asked) -> Answer:
@@ -45,6 +45,19 @@ async def test_a_conversation_goes_on_after_a_restart_and_branches_where_the_cli
     assert other.output_text == "turn 3"
     assert len(items.data) == 5
     assert booked(tmp_path) == (40, 8, 40 * 1000 + 8 * 2000)
+
+
+@pytest.mark.requirement("GW-02")
+async def test_a_workspace_may_keep_nothing(tmp_path: Path) -> None:
+    files = FILES + "responses: {{keep: false}}\n"
+    async with house(tmp_path, Answer(text="Good."), files) as up, up.client() as client:
+        made = await client.responses.create(model="support", input="one", store=True)
+        with pytest.raises(openai.NotFoundError):
+            await client.responses.retrieve(made.id)
+        with pytest.raises(openai.NotFoundError):
+            await client.responses.create(model="support", input="two", previous_response_id=made.id)
+    assert made.model_extra is not None
+    assert made.model_extra["store"] is False
 
 
 @pytest.mark.requirement("GW-02")

@@ -112,8 +112,10 @@ class Interlock:
             opened.push_async_callback(self._recorder.close)
             opened.push_async_callback(self._toolbox.close)
             await self._toolbox.prove(self.workspace)
-            ttl_s = self.workspace.settings.responses.ttl_days * 86_400
-            self.kept_responses = KeptResponses(self._store, self._recorder, self._clock, ttl_s=ttl_s)
+            kept = self.workspace.settings.responses
+            self.kept_responses = KeptResponses(
+                self._store, self._recorder, self._clock, ttl_s=kept.ttl_days * 86_400, keeps=kept.keep
+            )
             self.limiting = Limiting(self.workspace, self._store.keys, self._clock, self._ids)
             self.limiting.start()
             opened.push_async_callback(self.limiting.close)

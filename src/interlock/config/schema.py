@@ -257,6 +257,8 @@ class Server(Block):
 class Responses(Block):
     """Conversations that clients of the Responses API go on with by `previous_response_id`."""
 
+    keep: bool = True
+    """Off: nothing is kept, whatever clients ask for."""
     ttl_days: Positive = 30
     """How long one is kept after its last turn."""
 

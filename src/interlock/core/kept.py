@@ -75,6 +75,11 @@ class ResponseStore(Protocol):
 class Responses(Protocol):
     """Kept responses as a face uses them."""
 
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept at all."""
+        ...
+
     async def earlier(self, caller: Caller, response: str) -> Sequence[bytes]:
         """The items of a conversation up to and with `response`, oldest first.
 

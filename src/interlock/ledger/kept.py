@@ -30,8 +30,9 @@ _items = msgspec.json.Decoder(list[msgspec.Raw])
 class KeptResponses:
     """`core.kept.Responses` over a store."""
 
-    def __init__(self, store: Store, recorder: Recorder, clock: Clock, *, ttl_s: float) -> None:
-        """`ttl_s`: how long a conversation lives after its last turn."""
+    def __init__(self, store: Store, recorder: Recorder, clock: Clock, *, ttl_s: float, keeps: bool = True) -> None:
+        """`ttl_s`: how long a conversation lives after its last turn. `keeps`: faces are to keep anything at all."""
+        self.keeps = keeps
         self._store = store
         self._recorder = recorder
         self._clock = clock

@@ -79,6 +79,8 @@ class ResponsesFace:
     async def _read(self, exchange: Exchange, caller: Caller) -> tuple[ResponsesRequest, ChatRequest]:
         """What is asked, with the turns before it."""
         asked = self._reader.read(exchange.body, facts_of(exchange))
+        if not self._kept.keeps:
+            asked = structs.replace(asked, store=False, repeated={**asked.repeated, "store": False})
         earlier = await self._kept.earlier(caller, asked.previous) if asked.previous else ()
         return asked, structs.replace(asked.with_earlier(earlier), tenant=caller.tenant)
 

@@ -13,7 +13,8 @@ from interlock.core.kept import KeptResponse, unknown
 class MemoryResponses:
     """`core.kept.Responses` without an end of time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool = True) -> None:
+        self.keeps = keeps
         self.rows: dict[tuple[str, str, str], KeptResponse] = {}
 
     async def earlier(self, caller: Caller, response: str) -> Sequence[bytes]:
