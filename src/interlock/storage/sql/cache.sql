@@ -17,7 +17,7 @@ DELETE FROM cache WHERE expires_ns <= ?;
 
 -- name: trim
 -- Keeps the given number of entries, those that live longest.
-DELETE FROM cache WHERE (tenant, key) IN (SELECT tenant, key FROM cache ORDER BY expires_ns DESC LIMIT -1 OFFSET ?);
+DELETE FROM cache WHERE rowid IN (SELECT rowid FROM cache ORDER BY expires_ns DESC LIMIT -1 OFFSET ?);
 
 -- name: clear
 -- Removes one tenant's answers, or everybody's.
