@@ -121,6 +121,14 @@ async def test_memory_of_the_whole_tree_counts_not_that_of_each_process(sandbox:
     assert (outcome.status, outcome.ended_by) == ("limit", "memory")
 
 
+async def test_pages_that_forks_share_count_once(sandbox: LocalSandbox):
+    code = "import os, time\nx = bytearray(24 << 20)\nfor _ in range(8):\n  if os.fork() == 0: time.sleep(9)\ntime.sleep(0.5)\n'done'"
+
+    outcome = await kit.run(sandbox, code, RunLimits(processes=10, memory_bytes=48 << 20, wall_s=30))
+
+    assert outcome.value == "done", outcome
+
+
 async def test_cpu_of_the_whole_tree_counts(sandbox: LocalSandbox):
     code = "import os\nfor _ in range(3): os.fork()\nwhile True: pass"
 

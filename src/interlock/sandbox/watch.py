@@ -1,7 +1,7 @@
 """Limits of a tree of processes where no control group holds them: looked at from outside, every few milliseconds. Above: local.
 
 Softer than a group: a tree that allocates fast overshoots between two looks. Used only for calls that may start processes.
-Source of the fields: proc(5), `/proc/PID/statm` and `/proc/PID/stat`.
+Source of the fields: proc(5), `/proc/PID/statm`, `stat` and `smaps_rollup`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ async def watch(talk: Talk) -> None:
     spent_s = 0.0
     while pid and talk.usable:
         tree = processes(pid)
-        if not held and sum(resident(each) for each in tree) > talk.limits.memory_bytes:
+        if not held and _too_much(tree, talk.limits.memory_bytes):
             talk.stop("memory")
             return
         counted = talk.leaf.counted().cpu_s if talk.leaf is not None else None
@@ -49,8 +49,24 @@ def processes(pid: int) -> list[int]:
     return found
 
 
+def _too_much(tree: list[int], limit_bytes: int) -> bool:
+    """First by a count that is cheap and too high, since forks share pages; then, where that says so, by each one's share of them."""
+    return sum(map(resident, tree)) > limit_bytes and sum(map(proportional, tree)) > limit_bytes
+
+
+def proportional(pid: int) -> int:
+    """Bytes of anonymous and shared memory, each page divided among the processes that have it; 0 when the process is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except PermissionError:
+        return resident(pid)
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:"))) * 1024
+
+
 def resident(pid: int) -> int:
-    """Bytes in memory that the process shares with no file; 0 when it is gone."""
+    """Bytes in memory that the process has not from a file, pages that it shares with others in full; 0 when it is gone."""
     try:
         fields = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
     except OSError:

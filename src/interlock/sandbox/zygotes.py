@@ -144,7 +144,11 @@ class Zygote:
             birth = self._unborn[token] = loop.create_future()
             ended: asyncio.Future[Exit] = loop.create_future()
             self._living[token] = ended
-            socket.send_fds(self._control, [json.dumps({"token": token, **request}).encode()], fds)
+            try:
+                socket.send_fds(self._control, [json.dumps({"token": token, **request}).encode()], fds)
+            except OSError as failed:
+                del self._unborn[token], self._living[token]
+                raise SandboxRefused(f"the sandbox's zygote does not take a request: {failed}") from failed
             try:
                 pidfd = await birth
             except (
