@@ -274,3 +274,21 @@ def test_nothing_is_counted_where_nothing_was_asked():
     assert ask(quotas, model="small") is None
     assert ask(quotas, model="gpt-5") is not None
     assert [REQUESTS, MONEY] == [0, 4]
+
+
+def test_users_that_callers_make_up_do_not_fill_the_memory_and_lose_no_count(tmp_path, monkeypatch):
+    monkeypatch.setattr("interlock.gateway.quota.METERS_KEPT", 64)
+    cells = MappedCells.open(tmp_path / "x.db", seen_wait_s=0)
+    quotas = Quotas([Limit("each", ("user",), period="day", requests=2)], FakeClock(), cells=cells)
+    for _ in range(2):
+        for number in range(200):
+            quotas.settle(ask(quotas, Caller("acme", user=f"u{number}")), used())
+    assert len(quotas._meters) <= 64
+    for number in (0, 77, 199):
+        with pytest.raises(QuotaReached):
+            ask(quotas, Caller("acme", user=f"u{number}"))
+    alone = Quotas([Limit("each", ("user",), period="day", requests=2)], FakeClock())
+    with pytest.raises(LimitUnknown, match="counts are kept"):
+        for number in range(200):
+            ask(alone, Caller("acme", user=f"u{number}"))
+    cells.close()

@@ -14,8 +14,8 @@ from interlock.core.time import NS_PER_S
 
 from .reached import RUNNING_RETRY_S
 
-SPARE = 1
-"""Where what has no row of its own is written: row 0 is nobody's."""
+AMOUNTS_AT = 1
+"""Of a row: the tag comes first."""
 
 
 class NoCells:
@@ -39,9 +39,9 @@ class NoCells:
 
 
 class Span:
-    """One window of a meter."""
+    """One window of a meter. What stands in `values` counts, so two of the same window agree."""
 
-    __slots__ = ("at", "mine", "places", "tag", "values", "window")
+    __slots__ = ("at", "places", "shared", "tag", "values", "window")
 
     def __init__(
         self, cells: Cells, limit: Limit, subject: str, window: Window, now_ns: int, *, fresh: bool = True
@@ -50,16 +50,21 @@ class Span:
         self.window = window
         self.places = tuple(place for place, _ in limit.caps)
         self.tag = tag_of(limit, subject, window.number)
-        self.values = cells.values
         row = cells.claim(self.tag, window.counts_until_ns, now_ns) if fresh else cells.find(self.tag)
-        self.at = row + 1
+        self.shared = row > 0
+        self.values: memoryview | list[int] = cells.values if row else [self.tag, *NOTHING]
+        self.at = row + AMOUNTS_AT
         """Of the first amount in `values`."""
-        self.mine = list(self.values[row + 1 : row + 7]) if row else list(NOTHING)
 
     def add(self, amounts: Sequence[int], times: int = 1) -> None:
         """Counts `amounts`."""
+        values, at = self.values, self.at
         for place in self.places:
-            self.mine[place] = self.values[self.at + place] = self.mine[place] + times * amounts[place]
+            values[at + place] += times * amounts[place]
+
+    def __getitem__(self, place: int) -> int:
+        """What this process has used and reserved of one amount."""
+        return self.values[self.at + place] if self.values[self.at - AMOUNTS_AT] == self.tag else 0
 
 
 class Meter:
@@ -100,15 +105,15 @@ class Meter:
             spans.popleft()
         if self.limit.rolling:
             for place, _ in self.caps:
-                self.past[place] = sum(span.mine[place] + self._elsewhere(span, place) for span in spans)
+                self.past[place] = sum(span[place] + self._elsewhere(span, place) for span in spans)
 
     def lacking(self, ask: Sequence[int], *, held: bool, alone: bool) -> int:
         """The place of the first amount that does not fit, or -1. `held`: the ask is in the count already; `alone`: only
         what this process has counted is looked at.
         """
-        mine, past = self.now.mine, self.past
+        now, past = self.now, self.past
         for place, most in self.caps:
-            total = past[place] + mine[place]
+            total = past[place] + now[place]
             if not held:
                 total += ask[place]
             if not alone:
@@ -119,7 +124,7 @@ class Meter:
 
     def used(self, place: int) -> int:
         """Used and reserved, by everybody."""
-        return self.past[place] + self.now.mine[place] + self._elsewhere(self.now, place)
+        return self.past[place] + self.now[place] + self._elsewhere(self.now, place)
 
     def standing(self, place: int, asked: int, now_ns: int) -> Standing:
         """How it stands, for whoever is told no."""
@@ -130,7 +135,7 @@ class Meter:
         """Seconds until something comes free again."""
         if self.running:
             return RUNNING_RETRY_S
-        first = next((span for span in self.spans if any(span.mine)), self.now)
+        first = next((span for span in self.spans if any(span[place] for place, _ in self.caps)), self.now)
         return max(0.0, (first.window.counts_until_ns - now_ns) / NS_PER_S)
 
     def left(self) -> list[int | None]:
@@ -142,7 +147,7 @@ class Meter:
 
     def over(self, now_ns: int) -> bool:
         """Nothing is counted any more: its time is over, or nothing is under way."""
-        return not self.now.mine[CONCURRENCY] if self.running else now_ns >= self.now.window.counts_until_ns
+        return not self.now[CONCURRENCY] if self.running else now_ns >= self.now.window.counts_until_ns
 
     def _elsewhere(self, span: Span, place: int) -> int:
         return 0 if self.cells.alone else self.cells.elsewhere(span.tag, place, running=self.running)

@@ -32,11 +32,13 @@ from interlock.core.limits import (
 from interlock.core.money import TOKENS_PER_RATE
 from interlock.core.time import NS_PER_S, Clock
 
-from .meter import SPARE, Meter, NoCells, Span
+from .meter import AMOUNTS_AT, Meter, NoCells, Span
 from .reached import of_shared, reached
 
 WHO_KEPT = 20_000
 """Callers whose counts are at hand; then they are looked up anew."""
+METERS_KEPT = 50_000
+"""Counts at hand; callers name users, so there must be an end to them. Those that stand in rows are found again."""
 IDLE_NS = 120 * NS_PER_S
 TRIES = 3
 """How often a reservation is tried that only another process's simultaneous one kept from fitting."""
@@ -123,6 +125,14 @@ class Quotas:
 
     # --- a call begins ---
 
+    def permit(self, caller: Caller, model: str) -> None:
+        """Raises NotPermitted where the caller's key may not use that model or workflow; nothing is held back."""
+        who = self._who.get((caller.key_id, caller.tenant, caller.user, caller.workflow, model))
+        if who is None:
+            who = self._look_up(caller, model)
+        if who.refusal:
+            raise NotPermitted(who.refusal, hint="Ask whoever manages the keys.")
+
     def reserve(
         self, caller: Caller, model: str, input_tokens: int, output_tokens: int, nano_usd: int, rate: int, least: int
     ) -> Held | None:
@@ -147,15 +157,15 @@ class Quotas:
         spans: list[Span] = []
         for meter in who.meters:  # as `_take`, spelt out, since every call comes by here
             span = meter.now if now_ns < meter.ends_ns else meter.turn(now_ns)
-            mine, past = span.mine, meter.past
+            values, at, past = span.values, span.at, meter.past
             for place, most in meter.caps:
-                if past[place] + mine[place] + ask[place] > most:
+                if past[place] + values[at + place] + ask[place] > most:
                     return self._squeezed(who, ask, rate, least, now_ns)
             spans.append(span)
         for span in spans:
-            mine, at, values = span.mine, span.at, span.values
+            values, at = span.values, span.at
             for place in span.places:
-                mine[place] = values[at + place] = mine[place] + ask[place]
+                values[at + place] += ask[place]
         return Held(self, who, ask, spans)
 
     def _squeezed(self, who: Who, ask: Vector, rate: int, least: int, now_ns: int) -> Held:
@@ -253,11 +263,11 @@ class Quotas:
         """Puts what was really used in place of what was held; `used` of a call that never was is `NOTHING`."""
         amounts = held.amounts
         for span in held.spans:
-            mine, at, values = span.mine, span.at, span.values
-            if values[at - 1] != span.tag:  # its time is long over, and the row is another's now
-                span.at = at = SPARE
+            values, at = span.values, span.at
+            if values[at - AMOUNTS_AT] != span.tag:
+                continue  # its time is long over, and the row is another's now
             for place in span.places:
-                mine[place] = values[at + place] = mine[place] + used[place] - amounts[place]
+                values[at + place] += used[place] - amounts[place]
         held.spans = ()
         if held.remote is not None and self._shared is not None:
             self._shared.settle(held.remote.reservation, held.remote.asks, used, counted=held.remote.counted)
@@ -317,11 +327,27 @@ class Quotas:
         now_ns = self._clock.wall_ns()
         key = (identity(limit), subject)
         found = self._meters.get(key)
+        if len(self._meters) >= METERS_KEPT and found is None:
+            self._make_room(limit, now_ns)
         if found is None or found.now.places != tuple(place for place, _ in limit.caps):
             found = self._meters[key] = Meter(self._cells, limit, subject, now_ns)
         found.limit, found.caps = limit, limit.caps  # of a key whose limits have changed meanwhile
         found.used_at_ns = now_ns
         return found
+
+    def _make_room(self, limit: Limit, now_ns: int) -> None:
+        """Lets go of counts that can be found again. Raises LimitUnknown where there are none."""
+        unneeded = [key for key, meter in self._meters.items() if _unneeded(meter, now_ns)][: METERS_KEPT // 8]
+        for key in unneeded:
+            del self._meters[key]
+        self._who.clear()
+        if not unneeded:
+            raise LimitUnknown(limit.name, f"{METERS_KEPT} counts are kept already, and all of them are needed")
+
+
+def _unneeded(meter: Meter, now_ns: int) -> bool:
+    """Its counts stand in rows, or count no more."""
+    return (meter.now.shared and not meter.running) or meter.over(now_ns)
 
 
 def _first_lacking(meters: Sequence[Meter], ask: Vector) -> tuple[Meter, int] | None:
