@@ -48,8 +48,6 @@ VERBS = {
     "route": "learned routes: train one on labels or the ledger, show one, judge one",
     "pnl": "the token P&L: cost, revenue and margin per successful task",
 }
-MODULES = {"import": "import_"}
-"""Verbs whose module has another name, since theirs is a word of Python's."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,7 +84,7 @@ def perform(verb: str, arguments: Sequence[str]) -> int:
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a character shows its number
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = import_module(f"interlock.cli.{MODULES.get(verb, verb)}").run(arguments)
+        code = import_module(f"interlock.cli.{verb}").run(arguments)
         sys.stdout.flush()
         return code
     except SystemExit as asked:  # argparse: --help, or a usage it does not know

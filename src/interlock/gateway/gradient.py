@@ -123,7 +123,7 @@ class Gradient:
         if steady and before is not None and ratio > HELPED * before[0] and crowd <= 0.9 * before[1]:
             self._before, self.congested = None, False
             self._baseline = [each * ratio for each in self._baseline]
-            self.limit = self._origin
+            self._set(min(self._origin, 2 * self.limit), now_s)
             return
         if not self.congested:
             self.congested, self._origin = True, self.limit

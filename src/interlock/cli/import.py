@@ -1,4 +1,4 @@
-"""`interlock import litellm FILE`: brings the settings of another gateway over, with an account of every key. Above: cli.main. Below: config."""
+"""`interlock import litellm FILE`: brings the settings of another gateway over, with an account of every key. Above: cli.main. Below: config."""  # noqa: N999 - the module has the name of its verb
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument(
         "source", choices=["litellm"], metavar="litellm", help="whose settings they are: LiteLLM's config.yaml"
     )
-    made.add_argument("file", type=Path, metavar="FILE")
+    made.add_argument("file", type=Path, metavar="FILE", help="the file that `litellm --config` takes")
     made.add_argument(
         "-o", "--out", type=Path, metavar="FILE", default=Path(CONFIG_NAME), help=f"default: {CONFIG_NAME}"
     )
