@@ -145,6 +145,32 @@ async def test_a_thousand_lines_survive_sigkill_without_one_lost_or_billed_twice
     assert {(event.usage.input, event.usage.output, event.cost_nano_usd) for event in sure} == {(7, 3, 13_000)}
 
 
+@pytest.mark.requirement("GW-05", "OP-06")
+async def test_an_orderly_restart_asks_no_line_twice(tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+    reached = asyncio.Event()
+
+    def script(asked: Asked) -> Answer:
+        seen[asked.body["messages"][-1]["content"]] += 1
+        if len(seen) >= 60:
+            reached.set()
+        return Answer(text="Good.", input_tokens=7, output_tokens=3, delay_s=0.02)
+
+    async with Upstream(script) as upstream:
+        (tmp_path / "interlock.yaml").write_text(FILES.format(base_url=upstream.base_url, options=""))
+        async with server(tmp_path) as (_, client):
+            batch = await submitted(client, 200)
+            async with asyncio.timeout(60):
+                await reached.wait()
+        halfway = len(seen)
+        async with server(tmp_path) as (_, client):
+            done = await finished(client, batch)
+    assert halfway < 200
+    assert (len(seen), set(seen.values())) == (200, {1})
+    assert done.request_counts.completed == 200
+    assert {(event.status, event.cost_nano_usd) for event in events(tmp_path, batch).values()} == {("ok", 13_000)}
+
+
 class Vendor:
     """A batch API that kills whoever submits a batch, before it has answered."""
 

@@ -24,6 +24,8 @@ from . import batch_files
 from .batch_queue import Perform, work_off
 
 logger = logging.getLogger("interlock.batches")
+LOOK_NS = NS_PER_S // 5
+"""Between two looks for a wish to cancel a batch that is under way."""
 TIDY_EVERY = 500
 """Looks for batches between two looks for what may go."""
 
@@ -82,23 +84,29 @@ class BatchWorker:
         self._settings = settings
         self._parts = parts
         self._woken = asyncio.Event()
+        self._stopped = asyncio.Event()
         self._rest_s = settings.look_s
 
     def wake(self) -> None:
         """There is a new batch, or a wish to cancel one."""
         self._woken.set()
 
+    def stop(self) -> None:
+        """No further line is begun; `keep_working` returns when those under way have their answers."""
+        self._stopped.set()
+        self._woken.set()
+
     async def keep_working(self) -> None:
-        """Until it is cancelled: then whatever is under way is given back and goes on at the next start."""
+        """Until it is stopped or cancelled; whatever is not done is given back and goes on at the next start."""
         looks = 0
-        while True:
+        while not self._stopped.is_set():
             self._woken.clear()
             self._rest_s = self._settings.look_s
             try:
                 if looks % TIDY_EVERY == 0:
                     await self._parts.log.tidy()
                 looks += 1
-                while await self.work_on_one():
+                while not self._stopped.is_set() and await self.work_on_one():
                     pass
             except StoreUnavailable as error:
                 logger.warning("batches wait for the store: %s", error)
@@ -149,8 +157,10 @@ class BatchWorker:
                 return min(self._settings.poll_s, 1.0 + age_s / 10)
         elif row.how == "queue" and not (row.finalizing_ns or late or row.cancelling_ns):
             over = self._over(row)
-            await work_off(row, log, self._parts.perform, self._settings, self._parts.sleep, over)
+            await work_off(row, log, self._parts.perform, self._settings, self._pause, over)
             row = await log.batch(row.tenant, row.id)
+            if self._stopped.is_set() and row.completed + row.failed < row.total:
+                return 0.0
         await self._ended(row)
         return 0.0
 
@@ -168,10 +178,16 @@ class BatchWorker:
 
     def _over(self, row: BatchRow) -> Callable[[], Awaitable[bool]]:
         """Whether no further line should be begun: it was cancelled, or its time is up."""
+        looked_ns = 0
 
         async def over() -> bool:
-            if self._parts.clock.wall_ns() >= row.expires_ns:
+            nonlocal looked_ns
+            now_ns = self._parts.clock.wall_ns()
+            if self._stopped.is_set() or now_ns >= row.expires_ns:
                 return True
+            if now_ns - looked_ns < LOOK_NS:
+                return False
+            looked_ns = now_ns
             return bool((await self._parts.log.batch(row.tenant, row.id)).cancelling_ns)
 
         return over
@@ -192,6 +208,15 @@ class BatchWorker:
         status = "failed" if unanswered and row.faults else status
         await log.save(structs.replace(row, status=status, unasked=unanswered, ended_ns=clock.wall_ns()))
         await log.drop_lines(row.id)
+
+    async def _pause(self, seconds: float) -> None:
+        """That long, or until it is stopped."""
+        waits = [asyncio.ensure_future(self._parts.sleep(seconds)), asyncio.ensure_future(self._stopped.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
 
     async def _renew(self, batch: str) -> None:
         """Holds the batch while it is worked on."""

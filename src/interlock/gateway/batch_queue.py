@@ -135,11 +135,11 @@ async def _one_round(
                 if len(running) >= settings.concurrency:
                     done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                     again += _again(done)
-                if queue.full:
+                if queue.full or await over():
                     break
                 running.add(asyncio.create_task(queue.answer(line)))
             if queue.full or await over():
-                break
+                break  # those under way are waited for below
         if running:
             done, running = await asyncio.wait(running)
             again += _again(done)

@@ -78,7 +78,8 @@ async def serve_workspace(
     names = tuple(il.served_names())
     lead = worker is None or worker.number == 0
     working = [asyncio.create_task(il.agents.keep_working())] if lead else []
-    beside = [asyncio.create_task(waiting.worker.keep_working())]
+    working.append(asyncio.create_task(waiting.worker.keep_working()))
+    beside: list[asyncio.Task[None]] = []
     if lead and files.webhooks:
         beside.append(asyncio.create_task(_telling(il, desk, caller)))
     sock, parent = (worker.sock, worker.parent) if worker else (None, None)
@@ -88,10 +89,12 @@ async def serve_workspace(
             await serve(parts, settings, lambda url: opened(told(url)), sock=sock, parent=parent)
     finally:
         il.agents.stop()
+        waiting.worker.stop()
         for each in beside:
             each.cancel()  # what is under way is given back, and goes on at the next start
         await asyncio.gather(*beside, return_exceptions=True)
-        # A task in the middle of a call is cut off there: the call settles, and the task goes on at the next start.
+        # Lines of batches under way are waited for. A task in the middle of a call is cut off there: the call settles, and the task
+        # goes on at the next start.
         for each in working:
             await asyncio.wait({each}, timeout=settings.shutdown_s)
             each.cancel()
