@@ -219,7 +219,7 @@ def test_an_address_from_a_variable_is_blamed_on_the_variable(faults_of):
 
 
 def test_a_contract_key_outside_of_agent_says_where_it_belongs(faults_of):
-    found = faults_of({"agents/other.yaml": "limits: {max_steps: 3}"})
+    found = faults_of({"agents/other.yaml": "output_schema: Reply"})
 
     assert "This key belongs under `agent:`." in [fault.hint for fault in found]
 

@@ -124,7 +124,7 @@ def settings(write):
         models: {support: {small: [gpt-4o-mini, mine/meta/llama-3], mid: openai/gpt-4o}, one: [claude-3-5-haiku]}
         providers: {mine: {dialect: openai, base_url: "http://127.0.0.1:8000/v1/", api_key: "${K}", timeout_s: 5, models: ["llama*", "gpt-oss*"]}}
         """
-    return load(write({"interlock.yaml": text}), {"K": "key", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}).settings
+    return load(write({"interlock.yaml": text}), {"K": "a-secret-9", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}).settings
 
 
 def test_names_become_tiers_of_models_in_order(settings):
@@ -165,8 +165,8 @@ def test_a_deployment_carries_what_its_provider_says(settings):
         5,
         "small",
     )
-    assert built.api_key.reveal() == "key"
-    assert "key" not in repr(settings).replace("api_key", "").replace("needs_key", "")
+    assert built.api_key.reveal() == "a-secret-9"
+    assert "a-secret-9" not in repr(settings)
     assert usable(settings, ref_of(settings, "mine/x"))
     assert not usable(settings, ref_of(settings, "gpt-4o"))
     assert settings.providers["openai"].base_url == "http://127.0.0.1:1/v1"
