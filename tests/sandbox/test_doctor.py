@@ -46,14 +46,14 @@ def test_a_host_that_does_not_reach_the_level_is_told_so_and_the_exit_code_says_
     assert "level vm" in told["refused"]
 
 
-def test_people_read_one_line_per_layer_or_per_attack(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_people_read_one_line_per_attack_and_what_holds_each_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     kit.require_namespaces()
 
-    _, short = doctor(tmp_path, capsys, "{}")
-    _, long = doctor(tmp_path, capsys, "{}", "--attacks")
+    _, out = doctor(tmp_path, capsys, "{}", "--attacks")
 
-    assert f"{len(ATTACKS)} of {len(ATTACKS)} attacks were stopped." in short
-    assert "attack        netlink: EAFNOSUPPORT, seccomp held" in long
+    assert f"{len(ATTACKS)} of {len(ATTACKS)} attacks were stopped." in out
+    assert "attack        netlink: EAFNOSUPPORT, seccomp held" in out
+    assert "limit         disk: tmpfs of its own" in out
 
 
 def test_the_page_about_security_has_a_row_for_every_attack_with_its_walls():

@@ -41,7 +41,7 @@ def fed(data: bytes, piece: int = 1 << 20) -> wire.Reader:
 
 
 @given(st.binary(max_size=400), st.integers(1, 50))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_bytes_are_an_answer_or_a_fault_and_nothing_else(data: bytes, piece: int):
     try:
         reader = fed(data, piece)
@@ -65,7 +65,7 @@ FRAMES = st.lists(
 
 
 @given(FRAMES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_whatever_the_order_of_frames_only_plain_paths_within_the_caps_come_out(frames: list[bytes]):
     reader = wire.Reader(LIMITS)
     with suppress(wire.WireFault):
