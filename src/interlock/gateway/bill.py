@@ -17,6 +17,9 @@ from . import retry, tokens
 from .call import Guess, Trial
 from .health import DeploymentHealth
 
+TOKEN_CHARS = 8
+"""Pieces that are no longer than this on average are taken for tokens until a whole answer has shown how many each has."""
+
 
 def learn(health: DeploymentHealth, trial: Trial, response: ChatResponse) -> None:
     """Keeps how the vendor's own counts compare with the estimates."""
@@ -30,7 +33,7 @@ def learn(health: DeploymentHealth, trial: Trial, response: ChatResponse) -> Non
 
 def of_silent(health: DeploymentHealth, trial: Trial, response: ChatResponse) -> Usage:
     """The likely usage of a whole answer whose vendor names none."""
-    shown = health.weights.output(trial.parts) if trial.parts else None
+    shown = _shown(health, trial)
     return Usage(input=_input(health, trial), output=_output(health, [response.text]) if shown is None else shown)
 
 
@@ -47,7 +50,7 @@ def of_broken(health: DeploymentHealth, trial: Trial, error: BaseException, seco
     said = error.usage if isinstance(error, UpstreamError) and error.usage is not None else trial.usage_seen
     if said is not None and (trial.usage_final or (said.output_total and not trial.text_seen)):
         return said, False
-    shown = health.weights.output(trial.parts) if trial.parts else None
+    shown = _shown(health, trial)
     output = _output(health, trial.text_seen) if shown is None else shown
     if was_made(trial, error) and health.weights.usual is not None:
         output = round(health.weights.usual)
@@ -79,6 +82,16 @@ def _input(health: DeploymentHealth, trial: Trial) -> int:
         return known
     share = tokens.LIKELY_SHARE if health.input_share is None else health.input_share
     return round(trial.fitted.ask.input_tokens * share)
+
+
+def _shown(health: DeploymentHealth, trial: Trial) -> int | None:
+    """Output tokens of the pieces that were seen; `None` where there were none, or nothing is known of how many each has."""
+    if not trial.parts:
+        return None
+    known = health.weights.output(trial.parts)
+    if known is None and sum(map(len, trial.text_seen)) <= TOKEN_CHARS * trial.parts:
+        return trial.parts
+    return known
 
 
 def _output(health: DeploymentHealth, texts: list[str]) -> int:
