@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interlock.core.caller import Caller
+from interlock.core.chat import ChatRequest, Message
 from interlock.core.errors import (
     ConnectFailed,
     InterlockError,
@@ -84,6 +85,8 @@ async def test_a_key_that_may_not_use_a_model_is_refused_on_every_way_in():
         await bench.chat(caller=ANN)
     with pytest.raises(NotPermitted):
         await bench.streamed(caller=ANN)
+    with pytest.raises(NotPermitted):
+        await bench.gateway.count_tokens(ANN, ChatRequest("small", (Message("user", "x"),)))
     assert bench.provider.sent == []
     assert [each.status for each in bench.ledger.settled] == ["refused", "refused"]
 

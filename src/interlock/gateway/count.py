@@ -21,10 +21,13 @@ async def count_tokens(desk: Desk, caller: Caller, request: ChatRequest, deadlin
     """The count; an estimate where the vendor has none to give or does not answer.
 
     Raises:
-        UnknownModel, UpstreamAuth: the request has nowhere to go. UpstreamRejected: the vendor finds it at fault.
+        UnknownModel, UpstreamAuth: the request has nowhere to go. NotPermitted: the key may not use that model. UpstreamRejected: the
+        vendor finds the request at fault.
     """
     if not request.model:
         request = request.but(model=desk.settings.default_model)
+    if desk.parts.quotas is not None:
+        desk.parts.quotas.permit(caller, request.model)
     request = structs.replace(request, tenant=caller.tenant)
     candidate = desk.router.plan(request.model).candidates[0]
     deployment = candidate.deployment
