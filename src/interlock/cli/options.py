@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlock.core.errors import ConfigError, Fault
+from interlock.core.text import clean, millis
 
-from .text import cell, clean
+from .text import cell
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+__all__ = ["console", "millis", "moment", "parser", "print_json", "say", "seconds_of", "table", "workspace_path"]
 
 CONFIG_NAME = "interlock.yaml"
 
@@ -114,18 +117,6 @@ def print_json(value: Any) -> None:
     from msgspec import json
 
     print(json.encode(value).decode(), flush=True)
-
-
-def millis(duration_us: int) -> str:
-    """A duration for a person."""
-    ms = duration_us / 1000
-    if ms < 1000:
-        return f"{ms:.0f} ms" if ms >= 10 else f"{ms:.1f} ms"
-    seconds = ms / 1000
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def moment(at: int | str) -> str:

@@ -1,9 +1,13 @@
 """The colours of the terminal: one per kind of step and one per state, the same in every verb.
 
-Above: the verbs. Below: nothing. `docs/cli.md` lists them.
+Above: the verbs. Below: `core.text`. `docs/cli.md` lists them.
 """
 
 from __future__ import annotations
+
+from interlock.core.text import words
+
+__all__ = ["ACCENT", "BAD", "BAD_ENDS", "DIM", "GOOD", "KINDS", "OUTCOMES", "STATUSES", "WARN", "words"]
 
 GOOD, WARN, BAD, DIM, ACCENT = "green", "yellow", "red", "dim", "bold"
 
@@ -24,20 +28,6 @@ OUTCOMES = {
 BAD_ENDS = ("failed", "limit_reached", "cancelled")
 """Outcomes after which a run as a whole has not gone well."""
 
-WORDS = {
-    "resolved": "resolved",
-    "waiting_approval": "waiting for approval",
-    "handed_to_human": "handed to a person",
-    "simulated": "answered by a simulated model",
-    "denied": "denied",
-    "failed": "failed",
-    "limit_reached": "stopped by a limit",
-    "cancelled": "cancelled",
-    "in_doubt": "in doubt",
-    "running": "running",
-    "": "running",
-}
-
 STATUSES = {
     "ok": GOOD,
     "cache_hit": GOOD,
@@ -48,8 +38,3 @@ STATUSES = {
     "shed": WARN,
     "client_gone": DIM,
 }
-
-
-def words(outcome: str) -> str:
-    """An outcome as a person says it."""
-    return WORDS.get(outcome, outcome.replace("_", " "))

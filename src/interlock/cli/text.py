@@ -1,46 +1,15 @@
-"""What models, users and files wrote, made safe for a terminal; numbers and names for people.
-
-Above: every verb. Below: the standard library; `rich` only where markup is made.
-"""
+"""Text on the terminal. Above: every verb. Below: `core.text`, which makes it safe; `rich` only where markup is made."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from interlock.core.money import NANO_PER_USD
+from interlock.core.text import clean, compact, money, one_line, plural, share
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-CENT = NANO_PER_USD // 100
-_SEQUENCES = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|\x9c|$)"  # OSC, DCS, SOS, PM, APC: titles, links, clipboard
-    r"|\x9b[0-?]*[ -/]*[@-~]"
-    r"|\x1b[ -/]*[0-~]?",
-    re.DOTALL,
-)
-_CONTROLS = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-    r"|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # bidirectional overrides: text that reads in another order than it is
-    r"|[\u200b\u2028\u2029\u2060\ufeff]"
-    r"|[\ud800-\udfff]"
-)
-
-
-def clean(value: object) -> str:
-    """`value` as text without escape sequences, control characters and reading-order overrides; new lines and tabs stay."""
-    text = str(value)
-    if text.isascii() and text.isprintable():
-        return text
-    return _CONTROLS.sub("", _SEQUENCES.sub("", text.replace("\r\n", "\n")))
-
-
-def one_line(value: object, width: int = 0) -> str:
-    """`clean`, on one line; longer than `width` characters (0: any) it ends in `…`."""
-    text = " ".join(clean(value).split())
-    return text if not width or len(text) <= width else text[: width - 1].rstrip() + "…"
+__all__ = ["cell", "clean", "compact", "money", "one_line", "plural", "share"]
 
 
 def cell(value: object, style: str = "", width: int = 0) -> Text:
@@ -48,37 +17,3 @@ def cell(value: object, style: str = "", width: int = 0) -> Text:
     from rich.text import Text
 
     return Text(one_line(value, width), style=style)
-
-
-def plural(count: int, noun: str, nouns: str = "") -> str:
-    """`1 task`, `2 tasks`, `3 replies`."""
-    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
-
-
-def share(part: int, whole: int) -> str:
-    """`34 %`; empty when there is nothing to divide by."""
-    return f"{100 * part / whole:.0f} %" if whole else ""
-
-
-def money(nano_usd: int) -> str:
-    """Dollars for a statement: cents, and more digits where cents would say too little. A minus stands before the sign."""
-    size = abs(nano_usd)
-    if size >= NANO_PER_USD or size % CENT == 0:
-        digits = 2
-    elif size >= CENT:
-        digits = 4
-    else:
-        digits = 6 if size >= 1000 else 9
-    return f"{'-' if nano_usd < 0 else ''}${size / NANO_PER_USD:,.{digits}f}"
-
-
-def compact(value: Any, width: int = 0) -> str:
-    """A JSON value on one line, for a person: `order_id=FH-1, amount_usd=42` for an object."""
-    import json
-
-    if isinstance(value, dict):
-        parts = [f"{key}={compact(inner)}" for key, inner in value.items()]  # pyright: ignore[reportUnknownVariableType]
-        return one_line(", ".join(parts), width)
-    if isinstance(value, str):
-        return one_line(value, width)
-    return one_line(json.dumps(value, ensure_ascii=False, default=str), width)
