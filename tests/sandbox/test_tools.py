@@ -1,5 +1,6 @@
 """The sandbox through the public face: `code.run`, `shell.run` and isolated functions, as tools that a contract names."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -66,7 +67,7 @@ async def call(
     running: Interlock, name: str, *, task: str = "tsk_1", tenant: str = "default", **arguments: object
 ) -> ToolReply:
     grants = running.contracts["analyst"].grants
-    return await running.desk.call(Caller(tenant, task=task), ToolRequest(name, arguments, key=f"k-{task}"), grants)
+    return await running.desk.call(Caller(tenant, task=task), ToolRequest(name, arguments, key=f"k-{task}-{arguments}"), grants)
 
 
 @pytest.mark.requirement("TL-07")
@@ -177,3 +178,20 @@ async def test_what_a_workspace_allows_is_what_code_reaches(tmp_path: Path):
 
     assert reply.content["result"].get("value") == 403, json.dumps(reply.content)
     assert any("egress denied: GET denied.test:80/" in each for each in reply.settled.reasons), reply.settled.reasons
+
+
+@pytest.mark.requirement("TL-07")
+async def test_calls_of_one_task_at_once_take_turns_and_only_cells_that_changed_something_are_kept(
+    analyst: Interlock, tmp_path: Path
+):
+    await call(analyst, "code.run", code="seen = []")
+
+    await asyncio.gather(
+        *(call(analyst, "code.run", code=f"seen.append({n})") for n in range(3)),
+        call(analyst, "code.run", code="import os; os._exit(1)"),
+    )
+    reply = await call(analyst, "code.run", code="sorted(seen)")
+
+    assert reply.content["result"]["value"] == [0, 1, 2]
+    (journal,) = (tmp_path / ".interlock" / "sessions").iterdir()
+    assert "_exit" not in journal.read_text()

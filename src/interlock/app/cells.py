@@ -54,12 +54,11 @@ class Cells:
         await self._forget()
         name = _name(ctx)
         session = await self._session(name)
-        kept = self._files / name / f"{len(session.cells):04d}"
+        kept = self._files / name / sha256(ctx.idempotency_key.encode()).hexdigest()[:12]
         await asyncio.to_thread(kept.mkdir, parents=True, exist_ok=True)
         job = msgspec.structs.replace(self._job(code), collect=True, collect_to=kept)
-        before = len(session.cells)
         outcome = await session.run(job)
-        if len(session.cells) > before:
+        if any(cell is job for cell in session.cells):
             await asyncio.to_thread(self._write, name, code)
         for line in outcome.stains:
             ctx.note(line)
