@@ -52,7 +52,7 @@ class Gate:
 
     @property
     def waiting(self) -> int:
-        return len(self._line)
+        return self._line.size
 
     async def enter(
         self, deadline: Deadline, clock: Clock, tenant: str = "", priority: int = NORMAL, cost: int = 1
@@ -62,7 +62,7 @@ class Gate:
         Raises:
             Shed: the line is full, or no place came free in time.
         """
-        if self.inside < self.limit and not self._line:
+        if self.inside < self.limit:  # then nobody waits, since whoever leaves lets the next one in
             self.inside += 1
             return self._place
         turn: Turn = asyncio.get_running_loop().create_future()
@@ -85,7 +85,7 @@ class Gate:
         """A call has ended; whoever is next comes in."""
         self.inside -= 1
         self._left += 1
-        if self._line:
+        if self._line.size:
             self.admit()
 
     def follow(self, limit: int, clock: Clock, *, pressed: bool) -> None:

@@ -45,10 +45,11 @@ class FairQueue(Generic[Item]):
         self._weights = weights or {}
         self._tenants: dict[str, _Tenant[Item]] = {}
         self._turns: deque[str] = deque()
-        self._size = 0
+        self.size = 0
+        """How many wait."""
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def of(self, tenant: str) -> int:
         """How many items of a tenant wait."""
@@ -63,7 +64,7 @@ class FairQueue(Generic[Item]):
             self._turns.append(tenant)
         known.lines[priority].append((max(QUANTUM, min(cost, LARGEST)), item))
         known.waiting += 1
-        self._size += 1
+        self.size += 1
 
     def pop(self) -> Item | None:
         """The next item; `None` when nobody waits."""
@@ -111,7 +112,7 @@ class FairQueue(Generic[Item]):
 
     def _took(self, name: str, tenant: _Tenant[Item]) -> None:
         tenant.waiting -= 1
-        self._size -= 1
+        self.size -= 1
         if not tenant.waiting:
             del self._tenants[name]
             self._turns.remove(name)

@@ -119,7 +119,7 @@ async def _leave_to_send(desk: Desk, call: Call, trial: Trial, health: Deploymen
     else:
         desk.health.extras.called()
     line = health.line
-    if line.inside < line.limit and not line.waiting:
+    if line.inside < line.limit:
         line.inside += 1
     else:
         try:
