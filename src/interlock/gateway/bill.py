@@ -17,7 +17,7 @@ from . import retry, tokens
 from .call import Guess, Trial
 from .health import DeploymentHealth
 
-TOKEN_CHARS = 8
+TOKEN_CHARS = 6
 """Pieces that are no longer than this on average are taken for tokens until a whole answer has shown how many each has."""
 
 
