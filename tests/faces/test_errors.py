@@ -54,6 +54,19 @@ async def test_a_vendor_that_fails_is_a_server_error(face: Face, home: House, ve
         await face.ask(home.fresh(vendor), ASK)
 
 
+@pytest.mark.requirement("GW-25")
+async def test_a_client_with_its_usual_retries_does_not_multiply_what_an_outage_costs(face: Face, home: House) -> None:
+    home.script("oa", Answer(status=500, text="down"))
+    model = home.fresh("oa")
+    patient: Any = FACES[face.name](home.url)
+    patient.client = patient.client.with_options(max_retries=2)
+    with pytest.raises(face.server_error):
+        await patient.ask(model, ASK)
+    sent = [each for each in home.vendors["oa"].asked if model.endswith(each.model)]
+    assert len(sent) <= 3, "one call's own tries, and none of the client's"
+    await patient.close()
+
+
 @EVERY
 async def test_our_own_credential_at_the_vendor_is_no_fault_of_the_callers(
     face: Face, home: House, vendor: str

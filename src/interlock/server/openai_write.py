@@ -26,7 +26,7 @@ from interlock.core.chat import (
     ToolCall,
     ToolCallDelta,
 )
-from interlock.core.errors import Exhausted, InterlockError, UpstreamRejected
+from interlock.core.errors import CircuitOpen, Exhausted, InterlockError, RateLimited, UpstreamError, UpstreamRejected
 from interlock.core.events import Settled
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
@@ -175,12 +175,21 @@ def error_headers(error: InterlockError, request_id: str) -> bytes:
     wait_s = _retry_after_s(error)
     if wait_s is not None:
         lines.append(b"retry-after: %d\r\n" % max(1, round(wait_s + 0.5)))
-    if error.code in _NO_RETRY:
+    if _tried(error):
         lines.append(b"x-should-retry: false\r\n")
     if error.status == 401:
         lines.append(b"www-authenticate: Bearer\r\n")
     lines.append(openai_lines(error))
     return b"".join(lines)
+
+
+def _tried(error: InterlockError) -> bool:
+    """Whether the gateway has tried what there is to try. A client that tries again by itself, as the official ones do twice, would
+    triple what an outage costs its vendor; where nothing was sent, it may come back after the wait that it is told.
+    """
+    if isinstance(error, (RateLimited, CircuitOpen)):
+        return False
+    return isinstance(error, UpstreamError) or error.code in _NO_RETRY
 
 
 def _retry_after_s(error: InterlockError) -> float | None:
