@@ -112,3 +112,14 @@ def test_thinking_is_asked_for_in_the_words_that_each_model_takes():
         profile = profiles.shipped().of("openai", model)
         sent = decoded(openai_ask.encoded(request, model, profile, "c", stream=False, usage=False))
         assert sent.get("reasoning_effort") == effort
+
+
+def test_a_cap_of_ours_below_the_callers_budget_for_thinking_makes_no_request_that_the_vendor_refuses():
+    raw = b'{"model":"m","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":4000,"display":"omitted"},"messages":[]}'
+    for allowed, left in ((8_000, 4_000), (3_000, 2_999), (500, None)):
+        wish = Thinking(budget=4_000)
+        request = ChatRequest("m", (), max_output_tokens=allowed, thinking=wish, raw=raw, raw_dialect="anthropic")
+        sent = decoded(anthropic_ask.patched(request, "m", stream=False))
+        assert sent["max_tokens"] == allowed
+        assert sent.get("thinking", {}).get("budget_tokens") == left
+        assert left is None or sent["thinking"]["display"] == "omitted"

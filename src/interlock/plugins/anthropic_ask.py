@@ -41,9 +41,22 @@ def patched(request: ChatRequest, model: str, *, stream: bool) -> bytes:
     allowed = request.max_output_tokens
     if allowed is not None and fields.get("max_tokens") != str(allowed).encode():
         fields["max_tokens"] = Raw(_json.encode(allowed))
+        _fit_thinking(fields, request, allowed)
     if stream != (fields.get("stream") == b"true"):
         fields["stream"] = Raw(b"true" if stream else b"false")
     return _json.encode(fields)
+
+
+def _fit_thinking(fields: dict[str, Raw], request: ChatRequest, allowed: int) -> None:
+    """A cap of ours that leaves less than the caller wanted thought about: the vendor takes no budget that reaches the cap."""
+    wish = request.thinking
+    if wish is None or not wish.budget or wish.budget < allowed:
+        return
+    if allowed <= LEAST_BUDGET:
+        del fields["thinking"]
+        return
+    thinking = msgspec.json.decode(fields["thinking"])
+    fields["thinking"] = Raw(_json.encode({**thinking, "budget_tokens": allowed - 1}))
 
 
 def counted(request: ChatRequest, model: str, profile: ModelProfile, thoughts: Thoughts) -> bytes:
