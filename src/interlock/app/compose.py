@@ -31,6 +31,7 @@ from interlock.core.errors import ConfigError
 from interlock.core.ids import SystemIds
 from interlock.core.ports import ChatReply, PluginEnv, Provider
 from interlock.core.time import Clock, SystemClock
+from interlock.economics import Statement, statements
 from interlock.economics.prices import PriceBook
 from interlock.gateway.chat import Gateway
 from interlock.gateway.route import Router
@@ -49,6 +50,7 @@ from interlock.tools.threads import Threads
 from . import caches, policy, steering, tier0
 from .credentials import broker_of
 from .limiting import Limiting
+from .reading import worth_of
 from .toolbox import Toolbox
 from .waiting import Waiting
 from .webhooks import Webhooks
@@ -237,6 +239,17 @@ class Interlock:
     def served_models(self) -> list[ModelCard]:
         """The same with what each is able to do."""
         return policy.served_models(self.workspace, profile_of)
+
+    def pnl(self, *, tenant: str, workflow: str = "", since_ns: int = 0, until_ns: int = 0) -> list[Statement]:
+        """One statement for each workflow of the tenant, valued as the contracts say."""
+        return statements(
+            self._store,
+            worth=worth_of(self.workspace),
+            workflow=workflow or None,
+            tenant=tenant,
+            since_ns=since_ns,
+            until_ns=until_ns,
+        )
 
     def ledger_health(self) -> Health:
         return self._recorder.health()

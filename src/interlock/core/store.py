@@ -89,6 +89,11 @@ class TaskFilter(Struct, frozen=True):
     """Created at or after."""
     until_ns: int = 0
     """Created before; zero: no end."""
+    before_id: str = ""
+    """With `until_ns`, where a page ends: created before, or at that very moment with a smaller id."""
+    user: str = ""
+    least_nano_usd: int = 0
+    """Cost at least, real and simulated together."""
     limit: int = 50
 
 

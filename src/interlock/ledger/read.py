@@ -16,7 +16,7 @@ from interlock.core.caller import Versions
 from interlock.core.events import Attempt, Escalation, Event, Record, Settled, Started
 from interlock.core.ids import trace_id
 from interlock.core.money import Price, Usage
-from interlock.core.store import Store, TaskFilter, TaskRow, Totals, money_of
+from interlock.core.store import RollFilter, RollRow, Store, TaskFilter, TaskRow, Totals, money_of
 from interlock.core.time import NS_PER_S
 
 
@@ -164,6 +164,14 @@ class Reader:
         records = self._store.records(task)
         used = [price for price in map(self._store.price, _price_versions(records)) if price is not None]
         return Trace(summary(row), trace_id(task), _versions(records), tuple(map(traced, records)), tuple(used))
+
+    def unfinished(self, tenant: str, *, limit: int = 1_000) -> list[TaskSummary]:
+        """The tenant's tasks that are not over, oldest first, out of the `limit` oldest of all tenants."""
+        return [summary(row) for row in self._store.tasks.unfinished(limit=limit) if row.tenant == tenant]
+
+    def rolls(self, which: RollFilter) -> list[RollRow]:
+        """What happened, summed by the hour."""
+        return self._store.rolls(which)
 
     def totals(self) -> Totals:
         """The ledger's sums taken three ways; they are equal, or the ledger is broken."""

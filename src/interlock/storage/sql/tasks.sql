@@ -88,9 +88,12 @@ SELECT * FROM every_task WHERE id = ?;
 -- Tasks, newest first; an empty parameter does not filter.
 SELECT * FROM every_task
 WHERE created_ns >= :since_ns
-  AND (:until_ns = 0 OR created_ns < :until_ns)
+  AND created_ns <= :last_ns
+  AND NOT (:before_id <> '' AND created_ns = :last_ns AND id >= :before_id)
   AND (:tenant = '' OR tenant = :tenant)
   AND (:workflow = '' OR workflow = :workflow)
+  AND (:user = '' OR user = :user)
+  AND (:least_nano_usd = 0 OR cost_nano_usd + simulated_nano_usd >= :least_nano_usd)
   AND (:kind = '' OR kind = :kind)
   AND (:status = '' OR status = :status)
   AND (:outcome = '' OR outcome = :outcome)
