@@ -22,7 +22,7 @@ def main() -> None:
             row = (
                 f"FH-{10000 + n}",
                 tenant,
-                STATUSES[n % 4 if n % 4 else 1],
+                STATUSES[n % 4 or 1],
                 12.5 + n % 60,
                 f"2026-{n % 12 + 1:02d}-{n % 27 + 1:02d}",
                 f"c{n}@example.com",
