@@ -88,31 +88,22 @@ def wanted(given: argparse.Namespace, tenant: str) -> KeyRecord:
 
 def limits_of(texts: Sequence[str]) -> tuple[Limit, ...]:
     """`usd=50/month` → a limit of the key. Raises InvalidRequest for anything else."""
-    from pydantic import ValidationError
-
-    from interlock.config.limits import LimitSettings
+    from interlock.config import limits
     from interlock.core.errors import InvalidRequest
 
-    found: list[Limit] = []
+    given: list[dict[str, Any]] = []
     for text in texts:
         amount, _, rest = text.partition("=")
         number, _, period = rest.partition("/")
-        rolling = period.endswith("~")
-        fields: dict[str, Any] = {"per": "key", amount: number if amount == "usd" else number.replace("_", "")}
-        if period:
-            fields |= {"period": period.rstrip("~"), "rolling": rolling}
-        try:
-            if amount not in AMOUNTS:
-                raise ValueError(f"expected one of {', '.join(AMOUNTS)} before the =")
-            limit = LimitSettings.model_validate({**fields, "name": text}).limit
-        except ValidationError as fault:
+        if amount not in AMOUNTS:
             raise InvalidRequest(
-                f"--limit {text}: {'; '.join(each['msg'] for each in fault.errors())}", hint="Such as usd=50/month."
-            ) from None
-        except ValueError as fault:
-            raise InvalidRequest(f"--limit {text}: {fault}", hint="Such as usd=50/month.") from None
-        found.append(limit)
-    return tuple(found)
+                f"--limit {text}: expected one of {', '.join(AMOUNTS)} before the =", hint="Such as usd=50/month."
+            )
+        fields: dict[str, Any] = {"name": text, "per": "key", amount: number}
+        if period:
+            fields |= {"period": period.rstrip("~"), "rolling": period.endswith("~")}
+        given.append(fields)
+    return limits.limits_of(given)
 
 
 def told(record: KeyRecord, secret: Secret | None, *, as_json: bool) -> int:

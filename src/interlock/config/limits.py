@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from interlock.core.caller import Secret
+from interlock.core.errors import InvalidRequest
 from interlock.core.limits import Dimension, Limit, OnLoss, Period, Scope, identity
 
 from .blocks import Block, NanoUsd, Seconds, SecretText, Text
@@ -78,6 +80,17 @@ class LimitSettings(Block):
             on_store_loss=self.on_store_loss,
             scope=self.scope,
         )
+
+
+def limits_of(given: Iterable[Mapping[str, Any]]) -> tuple[Limit, ...]:
+    """A key's limits, each as it would stand in a file. Raises InvalidRequest with everything that is wrong."""
+    try:
+        return tuple(LimitSettings.model_validate(each).limit for each in given)
+    except ValidationError as fault:
+        told = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'limit'}: {each['msg']}" for each in fault.errors())
+        raise InvalidRequest(
+            f"a limit is not as it should be: {told}", param="limits", hint="Such as usd: 50 with period: month."
+        ) from None
 
 
 def _distinct(limits: tuple[LimitSettings, ...]) -> tuple[LimitSettings, ...]:

@@ -10,16 +10,14 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct, structs
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from interlock.app.limiting import Limiting
-from interlock.config.limits import LimitSettings
+from interlock.config.limits import limits_of
 from interlock.core.errors import InvalidRequest, TooLarge
 from interlock.core.keys import KeyRecord
-from interlock.core.limits import Limit
 from interlock.core.time import NS_PER_S, Clock
 
 from .asgi import authorization
@@ -128,15 +126,6 @@ class KeysFace:
             expires_ns=now_ns + round(wanted.expires_in_s * NS_PER_S) if wanted.expires_in_s else 0,
             admin=wanted.admin,
         )
-
-
-def limits_of(given: tuple[dict[str, Any], ...]) -> tuple[Limit, ...]:
-    """A key's limits as they stand in a file or a request. Raises InvalidRequest with everything that is wrong."""
-    try:
-        return tuple(LimitSettings.model_validate(each).limit for each in given)
-    except ValidationError as fault:
-        told = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'limit'}: {each['msg']}" for each in fault.errors())
-        raise InvalidRequest(f"a limit is not as it should be: {told}", param="limits") from None
 
 
 def shown(record: KeyRecord, now_ns: int) -> dict[str, Any]:
