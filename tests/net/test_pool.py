@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from interlock.core.errors import ConnectFailed, Shed, UpstreamTimeout
+from interlock.core.errors import ConnectFailed, Shed, UpstreamCut, UpstreamTimeout
 from interlock.net import PooledClient
 from interlock.net.pool import PoolLimits
 
@@ -23,7 +23,9 @@ async def test_calls_one_after_another_share_a_connection_and_calls_at_once_do_n
         assert len(server.peers) == 3
 
 
-async def test_a_kept_connection_that_went_stale_is_replaced_without_the_caller_noticing(client: PooledClient) -> None:
+async def test_a_kept_connection_that_went_stale_is_replaced_without_the_caller_noticing() -> None:
+    client = PooledClient(CLOCK, limits=PoolLimits(stale_after_s=0.0))
+
     async def one_each(peer: Peer) -> None:
         await peer.request()
         await peer.send(reply(b"%d" % peer.number))
@@ -35,6 +37,26 @@ async def test_a_kept_connection_that_went_stale_is_replaced_without_the_caller_
         assert (await client.request(post(server.url), soon())).body == b"2"
         async with client.stream(post(server.url), soon(), stall_s=1) as stream:
             assert await stream.read() == b"3"
+    await client.close()
+
+
+async def test_a_request_on_a_connection_that_was_in_use_a_moment_ago_was_cut_and_is_not_sent_again(
+    client: PooledClient,
+) -> None:
+    asked = 0
+
+    async def taken(peer: Peer) -> None:
+        nonlocal asked
+        await peer.request()
+        await peer.send(reply(b"1"))
+        await peer.request()
+        asked += 1
+
+    async with serving(taken) as server:
+        await client.request(post(server.url), soon())
+        with pytest.raises(UpstreamCut, match="without an answer"):
+            await client.request(post(server.url), soon())
+    assert asked == 1, "it may have been billed: whether it is asked again is not for the wire to decide"
 
 
 async def test_a_connection_that_the_server_wants_closed_is_not_used_again(client: PooledClient) -> None:

@@ -23,6 +23,7 @@ from .once import begun, end_answered, end_broken
 from .settings import Validate
 
 VALIDATORS_KEPT = 256
+CANCELS = 20
 HEARD_OUT_S = 0.1
 """More than a client of the wire takes to hear out a vendor that it has hung up on."""
 
@@ -136,7 +137,10 @@ async def hear_out(pieces: AsyncIterator[Chunk], note: Callable[[Chunk], None]) 
 
     listening = asyncio.get_running_loop().create_task(listen())
     await asyncio.sleep(0)  # it has to be listening to be cancelled in the middle of it
-    listening.cancel()
-    await asyncio.wait((listening,), timeout=HEARD_OUT_S)
+    for _ in range(CANCELS):  # the second one ends what the wire would still hear
+        listening.cancel()
+        done, _ = await asyncio.wait((listening,), timeout=HEARD_OUT_S)
+        if done:
+            break
     if listening.done() and not listening.cancelled():
         listening.exception()  # the vendor may have ended it in any way; what was heard counts

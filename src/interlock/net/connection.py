@@ -65,6 +65,8 @@ class Connection(asyncio.Protocol):
         self._terms: Terms | None = None
         self.exchanges = 0
         self.idle_since = 0.0
+        self.idle_s = self.stale_after_s = 0.0
+        """How long it was idle before the exchange on it, and from when on it may have been closed meanwhile."""
         self.done = True
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -100,7 +102,9 @@ class Connection(asyncio.Protocol):
             waiter.set_result(None)
             return waiter
         transport.write(data)
-        due = terms.first_byte_at if terms.whole else min(terms.first_byte_at, self._loop.time() + terms.stall_s)
+        now = self._loop.time()
+        self.idle_s = now - self.idle_since
+        due = terms.first_byte_at if terms.whole else min(terms.first_byte_at, now + terms.stall_s)
         if self._timer is None or self._timer_at > due:
             self._arm(due)
         waiter = self._waiter = self._loop.create_future()
@@ -290,7 +294,7 @@ class Connection(asyncio.Protocol):
 
     def _settle_loss(self) -> None:
         """What the end of the connection means for the exchange on it."""
-        if not self._received and self.exchanges > 1:
+        if not self._received and self.exchanges > 1 and self.idle_s >= self.stale_after_s:
             self.error = StaleConnection()
         elif not self._received:
             self.error = UpstreamCut(f"{self._origin} closed the connection without an answer")

@@ -28,6 +28,9 @@ class PoolLimits(Struct, frozen=True):
     """Calls that may wait for a connection; more are shed."""
     connect_timeout_s: float = 5.0
     """Name look-up, TCP and TLS together."""
+    stale_after_s: float = 0.5
+    """A kept connection that was idle for less than this and ends without a byte of an answer was not closed meanwhile: the request on it
+    was taken, and may be billed, so it is not silently sent again."""
     keepalive_s: float = 30.0
     """How long an idle connection is kept."""
 
@@ -95,12 +98,12 @@ class OriginPool:
             connection.abort()
             self._free_slot()
             return
+        connection.idle_since = self._loop.time()
         waiter = self._next_waiter() if self._waiters else None
         if waiter is not None:
             waiter.set_result(connection)
             return
         self._busy.discard(connection)
-        connection.idle_since = self._loop.time()
         self._idle.append(connection)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(self._limits.keepalive_s, self._sweep)
@@ -181,6 +184,7 @@ class OriginPool:
             ) from None
         except (OSError, ssl.SSLError, ssl.CertificateError) as fault:
             raise _connect_failed(origin, fault) from fault
+        connection.stale_after_s = self._limits.stale_after_s
         plain: socket.socket | None = transport.get_extra_info("socket")
         if plain is not None:
             with contextlib.suppress(OSError):
