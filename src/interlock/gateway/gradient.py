@@ -24,7 +24,10 @@ WINDOW = 24
 """Calls that are looked at together."""
 STEADY_TOKENS = 32
 """Output tokens whose time is about that of a call without any."""
-FIRST_LIMIT = 256
+FIRST_LIMIT = 1_024
+"""Before anything is known. What comes within the time of the first answers is let in up to this; then only what has proved well is exceeded."""
+PROVED_LIMIT = 256
+"""Where a limit stands at least once answers are known, until the first congestion."""
 SLOW_START = 4
 """Until the first congestion, so many times the calls that were answered well at once may be under way."""
 UNTROUBLED = 1.25
@@ -45,6 +48,7 @@ class Gradient:
         "_expected_s",
         "_most",
         "_origin",
+        "_proved",
         "_seconds",
         "congested",
         "floor",
@@ -71,6 +75,8 @@ class Gradient:
         self._origin = self.limit
         """The limit before the present congestion."""
         self._changed_s = -math.inf
+        self._proved = False
+        """An answer has come that was under way with more than a few."""
 
     def answered(
         self, began_s: float, now_s: float, output_tokens: int, crowd: int, crowd_now: int, *, stream: bool = False
@@ -85,6 +91,9 @@ class Gradient:
             elif crowd_now <= self.floor or pace < baseline:  # else others that came after it may have slowed it down
                 self._baseline[kind] += LEARNED * (pace - baseline)
             return
+        if not self._proved:
+            self._proved = True
+            self.limit = min(self.limit, max(PROVED_LIMIT, crowd_now))
         if began_s < self._changed_s:
             return
         self._seconds += seconds

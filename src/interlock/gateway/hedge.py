@@ -19,6 +19,8 @@ from .route import Candidate
 
 LEAST_KNOWN = 20
 """Answers that must have been seen of a deployment before its usual time is known."""
+LATE = 1.5
+"""Times the usual time: below it a call is not slow, however even the others are, and the budget is kept for those that are."""
 CLEARED_S = 1.0
 """A cancelled try is given this long to be counted."""
 
@@ -46,8 +48,9 @@ def wait_s(desk: Desk, candidate: Candidate) -> float:
     times, hedging = desk.health.deployment(candidate.name).times_s, desk.settings.hedging
     if hedging is None or times is None or len(times) < LEAST_KNOWN:
         return 0.0
-    at = min(len(times) - 1, int(len(times) * hedging.quantile))
-    return max(hedging.min_wait_s, sorted(times)[at])
+    known = sorted(times)
+    usual, late = known[len(known) // 2], known[min(len(known) - 1, int(len(known) * hedging.quantile))]
+    return max(hedging.min_wait_s, late, LATE * usual)
 
 
 async def race(desk: Desk, call: Call, candidates: Sequence[Candidate], job: Job[T]) -> T:
