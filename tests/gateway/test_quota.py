@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ BOB = Caller("acme", user="bob", key_id="key_2", workflow="support")
 DAY_NS = 86_400 * 10**9
 
 
-def ask(quotas, caller=ANN, model="small", tokens=(100, 200), usd=300, rate=0, least=16):
+def ask(quotas, caller=ANN, model="small", tokens=(100, 200), usd=300, rate=0, least=16) -> Any:
     return quotas.reserve(caller, model, *tokens, usd, rate, least)
 
 
@@ -205,7 +206,7 @@ class World:
         self.cells = [MappedCells.open(self.store, rows=256, seen_wait_s=0) for _ in range(3)]
         self.quotas = [Quotas(limits, self.clock, cells=each) for each in self.cells]
         self.seen()
-        self.open: list[tuple[int, object, int, int]] = []
+        self.open: list[tuple[int, Any, int, int]] = []
         self.truth: list[tuple[int, int]] = []
 
     def seen(self):
