@@ -42,6 +42,13 @@ _ENVIRONMENT = {
 _PRELOAD = ("json", "re", "math", "random", "collections", "datetime", "statistics", "itertools", "functools", "ast")
 _DATA = ("numpy", "pandas", "matplotlib")
 _DATA_PRELOAD = ("numpy", "pandas", "matplotlib.pyplot")
+_DATA_WARM_UP = """
+import io, numpy, pandas, matplotlib.pyplot as plots
+frame = pandas.read_csv(io.StringIO("a,b,c\\n1,x,2026-01-01\\n2,y,2026-01-02\\n"), parse_dates=["c"])
+frame.groupby("b").a.sum(), frame.a.mean(), frame.describe(), frame.sort_values("a"), frame[frame.a > 1], frame.merge(frame, on="b")
+frame.to_csv(io.StringIO()), str(frame), pandas.DataFrame({"n": range(3)}).n.sum(), numpy.linalg.norm(numpy.arange(3.0))
+frame.a.plot(), plots.figure(), plots.plot([1, 2]), plots.savefig(io.BytesIO(), format="png"), plots.close("all")
+"""
 _PACKAGES = "/image"
 NAMES = ("python", "data", "shell")
 
@@ -60,6 +67,8 @@ class Image(Struct, frozen=True):
     environment: dict[str, str]
     masks: tuple[str, ...] = ()
     """Directories inside the binds that are shown empty."""
+    warm_up: str = ""
+    """Python that uses the libraries once before the first child, so that what they do at first use is done for all."""
     packages: tuple[str, ...] = ()
     """Shown in one folder of their own, so that it does not matter where they are installed."""
 
@@ -75,6 +84,7 @@ class Image(Struct, frozen=True):
             "masks": list(self.masks),
             "path": [*self.path, *site],
             "preload": list(self.preload),
+            "warm_up": self.warm_up,
             "environment": self.environment,
         }
 
@@ -107,6 +117,7 @@ def image(name: str, interpreter: str = "") -> Image:
         files=_FILES,
         path=tuple(path),
         preload=preload,
+        warm_up=_DATA_WARM_UP if name == "data" else "",
         packages=tuple(packages),
         environment=_ENVIRONMENT,
         masks=tuple(place for place in (f"{standard}/site-packages",) if Path(place).is_dir() and place != _site()),

@@ -96,7 +96,7 @@ class _Boot:
         self.step = "libraries"
         os.environ.update(self.plan["environment"])
         sys.path[:] = self.plan["path"]
-        self._import(self.plan["preload"])
+        self._import(self.plan["preload"], self.plan["warm_up"])
         self.step = "confinement"
         confinement = Confinement(self.kernel, self.plan, plan_paths(self.plan))
         gc.collect()
@@ -114,14 +114,15 @@ class _Boot:
                 begin, end = (int(each, 16) for each in fields[0].split("-"))
                 self.kernel.collapse(begin, end)
 
-    def _import(self, names: list[str]) -> None:
-        """Imports libraries; some want to write while they are imported, so there is a place for it, gone before the first child."""
+    def _import(self, names: list[str], warm_up: str) -> None:
+        """Imports libraries and uses them once; some want to write while they are imported, so there is a place for it, gone before the first child."""
         place = "tree" in self.layers and bool(names)
         if place:
             self.kernel.mount("load", "/work", "tmpfs", MS_NOSUID | MS_NODEV, "size=32m,mode=755")
             os.mkdir("/work/.tmp")
         for name in names:
             importlib.import_module(name)
+        exec(warm_up, {})
         if place:
             self.kernel.unmount("/work")
 
