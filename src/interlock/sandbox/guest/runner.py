@@ -105,7 +105,7 @@ def _send(job: dict[str, Any], result: dict[str, Any]) -> None:
 
 def _reseed() -> None:
     """Every child starts from the zygote's state of the random generators; none may share it with another."""
-    for name, again in (("random", "seed"), ("numpy.random", "seed")):
-        module = sys.modules.get(name)
-        if module is not None:
-            getattr(module, again)()
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
+    if "numpy.random" in sys.modules:  # by a number: numpy's own way to gather entropy takes a tenth of a call
+        sys.modules["numpy.random"].seed(int.from_bytes(os.urandom(4), "big"))
