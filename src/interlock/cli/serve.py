@@ -99,6 +99,10 @@ def announce(il: Interlock, opened: Opened) -> None:
     say(f"  key      {told(opened)}")
     say(f"  models   {listed + '; ' if listed else ''}any model or provider/model works")
     say(f"  ledger   {il.workspace.store}")
+    entrance = opened.enter()
+    say(f"  pages    {entrance or 'none; pip install ' + repr('interlock[dashboard]') + ' shows them at /ui'}")
+    if entrance:
+        say("           (opens the dashboard once, within an hour; later sign in at /ui with the key)")
     for warning in il.warnings:
         say(f"  remark   {warning}")
     model = names[0] if names else "gpt-4o-mini"

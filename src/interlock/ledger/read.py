@@ -142,6 +142,15 @@ class Trace(Struct, frozen=True):
     """The prices that its calls were charged at."""
 
 
+class TaskPage(Struct, frozen=True):
+    """Some tasks, newest first, and where the list goes on."""
+
+    tasks: tuple[TaskSummary, ...]
+    until_ns: int = 0
+    """With `before_id`, for the `TaskFilter` of the next page; zero: this was the last one."""
+    before_id: str = ""
+
+
 class Reader:
     """Reads a store. Every method may raise StoreUnavailable."""
 
@@ -151,6 +160,13 @@ class Reader:
     def tasks(self, which: TaskFilter) -> list[TaskSummary]:
         """Tasks, newest first."""
         return [summary(row) for row in self._store.tasks.list(which)]
+
+    def task_page(self, which: TaskFilter) -> TaskPage:
+        """`which.limit` tasks, and where the next ones begin."""
+        rows = self._store.tasks.list(structs.replace(which, limit=which.limit + 1))
+        shown = rows[: which.limit]
+        more = (shown[-1].created_ns, shown[-1].id) if len(rows) > len(shown) else (0, "")
+        return TaskPage(tuple(map(summary, shown)), *more)
 
     def task(self, task: str) -> TaskSummary | None:
         row = self._store.tasks.get(task)

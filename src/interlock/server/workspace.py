@@ -22,6 +22,7 @@ from interlock.gateway.batch import BatchWorker
 from .auth import Keys, load_or_make_key
 from .batch_lines import Lines
 from .batches import BatchesFace
+from .dashboard import Dashboard
 from .files import FilesFace
 from .health import health_of
 from .keys import KeysFace
@@ -43,6 +44,8 @@ class Opened(Struct, frozen=True):
     key_is_new: bool
     names: tuple[str, ...]
     """What may stand in `model`."""
+    enter: Callable[[], str] = lambda: ""
+    """Makes the address that opens the dashboard once; empty where the dashboard is not installed."""
 
 
 async def serve_workspace(
@@ -64,6 +67,7 @@ async def serve_workspace(
     desk = TaskDesk(il.agents, il.reader)
     tasks = TasksFace(desk, keys, clock, caller, [each.secret for each in files.webhooks])
     waiting = waiting_of(il, keys, clock)
+    dashboard = Dashboard(il, desk, keys, clock)
     parts = Parts(
         gateway=il.gateway,
         keys=keys,
@@ -73,7 +77,7 @@ async def serve_workspace(
         models=il.served_models,
         embeddings=il.gateway.embeddings,
         kept=il.kept_responses,
-        more=(KeysFace(keys, il.limiting, clock, files.tenant), tasks, *waiting.faces, *further),
+        more=(KeysFace(keys, il.limiting, clock, files.tenant), tasks, dashboard, *waiting.faces, *further),
     )
     names = tuple(il.served_names())
     lead = worker is None or worker.number == 0
@@ -86,7 +90,13 @@ async def serve_workspace(
     try:
         told = functools.partial(Opened, key=key, key_file=key_file, key_is_new=is_new, names=names)
         async with running:
-            await serve(parts, settings, lambda url: opened(told(url)), sock=sock, parent=parent)
+            await serve(
+                parts,
+                settings,
+                lambda url: opened(told(url, enter=_entrance(dashboard, url))),
+                sock=sock,
+                parent=parent,
+            )
     finally:
         il.agents.stop()
         waiting.worker.stop()
@@ -99,6 +109,10 @@ async def serve_workspace(
             await asyncio.wait({each}, timeout=settings.shutdown_s)
             each.cancel()
             await asyncio.gather(each, return_exceptions=True)
+
+
+def _entrance(dashboard: Dashboard, url: str) -> Callable[[], str]:
+    return lambda: url + dashboard.address() if dashboard.there else ""
 
 
 async def _telling(il: Interlock, desk: TaskDesk, caller: Caller) -> None:

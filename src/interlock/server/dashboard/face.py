@@ -1,0 +1,204 @@
+"""The dashboard at /ui: each page as HTML for a person and, at the same address with `.json`, as JSON for a program.
+
+Above: workspace. Below: guard, reading, draw. What changes something is a POST with the session's token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from interlock.app.taskdesk import TaskDesk
+from interlock.core.errors import InterlockError, InvalidRequest, NotAuthorised, RequestRefused, Shed
+
+from .draw import HEADERS, Drawing, as_json
+from .guard import COOKIE, Guard, Visitor, let_in
+from .pages_approvals import answer_of
+from .pages_pnl import as_csv
+from .reading import Pages
+
+Read = Callable[[Visitor, Request], Awaitable[Any]]
+STREAM_S = 10.0
+"""An open stream keeps a server that is told to stop waiting, so a browser asks anew after this long."""
+EVERY_S = 1.0
+MOST_STREAMS = 32
+
+
+class Spot(Struct, frozen=True):
+    """A page in the navigation."""
+
+    name: str
+    """Of its template."""
+    path: str
+    title: str
+    key: str
+    """After `g`."""
+
+
+SPOTS = (
+    Spot("home", "/ui", "Home", "h"),
+    Spot("live", "/ui/live", "Live", "l"),
+    Spot("tasks", "/ui/tasks", "Tasks", "t"),
+    Spot("approvals", "/ui/approvals", "Approvals", "a"),
+    Spot("pnl", "/ui/pnl", "P&L", "p"),
+    Spot("models", "/ui/models", "Models", "m"),
+)
+
+
+class DashboardFace:
+    """The routes; see `serve.Face`."""
+
+    def __init__(self, pages: Pages, desk: TaskDesk, guard: Guard, workspace: str) -> None:
+        """`workspace`: its name, for the corner of every page."""
+        self._pages, self._desk, self._guard, self._workspace = pages, desk, guard, workspace
+        self._drawing = Drawing()
+        self._streams = 0
+
+    def routes(self) -> list[BaseRoute]:
+        pages: dict[str, tuple[str, Read]] = {
+            "/ui": ("home", lambda who, _: self._pages.home(who.caller)),
+            "/ui/live": ("live", lambda who, _: self._pages.live(who.caller)),
+            "/ui/tasks": ("tasks", lambda who, asked: self._pages.tasks(who.caller, asked.query_params)),
+            "/ui/tasks/{task}": (
+                "trace",
+                lambda who, asked: self._pages.trace(who.caller, asked.path_params["task"], asked.query_params),
+            ),
+            "/ui/approvals": ("approvals", lambda who, _: self._pages.approvals(who.caller)),
+            "/ui/pnl": ("pnl", lambda who, asked: self._pages.pnl(who.caller, asked.query_params)),
+            "/ui/models": ("models", lambda who, asked: self._pages.models(who.caller, asked.query_params)),
+        }
+        made: list[BaseRoute] = [
+            Route("/ui/static/{name}", self._static, methods=["GET"]),
+            Route("/ui/enter", self._enter, methods=["GET"]),
+            Route("/ui/login", self._login, methods=["GET", "POST"]),
+            Route("/ui/logout", self._logout, methods=["POST"]),
+            Route("/ui/live/events", self._events, methods=["GET"]),
+            Route("/ui/pnl.csv", self._csv, methods=["GET"]),
+            Route("/ui/tasks/{task}/cancel", self._cancel, methods=["POST"]),
+            Route("/ui/approvals/{task}/{step:int}", self._decide, methods=["POST"]),
+        ]
+        for path, (name, read) in pages.items():
+            made.append(Route(f"{path}.json", partial(self._twin, read), methods=["GET"]))
+            made.append(Route(path, partial(self._page, name, read), methods=["GET"]))
+        return made
+
+    async def _twin(self, read: Read, request: Request) -> Response:
+        return as_json(await read(await self._guard.visitor(request), request))
+
+    async def _page(self, name: str, read: Read, request: Request) -> Response:
+        if _wants_json(request):
+            return await self._twin(read, request)
+        try:
+            visitor = await self._guard.visitor(request)
+        except NotAuthorised:
+            return RedirectResponse("/ui/login", 303, HEADERS)
+        try:
+            return await self._draw(name, visitor, await read(visitor, request))
+        except InterlockError as error:
+            return await self._draw("error", visitor, error, error.status)
+
+    async def _draw(self, name: str, visitor: Visitor, page: Any, status: int = 200) -> Response:
+        waiting = await self._pages.waiting(visitor.caller)
+        here = "tasks" if name == "trace" else name
+        around = {"spots": SPOTS, "here": here, "workspace": self._workspace, "waiting": waiting, "visitor": visitor}
+        return self._drawing.page(f"{name}.html", status, page=page, **around)
+
+    async def _static(self, request: Request) -> Response:
+        return self._drawing.static(request.path_params["name"])
+
+    # --- Coming in ------------------------------------------------------------------------------------------------
+
+    async def _enter(self, request: Request) -> Response:
+        secret = await self._guard.enter(request.query_params.get("once", ""))
+        if secret is None:
+            remark = "That address has been used already, or is more than an hour old."
+            return self._drawing.page("login.html", 401, remark=remark)
+        return let_in(RedirectResponse("/ui", 303, HEADERS), secret, secure=request.url.scheme == "https")
+
+    async def _login(self, request: Request) -> Response:
+        if request.method in ("GET", "HEAD"):
+            return self._drawing.page("login.html", remark="")
+        try:
+            sent = await self._guard.fields(request)
+            secret = await self._guard.sign_in(sent.get("key", ""))
+        except RequestRefused as refused:
+            return self._drawing.page("login.html", refused.status, remark=str(refused))
+        return let_in(RedirectResponse("/ui", 303, HEADERS), secret, secure=request.url.scheme == "https")
+
+    async def _logout(self, request: Request) -> Response:
+        await self._guard.form(request, await self._guard.visitor(request))
+        await self._guard.leave(request)
+        response = RedirectResponse("/ui/login", 303, HEADERS)
+        response.delete_cookie(COOKIE, path="/ui")
+        return response
+
+    # --- Changing something ---------------------------------------------------------------------------------------
+
+    async def _decide(self, request: Request) -> Response:
+        visitor = await self._guard.visitor(request)
+        sent = await self._guard.form(request, visitor)
+        task, step = request.path_params["task"], request.path_params["step"]
+        try:
+            answer = answer_of(sent, visitor.caller.user or visitor.caller.key_id)
+            await self._desk.decide(
+                visitor.caller,
+                task,
+                step,
+                answer.decision,
+                who=answer.who,
+                note=answer.note,
+                arguments=answer.arguments,
+            )
+        except InvalidRequest as wrong:
+            page = await self._pages.approvals(visitor.caller, str(wrong))
+            return await self._draw("approvals", visitor, page, wrong.status)
+        return RedirectResponse("/ui/approvals", 303, HEADERS)
+
+    async def _cancel(self, request: Request) -> Response:
+        visitor = await self._guard.visitor(request)
+        await self._guard.form(request, visitor)
+        who = visitor.caller.user or visitor.caller.key_id
+        await self._desk.cancel(visitor.caller, request.path_params["task"], who)
+        return RedirectResponse("/ui/live", 303, HEADERS)
+
+    # --- Other forms ----------------------------------------------------------------------------------------------
+
+    async def _csv(self, request: Request) -> Response:
+        visitor = await self._guard.visitor(request)
+        page = await self._pages.pnl(visitor.caller, request.query_params)
+        headers = {**HEADERS, "content-disposition": f'attachment; filename="pnl-{page.span}.csv"'}
+        return Response(as_csv(page), 200, headers, media_type="text/csv")
+
+    async def _events(self, request: Request) -> Response:
+        visitor = await self._guard.visitor(request)
+        if self._streams >= MOST_STREAMS:
+            raise Shed(f"{MOST_STREAMS} browsers are watching already", retry_after_s=STREAM_S)
+        return StreamingResponse(self._changes(visitor), 200, HEADERS, media_type="text/event-stream")
+
+    async def _changes(self, visitor: Visitor) -> AsyncGenerator[str]:
+        """The table of running tasks whenever it looks different."""
+        self._streams += 1
+        told = ""
+        try:
+            yield "retry: 500\n\n"
+            for _ in range(round(STREAM_S / EVERY_S)):
+                page = await self._pages.live(visitor.caller)
+                text = self._drawing.text("running.html", page=page, visitor=visitor)
+                if text != told:
+                    told = text
+                    yield "event: running\n" + "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"
+                await asyncio.sleep(EVERY_S)
+        finally:
+            self._streams -= 1
+
+
+def _wants_json(request: Request) -> bool:
+    accepted = request.headers.get("accept", "")
+    return "application/json" in accepted and "text/html" not in accepted

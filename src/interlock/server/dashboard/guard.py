@@ -1,0 +1,104 @@
+"""Who asks: a browser with a session, or a program with a key. What changes something carries the session's token as well.
+
+Above: face. Below: sessions, the server's keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from urllib.parse import parse_qsl, urlsplit
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from interlock.core.caller import Caller
+from interlock.core.errors import InvalidRequest, NotAuthorised, NotPermitted, TooLarge
+from interlock.server.asgi import authorization
+from interlock.server.auth import Keys
+
+from .sessions import SESSION_S, Sessions
+
+COOKIE = "interlock_ui"
+MOST_BYTES = 1_000_000
+
+
+class Visitor(Struct, frozen=True):
+    """Whoever is let in."""
+
+    caller: Caller
+    csrf: str
+    """Empty for a program, which no foreign page can make ask."""
+
+
+class Guard:
+    """The door of the dashboard; there is no way round it."""
+
+    def __init__(self, sessions: Sessions, keys: Keys) -> None:
+        self._sessions, self._keys = sessions, keys
+
+    async def visitor(self, request: Request) -> Visitor:
+        """Who asks.
+
+        Raises:
+            NotAuthorised: no session and no key. NotPermitted: a key that may not manage.
+        """
+        presented = authorization(request)
+        if presented:
+            return Visitor(self._keys.admin(presented), "")
+        secret = request.cookies.get(COOKIE, "")
+        found = await asyncio.to_thread(self._sessions.find, secret) if secret else None
+        if found is None:
+            raise NotAuthorised(
+                "the dashboard shows nothing without a session",
+                hint="Open the one-time address that `interlock serve` printed, or sign in with the server's key.",
+            )
+        return Visitor(Caller(found.tenant, key_id=found.name), found.csrf)
+
+    async def form(self, request: Request, visitor: Visitor) -> dict[str, str]:
+        """The fields that a visitor sends.
+
+        Raises:
+            NotPermitted: they do not come from one of our own pages. TooLarge.
+        """
+        sent = await self.fields(request)
+        if visitor.csrf and not hmac.compare_digest(sent.get("csrf", "").encode(), visitor.csrf.encode()):
+            raise NotPermitted("this form is not one of this session's", hint="Load the page again and send it anew.")
+        return sent
+
+    async def fields(self, request: Request) -> dict[str, str]:
+        """The fields of a form of our own origin. Raises NotPermitted, TooLarge, InvalidRequest."""
+        origin = request.headers.get("origin", "")
+        if origin and urlsplit(origin).netloc != request.headers.get("host", ""):
+            raise NotPermitted("the form was sent by another site")
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            raise NotPermitted("the form was sent by another site")
+        body = b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MOST_BYTES:
+                raise TooLarge(f"the form is larger than {MOST_BYTES} bytes")
+        try:
+            return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
+        except ValueError as wrong:
+            raise InvalidRequest(f"the form cannot be read: {wrong}", param="body") from wrong
+
+    async def enter(self, token: str) -> str | None:
+        """The secret of a session for a one-time token; `None` for a token that is spent, old or none."""
+        return await asyncio.to_thread(self._sessions.exchange, token)
+
+    async def sign_in(self, key: str) -> str:
+        """The secret of a session for a key that may manage. Raises NotAuthorised, NotPermitted."""
+        caller = self._keys.admin(b"Bearer " + key.strip().encode())
+        return await asyncio.to_thread(self._sessions.begin, caller.tenant, caller.user or caller.key_id)
+
+    async def leave(self, request: Request) -> None:
+        """Ends the session."""
+        await asyncio.to_thread(self._sessions.end, request.cookies.get(COOKIE, ""))
+
+
+def let_in(response: Response, secret: str, *, secure: bool) -> Response:
+    """Hands the browser its session: no script reads it, and no other site's page can send it along."""
+    response.set_cookie(COOKIE, secret, max_age=SESSION_S, path="/ui", httponly=True, samesite="strict", secure=secure)
+    return response

@@ -1,0 +1,113 @@
+"""What each model costs, how long it takes, how often it fails, out of roll-ups. Above: face, templates. Below: core's store rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from interlock.core.sketch import merged, percentile_us
+from interlock.core.store import RollRow
+
+NOBODY = "nobody answered"
+GOOD = ("ok", "cache_hit")
+
+
+class ModelRow(Struct, frozen=True):
+    """One deployment in the period."""
+
+    deployment: str
+    tiers: tuple[str, ...]
+    simulated: bool
+    answers: int
+    """Calls that ended with its answer, cached ones left out."""
+    cached: int
+    errors: int
+    """Calls that ended without an answer, and tries against it that failed."""
+    superseded: int
+    """Answers of it that were not the last word: escalated past, or asked by a check."""
+    p50_ms: float | None
+    p95_ms: float | None
+    cost_nano_usd: int
+    simulated_nano_usd: int
+    saved_nano_usd: int
+    input_tokens: int
+    output_tokens: int
+    cost_share: float
+    """Of what all models cost, 0–1."""
+    breaker: str
+
+    @property
+    def error_share(self) -> float:
+        """Of all tries, 0–1."""
+        tries = self.answers + self.errors + self.superseded
+        return self.errors / tries if tries else 0.0
+
+
+class CacheRow(Struct, frozen=True):
+    """One layer of the cache."""
+
+    layer: str
+    hits: int
+    saved_nano_usd: int
+
+
+class ModelsPage(Struct, frozen=True):
+    """Deployments by cost, and what the caches kept away from them."""
+
+    span: str
+    models: tuple[ModelRow, ...]
+    caches: tuple[CacheRow, ...]
+    calls: int
+    spans: tuple[str, ...]
+
+
+def models_page(span: str, rolls: Sequence[RollRow], breakers: Mapping[str, str], spans: Sequence[str]) -> ModelsPage:
+    """The page."""
+    models = [row for row in rolls if row.kind == "model"]
+    names = sorted({(row.deployment, row.simulated) for row in models})
+    whole = sum(row.cost_nano_usd for row in models)
+    found = [
+        _row(name, simulated, [r for r in models if (r.deployment, r.simulated) == (name, simulated)], whole, breakers)
+        for name, simulated in names
+    ]
+    found.sort(key=lambda row: (-row.cost_nano_usd, -row.answers, row.deployment))
+    layers = sorted({row.cache for row in models if row.cache})
+    caches = tuple(
+        CacheRow(
+            layer,
+            sum(r.n for r in models if r.cache == layer),
+            sum(r.saved_nano_usd for r in models if r.cache == layer),
+        )
+        for layer in layers
+    )
+    return ModelsPage(span, tuple(found), caches, sum(row.n for row in models if row.role == "call"), tuple(spans))
+
+
+def _row(name: str, simulated: bool, rows: Sequence[RollRow], whole: int, breakers: Mapping[str, str]) -> ModelRow:
+    calls = [row for row in rows if row.role == "call"]
+    tries = [row for row in rows if row.role == "attempt"]
+    latency = merged(row.latency for row in calls if row.status == "ok" and not row.cache)
+    cost = sum(row.cost_nano_usd for row in rows)
+    return ModelRow(
+        deployment=name or NOBODY,
+        tiers=tuple(sorted({row.tier for row in rows if row.tier})),
+        simulated=simulated,
+        answers=sum(row.n for row in calls if row.status == "ok" and not row.cache),
+        cached=sum(row.n for row in calls if row.cache),
+        errors=sum(row.n for row in rows if row.status not in GOOD),
+        superseded=sum(row.n for row in tries if row.status == "ok"),
+        p50_ms=_ms(percentile_us(latency, 0.5)),
+        p95_ms=_ms(percentile_us(latency, 0.95)),
+        cost_nano_usd=cost,
+        simulated_nano_usd=sum(row.simulated_nano_usd for row in rows),
+        saved_nano_usd=sum(row.saved_nano_usd for row in rows),
+        input_tokens=sum(row.usage.input_total for row in rows),
+        output_tokens=sum(row.usage.output_total for row in rows),
+        cost_share=cost / whole if whole else 0.0,
+        breaker=breakers.get(name, ""),
+    )
+
+
+def _ms(us: int | None) -> float | None:
+    return None if us is None else us / 1000

@@ -1,0 +1,110 @@
+"""Where the money goes: a statement for each workflow, and the same as CSV. Above: face, templates. Below: economics."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from interlock.core.errors import InvalidRequest
+from interlock.core.money import NANO_PER_USD
+from interlock.core.time import NS_PER_S
+from interlock.economics.statement import LABELS, Line, Statement, total
+
+SPANS: Mapping[str, int] = {"24h": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400, "all": 0}
+"""Seconds back; zero for all time."""
+TOTAL = "all workflows"
+NO_WORKFLOW = "lone calls"
+COLUMNS = ("workflow", "line", "what", "nano_usd", "usd", "tokens", "calls", "simulated")
+
+
+class Cost(Struct, frozen=True):
+    """A line of costs as it is drawn."""
+
+    line: Line
+    share: float
+    """Of all costs of the statement, 0–1."""
+    per_success_nano_usd: int | None
+
+
+class Part(Struct, frozen=True):
+    """One statement as it is drawn."""
+
+    name: str
+    statement: Statement
+    costs: tuple[Cost, ...]
+    simulated: tuple[Line, ...]
+    success_share: float | None
+    contradicted: int
+    """Resolved tasks that labels or people say were none."""
+
+
+class PnlPage(Struct, frozen=True):
+    """The page: all together first, where there are several."""
+
+    span: str
+    parts: tuple[Part, ...]
+    spans: tuple[str, ...] = tuple(SPANS)
+
+
+def since_of(span: str, now_ns: int) -> int:
+    """The beginning of a period that ends now. Raises InvalidRequest."""
+    if span not in SPANS:
+        raise InvalidRequest(f"span is one of {', '.join(SPANS)}", param="span")
+    return now_ns - SPANS[span] * NS_PER_S if SPANS[span] else 0
+
+
+def pnl_page(span: str, found: Sequence[Statement]) -> PnlPage:
+    """The page."""
+    parts = [_part(each.workflow or NO_WORKFLOW, each) for each in found]
+    if len(parts) > 1:
+        parts.insert(0, _part(TOTAL, total(found)))
+    return PnlPage(span, tuple(parts))
+
+
+def as_csv(page: PnlPage) -> str:
+    """Every line of every statement; costs are negative, the sum of a workflow's money lines is its margin."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for part in page.parts:
+        if part.name != TOTAL:
+            writer.writerows(_csv_rows(part))
+    return out.getvalue()
+
+
+def _part(name: str, statement: Statement) -> Part:
+    real = [line for line in statement.lines if not line.simulated]
+    whole = sum(line.cost_nano_usd for line in real)
+    good = statement.succeeded
+    costs = tuple(
+        Cost(line, line.cost_nano_usd / whole if whole else 0.0, line.cost_nano_usd // good if good else None)
+        for line in real
+    )
+    return Part(
+        name,
+        statement,
+        costs,
+        tuple(line for line in statement.lines if line.simulated),
+        good / statement.tasks if statement.tasks else None,
+        max(0, statement.outcomes.get("resolved", 0) - good),
+    )
+
+
+def _csv_rows(part: Part) -> Iterator[tuple[str, ...]]:
+    said = part.statement
+    name = f"'{part.name}" if part.name[:1] in "=+-@\t\r" else part.name  # a spreadsheet would read it as a formula
+
+    def row(line: str, what: str, nano_usd: int, more: Line | None = None) -> tuple[str, ...]:
+        sign = "-" if nano_usd < 0 else ""
+        usd = f"{sign}{abs(nano_usd) // NANO_PER_USD}.{abs(nano_usd) % NANO_PER_USD:09d}"
+        counts = (str(more.tokens), str(more.calls), str(more.simulated).lower()) if more else ("", "", "false")
+        return name, line, what, str(nano_usd), usd, *counts
+
+    yield row("revenue", "revenue", said.revenue_nano_usd)
+    for line in said.lines:
+        yield row(line.line, LABELS[line.line], -line.cost_nano_usd, line)
+    yield row("people", "people's time", -said.people.cost_nano_usd)
+    yield row("margin", "margin", said.margin_nano_usd)

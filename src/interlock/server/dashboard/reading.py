@@ -1,0 +1,94 @@
+"""What each page needs, fetched: the store from a thread, each query bounded, always of the visitor's own tenant.
+
+Above: face. Below: app's task desk and the ledger's reader; the pages make values of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from interlock.app import Interlock
+from interlock.app.taskdesk import TaskDesk
+from interlock.core.caller import Caller
+from interlock.core.errors import UnknownTask
+from interlock.core.store import RollFilter
+from interlock.core.time import NS_PER_S, Clock
+from interlock.ledger.read import TaskSummary
+
+from .pages_approvals import MOST, ApprovalsPage, Asked, approvals_page, asked
+from .pages_home import HOURS, HomePage, home_page
+from .pages_live import LivePage, live_page
+from .pages_models import ModelsPage, models_page
+from .pages_pnl import SPANS, PnlPage, pnl_page, since_of
+from .pages_tasks import TasksPage, asked_of, filter_of, tasks_page
+from .pages_trace import TracePage, trace_page
+
+NS_PER_HOUR = 3600 * NS_PER_S
+
+
+class Pages:
+    """Every page as a value."""
+
+    def __init__(self, il: Interlock, desk: TaskDesk, clock: Clock) -> None:
+        self._il, self._desk, self._clock = il, desk, clock
+
+    async def home(self, caller: Caller) -> HomePage:
+        """Is anything wrong?"""
+        hour = self._clock.wall_ns() // NS_PER_HOUR
+        since = (hour - HOURS + 1) * NS_PER_HOUR
+        rolls = await asyncio.to_thread(self._il.reader.rolls, RollFilter(tenant=caller.tenant, since_ns=since))
+        return home_page(rolls, await self._unfinished(caller), self._il.breakers(), self._il.ledger_health(), hour)
+
+    async def live(self, caller: Caller) -> LivePage:
+        """What is going on right now?"""
+        agents = self._il.workspace.agents
+        limits = {name: agent.limits for name, agent in agents.items()}
+        return live_page(await self._unfinished(caller), limits, self._clock.wall_ns())
+
+    async def tasks(self, caller: Caller, query: Mapping[str, str]) -> TasksPage:
+        """Which tasks were there? Raises InvalidRequest."""
+        wanted = asked_of(query)
+        found = await asyncio.to_thread(self._il.reader.task_page, filter_of(wanted, caller.tenant))
+        return tasks_page(wanted, found, sorted(self._il.workspace.agents))
+
+    async def trace(self, caller: Caller, task: str, query: Mapping[str, str]) -> TracePage:
+        """What did this task do, and why? Raises UnknownTask."""
+        step = query.get("step", "")
+        known = step.isascii() and step.isdigit() and len(step) < 10
+        return trace_page(await self._desk.trace(caller, task), int(step) if known else None)
+
+    async def approvals(self, caller: Caller, remark: str = "") -> ApprovalsPage:
+        """What waits for a person?"""
+        tasks = [each for each in await self._unfinished(caller) if each.status in ("waiting", "in_doubt")]
+        found = [one for task in tasks[:MOST] for one in await self._asked(caller, task)]
+        return approvals_page(found, max(0, len(tasks) - MOST), remark)
+
+    async def pnl(self, caller: Caller, query: Mapping[str, str]) -> PnlPage:
+        """Where does the money go? Raises InvalidRequest."""
+        span = query.get("span", "7d")
+        since = since_of(span, self._clock.wall_ns())
+        found = await asyncio.to_thread(lambda: self._il.pnl(tenant=caller.tenant, since_ns=since))
+        return pnl_page(span, found)
+
+    async def models(self, caller: Caller, query: Mapping[str, str]) -> ModelsPage:
+        """Which model is worth its money? Raises InvalidRequest."""
+        span = query.get("span", "7d")
+        since = since_of(span, self._clock.wall_ns())
+        rolls = await asyncio.to_thread(self._il.reader.rolls, RollFilter(tenant=caller.tenant, since_ns=since))
+        return models_page(span, rolls, self._il.breakers(), tuple(SPANS))
+
+    async def waiting(self, caller: Caller) -> int:
+        """How many tasks wait for a person."""
+        return sum(task.status in ("waiting", "in_doubt") for task in await self._unfinished(caller))
+
+    async def _unfinished(self, caller: Caller) -> list[TaskSummary]:
+        return await asyncio.to_thread(self._il.reader.unfinished, caller.tenant)
+
+    async def _asked(self, caller: Caller, task: TaskSummary) -> list[Asked]:
+        try:
+            questions = await self._desk.questions(caller, task.task)
+            trace = await self._desk.trace(caller, task.task)
+        except UnknownTask:
+            return []  # of a workflow that the workspace has no more
+        return [asked(question, trace) for question in questions]
