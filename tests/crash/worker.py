@@ -168,10 +168,15 @@ async def main(folder: Path, tasks: int, seed: int, pause_s: float) -> None:
 async def answer(agents: Agents, question: Question, folder: Path) -> None:
     """A person: approves refunds, and looks into the shop's own books where an effect is in doubt."""
     decision: Any = "approve"
+    result: Any = "posted"
     if question.kind == "doubt":
-        decision = "done" if question.arguments["order"] in read(folder, "post") else "redo"
+        # A refund comes here too when a busy machine has had it killed again and again before it began.
+        book = "refund" if question.tool == "payments.refund" else "post"
+        orders = [line.split()[0] for line in read(folder, book)]
+        decision = "done" if question.arguments["order"] in orders else "redo"
+        result = {"refunded": question.arguments["order"]} if book == "refund" else "posted"
     try:
-        await agents.decide(question.task, question.step, decision, who="pat", result="posted")
+        await agents.decide(question.task, question.step, decision, who="pat", result=result)
     except InvalidRequest:
         return  # answered a moment before the last crash
 
