@@ -8,16 +8,23 @@ from typing import Literal
 from msgspec import Struct
 
 
-class Argument(Struct, frozen=True):
+class Argument(Struct, frozen=True, forbid_unknown_fields=True):
     """One argument."""
 
-    role: Literal["authority", "text", "plain"] = "authority"
-    """`authority`: decides what happens to whom, so it has to be known · `text`: is read by somebody · `plain`: decides nothing that matters."""
+    role: Literal["authority", "text", "note", "plain"] = "authority"
+    """`authority`: decides what happens to whom, so it has to be known · `text`: is read by somebody · `note`: is kept in the user's own store ·
+    `plain`: decides nothing that matters, and has the shape of its kind."""
     kind: str = "name"
-    """`email`, `account`, `url`, `amount`, `date`, `file`, `name` or `name:…`, `id:…`: what it has to be known *as*."""
+    """`email`, `account`, `url`, `amount`, `date`, `start`, `title`, `proper`, `quoted`, `name` or `name:…`, `id:…`: what it has to be known *as*."""
+    wants: tuple[str, ...] = ()
+    """Beginnings of words without which the request gives no reason to set it at all."""
+    readers: str = ""
+    """For a `note`: the argument that names its readers; where one is given, it is a `text`."""
+    choices: Mapping[str, tuple[str, ...]] = {}
+    """The values that it may have, each with beginnings of words that ask for it (none: always)."""
 
 
-class Field(Struct, frozen=True):
+class Field(Struct, frozen=True, forbid_unknown_fields=True):
     """A field of a tool's output that the tool's owner vouches for."""
 
     path: str
@@ -27,17 +34,27 @@ class Field(Struct, frozen=True):
     """For `id:…`: the sibling field by which people name the object."""
     rank: str = ""
     """For `id:…`: the sibling field by which an object may be singled out (`the largest`)."""
+    pointed: bool = False
+    """Counts only in the record that the request points to, by the value of another of its fields."""
+    by: tuple[str, ...] = ()
+    """With `pointed`: the fields that can point; empty: any other one."""
+    wants: tuple[str, ...] = ()
+    """Beginnings of words without which the request does not speak of this field."""
 
 
-class ToolTerms(Struct, frozen=True):
+class ToolTerms(Struct, frozen=True, forbid_unknown_fields=True):
     """One tool."""
 
     effect: Literal["read", "write"]
+    leaves: bool = False
+    """A read whose arguments reach somebody outside (an address that is fetched): they need authority like those of a write."""
     wants: tuple[str, ...] = ()
     """Beginnings of words by which a request asks for it; empty: whoever may use the contract may use it."""
     arguments: Mapping[str, Argument] = {}
     vouches: str = ""
     """A kind: where the request names what is read (all arguments stand in it), the one value of that kind in the output is trusted."""
+    by: str = ""
+    """With `vouches`: the field by which records are somebody's; where the request names somebody, only theirs count."""
     returns: tuple[Field, ...] = ()
     """What of its output is trusted; all the rest is somebody else's words."""
 

@@ -1,0 +1,187 @@
+"""What is trusted so far in one task, by kind, and from where. Above: flow. Below: flow_values, flow_words, flow_terms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from . import flow_values as values
+from .flow_terms import Field
+from .flow_words import Words, spoken, words_of
+
+_MOST = ("largest", "biggest", "longest", "newest", "latest", "highest")
+_LEAST = ("smallest", "shortest", "oldest", "earliest", "lowest")
+_POINTER = 4
+"""Letters that a value needs for the request to point with it."""
+
+
+class Known:
+    """Values that the user said, and those of trusted fields. Nothing is ever taken out, nothing widens to its like."""
+
+    def __init__(self, prompt: Words) -> None:
+        self._prompt = prompt
+        self._values: dict[str, set[str]] = {}
+        self._directory: dict[str, set[str]] = {}
+        self._objects: dict[str, dict[str, str]] = {}
+        self._meant: set[tuple[str, str]] = set()
+        self._ranks: dict[str, dict[str, float]] = {}
+        self._dates = set(values.dates(prompt.raw))
+        self._clocks = set(values.clocks(prompt.raw))
+        self._words: set[str] = set()
+        for kind, value in values.carried(prompt.raw):
+            self.add(kind, value)
+        for number in values.amounts(prompt.raw):
+            self.add("amount", number)
+        self._by_kind: Mapping[str, Callable[[str], bool]] = {
+            "date": self._is_date, "start": self._is_start, "title": lambda text: not self.strange(text),
+            "account": self._is_account, "proper": prompt.writes, "quoted": prompt.quoted.__contains__,
+        }  # fmt: skip
+
+    def has(self, kind: str, value: Any) -> bool:
+        """Whether the value is known as that kind of thing."""
+        text = str(value)
+        if values.canonical(kind, text) in self._values.get(kind, ()):
+            return True
+        if kind in ("email", "url", "amount", "number"):
+            return False
+        special = self._by_kind.get(kind)
+        return special(text) if special else self._prompt.says(text) or self._of_directory(kind, text)
+
+    def from_directory(self, kind: str, value: Any) -> bool:
+        """Whether it is known from a list of the system's only, and not because the user said it."""
+        return kind.startswith("name:") and not self._prompt.says(str(value))
+
+    def object_is_meant(self, kind: str, value: Any) -> bool:
+        """Whether an id belongs to an object that the user named or singled out (the largest), or that this task made."""
+        if (kind, str(value)) in self._meant:
+            return True
+        named = {each: label for each, label in self._objects.get(kind, {}).items() if label and self._prompt.says(label)}
+        longest = max(map(len, named.values()), default=0)
+        closest = [each for each, label in named.items() if len(label) == longest or self._stands_alone(label, named.values())]
+        return (str(value) in closest and list(named.values()).count(named[str(value)]) == 1) or str(value) in self._singled_out(kind)
+
+    def strange(self, text: str, also: Iterable[str] = ()) -> list[str]:
+        """The words of a text that neither the user said nor a trusted list holds."""
+        found = self._prompt.strange(text, self._words | set(also))
+        return [] if not found else [each for each in found if not self._is_part_of_date(each)]
+
+    def add(self, kind: str, value: str) -> None:
+        """Takes in one value."""
+        self._values.setdefault(kind, set()).add(values.canonical(kind, value))
+
+    def mean(self, kind: str, value: Any) -> None:
+        """Takes in one object by its id."""
+        self._meant.add((kind, str(value)))
+
+    def learn(self, fields: Sequence[Field], output: Any, *, own: bool, looked_for: bool) -> None:
+        """Takes in the trusted fields of an output; ids of a write's output are the task's own.
+        `looked_for`: the request names what was looked up, so that a single find is what it means."""
+        for field in fields:
+            *path, last = field.path.split(".")
+            holders = values.at(output, path)
+            if field.wants and not self._prompt.mentions(field.wants):
+                continue
+            if field.kind.startswith("id:"):
+                self._learn_objects(field, holders, last, own=own, single=looked_for and len(holders) == 1)
+            elif field.pointed:
+                self._learn_pointed(field, holders, last)
+            else:
+                for value in (leaf for holder in holders for leaf in values.each(values.one(holder, last))):
+                    self._learn_value(field.kind, value)
+
+    def list_only(self, fields: Sequence[Field], output: Any) -> None:
+        """Takes in what the system calls its objects, and nothing else: the look-up was not the user's, so its finds single nothing out."""
+        for field in fields:
+            if field.kind.startswith("id:") and field.label:
+                *path, last = field.path.split(".")
+                self._learn_objects(msgspec.structs.replace(field, rank=""), values.at(output, path), last, own=False, single=False)
+
+    def learn_unique(self, kind: str, output: Any, by: str) -> None:
+        """Takes in the one value of a kind that an output holds, where it holds exactly one; `by`: among the records of those that the request names."""
+        if by and isinstance(output, list):
+            records = [each for each in cast("list[Any]", output) if isinstance(each, dict)]
+            output = [each for each in records if self._prompt.says(str(values.one(each, by)))] or records
+            output = [leaf for each in output for leaf in values.own_links(each, str(values.one(each, by)))] if kind == "url" else output
+        found = {values.canonical(kind, value) for leaf in values.each(output) for each, value in values.carried(str(leaf)) if each == kind}
+        if len(found) == 1:
+            self._values.setdefault(kind, set()).update(found)
+
+    def _learn_value(self, kind: str, value: Any) -> None:
+        if value is None or isinstance(value, bool) or not values.well_formed(kind, value):
+            return
+        text = str(value)
+        if kind == "date":
+            self._dates.update(values.dates(text))
+        elif kind.startswith("name"):
+            self._directory.setdefault(kind, set()).add(values.canonical(kind, text))
+            self._words.update(words_of(text))
+        else:
+            self.add(kind, text)
+
+    def _learn_objects(self, field: Field, holders: Sequence[Any], last: str, *, own: bool, single: bool) -> None:
+        for holder in holders:
+            value = values.one(holder, last)
+            if value is None:
+                continue
+            label = str(values.one(holder, field.label) or "") if field.label else ""
+            self._objects.setdefault(field.kind, {})[str(value)] = spoken(values.normal(label))
+            rank = values.one(holder, field.rank) if field.rank else None
+            if isinstance(rank, (int, float)):
+                self._ranks.setdefault(field.kind, {})[str(value)] = float(rank)
+            if own or single:
+                self.mean(field.kind, value)
+
+    def _learn_pointed(self, field: Field, holders: Sequence[Any], last: str) -> None:
+        """The field's value in the records to which the request points most; only where they agree."""
+        hits = [(self._pointers(holder, last, field.by), values.each(values.one(holder, last))) for holder in holders]
+        most = max((count for count, _ in hits), default=0)
+        told = {tuple(map(str, found)) for count, found in hits if count == most}
+        if most and len(told) == 1:
+            for value in told.pop():
+                if values.well_formed(field.kind, value):
+                    self.add(field.kind, value)
+
+    def _pointers(self, holder: Any, last: str, by: Sequence[str]) -> int:
+        if not isinstance(holder, dict):
+            return 0
+        record = cast("dict[str, Any]", holder)
+        return sum(self._points(value) for key, value in record.items() if (key in by if by else key != last))
+
+    def _points(self, value: Any) -> bool:
+        if isinstance(value, str):
+            return (len(value) >= _POINTER and self._prompt.says(value)) or any(map(self._prompt.is_name, value.split()))
+        return isinstance(value, float) and values.canonical("amount", str(value)) in self._values.get("amount", ())
+
+    def _of_directory(self, kind: str, text: str) -> bool:
+        """Lists count where the request names nobody of them: who says `general` does not mean another one."""
+        listed = self._directory.get(kind, set())
+        return values.canonical(kind, text) in listed and not any(map(self._prompt.says, listed))
+
+    def _singled_out(self, kind: str) -> set[str]:
+        """Ids of the objects of an extreme rank that the user asks for."""
+        ranks = self._ranks.get(kind, {})
+        if not ranks:
+            return set()
+        ends = {max(ranks.values()) for word in _MOST if word in self._prompt.words} | {min(ranks.values()) for word in _LEAST if word in self._prompt.words}
+        return {each for each, rank in ranks.items() if rank in ends}
+
+    def _stands_alone(self, label: str, others: Iterable[str]) -> bool:
+        """No longer label that the user said holds it."""
+        return not any(label != other and label in other for other in others)
+
+    def _is_date(self, text: str) -> bool:
+        found = set(values.dates(text))
+        return bool(found) and found <= self._dates
+
+    def _is_start(self, text: str) -> bool:
+        return self._is_date(text) and (not self._clocks or set(values.clocks(text)) <= self._clocks)
+
+    def _is_account(self, text: str) -> bool:
+        return not values.ACCOUNT.fullmatch(text) and self._prompt.writes(text) and values.normal(text) in self._directory.get("name:payee", ())
+
+    def _is_part_of_date(self, word: str) -> bool:
+        return word.isdigit() and len(word) <= 2 and Counter(each for pair in self._dates for each in pair)[int(word)] > 0  # noqa: PLR2004 - a day or a month
+

@@ -1,0 +1,98 @@
+"""A request by its words, and texts made of them. Above: flow_known, flow. Below: flow_values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from .flow_values import normal
+
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+_QUOTED = re.compile(r"""(?<!\w)['"\u2018\u201c](.+?)['"\u2019\u201d](?!\w)""")
+_INNER_NAME = re.compile(r"(?<=[a-z0-9,] )[A-Z][a-z]+")
+_NAME = 4
+_STEM = 5
+"""Letters by which forms of one word are the same: summary, summarize."""
+_GRAMMAR = frozenset(
+    "a about all also am an and are as at be been being but by can do does for from had has have hello here hi how i i'm i've if in is it it's its "
+    "me more my no not of on or our out she so than thank thanks that the their them then there these they this those to up us was we were what "
+    "when where which who will with would yes you your th st nd rd re fw dear regards".split()  # noqa: SIM905 - a paragraph of words
+)
+"""Words that say nothing by themselves."""
+_ALL = frozenset(("all", "each", "every", "everybody", "everyone", "both"))
+
+
+class Words:
+    """A request, by its words."""
+
+    def __init__(self, text: str) -> None:
+        self.raw = text
+        self.text = normal(text)
+        self._spoken = re.sub(r"[-_]+", " ", self.text)
+        self._list = re.findall(r"\w+", self.text)
+        self.words = frozenset(self._list) | frozenset(_WORD.findall(self.text))
+        self._stems = frozenset(each[:_STEM] for each in self.words if len(each) >= _STEM)
+        self._names = frozenset(_INNER_NAME.findall(text))
+        self.quoted = frozenset(_QUOTED.findall(text))
+        self.of_all = not self.words.isdisjoint(_ALL)
+        """It speaks of all or each of something."""
+
+    def mentions(self, beginnings: Sequence[str]) -> bool:
+        """Whether any word begins like one of these."""
+        return any(word.startswith(each) for word in self._list for each in beginnings)
+
+    def says(self, value: str) -> bool:
+        """Whether the value stands in the text as whole words."""
+        wanted = normal(value).strip()
+        return bool(wanted) and (_stands(wanted, self.text) or _stands(wanted, self._spoken))
+
+    def writes(self, value: str) -> bool:
+        """Whether a proper name or a number stands in the text just as written."""
+        return bool(value) and (value[0].isupper() or value[0].isdigit()) and _stands(value, self.raw)
+
+    def is_name(self, word: str) -> bool:
+        """Whether a word is a name that the request uses: with a capital letter, and not only because a sentence begins."""
+        return len(word) >= _NAME and word.isalpha() and word in self._names
+
+    def names(self, value: str) -> bool:
+        """Whether the value stands in it and says something: no phrase of mere grammar, no lone short word."""
+        content = [each for each in _WORD.findall(normal(value)) if each not in _GRAMMAR and len(each) > 2]  # noqa: PLR2004 - `on`, `13`
+        return (len(content) > 1 or value in self.quoted or any(each.isupper() for each in value[:1])) and bool(content) and self.says(value)
+
+    def strange(self, text: str, also: Iterable[str] = ()) -> list[str]:
+        """The words of a text that are neither the request's, nor grammar, nor of `also`."""
+        more = frozenset(also)
+        return [word for word in _WORD.findall(normal(text)) if not (self._knows(word) or word in more)]
+
+    def _knows(self, word: str) -> bool:
+        if word in self.words or word in _GRAMMAR:
+            return True
+        if word.isdigit():
+            return len(word) == 1
+        return len(word) >= _STEM and word.isalpha() and word[:_STEM] in self._stems and len(word) <= 12  # noqa: PLR2004 - longer ones are no forms
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, folded."""
+    return _WORD.findall(normal(text))
+
+
+def spoken(label: str) -> str:
+    """A label as people say it: `grocery-list.docx` is the grocery list."""
+    return re.sub(r"[-_]+", " ", re.sub(r"\.\w{1,5}$", "", label))
+
+
+def _stands(wanted: str, text: str) -> bool:
+    """Whether it stands there between ends of words."""
+    start = text.find(wanted)
+    while start >= 0:
+        end = start + len(wanted)
+        before, after = text[start - 1] if start else " ", text[end] if end < len(text) else " "
+        if not (_joins(before) and _joins(wanted[0])) and not (_joins(after) and _joins(wanted[-1])):
+            return True
+        start = text.find(wanted, start + 1)
+    return False
+
+
+def _joins(character: str) -> bool:
+    return character.isalnum() or character == "_"
