@@ -48,7 +48,7 @@ class Gate:
             if self._left:
                 left, self._left = self._left, b""
                 yield left
-            elif more and self._tap is not None and not (self._refused and await self._tap.ready()):
+            elif more and not (self._refused and await self._tap.ready()):
                 self._tap = None  # not refused: its reader was cancelled, and the rest of what was on its way stands in `chunks`
 
     def learn(self, tap: Tap | None, raw: bytes, chunk: Chunk) -> None:
