@@ -19,6 +19,7 @@ from interlock.core.ports import Deployment
 from interlock.core.time import Deadline, SystemClock
 from interlock.gateway.chat import Gateway
 from interlock.gateway.settings import Caching, Parts, Settings, Tier, Workflow
+from interlock.plugins.caches.front import FrontedCache
 from interlock.plugins.caches.memory import MemoryCache
 from interlock.plugins.profiles import profile_of
 
@@ -80,7 +81,7 @@ def gateway(settings: Settings) -> Gateway:
             target_of=lambda _target, _alias: (),
             profile_of=profile_of,
             validator_of=lambda _schema: lambda _value: [],
-            answers=MemoryCache(),
+            answers=FrontedCache(clock, MemoryCache()),
         ),
     )
 

@@ -42,8 +42,9 @@ class Slow:
             self.cancelled += 1
             raise
         late, self.late = self.late, None
-        if late or isinstance(self.said, BaseException):
-            raise late or self.said
+        wrong = late or self.said
+        if isinstance(wrong, BaseException):
+            raise wrong
         return reply("small")
 
     async def stream(

@@ -84,6 +84,8 @@ def test_hedging_cuts_the_tail_for_at_most_a_twentieth_more_calls(streamed):
 def test_a_second_try_that_fails_does_no_harm_and_a_client_that_leaves_ends_both():
     async def both(clock):
         class Second(Scripted):
+            second_s = 0.1
+
             async def chat(self, target, request, deadline, key):
                 self.sent.append((target.model, request))
                 if target.model == "small2":
@@ -93,7 +95,6 @@ def test_a_second_try_that_fails_does_no_harm_and_a_client_that_leaves_ends_both
                 return reply("small")
 
         vendor = Second()
-        vendor.second_s = 0.1
         bench = Bench(vendor, Settings(hedging=Hedging()), tiers=PAIR, clock=clock)
         for _ in range(40):
             await bench.chat()
@@ -101,7 +102,9 @@ def test_a_second_try_that_fails_does_no_harm_and_a_client_that_leaves_ends_both
         assert got.response.model == "small"
         assert [each.status for each in got.settled.attempts] == ["error", "ok"]
         bench.gateway._desk.health.deployment("fake/small2").answered(0.0, 0.1, 1)
-        bench.gateway._desk.health.hedges.in_hand = 5.0
+        hedges = bench.gateway._desk.health.hedges
+        assert hedges is not None
+        hedges.in_hand = 5.0
         vendor.second_s = 100.0
         leaving = asyncio.ensure_future(bench.chat())
         await asyncio.sleep(5.0)

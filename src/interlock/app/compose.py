@@ -29,7 +29,7 @@ from interlock.core.cards import ModelCard
 from interlock.core.chat import ChatRequest, Chunk, Message
 from interlock.core.errors import ConfigError
 from interlock.core.ids import SystemIds
-from interlock.core.ports import ChatReply, PluginEnv, Provider
+from interlock.core.ports import ChatReply, PluginEnv, Provider, Room
 from interlock.core.time import Clock, SystemClock
 from interlock.economics import Statement, statements
 from interlock.economics.prices import PriceBook
@@ -130,9 +130,7 @@ class Interlock:
             if self._similar is not None:
                 opened.callback(self._similar.close)
                 await asyncio.to_thread(self._similar.read_back)
-            self._http = PooledClient(
-                self._clock, limits=PoolLimits(connections=max(PoolLimits().connections, crowd))
-            )
+            self._http = PooledClient(self._clock, limits=PoolLimits(connections=max(PoolLimits().connections, crowd)))
             opened.push_async_callback(self._http.close)
             self._prompt_vectors = None if self._model else steering.vectors_for(self.workspace, self._embedder)
             if self._prompt_vectors is not None:
@@ -301,7 +299,7 @@ class Interlock:
             rng=random.Random(),
             tier0=self._engines,
             embed_texts=tier0.embedding(self._embedder),
-            heard=lambda name, rooms: self.gateway.heard(name, rooms),
+            heard=self._heard,
         )
         built: dict[str, Provider] = {}
         for dialect in {each.dialect for each in self.workspace.settings.providers.values()}:
@@ -324,6 +322,10 @@ class Interlock:
             redact,
             self.limiting.quotas,
         )
+
+    def _heard(self, deployment: str, rooms: tuple[Room, ...]) -> None:
+        """Providers are built before the gateway that wants to hear of vendors' limits."""
+        self.gateway.heard(deployment, rooms)
 
     def _agents(self) -> Agents:
         settings = self.workspace.settings

@@ -5,7 +5,8 @@ Above: load, gateway, economics, server. Below: blocks, core. Each key is descri
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -31,9 +32,9 @@ from .blocks import (
     Text,
     Texts,
 )
-from .limits import LimitList, RedisSettings
 from .credentials import CredentialSource
 from .egress import Egress
+from .limits import LimitList, RedisSettings
 from .mcp import Mcp
 from .resilience import BalanceSettings, Resilience, ShapeSettings
 from .sandbox import SandboxSettings
@@ -155,9 +156,11 @@ class EscalationRule(Block):
 def _empty_sections(value: Any) -> Any:
     """`arithmetic:` alone is a verifier with its defaults."""
     if isinstance(value, str | list | tuple):
-        names: Any = [value] if isinstance(value, str) else value
-        return {str(name): {} for name in names}
-    return {name: {} if each is None else each for name, each in value.items()} if is_section(value) else value
+        names = [value] if isinstance(value, str) else cast("Sequence[Any]", value)
+        return {str(name): dict[str, Any]() for name in names}
+    if not is_section(value):
+        return value
+    return {name: dict[str, Any]() if each is None else each for name, each in cast("Mapping[str, Any]", value).items()}
 
 
 Verifiers = Annotated[dict[Name, dict[str, Plain]], BeforeValidator(_empty_sections)]

@@ -17,6 +17,8 @@ from .caller import Caller, Versions
 from .chat import Fact
 from .money import Usage
 
+CacheKind = Literal["", "exact", "semantic", "coalesced", "tool"]
+"""Where an answer was taken from; empty when it was made."""
 CallKind = Literal["model", "tool"]
 Status = Literal[
     "ok",
@@ -102,7 +104,7 @@ class Settled(Struct, frozen=True, omit_defaults=True, tag="settled"):
     simulated: bool = False
     degraded: str = ""
     """The rung of the degradation ladder that gave the answer; empty for a full answer."""
-    cache: Literal["", "exact", "semantic", "coalesced", "tool"] = ""
+    cache: CacheKind = ""
     confidence: float | None = None
     escalations: tuple[Escalation, ...] = ()
     reasons: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from interlock.core.budget import Budget, Spend
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, ChatResponse, Chunk, Fact
 from interlock.core.errors import InterlockError, LimitReached
-from interlock.core.events import Attempt, Escalation, Status
+from interlock.core.events import Attempt, CacheKind, Escalation, Status
 from interlock.core.money import NANO_PER_USD, Price, Usage, cost_of
 from interlock.core.time import Clock, Deadline
 
@@ -39,7 +39,7 @@ class Answer(Struct, frozen=True):
     price: str = ""
     chunks: tuple[Chunk, ...] = ()
     """The pieces of a streamed answer, as they were relayed."""
-    cache: str = ""
+    cache: CacheKind = ""
     saved_nano_usd: int = 0
     degraded: str = ""
     confidence: float | None = None

@@ -175,7 +175,7 @@ def _numbers(text: str, words: tuple[str, ...]) -> Counter[str]:
 
 def _units(lowered: str, words: tuple[str, ...]) -> frozenset[str]:
     found = {UNITS[word] for word in words if word in UNITS}
-    found |= {UNITS.get(sign, sign) for sign in _SIGN.findall(lowered)}
+    found |= {UNITS.get(sign) or sign for sign in _SIGN.findall(lowered)}
     for glued in _GLUED_UNIT.findall(lowered):
         if glued in UNITS:
             found.add(UNITS[glued])
