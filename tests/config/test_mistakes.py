@@ -277,3 +277,38 @@ def test_options_that_a_provider_does_not_take_are_faults_at_their_place(tmp_pat
     (fault,) = caught.value.faults
     assert (fault.line, fault.key) == (2, "providers.sim.options.latency_ms")
     assert "Expected `float`" in fault.message
+
+
+def test_what_replicas_share_needs_a_redis_to_be_named(faults_of):
+    shared = """\
+        models: {support: simulated/small}
+        limits: [{per: key, period: day, usd: 5, scope: global}]
+        caching: {exact_cache: {enabled: true, backend: redis}}
+        """
+    assert sorted(seen(faults_of({"interlock.yaml": shared}))) == [
+        (2, 49, "limits[0].scope"),
+        (3, 43, "caching.exact_cache.backend"),
+    ]
+    assert not faults_of({"interlock.yaml": shared + "        redis: {url: 'redis://127.0.0.1:6379'}\n"})
+
+
+def test_an_offer_names_agents_and_an_allowed_host_can_be_reached(faults_of):
+    text = """\
+        models: {support: simulated/small}
+        mcp: {offer: [nobody]}
+        """
+    assert seen(faults_of({"interlock.yaml": text}))[2, 15, "mcp.offer[0]"].message == "no agent 'nobody'"
+    text = """\
+        models: {support: simulated/small}
+        egress: {allow: [{host: 127.0.0.1}, {host: 169.254.169.254, private: true}, {host: 10.0.0.7, private: true}]}
+        """
+    assert [fault.key for fault in faults_of({"interlock.yaml": text})] == [
+        "egress.allow[0].host",
+        "egress.allow[1].host",
+    ]
+
+
+def test_a_gateway_alone_is_told_of_keys_that_its_aliases_lack(write):
+    root = write({"interlock.yaml": "models: {a: openai/gpt-4o-mini, b: simulated/small}\n"})
+    (warning,) = load(root, {}).warnings
+    assert (warning.line, warning.key, warning.hint) == (1, "models.a", "Set OPENAI_API_KEY.")

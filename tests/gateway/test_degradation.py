@@ -63,6 +63,15 @@ async def test_shorter_context_when_the_models_window_is_too_small():
     assert any("context_window" in each for each in bench.event.reasons)
 
 
+@pytest.mark.requirement("GW-06")
+async def test_what_no_window_holds_is_the_requests_own_fault_in_the_code_that_clients_know():
+    bench = Bench(Scripted())
+    with pytest.raises(LimitReached, match=r"prompt is too long: \d+ tokens > 8000 maximum") as told:
+        await bench.chat(ChatRequest("support", (Message("user", "word " * 90_000),)))
+    assert (told.value.status, told.value.code) == (400, "context_length_exceeded")
+    assert bench.event.limit == "context_window"
+
+
 async def test_a_window_that_is_only_assumed_refuses_nothing():
     assumed = ModelProfile(match=(), context_window=10, max_output=10, assumed=True)
     bench = Bench(Scripted(), profile_of=lambda _: assumed)

@@ -152,6 +152,27 @@ def wrong_options(settings: Settings, node: Node) -> list[Fault]:
     return found
 
 
+def unshared_stores(settings: Settings, node: Node) -> list[Fault]:
+    """What replicas are to share while no Redis is named: calls under such a limit could only be refused."""
+    if settings.redis.url:
+        return []
+    held: list[Loc] = [("limits", at, "scope") for at, each in enumerate(settings.limits) if each.scope == "global"]
+    if settings.caching.exact_cache.enabled and settings.caching.exact_cache.backend == "redis":
+        held.append(("caching", "exact_cache", "backend"))
+    hint = "Set redis.url, or leave this key out."
+    return [fault_at(place(node, loc), dotted("", loc), "needs a Redis, and none is named", hint) for loc in held]
+
+
+def unknown_offers(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:
+    """Agents that are offered to MCP clients and that no contract declares."""
+    names = [draft.name for draft in drafts]
+    return [
+        fault_at(place(node, ("mcp", "offer", at)), f"mcp.offer[{at}]", f"no agent {name!r}", nearest(name, names))
+        for at, name in enumerate(settings.mcp.offer)
+        if name not in names
+    ]
+
+
 def budgets_of_nobody(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:
     """Warnings: task budgets that no contract of the workspace has the name of."""
     names = [draft.name for draft in drafts]
@@ -199,6 +220,10 @@ def _named_refs(settings: Settings, node: Node, drafts: Collection[Draft]) -> It
     if default:
         loc = ("routing", "default_model")
         places.append((fault_at(place(node, loc), dotted("", loc), ""), default, ""))
+    if not places:  # a gateway and nothing else: its callers name the aliases
+        places.extend(
+            (fault_at(place(node, ("models", each)), f"models.{each}", ""), each, "") for each in settings.models
+        )
     aliases = [default, *(draft.contract.model for draft in drafts)]
     for at, rule in enumerate(settings.routing.escalate_if):
         loc = ("routing", "escalate_if", at, "model")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -19,6 +20,12 @@ _HOST = re.compile(
 def _host(value: str) -> str:
     if not _HOST.fullmatch(value):
         raise ValueError("expected a name in lower case, `*.` before a name, or an address; `*` alone allows nothing")
+    try:
+        literal = ip_address(value)
+    except ValueError:
+        return value
+    if literal.is_loopback or literal.is_link_local or literal.is_multicast or literal.is_unspecified:
+        raise ValueError(f"expected a host that may be reached; {value} never is, whatever stands here")
     return value
 
 

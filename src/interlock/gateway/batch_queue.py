@@ -75,7 +75,7 @@ class Queue:
         line = structs.replace(line, tries=tries)
         outcome = self._known(record, tries) or await self._ask(line)
         tries += 1
-        self.full = self.full or outcome.status == TOO_MANY
+        self.full = self.full or (outcome.passing and outcome.status == TOO_MANY)
         if outcome.passing and (outcome.status == TOO_MANY or tries < self._settings.tries):
             await self._log.answered(self._row.id, [structs.replace(line, tries=tries)])
             return False

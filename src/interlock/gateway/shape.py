@@ -58,6 +58,11 @@ def _room(input_tokens: int, profile: Profile, floor: int) -> int:
     room = profile.context_window - likely
     if room < floor:
         error = LimitReached("context_window", used=0, asked=likely + floor, maximum=profile.context_window)
+        # Clients of both vendors know this code, or these words, shorten the conversation and ask again; a 429 they would only repeat.
+        error.status, error.code = 400, "context_length_exceeded"
+        error.message = (
+            f"prompt is too long: {likely + floor} tokens > {profile.context_window} maximum (context_window)"
+        )
         error.hint = "Send less, route to a model with a larger window, or allow the rung shorter_context."
         raise error
     return room
