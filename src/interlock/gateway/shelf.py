@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from interlock.core.chat import ChatResponse, Chunk
+from interlock.core.events import CacheKind
 
 from .call import Answer
 
@@ -35,7 +36,7 @@ def shelved(answer: Answer, cost_nano_usd: int) -> bytes:
     )
 
 
-def taken_down(value: bytes, cache: str) -> Answer:
+def taken_down(value: bytes, cache: CacheKind) -> Answer:
     """The answer again, as one out of `cache`."""
     found = _decoder.decode(value)
     return Answer(
