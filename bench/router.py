@@ -102,7 +102,7 @@ def mmlu(model: MiniLM, seeds: int, *, quick: bool) -> list[Figure]:
                 measured
                 | named("random", random_order([rows[at] for at in judged], "weak", "strong", random.Random(seed)))
             )
-        goals = {"before: apgr": (0.65, 1)} if labels == 1500 and tasks else {}  # noqa: PLR2004  # the goal's own number
+        goals = {"before: apgr": (0.65, 1)} if labels == 1500 and tasks else {}  # the goal's own number
         figures += two_models(f"MMLU, {labels} labels{'' if tasks else ', no subject'}", turns, goals)
     return figures + published("MMLU")
 

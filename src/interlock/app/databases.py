@@ -63,7 +63,7 @@ def _runner(database: Database, root: Path, clock: Clock) -> QueryRunner:
 
         return SqliteQueries(root / url.removeprefix("sqlite:").removeprefix("//"), clock)
     if database.dialect == "mysql":
-        from interlock.storage.query_mysql import MysqlQueries  # noqa: PLC0415 - as above
+        from interlock.storage.query_mysql import MysqlQueries
 
         return MysqlQueries(url, clock)
     from interlock.storage.query_postgres import PostgresQueries

@@ -59,7 +59,8 @@ class HttpStream(Protocol):
 
     async def pour(self, sink: Callable[[bytes], bool]) -> bool:
         """Hands each piece to `sink` as it comes, in the callback that read it, until it answers False. True: `chunks` has more (the
-        refused piece, which `sink` has kept, is not among it); False: that was the end. Raises as `chunks`."""
+        refused piece, which `sink` has kept, is not among it); False: that was the end. Raises as `chunks`.
+        """
         ...
 
     async def read(self) -> bytes:

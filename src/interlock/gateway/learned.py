@@ -112,7 +112,8 @@ class Steering:
 
     def settled(self, call: Call) -> None:
         """Counts a premium call that nobody chose (a fallback, an answer that could not stand), and gives back one that was not made
-        (a cache had the answer, a limit forbade it)."""
+        (a cache had the answer, a limit forbade it).
+        """
         cap = self.cap(call.caller.tenant)
         if cap is None:
             return

@@ -37,7 +37,8 @@ def facts_of(exchange: Exchange) -> dict[str, Fact]:
 
 def on_behalf(caller: Caller, exchange: Exchange, user: str) -> Caller:
     """The key's caller, for the user and the workflow that the request names. The tenant is the key's and nobody else's, and so
-    is the user of a key that was made for one."""
+    is the user of a key that was made for one.
+    """
     user = caller.user or user
     workflow = exchange.header(b"x-interlock-workflow").decode("latin-1")
     if workflow and not _WORKFLOW.fullmatch(workflow):
