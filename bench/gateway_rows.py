@@ -41,7 +41,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
 
 def added(folder: Path, quick: bool) -> list[dict[str, Any]]:
     """Time that the gateway adds at 50 calls per second, as a multiple of what the bare forwarder adds; and memory."""
-    count, rounds = (100, 2) if quick else (400, 5)
+    count, rounds = (100, 2) if quick else (300, 4)
     with contextlib.ExitStack() as stack:
         upstream = stack.enter_context(process(["-m", "bench.gateway_vendor"], folder, "0", "0.01", "20"))
         bare = stack.enter_context(process(["-m", "bench.baseline_forwarder"], folder, str(upstream.port)))
@@ -49,11 +49,12 @@ def added(folder: Path, quick: bool) -> list[dict[str, Any]]:
         idle_mb = rss_kb(ours.pid) / 1024
         seen: dict[str, list[float]] = {}
         for _ in range(rounds):
+            taken = {
+                kind: [crowd("rate", each.port, count, RATE_PER_S, kind) for each in (upstream, bare, ours)]
+                for kind in ("whole", "stream")
+            }
             for kind, part, share in (("whole", "whole", 50), ("whole", "whole", 99), ("stream", "first", 50)):
-                direct, forwarded, governed = (
-                    crowd("rate", each.port, count, RATE_PER_S, kind)[part][f"p{share}_ms"]
-                    for each in (upstream, bare, ours)
-                )
+                direct, forwarded, governed = (each[part][f"p{share}_ms"] for each in taken[kind])
                 row = seen.setdefault(f"p{share} of a completion" if kind == "whole" else "time to the first event", [])
                 row.append(max(0.0, governed - direct) / max(0.01, forwarded - direct))
                 seen.setdefault(f"ms:{part}{share}", []).append(governed - direct)
