@@ -287,7 +287,7 @@ def test_what_replicas_share_needs_a_redis_to_be_named(faults_of):
         """
     assert sorted(seen(faults_of({"interlock.yaml": shared}))) == [
         (2, 49, "limits[0].scope"),
-        (3, 43, "caching.exact_cache.backend"),
+        (3, 49, "caching.exact_cache.backend"),
     ]
     assert not faults_of({"interlock.yaml": shared + "        redis: {url: 'redis://127.0.0.1:6379'}\n"})
 
