@@ -43,7 +43,7 @@ async def test_an_unsure_answer_escalates_and_the_reason_is_kept(policy_folder):
         Vendor("anthropic", Answer(text="On Friday.")) as anthropic,
         await opened(policy_folder, openai, anthropic) as il,
     ):
-        reply = await il.chat("", "When does it arrive?", caller=CALLER, logprobs=True)
+        reply = await il.chat("", "When does it arrive?", caller=CALLER)
     (escalation,) = reply.settled.escalations
     assert (escalation.from_model, escalation.to_model) == ("openai/gpt-4o-mini", "anthropic/claude-3-5-sonnet")
     assert escalation.reason.startswith("confidence < 0.72 (confidence=0.3")
@@ -87,7 +87,15 @@ async def test_input_and_output_stay_within_the_budget_of_the_workflow(policy_fo
 async def test_a_similar_question_is_answered_from_the_semantic_cache_until_its_time_is_up(policy_folder):
     async with Upstream(SURE) as openai, await opened(policy_folder, openai) as il:
         first = await il.chat("", "How long does the delivery of a parcel take?", caller=CALLER)
-        again = await il.chat("", "How long does delivery of a parcel take?", caller=CALLER)
+        asked = (
+            "How long does delivery of a parcel take?",
+            "How long does the delivery of parcels take?",
+            "How long does delivery of parcels take?",
+        )
+        repeats = [await il.chat("", text, caller=CALLER) for text in asked]
+        again = next(
+            each for each in repeats if each.settled.cache
+        )  # some are audited: the model is asked all the same
         other = await il.chat("", "How do I send something back to you?", caller=CALLER)
         tenant = await il.chat("", "How long does the delivery of a parcel take?", caller=Caller("rival"))
     assert again.settled.cache == "semantic"
@@ -96,7 +104,7 @@ async def test_a_similar_question_is_answered_from_the_semantic_cache_until_its_
     assert again.settled.saved_nano_usd > 0
     assert other.settled.cache == ""
     assert tenant.settled.cache == ""
-    assert openai.served.requests == 3
+    assert openai.served.requests == 3 + sum(not each.settled.cache for each in repeats)
 
 
 async def test_numbers_that_differ_are_never_shared_however_similar_the_texts(policy_folder):

@@ -43,7 +43,7 @@ class Similar:
         """Raises ConfigError where the embedding model is not on this machine."""
         from interlock.ondevice import judge, promise_kept, rows, semantic
 
-        promised = promise_kept.Terms(terms.error_budget, terms.audit, terms.similarity_threshold)
+        promised = promise_kept.Terms(terms.error_budget, terms.audit, terms.similarity_threshold, terms.trusted)
         embed = model().embed
         self._cache = semantic.SemanticCache(
             promised,

@@ -241,6 +241,11 @@ class SemanticCache(Block):
     ttl_seconds: Seconds = 86_400.0
     max_entries: Positive = 10_000
 
+    @property
+    def trusted(self) -> bool:
+        """A file that sets the similarity and no error budget has decided what it takes: scopes serve from the start."""
+        return "similarity_threshold" in self.model_fields_set and "error_budget" not in self.model_fields_set
+
 
 class Caching(Block):
     exact_cache: ExactCache = Field(default_factory=ExactCache)

@@ -49,7 +49,9 @@ def record_of(state: bytes, terms: Terms | None = None) -> Record:
     found = _records.decode(state)
     if terms is None:
         return found
-    if found.terms.error_budget != terms.error_budget:
-        return Record(terms, compared=found.compared, comparisons=found.comparisons, weights=found.weights)
+    if (found.terms.error_budget, found.terms.trusted) != (terms.error_budget, terms.trusted):
+        begun = Record.begun(terms)
+        begun.compared, begun.comparisons, begun.weights = found.compared, found.comparisons, found.weights
+        return begun
     found.terms = terms
     return found

@@ -131,7 +131,7 @@ class SemanticCache:
         with self._lock:
             found = self._records.get(scope)
             if found is None:
-                found = self._records[scope] = Record(self._terms)
+                found = self._records[scope] = Record.begun(self._terms)
                 if len(self._records) > MOST_SCOPES:
                     self._records.popitem(last=False)
             self._records.move_to_end(scope)
