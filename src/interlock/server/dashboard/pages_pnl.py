@@ -11,7 +11,7 @@ from msgspec import Struct
 from interlock.core.errors import InvalidRequest
 from interlock.core.money import NANO_PER_USD
 from interlock.core.time import NS_PER_S
-from interlock.economics.statement import LABELS, Line, Statement, total
+from interlock.economics.statement import LABELS, Line, Statement, per_success, total
 
 SPANS: Mapping[str, int] = {"24h": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400, "all": 0}
 """Seconds back; zero for all time."""
@@ -80,8 +80,7 @@ def _part(name: str, statement: Statement) -> Part:
     whole = sum(line.cost_nano_usd for line in real)
     good = statement.succeeded
     costs = tuple(
-        Cost(line, line.cost_nano_usd / whole if whole else 0.0, line.cost_nano_usd // good if good else None)
-        for line in real
+        Cost(line, line.cost_nano_usd / whole if whole else 0.0, per_success(line.cost_nano_usd, good)) for line in real
     )
     return Part(
         name,

@@ -194,7 +194,8 @@ def _said(name: str, value: Any) -> str:
 def _contents(step: TracedStep | None, prefix: str = "") -> Sequence[Content]:
     """What a record kept beside itself, piece by piece; a conversation turn by turn."""
     found: list[Content] = []
-    for name, value in ((step.content if step else None) or {}).items():
+    kept = (step.content if step else None) or {}
+    for name, value in sorted(kept.items(), key=lambda each: each[0] != "request"):  # what went in, then what came out
         if name == "request" and isinstance(value, list):
             turns: list[dict[str, Any]] = value  # pyright: ignore[reportUnknownVariableType]
             found += [Content(f"{prefix}{turn.get('role', 'turn')}", _turn(turn)) for turn in turns]

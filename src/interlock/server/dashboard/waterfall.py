@@ -152,9 +152,8 @@ def _call(step: TracedStep, call: TracedCall, axis: Axis, *, depth: int) -> Row:
     notes = [f"{len(call.attempts)} tries"] if len(call.attempts) > 1 else []
     notes += [f"from the {call.cache} cache"] if call.cache else []
     notes += [call.tier] if call.tier and not call.escalations else []
-    notes += [" → ".join((call.escalations[0].from_model, *(each.to_model for each in call.escalations)))] * bool(
-        call.escalations
-    )
+    if call.escalations:
+        notes.append(" → ".join((call.escalations[0].from_model, *(each.to_model for each in call.escalations))))
     return Row(
         step.step,
         depth,
