@@ -1,5 +1,7 @@
 """Planted mistakes: every fault of every file at once, each at its place, with what was expected and the nearest valid name."""
 
+from textwrap import dedent
+
 import pytest
 
 from interlock.config.load import load
@@ -279,7 +281,7 @@ def test_options_that_a_provider_does_not_take_are_faults_at_their_place(tmp_pat
     assert "Expected `float`" in fault.message
 
 
-def test_what_replicas_share_needs_a_redis_to_be_named(faults_of):
+def test_what_replicas_share_needs_a_redis_to_be_named(faults_of, write):
     shared = """\
         models: {support: simulated/small}
         limits: [{per: key, period: day, usd: 5, scope: global}]
@@ -289,7 +291,8 @@ def test_what_replicas_share_needs_a_redis_to_be_named(faults_of):
         (2, 49, "limits[0].scope"),
         (3, 49, "caching.exact_cache.backend"),
     ]
-    assert not faults_of({"interlock.yaml": shared + "        redis: {url: 'redis://127.0.0.1:6379'}\n"})
+    named = dedent(shared) + "redis: {url: 'redis://127.0.0.1:6379'}\n"
+    assert load(write({"interlock.yaml": named}), {}).settings.redis.url
 
 
 def test_an_offer_names_agents_and_an_allowed_host_can_be_reached(faults_of):
