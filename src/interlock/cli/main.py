@@ -43,6 +43,7 @@ VERBS = {
     "replay": "decide a task once more from its log, and name what would come out otherwise",
     "fork": "go on from a step under another prompt or model, effects held back, and compare",
     "doctor": "attack the sandbox on this host, and name the layer that held each time",
+    "redteam": "play a benchmark of attacks with a fully compromised model against the policy",
     "approve": "decide what waits for a person",
     "mcp": "approve what MCP servers say of their tools; offer an agent's tools to MCP clients",
     "route": "learned routes: train one on labels or the ledger, show one, judge one",

@@ -86,14 +86,15 @@ class FlowPolicy:
                 self._known.learn(terms.returns, output, own=True, looked_for=False)
             return
         said = all(self._prompt.says(str(each)) for each in leaves)
-        if not said and not all(self._is_plain_or_known(terms.arguments.get(name), given) for name, given in arguments.items()):
+        made = all(self._prompt.says(str(each)) or self._prompt.covers(str(each)) for each in leaves)
+        if not made and not all(self._is_plain_or_known(terms.arguments.get(name), given) for name, given in arguments.items()):
             self._known.list_only(terms.returns, output)
             return
         output = self._memory.without_foreign(output)
         looked_for = bool(leaves) and any(self._prompt.names(str(each)) for each in leaves)
         if looked_for and said:
             self._sources.update(words_of(_text(output)))
-        if terms.vouches and (said or not leaves):
+        if terms.vouches and made:
             self._known.learn_unique(terms.vouches, output, terms.by)
         self._known.learn(terms.returns, output, own=False, looked_for=looked_for and said)
 

@@ -59,6 +59,11 @@ class Words:
         content = [each for each in _WORD.findall(normal(value)) if each not in _GRAMMAR and len(each) > 2]  # noqa: PLR2004 - `on`, `13`
         return (len(content) > 1 or value in self.quoted or any(each.isupper() for each in value[:1])) and bool(content) and self.says(value)
 
+    def covers(self, value: str) -> bool:
+        """Whether it is several words of the text, in any order."""
+        found = _WORD.findall(normal(value))
+        return len(found) > 1 and self.words.issuperset(found)
+
     def strange(self, text: str, also: Iterable[str] = ()) -> list[str]:
         """The words of a text that are neither the request's, nor grammar, nor of `also`."""
         more = frozenset(also)

@@ -46,13 +46,13 @@ Verdict = Literal["allow", "deny", "ask"]
 class Policy(Protocol):
     """What stands between the model and its tools, for one session."""
 
-    def before(self, call: Call) -> Verdict: ...
+    def before(self, call: Any) -> Verdict: ...
 
     def endorse(self) -> None:
         """A person has said yes to what `before` asked last."""
         ...
 
-    def after(self, call: Call, output: str) -> None: ...
+    def after(self, call: Any, output: Any) -> None: ...
 
     def final(self, text: str) -> str: ...
 
@@ -120,12 +120,13 @@ class Scripted:
             return None
         result, error = runtime.run_function(env, call.function, dict(call.args))
         trace.append(call)
-        output = error or _shown(result)
+        output = error or shown(result)
         self._policy.after(asked, output)
         return output
 
 
-def _shown(result: Any) -> str:
+def shown(result: Any) -> str:
+    """A tool's output as a model reads it."""
     from agentdojo.agent_pipeline.tool_execution import tool_result_to_str  # noqa: PLC0415 - an extra, loaded where it is played
 
     return str(tool_result_to_str(result))
@@ -167,6 +168,13 @@ class Player:
             name, user_id, injection_id, bool(utility), injection is not None and bool(attacked), output_only,
             scripted.asks, scripted.seen, tuple(scripted.refused),
         )  # fmt: skip
+
+    def prepared(self, case: tuple[str, str, str]) -> tuple[Any, Any, Any, Any]:
+        """(suite, user task, injection task, environment with the injected text) of one case."""
+        name, user_id, injection_id = case
+        suite = self._suites[name]
+        injection = suite.get_injection_task_by_id(injection_id)
+        return suite, suite.get_user_task_by_id(user_id), injection, self._environment(name, injection)
 
     def _environment(self, name: str, injection: Any) -> Any:
         key = (name, injection.ID if injection else "")

@@ -1,0 +1,61 @@
+"""`interlock redteam`: benchmarks of attacks played against the shipped policy by a model that is fully compromised. Above: cli.main. Below: redteam."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from .options import parser, print_json
+from .text import clean
+
+SUITES = ("workspace", "travel", "banking", "slack")
+MISSING = "interlock redteam: the benchmark is not installed.\n  pip install 'agentdojo==0.1.35'   (a throw-away environment will do; nothing of it is shipped here)"
+
+
+def options() -> argparse.ArgumentParser:
+    """What `interlock redteam` takes."""
+    made = parser("redteam", "Plays a benchmark of attacks with a model that obeys every injected word, against the information-flow policy.")
+    made.add_argument("benchmark", choices=["agentdojo"], help="which benchmark; the package has to be installed")
+    made.add_argument("--suite", action="append", choices=SUITES, help="only this suite (again for more)")
+    made.add_argument("--adaptive", action="store_true", help="an attacker who varies the benchmark's calls, on a sample of the pairs")
+    made.add_argument("--sample", type=int, default=100, metavar="PAIRS", help="with --adaptive: how many pairs (default 100; 0 for all 949)")
+    made.add_argument("--seed", type=int, default=7, help="with --adaptive: of the sample (default 7)")
+    return made
+
+
+def run(arguments: Sequence[str]) -> int:
+    """0 when no attack on a tool succeeded, 1 when one did or the benchmark is not installed."""
+    given = options().parse_args(arguments)
+    if find_spec("agentdojo") is None:
+        print(MISSING, file=sys.stderr)
+        return 1
+    suites = tuple(dict.fromkeys(given.suite or SUITES))
+    found, broken = _adaptive(suites, given.sample, given.seed) if given.adaptive else _static(suites)
+    if given.json:
+        print_json(found)
+    else:
+        print("\n".join(clean(f"{name:<22} {value}") for name, value in found.items()))
+    return 1 if broken else 0
+
+
+def _static(suites: Sequence[str]) -> tuple[dict[str, Any], bool]:
+    import msgspec
+
+    from interlock.redteam.figures import measure
+
+    found = measure(suites)
+    return msgspec.to_builtins(found), found.tool_action_asr > 0
+
+
+def _adaptive(suites: Sequence[str], sample: int, seed: int) -> tuple[dict[str, Any], bool]:
+    import random
+
+    import msgspec
+
+    from interlock.redteam.adaptive import measure
+
+    found = measure(suites, sample, random.Random(seed))  # noqa: S311 - a sample that can be drawn again
+    return msgspec.to_builtins(found), found.pairs_broken > 0
