@@ -175,7 +175,7 @@ class Past:
     def _attempt(self, status: Any, deployment: str, price: Price | None, usage: Usage, ms: int) -> Attempt:
         begun, self.at_ns = self.at_ns, self.at_ns + ms * 1_000_000
         cost = cost_of(price.rates, usage) if price else 0
-        wrong = {"error": "upstream_timeout", "message": self.fact("no answer")} if status != "ok" else {}
+        wrong: dict[str, Any] = {"error": "upstream_timeout", "message": self.fact("no answer")} if status != "ok" else {}
         version = price.version if price else ""
         return Attempt(deployment, status, begun, ms * 1000, "small", usage, cost, version, **wrong)
 
@@ -228,6 +228,6 @@ async def dashboard(
         keys = Keys(callers)
         made = Dashboard(il, TaskDesk(il.agents, il.reader), keys, clock)
         app = ColdApp(SystemIds(clock), made.routes(), [])
-        transport = httpx2.ASGITransport(app=app)  # pyright: ignore[reportArgumentType]
+        transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url=HOST) as browser:
             yield il, made, browser

@@ -64,6 +64,7 @@ class DashboardFace:
     def routes(self) -> list[BaseRoute]:
         pages: dict[str, tuple[str, Read]] = {
             "/ui": ("home", lambda who, _: self._pages.home(who.caller)),
+            "/ui/home": ("home", lambda who, _: self._pages.home(who.caller)),  # its twin is where the cookie goes
             "/ui/live": ("live", lambda who, _: self._pages.live(who.caller)),
             "/ui/tasks": ("tasks", lambda who, asked: self._pages.tasks(who.caller, asked.query_params)),
             "/ui/tasks/{task}": (
