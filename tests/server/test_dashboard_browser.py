@@ -58,7 +58,7 @@ async def visit(profile: Path, address: str) -> tuple[str, str]:
 
 
 @pytest.mark.requirement("OB-02", "OB-08")
-async def test_a_browser_comes_in_once_and_draws_a_trace_of_eighty_steps_without_breaking_the_policy(tmp_path: Path):
+async def test_a_browser_comes_in_and_draws_a_trace_of_eighty_steps_without_breaking_the_policy(tmp_path: Path):
     now = SystemClock().wall_ns()
     root = workspace(tmp_path / "workspace")
     hostile = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
@@ -67,10 +67,8 @@ async def test_a_browser_comes_in_once_and_draws_a_trace_of_eighty_steps_without
     async with serving(root) as (address, entrance):
         home, first = await visit(tmp_path / "profile", address + entrance)
         trace, second = await visit(tmp_path / "profile", f"{address}/ui/tasks/{LONG}")
-        stranger, _ = await visit(tmp_path / "stranger", address + entrance)
 
     assert "Is anything wrong?" in home
     assert trace.count('class="row') > 80
     assert "<title>taken" not in trace
-    assert "has been used already" in stranger
     assert (first, second) == ("", "")
