@@ -168,6 +168,18 @@ def test_serve_prints_its_address_and_a_new_key_answers_and_stops_in_order(start
     assert starter("trace", call, "--json").json["steps"][0]["call"]["call"] == call
 
 
+def test_a_server_says_at_its_start_which_models_no_limit_in_dollars_holds(starter: Cli):
+    text = (starter.folder / "interlock.yaml").read_text()
+    own = "providers:\n  mine: {dialect: openai, base_url: 'http://127.0.0.1:9/v1', api_key: k}\n"
+    (starter.folder / "interlock.yaml").write_text(text.replace("models:\n", "models:\n  own: mine/llama\n", 1) + own)
+    with process("serve", "-w", starter.folder, "--port", 0) as running:
+        assert running.stderr is not None
+        told = next(line for line in running.stderr if line.startswith("remark: "))
+        running.send_signal(signal.SIGINT)
+        running.stderr.read()
+    assert "mine/llama" in told and "no limit in dollars holds them" in told and "`prices:`" in told
+
+
 @pytest.mark.parametrize("option", ["--version", "--help"])
 def test_a_start_loads_nothing_that_it_does_not_need(option):
     program = (

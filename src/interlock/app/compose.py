@@ -230,6 +230,17 @@ class Interlock:
         name = self._model or self.workspace.agent(workflow).model
         return bool(name) and any(each.simulated for tier in self._tiers_of(name) for each in tier.deployments)
 
+    async def know_prices(self) -> list[str]:
+        """Looks up what the aliases' models cost, off the event loop, so that no first call has to; returns what a person should know of it."""
+        named = [
+            each
+            for name in self.workspace.settings.models
+            for tier in self._tiers_of(name)
+            for each in tier.deployments
+        ]
+        await Threads(limit=1).run(lambda: (self._prices.load(), self._prices.warm(named)))
+        return self._prices.warnings
+
     def served_names(self) -> list[str]:
         """Every name that may stand in `model` of a request."""
         return policy.served_names(self.workspace)

@@ -34,7 +34,7 @@ VERBS = {
     "import": "bring the settings of another gateway over: LiteLLM's config.yaml",
     "check": "look for faults in a workspace's files, all at once",
     "run": "run a workflow over a file of inputs, or one input",
-    "serve": "offer the gateway over HTTP (/v1/chat/completions, /v1/models, /healthz)",
+    "serve": "offer the gateway over HTTP to OpenAI's and Anthropic's clients",
     "verify": "compare the ledger with a vendor's usage or cost export",
     "keys": "make, list, rotate and revoke virtual keys",
     "cache": "how the semantic cache stands; clear stored answers, begin anew",

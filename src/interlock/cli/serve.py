@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +21,7 @@ MOST_WORKERS = 256
 
 def options() -> argparse.ArgumentParser:
     """What `interlock serve` takes."""
-    made = parser("serve", "Offers the gateway over HTTP to any client of the OpenAI dialect.", json=False)
+    made = parser("serve", "Offers the gateway over HTTP to clients of OpenAI's and Anthropic's dialects.", json=False)
     made.add_argument("--host", metavar="H", help="address to listen at (default: server.host, 127.0.0.1)")
     made.add_argument("--port", type=int, metavar="P", help="port, 0 for a free one (default: server.port, 8787)")
     made.add_argument(
@@ -86,9 +87,24 @@ async def serve(root: Path, given: argparse.Namespace, worker: Worker | None = N
         settings = settings_of(il, given.host or "", worker.sock.getsockname()[1] if worker else given.port)
         if first and not is_loopback(settings.host):
             say(f"remark: {settings.host} can be reached from other machines; whoever has the key can spend your money")
-        await serve_workspace(il, settings, lambda opened: announce(il, opened) if first else None, worker=worker)
+        pricing: list[asyncio.Task[None]] = []
+
+        def opened(door: Opened) -> None:
+            if first:
+                announce(il, door)
+            pricing.append(asyncio.create_task(priced(il, aloud=first)))
+
+        await serve_workspace(il, settings, opened, worker=worker)
+        await asyncio.gather(*pricing)
     if worker is None or worker.number == 0:
         say("stopped; every call under way has ended and is in the ledger")
+
+
+async def priced(il: Interlock, *, aloud: bool) -> None:
+    """Beside the first calls instead of in them; a model without a price is under no limit in dollars, which is told at once."""
+    for warning in await il.know_prices():
+        if aloud:
+            say(f"remark: {warning}")
 
 
 def announce(il: Interlock, opened: Opened) -> None:
