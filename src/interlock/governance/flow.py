@@ -17,7 +17,7 @@ from . import flow_values as values
 from .flow_known import Known
 from .flow_memory import Memory
 from .flow_terms import Argument, Terms, ToolTerms
-from .flow_words import Words, words_of
+from .flow_words import Words, items_of
 
 Outcome = Literal["allow", "deny", "ask"]
 
@@ -47,7 +47,7 @@ class FlowPolicy:
         self._prompt = Words(prompt)
         self._known = Known(self._prompt)
         self._memory = Memory() if memory is None else memory
-        self._sources: set[str] = set()
+        self._items: set[str] = set()
         self._done: set[bytes] = set()
         self._taken: set[tuple[str, str]] = set()
         self._asked = b""
@@ -89,11 +89,15 @@ class FlowPolicy:
         made = all(self._prompt.says(str(each)) or self._prompt.covers(str(each)) for each in leaves)
         if not made and not all(self._is_plain_or_known(terms.arguments.get(name), given) for name, given in arguments.items()):
             self._known.list_only(terms.returns, output)
+            if terms.leaves:
+                self._done.add(self._key(tool, terms, arguments))
             return
+        if terms.leaves:
+            self._done.add(self._key(tool, terms, arguments))
         output = self._memory.without_foreign(output)
         looked_for = bool(leaves) and any(self._prompt.names(str(each)) for each in leaves)
         if looked_for and said:
-            self._sources.update(words_of(_text(output)))
+            self._items.update(items_of(_text(output)))
         if terms.vouches and made:
             self._known.learn_unique(terms.vouches, output, terms.by)
         self._known.learn(terms.returns, output, own=False, looked_for=looked_for and said)
@@ -112,7 +116,7 @@ class FlowPolicy:
             yield "not_asked_for", f"the user's request does not ask for {tool}", tool
         if terms.effect == "read" and not terms.leaves:
             return
-        if terms.effect == "write" and self._key(tool, terms, arguments) in self._done:
+        if self._key(tool, terms, arguments) in self._done:
             yield "repeated", f"{tool} was called for the same before", tool
         for name, given in arguments.items():
             argument = terms.arguments.get(name, Argument())
@@ -122,6 +126,8 @@ class FlowPolicy:
                 reason = self._fault(tool, argument, value, writes=terms.effect == "write")
                 if reason:
                     yield f"{tool}.{name}", f"{name}={value!r}: {reason}", str(value)
+            if argument.after and not self._known.ends_well(arguments.get(argument.after), given):
+                yield f"{tool}.{name}", f"{name}={given!r}: the request gives no such time", str(given)
 
     def _fault(self, tool: str, argument: Argument, value: Any, *, writes: bool) -> str:
         """Why a value has no authority; empty when it has, or needs none."""
@@ -156,7 +162,9 @@ class FlowPolicy:
         unknown = [each for kind, each in values.carried(text) if kind != "number" and not self._known.has(kind, each)]
         if unknown:
             return f"it carries {unknown[0]!r}, which the user does not know"
-        strange = self._known.strange(text, self._sources if argument.role == "note" else ())
+        if argument.role == "note":
+            text = "\n".join(each for line in text.splitlines() for each in items_of(line) or [line] if each not in self._items)
+        strange = self._known.strange(text)
         if argument.role == "note" and len(strange) <= _LEEWAY and all(each.isalpha() and len(each) <= _ORDINARY for each in strange):
             return ""
         return f"it says {' '.join(strange[:8])!r}, which is not from the request" if strange else ""
@@ -193,4 +201,4 @@ def _exactly(tool: str, arguments: Mapping[str, Any]) -> bytes:
 
 
 def _text(output: Any) -> str:
-    return " ".join(map(str, values.each(output)))
+    return "\n".join(map(str, values.each(output)))

@@ -29,6 +29,8 @@ class Known:
         self._meant: set[tuple[str, str]] = set()
         self._ranks: dict[str, dict[str, float]] = {}
         self._dates = set(values.dates(prompt.raw))
+        self._years = set(values.years(prompt.raw))
+        self._length_minutes = values.length_minutes(prompt.raw)
         self._clocks = set(values.clocks(prompt.raw))
         self._words: set[str] = set()
         for kind, value in values.carried(prompt.raw):
@@ -37,7 +39,7 @@ class Known:
             self.add("amount", number)
         self._by_kind: Mapping[str, Callable[[str], bool]] = {
             "date": self._is_date, "start": self._is_start, "title": lambda text: not self.strange(text),
-            "account": self._is_account, "proper": prompt.writes, "quoted": prompt.quoted.__contains__,
+            "account": self._is_account, "proper": prompt.writes, "person": prompt.is_name, "quoted": prompt.quoted.__contains__, "file": prompt.holds,
         }  # fmt: skip
 
     def has(self, kind: str, value: Any) -> bool:
@@ -53,6 +55,19 @@ class Known:
     def from_directory(self, kind: str, value: Any) -> bool:
         """Whether it is known from a list of the system's only, and not because the user said it."""
         return kind.startswith("name:") and not self._prompt.says(str(value))
+
+    def ends_well(self, start: Any, end: Any) -> bool:
+        """Whether an end lies as long after its start as the request says; where it says nothing, on the same day and later."""
+        if start is None or end in (None, ""):
+            return True
+        length = values.minutes_between(str(start), str(end))
+        if length is None:
+            return False
+        if self._length_minutes:
+            return length in self._length_minutes
+        if self._is_start(str(end)) and self._clocks:
+            return True
+        return 0 < length < 24 * 60
 
     def object_is_meant(self, kind: str, value: Any) -> bool:
         """Whether an id belongs to an object that the user named or singled out (the largest), or that this task made."""
@@ -106,7 +121,7 @@ class Known:
             output = [each for each in records if self._prompt.says(str(values.one(each, by)))] or records
             output = [leaf for each in output for leaf in values.own_links(each, str(values.one(each, by)))] if kind == "url" else output
         found = {values.canonical(kind, value) for leaf in values.each(output) for each, value in values.carried(str(leaf)) if each == kind}
-        if len(found) == 1:
+        if len(found) == 1 and (kind != "email" or self._prompt.bears(*found)):
             self._values.setdefault(kind, set()).update(found)
 
     def _learn_value(self, kind: str, value: Any) -> None:
@@ -115,6 +130,7 @@ class Known:
         text = str(value)
         if kind == "date":
             self._dates.update(values.dates(text))
+            self._years.update(values.years(text))
         elif kind.startswith("name"):
             self._directory.setdefault(kind, set()).add(values.canonical(kind, text))
             self._words.update(words_of(text))
@@ -148,11 +164,11 @@ class Known:
         if not isinstance(holder, dict):
             return 0
         record = cast("dict[str, Any]", holder)
-        return sum(self._points(value) for key, value in record.items() if (key in by if by else key != last))
+        return sum(self._points(value, named=bool(by)) for key, value in record.items() if (key in by if by else key != last))
 
-    def _points(self, value: Any) -> bool:
+    def _points(self, value: Any, *, named: bool) -> bool:
         if isinstance(value, str):
-            return (len(value) >= _POINTER and self._prompt.says(value)) or any(map(self._prompt.is_name, value.split()))
+            return (len(value) >= _POINTER and (self._prompt.writes(value) or (" " in value and self._prompt.says(value)))) or (named and any(map(self._prompt.is_name, value.split())))
         return isinstance(value, float) and values.canonical("amount", str(value)) in self._values.get("amount", ())
 
     def _of_directory(self, kind: str, text: str) -> bool:
@@ -174,7 +190,8 @@ class Known:
 
     def _is_date(self, text: str) -> bool:
         found = set(values.dates(text))
-        return bool(found) and found <= self._dates
+        years = set(values.years(text))
+        return bool(found) and found <= self._dates and (years <= self._years if self._years else all(each.startswith("20") for each in years))
 
     def _is_start(self, text: str) -> bool:
         return self._is_date(text) and (not self._clocks or set(values.clocks(text)) <= self._clocks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,9 @@ _DAY_MONTH = re.compile(r"(?:\b(\d{1,2})(?:st|nd|rd|th)?(?:\s+of)?\s+)?\b(jan|fe
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _ISO = re.compile(r"\d{4}-(\d{2})-(\d{2})")
 _CLOCK = re.compile(r"\b(\d{1,2}):(\d{2})\b|\b(\d{1,2})\s*(am|pm)\b", re.IGNORECASE)
+_ADDRESS = re.compile(r"\b\d+ (?:[A-Z][a-z]+ )+(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive|Square|Place|Way)\b|\b[A-Z]{2} \d{5}\b")
+_COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
+_LENGTH = re.compile(r"\b(\d{1,3}|an?|one|two|three|four|five)[ -]?(hour|hr|minute|min)s?\b")
 _FORMS = {
     "date": re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?"),
     "start": re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?"),
@@ -30,7 +34,16 @@ _FORMS = {
 def well_formed(kind: str, value: Any) -> bool:
     """Whether the value has the form of its kind; kinds without one take words of ordinary length."""
     form = _FORMS.get(kind)
+    if kind in ("date", "start"):
+        return form is not None and form.fullmatch(str(value)) is not None and _is_day(str(value))
     return form.fullmatch(str(value)) is not None if form else len(str(value)) <= 200  # noqa: PLR2004 - a name or an address, not a page
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return dt.datetime.fromisoformat(text).year >= 2000  # noqa: PLR2004 - earlier days are mistakes, or words in disguise
+    except ValueError:
+        return False
 
 
 def plain(value: Any) -> bool:
@@ -52,7 +65,7 @@ def visible(text: str) -> str:
 def canonical(kind: str, value: str) -> str:
     """The one form of a value of a kind. Letter case counts where it reaches somebody outside: it could carry something."""
     if kind == "url":
-        return re.sub(r"^https?://", "", value).rstrip("/.,;:!?")
+        return re.sub(r"^https?://", "", value)
     if kind in ("email", "account"):
         return value
     if kind == "amount":
@@ -95,7 +108,7 @@ def carried(text: str) -> Iterator[tuple[str, str]]:
 def amounts(text: str) -> list[str]:
     """Numbers that can be an amount: none that belong to a date, a time, a share or an identifier."""
     rest = _EMAIL.sub(" ", _CLOCK.sub(" ", _ISO.sub(" ", text)))
-    return _NUMBER.findall(_YEAR.sub(" ", _DAY_MONTH.sub(" ", rest)))
+    return _NUMBER.findall(_ADDRESS.sub(" ", _YEAR.sub(" ", _DAY_MONTH.sub(" ", rest))))
 
 
 def dates(text: str) -> Iterator[tuple[int, int]]:
@@ -112,6 +125,25 @@ def clocks(text: str) -> Iterator[tuple[int, int]]:
     """(hour, minute) of every time of day in a text."""
     for hour, minute, half_hour, half in _CLOCK.findall(text):
         yield (int(hour), int(minute)) if hour else (int(half_hour) % 12 + 12 * (half.lower() == "pm"), 0)
+
+
+def years(text: str) -> list[str]:
+    """The years that a text names."""
+    return _YEAR.findall(text)
+
+
+def length_minutes(text: str) -> set[int]:
+    """The lengths of time that a text names in hours or minutes, in minutes."""
+    found = _LENGTH.findall(text.lower())
+    return {(_COUNTS.get(count) or int(count)) * (60 if unit.startswith("h") else 1) for count, unit in found}
+
+
+def minutes_between(start: str, end: str) -> int | None:
+    """Minutes from one ISO time to another; none where one of them is no such time."""
+    try:
+        return round((dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)).total_seconds() / 60)
+    except (ValueError, TypeError):
+        return None
 
 
 def each(value: Any) -> list[Any]:

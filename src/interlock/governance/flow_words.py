@@ -11,6 +11,8 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _QUOTED = re.compile(r"""(?<!\w)['"\u2018\u201c](.+?)['"\u2019\u201d](?!\w)""")
 _INNER_NAME = re.compile(r"(?<=[a-z0-9,] )[A-Z][a-z]+")
 _NAME = 4
+_ITEM = 4
+_MARK = re.compile(r"^\s*(?:[-*\u2022]|\d{1,2}[.)])\s*")
 _STEM = 5
 """Letters by which forms of one word are the same: summary, summarize."""
 _GRAMMAR = frozenset(
@@ -38,8 +40,8 @@ class Words:
         """It speaks of all or each of something."""
 
     def mentions(self, beginnings: Sequence[str]) -> bool:
-        """Whether any word begins like one of these."""
-        return any(word.startswith(each) for word in self._list for each in beginnings)
+        """Whether any word begins like one of these; several words have to stand there as they are."""
+        return any(each in self.text if " " in each else any(word.startswith(each) for word in self._list) for each in beginnings)
 
     def says(self, value: str) -> bool:
         """Whether the value stands in the text as whole words."""
@@ -49,6 +51,15 @@ class Words:
     def writes(self, value: str) -> bool:
         """Whether a proper name or a number stands in the text just as written."""
         return bool(value) and (value[0].isupper() or value[0].isdigit()) and _stands(value, self.raw)
+
+    def bears(self, address: str) -> bool:
+        """Whether an address bears a name that the request uses: `dora@…` is Dora's."""
+        owner = address.partition("@")[0].lower()
+        return any(each.lower() in owner for each in self._names if len(each) >= _NAME)
+
+    def holds(self, value: str) -> bool:
+        """Whether it stands in the text just as written."""
+        return bool(value) and _stands(value, self.raw)
 
     def is_name(self, word: str) -> bool:
         """Whether a word is a name that the request uses: with a capital letter, and not only because a sentence begins."""
@@ -75,6 +86,12 @@ class Words:
         if word.isdigit():
             return len(word) == 1
         return len(word) >= _STEM and word.isalpha() and word[:_STEM] in self._stems and len(word) <= 12  # noqa: PLR2004 - longer ones are no forms
+
+
+def items_of(text: str) -> list[str]:
+    """The short lines of a text: items of a list, folded and without their marks."""
+    lines = [_MARK.sub("", line).strip() for line in normal(text).splitlines()]
+    return [line for line in lines if line and len(_WORD.findall(line)) <= _ITEM]
 
 
 def words_of(text: str) -> list[str]:
