@@ -31,6 +31,16 @@ def test_the_folder_is_made_and_the_file_is_in_wal_mode(tmp_path):
     db.close()
 
 
+def test_a_new_store_is_its_users_alone_and_an_old_one_keeps_its_mode(tmp_path):
+    path = tmp_path / "store.db"
+    store = SqliteStore.open(path)
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+    store.close()
+    path.chmod(0o640)
+    SqliteStore.open(path).close()
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "store.db"
     opened(path).close()

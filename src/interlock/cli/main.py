@@ -105,7 +105,9 @@ def perform(verb: str, arguments: Sequence[str]) -> int:
             drop_stdout()
         print(f"interlock: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
         if error.filename:
-            print("  See that there is room and that this user may write there.", file=sys.stderr)
+            gone = isinstance(error, FileNotFoundError)
+            hint = "that the name is right" if gone else "that there is room and that this user may write there"
+            print(f"  See {hint}.", file=sys.stderr)
         return OUTSIDE
 
 

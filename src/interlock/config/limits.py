@@ -87,7 +87,10 @@ def limits_of(given: Iterable[Mapping[str, Any]]) -> tuple[Limit, ...]:
     try:
         return tuple(LimitSettings.model_validate(each).limit for each in given)
     except ValidationError as fault:
-        told = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'limit'}: {each['msg']}" for each in fault.errors())
+        told = "; ".join(
+            f"{'.'.join(map(str, each['loc'])) or 'limit'}: {each['msg'].removeprefix('Value error, ')}"
+            for each in fault.errors()
+        )
         raise InvalidRequest(
             f"a limit is not as it should be: {told}", param="limits", hint="Such as usd: 50 with period: month."
         ) from None

@@ -5,10 +5,11 @@ Above: the aggregates of this room. Below: `sqlite3`. The file is in WAL mode: r
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,7 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
         with explained(path, "open the database"):
+            _private(path)
             self._writer = self._connect()
             self._into_wal()
             self._migrate()
@@ -155,6 +157,12 @@ def explained(path: Path, doing: str) -> Generator[None]:
         if not hint:
             raise
         raise StoreUnavailable(f"{path}: could not {doing}: {error} ({name}).", hint=hint) from error
+
+
+def _private(path: Path) -> None:
+    """A new file is this user's alone, and so are the log and index that SQLite puts beside it; an old one keeps its mode."""
+    with suppress(OSError):  # it is there, or cannot be made: then SQLite says why
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
 def _version(connection: sqlite3.Connection) -> int:
