@@ -17,7 +17,7 @@ from . import flow_values as values
 from .flow_known import Known
 from .flow_memory import Memory
 from .flow_terms import Argument, Terms, ToolTerms
-from .flow_words import Words, items_of
+from .flow_words import Words, is_part, items_of
 
 Outcome = Literal["allow", "deny", "ask"]
 
@@ -163,7 +163,7 @@ class FlowPolicy:
         if unknown:
             return f"it carries {unknown[0]!r}, which the user does not know"
         if argument.role == "note":
-            text = "\n".join(each for line in text.splitlines() for each in items_of(line) or [line] if each not in self._items)
+            text = "\n".join(each for line in text.splitlines() for each in items_of(line) or [line] if not is_part(each, self._items))
         strange = self._known.strange(text)
         if argument.role == "note" and len(strange) <= _LEEWAY and all(each.isalpha() and len(each) <= _ORDINARY for each in strange):
             return ""

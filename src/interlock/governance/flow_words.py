@@ -11,7 +11,7 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _QUOTED = re.compile(r"""(?<!\w)['"\u2018\u201c](.+?)['"\u2019\u201d](?!\w)""")
 _INNER_NAME = re.compile(r"(?<=[a-z0-9,] )[A-Z][a-z]+")
 _NAME = 4
-_ITEM = 4
+_ITEM = 5
 _MARK = re.compile(r"^\s*(?:[-*\u2022]|\d{1,2}[.)])\s*")
 _STEM = 5
 """Letters by which forms of one word are the same: summary, summarize."""
@@ -92,6 +92,11 @@ def items_of(text: str) -> list[str]:
     """The short lines of a text: items of a list, folded and without their marks."""
     lines = [_MARK.sub("", line).strip() for line in normal(text).splitlines()]
     return [line for line in lines if line and len(_WORD.findall(line)) <= _ITEM]
+
+
+def is_part(text: str, items: Iterable[str]) -> bool:
+    """Whether a text is one of the items, or a phrase of one."""
+    return any(_stands(text, item) for item in items)
 
 
 def words_of(text: str) -> list[str]:
