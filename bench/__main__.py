@@ -16,7 +16,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = ("startup", "ledger", "gateway", "faces", "walk", "tier0", "memory", "overload", "router", "semcache", "sandbox", "limits")
+NAMES = (
+    "startup",
+    "ledger",
+    "gateway",
+    "faces",
+    "walk",
+    "tier0",
+    "memory",
+    "overload",
+    "router",
+    "semcache",
+    "sandbox",
+    "limits",
+    "dashboard",
+)
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -85,19 +85,42 @@ UPDATE tasks SET owner = '', lease_until_ns = 0, wake_at_ns = COALESCE(?, wake_a
 SELECT * FROM every_task WHERE id = ?;
 
 -- name: list
--- Tasks, newest first; an empty parameter does not filter.
-SELECT * FROM every_task
-WHERE created_ns >= :since_ns
-  AND created_ns <= :last_ns
-  AND NOT (:before_id <> '' AND created_ns = :last_ns AND id >= :before_id)
-  AND (:tenant = '' OR tenant = :tenant)
-  AND (:workflow = '' OR workflow = :workflow)
-  AND (:user = '' OR user = :user)
-  AND (:least_nano_usd = 0 OR cost_nano_usd + simulated_nano_usd >= :least_nano_usd)
-  AND (:kind = '' OR kind = :kind)
-  AND (:status = '' OR status = :status)
-  AND (:outcome = '' OR outcome = :outcome)
-  AND (:batch = '' OR batch = :batch)
+-- Tasks, newest first; an empty parameter does not filter. The newest of each kind by its own index, then the newest of both.
+SELECT * FROM (
+    SELECT id, tenant, kind, workflow, user, status, outcome, owner, lease_until_ns, fence, wake_at_ns, created_ns, updated_ns,
+        finished_ns, duration_us, batch, line, contract, confidence, tier, escalations, simulated, degraded, success, success_source,
+        events, last_seq, model_calls, tool_calls, input_tokens, output_tokens, cost_nano_usd, simulated_nano_usd, saved_nano_usd,
+        error, message, asked, doubted
+    FROM tasks
+    WHERE created_ns >= :since_ns
+      AND created_ns <= :last_ns
+      AND NOT (:before_id <> '' AND created_ns = :last_ns AND id >= :before_id)
+      AND (:tenant = '' OR tenant = :tenant)
+      AND (:workflow = '' OR workflow = :workflow)
+      AND (:user = '' OR user = :user)
+      AND (:least_nano_usd = 0 OR cost_nano_usd + simulated_nano_usd >= :least_nano_usd)
+      AND (:kind = '' OR kind = :kind)
+      AND (:status = '' OR status = :status)
+      AND (:outcome = '' OR outcome = :outcome)
+      AND (:batch = '' OR batch = :batch)
+    ORDER BY created_ns DESC, id DESC LIMIT :limit
+)
+UNION ALL
+SELECT * FROM (
+    SELECT * FROM lone_task
+    WHERE created_ns >= :since_ns
+      AND created_ns <= :last_ns
+      AND NOT (:before_id <> '' AND created_ns = :last_ns AND id >= :before_id)
+      AND (:tenant = '' OR tenant = :tenant)
+      AND (:workflow = '' OR workflow = :workflow)
+      AND (:user = '' OR user = :user)
+      AND (:least_nano_usd = 0 OR cost_nano_usd + simulated_nano_usd >= :least_nano_usd)
+      AND (:kind = '' OR kind = :kind)
+      AND (:status = '' OR status = :status)
+      AND (:outcome = '' OR outcome = :outcome)
+      AND (:batch = '' OR batch = :batch)
+    ORDER BY created_ns DESC, id DESC LIMIT :limit
+)
 ORDER BY created_ns DESC, id DESC LIMIT :limit;
 
 -- name: unfinished
