@@ -32,6 +32,18 @@ def test_every_path_that_a_page_about_the_tree_names_exists(page):
     assert [name for name in sorted(named) if not any((base / name).exists() for base in BASES)] == []
 
 
+def test_the_index_of_the_pages_lists_every_page_once_and_every_link_between_pages_holds():
+    pages = sorted((ROOT / "docs").glob("*.md"))
+    links = {page: re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text(encoding="utf-8")) for page in pages}
+
+    dead = [(page.name, link) for page, found in links.items() for link in found if not (page.parent / link).exists()]
+    assert dead == []
+    index = [link for link in links[ROOT / "docs" / "README.md"] if "/" not in link]
+    assert sorted([*index, "README.md"]) == [page.name for page in pages], (
+        "docs/README.md names each page in a sentence"
+    )
+
+
 def test_python_files_stay_within_400_lines():
     lengths = {
         str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in python_files()
