@@ -163,8 +163,8 @@ def test_the_answer_carries_nothing_that_cannot_be_seen_and_keeps_the_users_own_
 class Called:
     """A call of a harness that speaks in attributes."""
 
-    name = "get_balance"
-    args = {}
+    def __init__(self):
+        self.name, self.args = "get_balance", {}
 
 
 @pytest.mark.requirement("SG-02")

@@ -17,11 +17,22 @@ MISSING = "interlock redteam: the benchmark is not installed.\n  pip install 'ag
 
 def options() -> argparse.ArgumentParser:
     """What `interlock redteam` takes."""
-    made = parser("redteam", "Plays a benchmark of attacks with a model that obeys every injected word, against the information-flow policy.")
+    made = parser(
+        "redteam",
+        "Plays a benchmark of attacks with a model that obeys every injected word, against the information-flow policy.",
+    )
     made.add_argument("benchmark", choices=["agentdojo"], help="which benchmark; the package has to be installed")
     made.add_argument("--suite", action="append", choices=SUITES, help="only this suite (again for more)")
-    made.add_argument("--adaptive", action="store_true", help="an attacker who varies the benchmark's calls, on a sample of the pairs")
-    made.add_argument("--sample", type=int, default=100, metavar="PAIRS", help="with --adaptive: how many pairs (default 100; 0 for all 949)")
+    made.add_argument(
+        "--adaptive", action="store_true", help="an attacker who varies the benchmark's calls, on a sample of the pairs"
+    )
+    made.add_argument(
+        "--sample",
+        type=int,
+        default=100,
+        metavar="PAIRS",
+        help="with --adaptive: how many pairs (default 100; 0 for all 949)",
+    )
     made.add_argument("--seed", type=int, default=7, help="with --adaptive: of the sample (default 7)")
     return made
 
@@ -57,5 +68,5 @@ def _adaptive(suites: Sequence[str], sample: int, seed: int) -> tuple[dict[str, 
 
     from interlock.redteam.adaptive import measure
 
-    found = measure(suites, sample, random.Random(seed))  # noqa: S311 - a sample that can be drawn again
+    found = measure(suites, sample, random.Random(seed))
     return msgspec.to_builtins(found), found.pairs_broken > 0

@@ -15,6 +15,6 @@ def __getattr__(name: str) -> Any:
     """The names above, loaded when they are asked for: what is redacted on the way of a call needs none of them."""
     if name not in __all__:
         raise AttributeError(name)
-    from importlib import import_module  # noqa: PLC0415 - see above
+    from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{'flow_memory' if name == 'Memory' else 'flow_session'}"), name)

@@ -87,7 +87,9 @@ class FlowPolicy:
             return
         said = all(self._prompt.says(str(each)) for each in leaves)
         made = all(self._prompt.says(str(each)) or self._prompt.covers(str(each)) for each in leaves)
-        if not made and not all(self._is_plain_or_known(terms.arguments.get(name), given) for name, given in arguments.items()):
+        if not made and not all(
+            self._is_plain_or_known(terms.arguments.get(name), given) for name, given in arguments.items()
+        ):
             self._known.list_only(terms.returns, output)
             if terms.leaves:
                 self._done.add(self._key(tool, terms, arguments))
@@ -144,7 +146,11 @@ class FlowPolicy:
         if argument.role in ("text", "note"):
             return self._text_fault(argument, str(value))
         if argument.kind.startswith("id:"):
-            return "" if self._known.object_is_meant(argument.kind, value) else "no object of that id was named by the user"
+            return (
+                ""
+                if self._known.object_is_meant(argument.kind, value)
+                else "no object of that id was named by the user"
+            )
         if not self._known.has(argument.kind, value):
             return "it stands neither in the request nor in a trusted field"
         if writes and self._known.from_directory(argument.kind, value) and not self._prompt.of_all:
@@ -163,9 +169,18 @@ class FlowPolicy:
         if unknown:
             return f"it carries {unknown[0]!r}, which the user does not know"
         if argument.role == "note":
-            text = "\n".join(each for line in text.splitlines() for each in items_of(line) or [line] if not is_part(each, self._items))
+            text = "\n".join(
+                each
+                for line in text.splitlines()
+                for each in items_of(line) or [line]
+                if not is_part(each, self._items)
+            )
         strange = self._known.strange(text)
-        if argument.role == "note" and len(strange) <= _LEEWAY and all(each.isalpha() and len(each) <= _ORDINARY for each in strange):
+        if (
+            argument.role == "note"
+            and len(strange) <= _LEEWAY
+            and all(each.isalpha() and len(each) <= _ORDINARY for each in strange)
+        ):
             return ""
         return f"it says {' '.join(strange[:8])!r}, which is not from the request" if strange else ""
 
@@ -188,11 +203,19 @@ class FlowPolicy:
     def _is_foreign(self, argument: Argument, value: Any) -> bool:
         if not isinstance(value, str) or argument.role == "plain" or argument.kind.startswith("id:"):
             return False
-        return bool(self._known.strange(value)) if argument.role in ("text", "note") else not self._known.has(argument.kind, value)
+        return (
+            bool(self._known.strange(value))
+            if argument.role in ("text", "note")
+            else not self._known.has(argument.kind, value)
+        )
 
     def _key(self, tool: str, terms: ToolTerms, arguments: Mapping[str, Any]) -> bytes:
         """What the call does to whom: its authority, whatever its texts say."""
-        told = {name: given for name, given in arguments.items() if given is not None and terms.arguments.get(name, Argument()).role == "authority"}
+        told = {
+            name: given
+            for name, given in arguments.items()
+            if given is not None and terms.arguments.get(name, Argument()).role == "authority"
+        }
         return _exactly(tool, told)
 
 

@@ -73,10 +73,16 @@ class Known:
         """Whether an id belongs to an object that the user named or singled out (the largest), or that this task made."""
         if (kind, str(value)) in self._meant:
             return True
-        named = {each: label for each, label in self._objects.get(kind, {}).items() if label and self._prompt.says(label)}
+        named = {
+            each: label for each, label in self._objects.get(kind, {}).items() if label and self._prompt.says(label)
+        }
         longest = max(map(len, named.values()), default=0)
-        closest = [each for each, label in named.items() if len(label) == longest or self._stands_alone(label, named.values())]
-        return (str(value) in closest and list(named.values()).count(named[str(value)]) == 1) or str(value) in self._singled_out(kind)
+        closest = [
+            each for each, label in named.items() if len(label) == longest or self._stands_alone(label, named.values())
+        ]
+        return (str(value) in closest and list(named.values()).count(named[str(value)]) == 1) or str(
+            value
+        ) in self._singled_out(kind)
 
     def strange(self, text: str, also: Iterable[str] = ()) -> list[str]:
         """The words of a text that neither the user said nor a trusted list holds."""
@@ -93,7 +99,8 @@ class Known:
 
     def learn(self, fields: Sequence[Field], output: Any, *, own: bool, looked_for: bool) -> None:
         """Takes in the trusted fields of an output; ids of a write's output are the task's own.
-        `looked_for`: the request names what was looked up, so that a single find is what it means."""
+        `looked_for`: the request names what was looked up, so that a single find is what it means.
+        """
         for field in fields:
             *path, last = field.path.split(".")
             holders = values.at(output, path)
@@ -112,15 +119,26 @@ class Known:
         for field in fields:
             if field.kind.startswith("id:") and field.label:
                 *path, last = field.path.split(".")
-                self._learn_objects(msgspec.structs.replace(field, rank=""), values.at(output, path), last, own=False, single=False)
+                self._learn_objects(
+                    msgspec.structs.replace(field, rank=""), values.at(output, path), last, own=False, single=False
+                )
 
     def learn_unique(self, kind: str, output: Any, by: str) -> None:
         """Takes in the one value of a kind that an output holds, where it holds exactly one; `by`: among the records of those that the request names."""
         if by and isinstance(output, list):
             records = [each for each in cast("list[Any]", output) if isinstance(each, dict)]
             output = [each for each in records if self._prompt.says(str(values.one(each, by)))] or records
-            output = [leaf for each in output for leaf in values.own_links(each, str(values.one(each, by)))] if kind == "url" else output
-        found = {values.canonical(kind, value) for leaf in values.each(output) for each, value in values.carried(str(leaf)) if each == kind}
+            output = (
+                [leaf for each in output for leaf in values.own_links(each, str(values.one(each, by)))]
+                if kind == "url"
+                else output
+            )
+        found = {
+            values.canonical(kind, value)
+            for leaf in values.each(output)
+            for each, value in values.carried(str(leaf))
+            if each == kind
+        }
         if len(found) == 1 and (kind != "email" or self._prompt.bears(*found)):
             self._values.setdefault(kind, set()).update(found)
 
@@ -164,11 +182,15 @@ class Known:
         if not isinstance(holder, dict):
             return 0
         record = cast("dict[str, Any]", holder)
-        return sum(self._points(value, named=bool(by)) for key, value in record.items() if (key in by if by else key != last))
+        return sum(
+            self._points(value, named=bool(by)) for key, value in record.items() if (key in by if by else key != last)
+        )
 
     def _points(self, value: Any, *, named: bool) -> bool:
         if isinstance(value, str):
-            return (len(value) >= _POINTER and (self._prompt.writes(value) or (" " in value and self._prompt.says(value)))) or (named and any(map(self._prompt.is_name, value.split())))
+            return (
+                len(value) >= _POINTER and (self._prompt.writes(value) or (" " in value and self._prompt.says(value)))
+            ) or (named and any(map(self._prompt.is_name, value.split())))
         return isinstance(value, float) and values.canonical("amount", str(value)) in self._values.get("amount", ())
 
     def _of_directory(self, kind: str, text: str) -> bool:
@@ -181,7 +203,9 @@ class Known:
         ranks = self._ranks.get(kind, {})
         if not ranks:
             return set()
-        ends = {max(ranks.values()) for word in _MOST if word in self._prompt.words} | {min(ranks.values()) for word in _LEAST if word in self._prompt.words}
+        ends = {max(ranks.values()) for word in _MOST if word in self._prompt.words} | {
+            min(ranks.values()) for word in _LEAST if word in self._prompt.words
+        }
         return {each for each, rank in ranks.items() if rank in ends}
 
     def _stands_alone(self, label: str, others: Iterable[str]) -> bool:
@@ -191,14 +215,23 @@ class Known:
     def _is_date(self, text: str) -> bool:
         found = set(values.dates(text))
         years = set(values.years(text))
-        return bool(found) and found <= self._dates and (years <= self._years if self._years else all(each.startswith("20") for each in years))
+        return (
+            bool(found)
+            and found <= self._dates
+            and (years <= self._years if self._years else all(each.startswith("20") for each in years))
+        )
 
     def _is_start(self, text: str) -> bool:
         return self._is_date(text) and (not self._clocks or set(values.clocks(text)) <= self._clocks)
 
     def _is_account(self, text: str) -> bool:
-        return not values.ACCOUNT.fullmatch(text) and self._prompt.writes(text) and values.normal(text) in self._directory.get("name:payee", ())
+        return (
+            not values.ACCOUNT.fullmatch(text)
+            and self._prompt.writes(text)
+            and values.normal(text) in self._directory.get("name:payee", ())
+        )
 
     def _is_part_of_date(self, word: str) -> bool:
-        return word.isdigit() and len(word) <= 2 and Counter(each for pair in self._dates for each in pair)[int(word)] > 0  # noqa: PLR2004 - a day or a month
-
+        return (
+            word.isdigit() and len(word) <= 2 and Counter(each for pair in self._dates for each in pair)[int(word)] > 0
+        )

@@ -53,7 +53,8 @@ class SessionPolicy:
 
 def policy(session: Any, *, terms: Terms | None = None, memory: Memory | None = None) -> SessionPolicy:
     """A policy for one session, which has `prompt` and `suite` (attributes or keys). `terms`: the contracts of its tools; without them those that ship
-    for the suite. `memory`: pass the same one to all sessions that share stores. `ConfigError` where there are no contracts for the suite."""
+    for the suite. `memory`: pass the same one to all sessions that share stores. `ConfigError` where there are no contracts for the suite.
+    """
     if terms is None:
         terms = shipped(str(_of(session, "suite")))
     return SessionPolicy(terms, str(_of(session, "prompt")), memory)
@@ -72,7 +73,9 @@ def shipped(suite: str) -> Terms:
     """The contracts that ship for a suite of AgentDojo."""
     known = sorted(path.stem for path in CONTRACTS.glob("*.yaml"))
     if suite not in known:
-        raise _fault("session", f"no contracts ship for suite {suite!r}", f"Pass `terms`, or one of {', '.join(known)}.")
+        raise _fault(
+            "session", f"no contracts ship for suite {suite!r}", f"Pass `terms`, or one of {', '.join(known)}."
+        )
     return terms_of((CONTRACTS / f"{suite}.yaml").read_text(encoding="utf-8"), f"{suite}.yaml")
 
 
@@ -97,7 +100,9 @@ def _fault(where: str, message: str, hint: str) -> ConfigError:
 
 
 def _is_list_by_lines(text: str) -> bool:
-    return _HEADING.match(text) is not None and not any(":" in line or line.startswith((" ", "-")) for line in text.split("\n")[1:])
+    return _HEADING.match(text) is not None and not any(
+        ":" in line or line.startswith((" ", "-")) for line in text.split("\n")[1:]
+    )
 
 
 def _name(call: Any) -> str:

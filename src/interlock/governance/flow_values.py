@@ -9,18 +9,26 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_URL = re.compile(r"(?:https?://|www\.)(?:[^\s<>\"')\].]|\.(?!(?-i:[A-Z])))+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|net|org|io|ly|co|info|dev|app)\b(?:/[^\s<>\"')\]]*)?", re.IGNORECASE)
+_URL = re.compile(
+    r"(?:https?://|www\.)(?:[^\s<>\"')\].]|\.(?!(?-i:[A-Z])))+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|net|org|io|ly|co|info|dev|app)\b(?:/[^\s<>\"')\]]*)?",
+    re.IGNORECASE,
+)
 ACCOUNT = re.compile(r"\b[A-Z]{2}\d{2}[A-Z0-9]{8,30}\b")
 _LONG_NUMBER = re.compile(r"\b[A-Z]{0,4}\d[\d -]{4,}\d\b")
 """Numbers of cards, documents and phones."""
 _NUMBER = re.compile(r"(?<![\w.-])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\w%])|(?<![\w.-])\d+(?:\.\d+)?(?!\w|%|\.\d|-\d)")
 _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]")
 _MONTHS = {m: n for n, m in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}  # noqa: SIM905 - twelve words on a line
-_DAY_MONTH = re.compile(r"(?:\b(\d{1,2})(?:st|nd|rd|th)?(?:\s+of)?\s+)?\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?(?:\s+(\d{1,2})(?:st|nd|rd|th)?\b)?", re.IGNORECASE)
+_DAY_MONTH = re.compile(
+    r"(?:\b(\d{1,2})(?:st|nd|rd|th)?(?:\s+of)?\s+)?\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?(?:\s+(\d{1,2})(?:st|nd|rd|th)?\b)?",
+    re.IGNORECASE,
+)
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _ISO = re.compile(r"\d{4}-(\d{2})-(\d{2})")
 _CLOCK = re.compile(r"\b(\d{1,2}):(\d{2})\b|\b(\d{1,2})\s*(am|pm)\b", re.IGNORECASE)
-_ADDRESS = re.compile(r"\b\d+ (?:[A-Z][a-z]+ )+(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive|Square|Place|Way)\b|\b[A-Z]{2} \d{5}\b")
+_ADDRESS = re.compile(
+    r"\b\d+ (?:[A-Z][a-z]+ )+(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive|Square|Place|Way)\b|\b[A-Z]{2} \d{5}\b"
+)
 _COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 _LENGTH = re.compile(r"\b(\d{1,3}|an?|one|two|three|four|five)[ -]?(hour|hr|minute|min)s?\b")
 _FORMS = {
@@ -36,12 +44,12 @@ def well_formed(kind: str, value: Any) -> bool:
     form = _FORMS.get(kind)
     if kind in ("date", "start"):
         return form is not None and form.fullmatch(str(value)) is not None and _is_day(str(value))
-    return form.fullmatch(str(value)) is not None if form else len(str(value)) <= 200  # noqa: PLR2004 - a name or an address, not a page
+    return form.fullmatch(str(value)) is not None if form else len(str(value)) <= 200
 
 
 def _is_day(text: str) -> bool:
     try:
-        return dt.datetime.fromisoformat(text).year >= 2000  # noqa: PLR2004 - earlier days are mistakes, or words in disguise
+        return dt.datetime.fromisoformat(text).year >= 2000
     except ValueError:
         return False
 
@@ -101,7 +109,7 @@ def carried(text: str) -> Iterator[tuple[str, str]]:
     for account in ACCOUNT.findall(text):
         yield "account", account
     for number in _LONG_NUMBER.findall(_ISO.sub(" ", ACCOUNT.sub(" ", text))):
-        if sum(ch.isdigit() for ch in number) >= 6:  # noqa: PLR2004 - shorter ones are years and prices
+        if sum(ch.isdigit() for ch in number) >= 6:
             yield "number", number
 
 
@@ -166,7 +174,11 @@ def at(output: Any, path: Sequence[str]) -> list[Any]:
 def one(holder: Any, key: str) -> Any:
     """The value of a key; `*` for the keys of an object, or the value itself."""
     if key == "*":
-        return list(cast("dict[str, Any]", holder)) + list(cast("dict[str, Any]", holder).values()) if isinstance(holder, dict) else holder
+        return (
+            list(cast("dict[str, Any]", holder)) + list(cast("dict[str, Any]", holder).values())
+            if isinstance(holder, dict)
+            else holder
+        )
     return cast("dict[str, Any]", holder).get(key) if isinstance(holder, dict) else None
 
 

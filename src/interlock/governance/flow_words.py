@@ -16,9 +16,12 @@ _MARK = re.compile(r"^\s*(?:[-*\u2022]|\d{1,2}[.)])\s*")
 _STEM = 5
 """Letters by which forms of one word are the same: summary, summarize."""
 _GRAMMAR = frozenset(
-    "a about all also am an and are as at be been being but by can do does for from had has have hello here hi how i i'm i've if in is it it's its "
-    "me more my no not of on or our out she so than thank thanks that the their them then there these they this those to up us was we were what "
-    "when where which who will with would yes you your th st nd rd re fw dear regards".split()  # noqa: SIM905 - a paragraph of words
+    re.findall(
+        r"\S+",
+        "a about all also am an and are as at be been being but by can do does for from had has have hello here hi how i i'm i've if in is it it's "
+        "its me more my no not of on or our out she so than thank thanks that the their them then there these they this those to up us was we were "
+        "what when where which who will with would yes you your th st nd rd re fw dear regards ",
+    )
 )
 """Words that say nothing by themselves."""
 _ALL = frozenset(("all", "each", "every", "everybody", "everyone", "both"))
@@ -41,7 +44,10 @@ class Words:
 
     def mentions(self, beginnings: Sequence[str]) -> bool:
         """Whether any word begins like one of these; several words have to stand there as they are."""
-        return any(each in self.text if " " in each else any(word.startswith(each) for word in self._list) for each in beginnings)
+        return any(
+            each in self.text if " " in each else any(word.startswith(each) for word in self._list)
+            for each in beginnings
+        )
 
     def says(self, value: str) -> bool:
         """Whether the value stands in the text as whole words."""
@@ -67,8 +73,12 @@ class Words:
 
     def names(self, value: str) -> bool:
         """Whether the value stands in it and says something: no phrase of mere grammar, no lone short word."""
-        content = [each for each in _WORD.findall(normal(value)) if each not in _GRAMMAR and len(each) > 2]  # noqa: PLR2004 - `on`, `13`
-        return (len(content) > 1 or value in self.quoted or any(each.isupper() for each in value[:1])) and bool(content) and self.says(value)
+        content = [each for each in _WORD.findall(normal(value)) if each not in _GRAMMAR and len(each) > 2]
+        return (
+            (len(content) > 1 or value in self.quoted or any(each.isupper() for each in value[:1]))
+            and bool(content)
+            and self.says(value)
+        )
 
     def covers(self, value: str) -> bool:
         """Whether it is several words of the text, in any order."""
@@ -85,7 +95,7 @@ class Words:
             return True
         if word.isdigit():
             return len(word) == 1
-        return len(word) >= _STEM and word.isalpha() and word[:_STEM] in self._stems and len(word) <= 12  # noqa: PLR2004 - longer ones are no forms
+        return len(word) >= _STEM and word.isalpha() and word[:_STEM] in self._stems and len(word) <= 12
 
 
 def items_of(text: str) -> list[str]:

@@ -16,7 +16,19 @@ from msgspec import Struct, json
 
 from interlock.governance import policy
 
-from .agentdojo import MARKER, SUITES, VERSION, Call, Player, Policy, Session, attack_calls, cases, package_version, shown
+from .agentdojo import (
+    MARKER,
+    SUITES,
+    VERSION,
+    Call,
+    Player,
+    Policy,
+    Session,
+    attack_calls,
+    cases,
+    package_version,
+    shown,
+)
 from .moves import Move, Stage, answers, moves
 
 _NOISE = frozenset(("timestamp", "last_modified", "read"))
@@ -80,7 +92,13 @@ class _Pair:
             self._try(runtime, env, own=set())
             self._answers()
         content = [{"type": "text", "content": ""}]
-        return query, runtime, env, [*messages, {"role": "assistant", "content": content, "tool_calls": []}], extra_args or {}
+        return (
+            query,
+            runtime,
+            env,
+            [*messages, {"role": "assistant", "content": content, "tool_calls": []}],
+            extra_args or {},
+        )
 
     def _do(self, call: Any, runtime: Any, env: Any) -> str | None:
         asked = Call(call.function, dict(call.args))
@@ -108,7 +126,11 @@ class _Pair:
 
 
 def _does_harm(move: Move, made: Policy, runtime: Any, env: Any, own: set[bytes]) -> bool:
-    allowed = [call for call in move.calls if made.before(Call(call[0], call[1])) == "allow"] if len(move.calls) == 1 else list(move.calls)
+    allowed = (
+        [call for call in move.calls if made.before(Call(call[0], call[1])) == "allow"]
+        if len(move.calls) == 1
+        else list(move.calls)
+    )
     if not allowed:
         return False
     now = env.model_copy(deep=True)
@@ -138,7 +160,9 @@ def _still(value: Any) -> Any:
 
 
 def _exactly(tool: str, arguments: Mapping[str, Any]) -> bytes:
-    return json.encode([tool, {name: given for name, given in arguments.items() if given is not None}], order="sorted", enc_hook=str)
+    return json.encode(
+        [tool, {name: given for name, given in arguments.items() if given is not None}], order="sorted", enc_hook=str
+    )
 
 
 def measure(
@@ -168,7 +192,7 @@ def _play(player: Player, case: tuple[str, str, str], policy_of: Callable[[Sessi
     suite, user, injection, environment = player.prepared(case)
     before = user.init_environment(environment.model_copy(deep=True))
     tools = {tool.name: tool.parameters.model_json_schema() for tool in suite.tools}
-    goals = [(call.function, dict(call.args)) for call in attack_calls(injection, before, before)]
+    goals = [(call.function, dict(call.args)) for call in attack_calls(injection, before)]
     stage = Stage(user.PROMPT, injection.GOAL, user.ground_truth(before), goals, tools)
     pair = _Pair(policy_of(Session(case[0], user.PROMPT, tools)), stage)
     suite.run_task_with_pipeline(pair, user, injection, {}, environment=environment.model_copy(deep=True))

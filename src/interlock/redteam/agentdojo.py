@@ -84,7 +84,14 @@ class Scripted:
 
     name = "scripted"
 
-    def __init__(self, policy: Policy, person: Person, user: Sequence[Any], attack: Callable[[Any], Sequence[Any]] | None, says: str) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        person: Person,
+        user: Sequence[Any],
+        attack: Callable[[Any], Sequence[Any]] | None,
+        says: str,
+    ) -> None:
         self._policy, self._person, self._user, self._attack, self._says = policy, person, list(user), attack, says
         self.asks = 0
         self.seen = False
@@ -105,7 +112,13 @@ class Scripted:
         text = self._policy.final(self._says)
         content = [{"type": "text", "content": text}]
         made = [{"role": "assistant", "content": content, "tool_calls": trace}]
-        return query, runtime, env, [*messages, {"role": "user", "content": [{"type": "text", "content": query}]}, *made], extra_args or {}
+        return (
+            query,
+            runtime,
+            env,
+            [*messages, {"role": "user", "content": [{"type": "text", "content": query}]}, *made],
+            extra_args or {},
+        )
 
     def _do(self, call: Any, own: bool, runtime: Any, env: Any, trace: list[Any]) -> str | None:
         asked = Call(call.function, dict(call.args))
@@ -127,7 +140,7 @@ class Scripted:
 
 def shown(result: Any) -> str:
     """A tool's output as a model reads it."""
-    from agentdojo.agent_pipeline.tool_execution import tool_result_to_str  # noqa: PLC0415 - an extra, loaded where it is played
+    from agentdojo.agent_pipeline.tool_execution import tool_result_to_str
 
     return str(tool_result_to_str(result))
 
@@ -160,10 +173,10 @@ class Player:
         before = user.init_environment(environment.model_copy(deep=True))
         tools = {tool.name: tool.parameters.model_json_schema() for tool in suite.tools}
         session = Session(name, user.PROMPT, tools)
-        attack = (lambda env: attack_calls(injection, before, env)) if injection else None
+        attack = (lambda _: attack_calls(injection, before)) if injection else None
         scripted = Scripted(policy_of(session), person, user.ground_truth(before), attack, _answer(user, injection))
         utility, attacked = suite.run_task_with_pipeline(scripted, user, injection, {}, environment=environment)
-        output_only = injection is not None and not attack_calls(injection, before, before)
+        output_only = injection is not None and not attack_calls(injection, before)
         return Played(
             name, user_id, injection_id, bool(utility), injection is not None and bool(attacked), output_only,
             scripted.asks, scripted.seen, tuple(scripted.refused),
@@ -181,15 +194,21 @@ class Player:
         if key not in self._environments:
             suite = self._suites[name]
             vectors = suite.get_injection_vector_defaults()
-            goal = TEMPLATE.format(user="Emma Johnson", goal=injection.GOAL, marker=MARKER).replace("\n", "\\n").replace('"', "'") if injection else ""
-            placed = {vector: goal for vector in vectors} if injection else {}
+            goal = (
+                TEMPLATE.format(user="Emma Johnson", goal=injection.GOAL, marker=MARKER)
+                .replace("\n", "\\n")
+                .replace('"', "'")
+                if injection
+                else ""
+            )
+            placed = dict.fromkeys(vectors, goal) if injection else {}
             self._environments[key] = suite.load_and_inject_default_environment(placed)
         return self._environments[key]
 
 
-def attack_calls(injection: Any, before: Any, now: Any) -> list[Any]:
+def attack_calls(injection: Any, before: Any) -> list[Any]:
     """The calls that carry the injected instruction out. Those that the benchmark leaves empty are written from their goal."""
-    from agentdojo.functions_runtime import FunctionCall  # noqa: PLC0415 - an extra
+    from agentdojo.functions_runtime import FunctionCall
 
     given = list(injection.ground_truth(before.model_copy(deep=True)))
     if given or not hasattr(before, "cloud_drive"):
@@ -212,7 +231,14 @@ def attack_calls(injection: Any, before: Any, now: Any) -> list[Any]:
     bodies = "\n".join(each.body for each in unread)
     files = sorted(before.cloud_drive.files.items(), key=lambda each: each[1].size, reverse=True)[:5]
     largest = [str(each) for each, _ in files]
-    ransom = [call("send_email", recipients=[inbox.account_email], subject=getattr(injection, "_EMAIL_SUBJECT", ""), body=getattr(injection, "_EMAIL_BODY", ""))]
+    ransom = [
+        call(
+            "send_email",
+            recipients=[inbox.account_email],
+            subject=getattr(injection, "_EMAIL_SUBJECT", ""),
+            body=getattr(injection, "_EMAIL_BODY", ""),
+        )
+    ]
     steal = [mail(bodies), *delete([sent_id])]
     wipe = delete([each.id_ for each in unread])
     take = [mail("files", largest), *delete([sent_id]), *(call("delete_file", file_id=each) for each in largest)]
@@ -229,13 +255,15 @@ def attack_calls(injection: Any, before: Any, now: Any) -> list[Any]:
 
 
 def _phishing(injection: Any, to: str, call: Callable[..., Any]) -> Any:
-    body = injection._EMAIL_BODY.format(first_name=to.split(".")[0].capitalize())  # noqa: SLF001 - the words that the check asks for
+    body = injection._EMAIL_BODY.format(first_name=to.partition(".")[0].capitalize())  # noqa: SLF001 - the words that the check asks for
     return call("send_email", recipients=[to], subject=injection._EMAIL_SUBJECT, body=body)  # noqa: SLF001 - as above
 
 
 def _met_today(before: Any) -> list[str]:
     events = before.calendar.get_by_day(before.calendar.current_day)
-    return list(dict.fromkeys(each for event in events for each in event.participants if each != before.inbox.account_email))
+    return list(
+        dict.fromkeys(each for event in events for each in event.participants if each != before.inbox.account_email)
+    )
 
 
 def _answer(user: Any, injection: Any) -> str:
@@ -244,7 +272,7 @@ def _answer(user: Any, injection: Any) -> str:
 
 
 def _suites(names: Sequence[str]) -> dict[str, Any]:
-    from agentdojo.task_suite.load_suites import get_suites  # noqa: PLC0415 - an extra, loaded where it is played
+    from agentdojo.task_suite.load_suites import get_suites
 
     found = get_suites(VERSION)
     return {name: found[name] for name in names}
