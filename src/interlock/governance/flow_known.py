@@ -14,6 +14,9 @@ from .flow_words import Words, spoken, words_of
 
 _MOST = ("largest", "biggest", "longest", "newest", "latest", "highest")
 _LEAST = ("smallest", "shortest", "oldest", "earliest", "lowest")
+_USUAL_MINUTES = 60
+"""How long something takes at most of which the request says only when it begins."""
+_DAY_MINUTES = 24 * 60 - 1
 _POINTER = 4
 """Letters that a value needs for the request to point with it."""
 
@@ -37,6 +40,7 @@ class Known:
             self.add(kind, value)
         for number in values.amounts(prompt.raw):
             self.add("amount", number)
+        self._said = frozenset(self._values.get("amount", ()))
         self._by_kind: Mapping[str, Callable[[str], bool]] = {
             "date": self._is_date, "start": self._is_start, "title": lambda text: not self.strange(text),
             "account": self._is_account, "proper": prompt.writes, "person": prompt.is_name, "quoted": prompt.quoted.__contains__, "file": prompt.holds,
@@ -65,9 +69,9 @@ class Known:
             return False
         if self._length_minutes:
             return length in self._length_minutes
-        if self._is_start(str(end)) and self._clocks:
-            return True
-        return 0 < length < 24 * 60
+        if self._clocks:
+            return self._is_start(str(end)) or 0 < length <= _USUAL_MINUTES
+        return length == _DAY_MINUTES
 
     def object_is_meant(self, kind: str, value: Any) -> bool:
         """Whether an id belongs to an object that the user named or singled out (the largest), or that this task made."""
@@ -175,8 +179,17 @@ class Known:
         told = {tuple(map(str, found)) for count, found in hits if count == most}
         if most and len(told) == 1:
             for value in told.pop():
-                if values.well_formed(field.kind, value):
+                if field.shares:
+                    self._add_shares(value)
+                elif values.well_formed(field.kind, value):
                     self.add(field.kind, value)
+
+    def _add_shares(self, value: str) -> None:
+        """What the request's shares of an amount come to, in cents, alone or with another amount that it names."""
+        said = [0.0, *map(float, sorted(each for each in self._said if each.replace(".", "", 1).isdigit()))]
+        for share in values.shares(self._prompt.raw):
+            for more in said:
+                self.add("amount", f"{round(float(value) * share + more, 2)}")
 
     def _pointers(self, holder: Any, last: str, by: Sequence[str]) -> int:
         if not isinstance(holder, dict):
@@ -190,8 +203,11 @@ class Known:
         if isinstance(value, str):
             return (
                 len(value) >= _POINTER and (self._prompt.writes(value) or (" " in value and self._prompt.says(value)))
-            ) or (named and any(map(self._prompt.is_name, value.split())))
+            ) or (named and any(map(self._is_called, value.split())))
         return isinstance(value, float) and values.canonical("amount", str(value)) in self._values.get("amount", ())
+
+    def _is_called(self, word: str) -> bool:
+        return len(word) >= _POINTER and word.isalpha() and self._prompt.writes(word)
 
     def _of_directory(self, kind: str, text: str) -> bool:
         """Lists count where the request names nobody of them: who says `general` does not mean another one."""
@@ -222,14 +238,18 @@ class Known:
         )
 
     def _is_start(self, text: str) -> bool:
-        return self._is_date(text) and (not self._clocks or set(values.clocks(text)) <= self._clocks)
+        return self._is_date(text) and set(values.clocks(text)) <= (self._clocks or {(0, 0)})
 
     def _is_account(self, text: str) -> bool:
         return (
             not values.ACCOUNT.fullmatch(text)
             and self._prompt.writes(text)
-            and values.normal(text) in self._directory.get("name:payee", ())
+            and self._is_payee(values.normal(text))
         )
+
+    def _is_payee(self, name: str) -> bool:
+        """Whether somebody of that name was paid before: as the payee, or by the words of the subject."""
+        return any(name in each.split() for each in self._directory.get("name:payee", ()))
 
     def _is_part_of_date(self, word: str) -> bool:
         return (

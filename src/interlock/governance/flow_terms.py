@@ -40,6 +40,8 @@ class Field(Struct, frozen=True, forbid_unknown_fields=True):
     """Counts only in the record that the request points to, by the value of another of its fields."""
     by: tuple[str, ...] = ()
     """With `pointed`: the fields that can point; empty: any other one."""
+    shares: bool = False
+    """For an amount: not itself, but the shares of it that the request names (`10%`), alone or with another amount that it names."""
     wants: tuple[str, ...] = ()
     """Beginnings of words without which the request does not speak of this field."""
 

@@ -30,6 +30,7 @@ _ADDRESS = re.compile(
     r"\b\d+ (?:[A-Z][a-z]+ )+(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive|Square|Place|Way)\b|\b[A-Z]{2} \d{5}\b"
 )
 _COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
+_SHARE = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d+)?)\s?%")
 _LENGTH = re.compile(r"\b(\d{1,3}|an?|one|two|three|four|five)[ -]?(hour|hr|minute|min)s?\b")
 _FORMS = {
     "date": re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?"),
@@ -117,6 +118,11 @@ def amounts(text: str) -> list[str]:
     """Numbers that can be an amount: none that belong to a date, a time, a share or an identifier."""
     rest = _EMAIL.sub(" ", _CLOCK.sub(" ", _ISO.sub(" ", text)))
     return _NUMBER.findall(_ADDRESS.sub(" ", _YEAR.sub(" ", _DAY_MONTH.sub(" ", rest))))
+
+
+def shares(text: str) -> list[float]:
+    """The shares that a text names, as parts of one: `19.5%`."""
+    return [float(each) / 100 for each in _SHARE.findall(text)]
 
 
 def dates(text: str) -> Iterator[tuple[int, int]]:
