@@ -94,7 +94,11 @@ def inspected(trace: Trace, number: int) -> Inspected:
     announced = next((e for e in trace.steps if e.type == "intended" and e.detail["step"] == number), None)
     answer = next((e for e in trace.steps if e.type == "approval_decided" and e.detail["step"] == number), None)
     call = step.call
-    given = [*_contents(announced), *_contents(step), *_contents(answer, "decided on: ")]
+    given = [*_contents(announced), *_contents(step)]
+    given = [
+        each for at, each in enumerate(given) if each not in given[:at]
+    ]  # a call's arguments stand on both its records
+    given += _contents(answer, "decided on: ")
     if call is None:
         title = str(step.detail.get("tool") or step.detail.get("name") or step.type.replace("_", " "))
         decisions = (*_plain(step), *(() if answer is None else _plain(answer)))
@@ -118,8 +122,12 @@ def _first(trace: Trace, shown: set[int]) -> int | None:
 
 
 def _why(call: TracedCall, announced: TracedStep | None) -> Iterator[Decision]:
-    where = " · ".join(filter(None, (call.deployment or "nobody answered", call.tier)))
-    yield Decision("route" if call.kind == "model" else "tool", where, call.reasons)
+    if call.kind == "model":
+        yield Decision(
+            "route", " · ".join(filter(None, (call.deployment or "nobody answered", call.tier))), call.reasons
+        )
+    else:
+        yield Decision("tool", call.status, call.reasons, call.status)
     if announced is not None and announced.detail.get("compensates"):
         yield Decision("undoes", f"step {announced.detail['compensates']}", state="in_doubt")
     for each in call.escalations:

@@ -20,7 +20,7 @@ LEAST = 3.0
 """A bar is never narrower, so that it can be seen."""
 WAIT_SHARE = 0.2
 """No wait takes more of the axis than this share of the time that was worked."""
-TICKS = 5
+TICKS = 3
 
 
 class Bar(Struct, frozen=True):
