@@ -30,6 +30,7 @@ NAMES = (
     "sandbox",
     "limits",
     "dashboard",
+    "policy",
 )
 RESULTS = Path(__file__).parent / "results"
 
