@@ -32,6 +32,24 @@ async def test_a_request_may_come_byte_by_byte(door: Door) -> None:
     assert (status, json.loads(body)["choices"][0]["message"]["content"]) == (200, "Hello there.")
 
 
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("/chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/v1/v1/messages", "Did you mean /v1/messages?"),
+        ("/v1/messages/", "Did you mean /v1/messages?"),
+        ("/v1/images/generations", "Served: /v1/chat/completions, "),
+    ],
+)
+async def test_an_address_that_is_one_v1_off_is_answered_with_the_one_that_was_meant(
+    door: Door, asked: str, meant: str
+) -> None:
+    wire = await door.send(post(ASK).replace(b"/v1/chat/completions", asked.encode(), 1))
+    status, _, body = await wire.reply()
+    assert status == 404
+    assert meant in json.loads(body)["error"]["message"]
+
+
 async def test_a_chunked_request_is_read(door: Door) -> None:
     head = post(b"").replace(b"content-length: 0", b"transfer-encoding: chunked")
     wire = await door.send(

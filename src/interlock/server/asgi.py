@@ -68,9 +68,18 @@ class ColdApp:
             takes = ", ".join(sorted(set((known.headers or {}).get("Allow", "").split(", ")) - {"HEAD"}))
             return self._answer(WrongMethod(f"{path} takes {takes}, not {request.method}"))
         if known.status_code == NoSuchAddress.status:
-            served = ", ".join(dict.fromkeys(self._addresses))
-            return self._answer(NoSuchAddress(f"nothing is served at {path}", hint=f"Served: {served}."))
+            return self._answer(NoSuchAddress(f"nothing is served at {path}", hint=self._meant(path)))
         return Response(known.detail, known.status_code)
+
+    def _meant(self, path: str) -> str:
+        """A client's `base_url` is one `/v1` short or long more often than anything else is wrong."""
+        bare = path.rstrip("/")
+        for address in sorted(self._addresses, key=lambda each: abs(len(each) - len(bare))):
+            if bare and (address.endswith(bare) or bare.endswith(address)):
+                where = "OpenAI's clients take a base_url that ends in /v1, Anthropic's one that does not"
+                return f"Did you mean {address}? ({where}.)" if "/v1/" in address else f"Did you mean {address}?"
+        served = dict.fromkeys(each for each in self._addresses if not each.startswith("/ui/") and "." not in each)
+        return f"Served: {', '.join(served)}."
 
     async def _defect(self, _request: Request, _error: Exception) -> Response:
         """Starlette raises it again after the answer, so that it is in the log."""
