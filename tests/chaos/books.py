@@ -77,7 +77,7 @@ def compared(folder: Path, vendors: list[Upstream]) -> Books:
                     billed,
                     any(ESTIMATED in reason for reason in event.reasons),
                     _shown(event, own),
-                    (HEAVIEST * len(own), MOST_OUTPUT * len(own)),
+                    (HEAVIEST * len(event.attempts), MOST_OUTPUT * len(event.attempts)),
                     event.reasons,
                 )
             )

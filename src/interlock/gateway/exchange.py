@@ -53,11 +53,13 @@ class Opened:
             trial.saw(chunk, ended=ended)
 
         note(self.first)
-        await hear_out(self.pieces, note)
-        await self.close()
-        if not trial.over:
-            desk.health.deployment(trial.candidate.name).breaker.abandoned()
-            end_broken(desk, call, trial, error)
+        try:
+            await hear_out(self.pieces, note)
+            await self.close()
+        finally:
+            if not trial.over:
+                desk.health.deployment(trial.candidate.name).breaker.abandoned()
+                end_broken(desk, call, trial, error)
 
 
 class Exchange:

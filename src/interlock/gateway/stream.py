@@ -79,9 +79,11 @@ async def relay(
         if pump is not None and await pump.left(error):
             raise  # it goes on for others, and settles when it ends
         cache.leave(desk, call, error)
-        if taken is not None:
-            await taken.broken(error)
-        settle.failed(desk, call, error, taken.response if taken else None)
+        try:
+            if taken is not None:
+                await taken.broken(error)
+        finally:  # whatever becomes of the vendor's end, the call settles
+            settle.failed(desk, call, error, taken.response if taken else None)
         raise
     yield settle.answered(desk, call, answer)
 

@@ -215,15 +215,16 @@ class Taken:
         """Cuts the vendor off and counts what was used, where that has not been done yet."""
         self._read_plain()
         trial = self._opened.trial
-        if not trial.over and not isinstance(error, InterlockError):
-            await hear_out(self._opened.pieces, self.add)
-        await self._opened.close()
-        if trial.over:
-            return
-        if isinstance(error, UpstreamError):
-            error.deployment = error.deployment or trial.candidate.name
-        blame(self._desk, trial, error)
-        end_broken(self._desk, self._call, trial, error)
+        try:
+            if not trial.over and not isinstance(error, InterlockError):
+                await hear_out(self._opened.pieces, self.add)
+            await self._opened.close()
+        finally:  # also where it is cancelled once more meanwhile: what is known by then is counted
+            if not trial.over:
+                if isinstance(error, UpstreamError):
+                    error.deployment = error.deployment or trial.candidate.name
+                blame(self._desk, trial, error)
+                end_broken(self._desk, self._call, trial, error)
 
     def _last_part(self) -> ChatResponse:
         """What the deployment that ended the answer wrote of it; the whole but for answers that were gone on with."""

@@ -13,6 +13,7 @@ import asyncio
 import math
 import ssl
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
@@ -292,13 +293,14 @@ async def _was_coming(
     A stream goes on to what was sent of it, and then raises `gone`.
     """
     if connection.done or not connection.hang_up(gone, HANG_UP_S):
-        return connection.done and connection.error is None
+        return connection.done and connection.error is None and connection.status == HTTPStatus.OK
     try:
         if not connection.ready(want):
             await asyncio.wait((connection.coming(),), timeout=max(0.0, connection.gone_until - loop.time()))
     except asyncio.CancelledError:
         return False
-    return connection.error is None and connection.ready(want)
+    # A refusal is billed to nobody, and must not set off another try for a caller that is gone.
+    return connection.error is None and connection.ready(want) and connection.status == HTTPStatus.OK
 
 
 def _check_encoding(headers: dict[str, str], url: str) -> None:
