@@ -164,6 +164,31 @@ async def test_the_statements_of_the_page_end_in_the_ledgers_total(inside: Insid
     assert (await browser.get("/ui/pnl?span=year")).status_code == 400
 
 
+@pytest.mark.requirement("EC-01")
+async def test_a_statement_says_which_line_made_a_success_dearer_than_in_the_period_before(tmp_path: Path):
+    stories = [Past(f"tsk_{number:03d}", NOW - (10 if number < 10 else 30) * 3_600 * NS_PER_S) for number in range(20)]
+    for number, each in enumerate(stories):
+        each.begin()
+        each.model(escalated=number < 5)
+        each.end()
+    write(workspace(tmp_path), *stories)
+    async with dashboard(tmp_path) as (_, made, browser):
+        await browser.get(made.address())
+        (day,) = (await browser.get("/ui/pnl.json?span=24h")).json()["parts"]
+        (week,) = (await browser.get("/ui/pnl.json?span=7d")).json()["parts"]
+        (whole,) = (await browser.get("/ui/pnl.json?span=all")).json()["parts"]
+        html = (await browser.get("/ui/pnl?span=24h")).text
+    moved = {cost["line"]["line"]: cost["change_nano_usd"] for cost in day["costs"]}
+    now, then = day["statement"], day["before"]
+
+    assert (now["tasks"], then["tasks"], week["before"], whole["before"]) == (10, 10, None, None)
+    assert day["change_nano_usd"] == now["cost_per_success_nano_usd"] - then["cost_per_success_nano_usd"] > 0
+    assert sum(moved.values()) == pytest.approx(day["change_nano_usd"], abs=len(moved))
+    assert max(moved, key=lambda line: moved[line]) == "input"
+    assert moved["cache_read"] < 0
+    assert "▲" in html
+
+
 async def test_models_count_failed_tries_and_answers_that_were_not_taken(inside: Inside):
     il, browser = inside
     rows = {row["deployment"]: row for row in (await browser.get("/ui/models.json?span=all")).json()["models"]}
@@ -244,6 +269,9 @@ async def test_a_person_edits_approves_and_denies_on_the_page(contract_folder: F
 
     assert "two of A1" in page.text
     assert (broken.status_code, wrong.status_code) == (400, 422)
+    assert all(
+        'role="alert"' in reply.text and "What waits for a person?" in reply.text for reply in (broken, wrong, late)
+    )
     assert (edited.status_code, denied.status_code, late.status_code) == (303, 303, 400)
     assert contract_folder.calls() == ["pay 20.0"]
     assert decided[0] == ("edit", "mia (by dashboard)", "less")

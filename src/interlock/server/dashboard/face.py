@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from interlock.app.taskdesk import TaskDesk
-from interlock.core.errors import InterlockError, InvalidRequest, NotAuthorised, RequestRefused, Shed
+from interlock.core.errors import InterlockError, NotAuthorised, RequestRefused, Shed
 
 from .draw import HEADERS, Drawing, as_json
 from .guard import COOKIE, Guard, Visitor, let_in
@@ -157,7 +157,7 @@ class DashboardFace:
                 note=answer.note,
                 arguments=answer.arguments,
             )
-        except InvalidRequest as wrong:
+        except InterlockError as wrong:
             page = await self._pages.approvals(visitor.caller, str(wrong))
             return await self._draw("approvals", visitor, page, wrong.status)
         return RedirectResponse("/ui/approvals", 303, HEADERS)

@@ -11,10 +11,11 @@ from msgspec import Struct
 from interlock.core.errors import InvalidRequest
 from interlock.core.money import NANO_PER_USD
 from interlock.core.time import NS_PER_S
-from interlock.economics.statement import LABELS, Line, Statement, per_success, total
+from interlock.economics.statement import LABELS, Line, Statement, added, per_success, total
 
 SPANS: Mapping[str, int] = {"24h": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400, "all": 0}
 """Seconds back; zero for all time."""
+NS_PER_HOUR = 3600 * NS_PER_S
 TOTAL = "all workflows"
 NO_WORKFLOW = "lone calls"
 COLUMNS = ("workflow", "line", "what", "nano_usd", "usd", "tokens", "calls", "simulated")
@@ -27,6 +28,8 @@ class Cost(Struct, frozen=True):
     share: float
     """Of all costs of the statement, 0–1."""
     per_success_nano_usd: int | None
+    change_nano_usd: int | None
+    """For each success, against the period of the same length before; `None` without a success in one of them."""
 
 
 class Part(Struct, frozen=True):
@@ -39,6 +42,10 @@ class Part(Struct, frozen=True):
     success_share: float | None
     contradicted: int
     """Resolved tasks that labels or people say were none."""
+    before: Statement | None
+    """The same workflow in the period of the same length before."""
+    change_nano_usd: int | None
+    """Of the cost of a success; the changes of the lines add up to it, but for rounding."""
 
 
 class PnlPage(Struct, frozen=True):
@@ -56,11 +63,18 @@ def since_of(span: str, now_ns: int) -> int:
     return now_ns - SPANS[span] * NS_PER_S if SPANS[span] else 0
 
 
-def pnl_page(span: str, found: Sequence[Statement]) -> PnlPage:
-    """The page."""
-    parts = [_part(each.workflow or NO_WORKFLOW, each) for each in found]
+def earlier_of(span: str, since_ns: int) -> tuple[int, int]:
+    """The period of the same length that ends where this one begins; (0, 0) before all time."""
+    until = since_ns // NS_PER_HOUR * NS_PER_HOUR
+    return (until - SPANS[span] * NS_PER_S, until) if SPANS[span] else (0, 0)
+
+
+def pnl_page(span: str, found: Sequence[Statement], earlier: Sequence[Statement] = ()) -> PnlPage:
+    """The page; `earlier`: the statements of the period before."""
+    then = {each.workflow: each for each in earlier}
+    parts = [_part(each.workflow or NO_WORKFLOW, each, then.get(each.workflow)) for each in found]
     if len(parts) > 1:
-        parts.insert(0, _part(TOTAL, total(found)))
+        parts.insert(0, _part(TOTAL, total(found), total(earlier) if earlier else None))
     return PnlPage(span, tuple(parts))
 
 
@@ -75,20 +89,28 @@ def as_csv(page: PnlPage) -> str:
     return out.getvalue()
 
 
-def _part(name: str, statement: Statement) -> Part:
-    real = [line for line in statement.lines if not line.simulated]
-    whole = sum(line.cost_nano_usd for line in real)
-    good = statement.succeeded
-    costs = tuple(
-        Cost(line, line.cost_nano_usd / whole if whole else 0.0, per_success(line.cost_nano_usd, good)) for line in real
-    )
+def _part(name: str, statement: Statement, before: Statement | None) -> Part:
+    then = {line.line: line for line in before.lines if not line.simulated} if before else {}
+    now = {line.line: line for line in statement.lines if not line.simulated}
+    gone = [Line(line.line, line.label, 0) for line in then.values() if line.line not in now]
+    whole = statement.cost_nano_usd
+    good, once = statement.succeeded, before.succeeded if before else 0
+    costs: list[Cost] = []
+    for line in added([*now.values(), *gone]):
+        each = per_success(line.cost_nano_usd, good)
+        other = per_success(then[line.line].cost_nano_usd if line.line in then else 0, once)
+        change = None if each is None or other is None else each - other
+        costs.append(Cost(line, line.cost_nano_usd / whole if whole else 0.0, each, change))
+    per, was = statement.cost_per_success_nano_usd, before.cost_per_success_nano_usd if before else None
     return Part(
         name,
         statement,
-        costs,
+        tuple(costs),
         tuple(line for line in statement.lines if line.simulated),
         good / statement.tasks if statement.tasks else None,
         max(0, statement.outcomes.get("resolved", 0) - good),
+        before,
+        None if per is None or was is None else per - was,
     )
 
 

@@ -20,7 +20,7 @@ from .pages_approvals import MOST, ApprovalsPage, Asked, approvals_page, asked
 from .pages_home import HOURS, HomePage, home_page
 from .pages_live import LivePage, live_page
 from .pages_models import ModelsPage, models_page
-from .pages_pnl import SPANS, PnlPage, pnl_page, since_of
+from .pages_pnl import SPANS, PnlPage, earlier_of, pnl_page, since_of
 from .pages_tasks import TasksPage, asked_of, filter_of, tasks_page
 from .pages_trace import TracePage, trace_page
 
@@ -69,7 +69,11 @@ class Pages:
         span = query.get("span", "7d")
         since = since_of(span, self._clock.wall_ns())
         found = await asyncio.to_thread(lambda: self._il.pnl(tenant=caller.tenant, since_ns=since))
-        return pnl_page(span, found)
+        begin, end = earlier_of(span, since)
+        if not end:
+            return pnl_page(span, found)
+        before = await asyncio.to_thread(lambda: self._il.pnl(tenant=caller.tenant, since_ns=begin, until_ns=end))
+        return pnl_page(span, found, before)
 
     async def models(self, caller: Caller, query: Mapping[str, str]) -> ModelsPage:
         """Which model is worth its money? Raises InvalidRequest."""
