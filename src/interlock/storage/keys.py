@@ -12,6 +12,9 @@ from .database import Database
 from .statements import statements
 
 
+_decoder = msgspec.json.Decoder(KeyRecord)
+
+
 class SqliteKeys:
     """`core.keys.KeyStore` on SQLite; every process on the file sees a change at its next look at the version."""
 
@@ -22,7 +25,7 @@ class SqliteKeys:
     def records(self) -> Sequence[KeyRecord]:
         with self._database.reading("read the keys") as db:
             rows = db.execute(self._sql["all"]).fetchall()
-        return [msgspec.json.decode(row[0], type=KeyRecord) for row in rows]
+        return [_decoder.decode(row[0]) for row in rows]
 
     def put_key(self, record: KeyRecord) -> None:
         with self._database.transaction(f"write key {record.id}") as db:

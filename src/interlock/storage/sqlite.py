@@ -38,6 +38,9 @@ _HEAD = 15
 """Columns of `roll` before the usage buckets."""
 
 
+_prices = msgspec.json.Decoder(Price)
+
+
 class SqliteStore:
     """`core.store.Store` on SQLite, in WAL mode. Safe to use from any thread; several processes may share one file."""
 
@@ -184,7 +187,7 @@ class SqliteStore:
 
 def _price(db: sqlite3.Connection, version: str) -> Price | None:
     row = db.execute(statements("prices")["get"], (version,)).fetchone()
-    return None if row is None else msgspec.json.decode(row[0], type=Price)
+    return None if row is None else _prices.decode(row[0])
 
 
 def _scrubbed(text: str, policy: StorePrompts, redact: Callable[[str], str]) -> str | None:
