@@ -92,7 +92,12 @@ async def test_a_task_is_begun_once_waits_is_approved_once_and_can_be_followed(p
         events = (await http.get(f"/api/tasks/{task}/events")).text
         rest = (await http.get(f"/api/tasks/{task}/events", headers={"last-event-id": str(step)})).text
         trace = (await http.get(f"/api/tasks/{task}/trace")).json()
+        bogus = await http.get("/api/tasks?status=bogus")
+        missing = await http.post("/api/tasks", json={**NEW, "input": {}})
 
+    assert (bogus.status_code, missing.status_code) == (400, 400)
+    assert "Known: running, waiting" in bogus.json()["error"]["message"]
+    assert " " not in missing.json()["error"]["param"]
     assert (first.status_code, again.status_code, again.json()["task"]) == (202, 200, task)
     assert questions[0]["arguments"] == {"amount_usd": 80}
     assert wrong.status_code == 422

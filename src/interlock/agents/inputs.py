@@ -39,7 +39,7 @@ def checked(contract: Contract, given: Mapping[str, Any]) -> dict[str, Any]:
     if faults:
         inputs = ", ".join(f"{n}: {f.type}{'' if f.required else '?'}" for n, f in contract.inputs.items())
         raise InvalidRequest(
-            "; ".join(faults), param=faults[0].split(":")[0], hint=f"{contract.workflow} takes {inputs}."
+            "; ".join(faults), param=faults[0].split(":")[0].split()[0], hint=f"{contract.workflow} takes {inputs}."
         )
     return values
 

@@ -76,7 +76,10 @@ class Keys:
         caller = self.caller(authorization)
         record = self._book.find(hash_of(authorization.partition(b" ")[2].strip()), self._clock.wall_ns())
         if record is not None and not record.admin:
-            raise NotPermitted("this key may not manage keys", hint="Use the server's own key, or one with `admin`.")
+            raise NotPermitted(
+                "this key may neither manage keys nor decide approvals",
+                hint="Use the server's own key, or one with `admin`.",
+            )
         return caller
 
 

@@ -7,7 +7,7 @@ one made with `--admin`), or signs the message with a webhook's secret.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +19,7 @@ from interlock.app.taskdesk import Decision, TaskDesk
 from interlock.core import webhook
 from interlock.core.caller import Caller, Secret
 from interlock.core.errors import InvalidRequest, TooLarge
+from interlock.core.store import TaskStatus
 from interlock.core.time import NS_PER_S, Clock
 from interlock.ledger.read import TaskSummary, TracedStep
 
@@ -27,6 +28,7 @@ from .auth import Keys
 
 T = TypeVar("T")
 MOST_BYTES = 1_000_000
+STATUSES: tuple[str, ...] = get_args(TaskStatus)
 
 
 class NewTask(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,10 +75,10 @@ class TasksFace:
         limit = asked.get("limit", "50")
         if not limit.isdigit() or not 1 <= int(limit) <= 1_000:
             raise InvalidRequest("limit is 1 to 1000", param="limit")
+        if (status := asked.get("status", "")) not in ("", *STATUSES):
+            raise InvalidRequest(f"no status {status!r}", param="status", hint=f"Known: {', '.join(STATUSES)}.")
         caller = self._keys.caller(authorization(request))
-        found = await self._desk.list(
-            caller, workflow=asked.get("workflow", ""), status=asked.get("status", ""), limit=int(limit)
-        )
+        found = await self._desk.list(caller, workflow=asked.get("workflow", ""), status=status, limit=int(limit))
         return _json({"tasks": found})
 
     async def _create(self, request: Request) -> Response:

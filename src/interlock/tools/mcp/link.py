@@ -101,7 +101,10 @@ class Link:
             raise
         except (OSError, EOFError, httpx2.HTTPError) as broken:
             self._client = None
-            raise ToolError("mcp_unreachable", f"{self.address.name}: {broken}", retryable=True) from broken
+            where = self.address.url or " ".join(self.address.command)
+            raise ToolError(
+                "mcp_unreachable", f"{self.address.name}: {where}: {broken}", hint="See that it runs.", retryable=True
+            ) from broken
 
     async def _connected(self) -> mcp.Client:
         if self._client is None or self._holder is None or self._holder.done():
