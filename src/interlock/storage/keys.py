@@ -11,7 +11,6 @@ from interlock.core.keys import KeyRecord
 from .database import Database
 from .statements import statements
 
-
 _decoder = msgspec.json.Decoder(KeyRecord)
 
 
