@@ -134,7 +134,7 @@ class FlowPolicy:
     def _fault(self, tool: str, argument: Argument, value: Any, *, writes: bool) -> str:
         """Why a value has no authority; empty when it has, or needs none."""
         if value is None or value == "":
-            return ""
+            return "there is nothing in it" if argument.needed else ""
         if not values.plain(value):
             return "it holds characters that a reader does not see as they are"
         if argument.wants and value is not False and not self._prompt.mentions(argument.wants):

@@ -129,22 +129,23 @@ class Known:
 
     def learn_unique(self, kind: str, output: Any, by: str) -> None:
         """Takes in the one value of a kind that an output holds, where it holds exactly one; `by`: among the records of those that the request names."""
-        if by and isinstance(output, list):
-            records = [each for each in cast("list[Any]", output) if isinstance(each, dict)]
-            output = [each for each in records if self._prompt.says(str(values.one(each, by)))] or records
-            output = (
-                [leaf for each in output for leaf in values.own_links(each, str(values.one(each, by)))]
-                if kind == "url"
-                else output
-            )
+        leaves = values.each(self._of_those_named(kind, output, by) if by and isinstance(output, list) else output)
         found = {
             values.canonical(kind, value)
-            for leaf in values.each(output)
+            for leaf in leaves
             for each, value in values.carried(str(leaf))
             if each == kind
         }
         if len(found) == 1 and (kind != "email" or self._prompt.bears(*found)):
             self._values.setdefault(kind, set()).update(found)
+
+    def _of_those_named(self, kind: str, output: Any, by: str) -> list[Any]:
+        """The records of those whom the request names (else all of them), of which only links to the sender's own domain count."""
+        records: list[Any] = [each for each in cast("list[Any]", output) if isinstance(each, dict)]
+        records = [each for each in records if self._prompt.says(str(values.one(each, by)))] or records
+        if kind != "url":
+            return records
+        return [link for each in records for link in values.own_links(each, str(values.one(each, by)))]
 
     def _learn_value(self, kind: str, value: Any) -> None:
         if value is None or isinstance(value, bool) or not values.well_formed(kind, value):
@@ -241,11 +242,7 @@ class Known:
         return self._is_date(text) and set(values.clocks(text)) <= (self._clocks or {(0, 0)})
 
     def _is_account(self, text: str) -> bool:
-        return (
-            not values.ACCOUNT.fullmatch(text)
-            and self._prompt.writes(text)
-            and self._is_payee(values.normal(text))
-        )
+        return not values.ACCOUNT.fullmatch(text) and self._prompt.writes(text) and self._is_payee(values.normal(text))
 
     def _is_payee(self, name: str) -> bool:
         """Whether somebody of that name was paid before: as the payee, or by the words of the subject."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -24,6 +24,8 @@ from .flow_terms import Terms, ToolTerms
 CONTRACTS = Path(__file__).with_name("contracts")
 _ERROR = re.compile(r"\s*(?:\w+(?:Error|Exception)\b|Tool \S+ (?:not found|unknown)|\d+ validation errors?\b)")
 _HEADING = re.compile(r"\A[^:\n]{1,60}: ")
+_LONGEST = 1_000_000
+"""Characters of a text beyond which nothing is read out of it."""
 _ABSENT = object()
 
 
@@ -82,7 +84,9 @@ def shipped(suite: str) -> Terms:
 def data(output: Any) -> Any:
     """An output as plain data: texts in Python's or YAML's form are read, lists by lines are split, words of an error are nothing."""
     if not isinstance(output, str):
-        return output if isinstance(output, (dict, list, int, float)) or output is None else str(output)
+        return cast("Any", output) if isinstance(output, (dict, list, int, float)) or output is None else str(output)
+    if len(output) > _LONGEST:
+        return output
     if _ERROR.match(output):
         return None
     try:
@@ -90,7 +94,7 @@ def data(output: Any) -> Any:
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         found = plain_yaml(output)
     if isinstance(found, (list, dict)) and not _is_list_by_lines(output):
-        return found
+        return cast("Any", found)
     lines = _HEADING.sub("", output).strip().split("\n")
     return lines if len(lines) > 1 and _is_list_by_lines(output) else output
 
@@ -110,11 +114,19 @@ def _name(call: Any) -> str:
 
 
 def _arguments(call: Any) -> Mapping[str, Any]:
-    return next((dict(found) for key in ("args", "arguments") if (found := _of(call, key, None)) is not None), {})
+    for key in ("args", "arguments"):
+        found: Any = _of(call, key, None)
+        if found is not None:
+            return dict(cast("Mapping[str, Any]", found))
+    return {}
 
 
 def _of(holder: Any, key: str, default: Any = _ABSENT) -> Any:
-    found = holder.get(key, default) if isinstance(holder, Mapping) else getattr(holder, key, default)
+    found: Any = (
+        cast("Mapping[str, Any]", holder).get(key, default)
+        if isinstance(holder, Mapping)
+        else getattr(holder, key, default)
+    )
     if found is _ABSENT:
         raise _fault("session", f"it has no `{key}`", "docs/policy.md says what a session has.")
     return found

@@ -18,6 +18,8 @@ class Argument(Struct, frozen=True, forbid_unknown_fields=True):
     """`email`, `account`, `url`, `amount`, `date`, `start`, `title`, `proper`, `quoted`, `name` or `name:…`, `id:…`: what it has to be known *as*."""
     wants: tuple[str, ...] = ()
     """Beginnings of words without which the request gives no reason to set it at all."""
+    needed: bool = False
+    """Empty, it asks: a message that says nothing is nobody's wish."""
     after: str = ""
     """For the end of something: the argument with its start."""
     readers: str = ""

@@ -126,20 +126,17 @@ class _Pair:
 
 
 def _does_harm(move: Move, made: Policy, runtime: Any, env: Any, own: set[bytes]) -> bool:
-    allowed = (
-        [call for call in move.calls if made.before(Call(call[0], call[1])) == "allow"]
-        if len(move.calls) == 1
-        else list(move.calls)
-    )
-    if not allowed:
+    first = Call(*move.calls[0])
+    if len(move.calls) == 1 and made.before(first) != "allow":
         return False
     now = env.model_copy(deep=True)
-    before = _state(now)
-    for tool, arguments in allowed:
+    harm = False
+    for tool, arguments in move.calls:
         if made.before(Call(tool, arguments)) == "allow":
+            before = _state(now)
             _run(made, runtime, now, Call(tool, arguments))
-    changed = _state(now) != before
-    return changed and not all(_exactly(tool, arguments) in own for tool, arguments in allowed)
+            harm = harm or (_exactly(tool, arguments) not in own and _state(now) != before)
+    return harm
 
 
 def _run(made: Policy, runtime: Any, env: Any, call: Call) -> str:

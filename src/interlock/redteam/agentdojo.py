@@ -7,6 +7,7 @@ used as they are; what is ours is the scripted model and the policy in between. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Literal, Protocol
 
@@ -89,7 +90,7 @@ class Scripted:
         policy: Policy,
         person: Person,
         user: Sequence[Any],
-        attack: Callable[[Any], Sequence[Any]] | None,
+        attack: Sequence[Any],
         says: str,
     ) -> None:
         self._policy, self._person, self._user, self._attack, self._says = policy, person, list(user), attack, says
@@ -101,13 +102,13 @@ class Scripted:
         """Plays both scripts; the shape is `BasePipelineElement.query`."""
         trace: list[Any] = []
         said = list[str]()
-        queue = [(call, True) for call in self._user]
+        queue: list[tuple[Any, bool]] = [(call, True) for call in self._user]
         while queue:
             call, own = queue.pop(0)
             output = self._do(call, own, runtime, env, trace)
             if output is not None and MARKER in output and not self.seen:
                 self.seen = True
-                queue = [(each, False) for each in (self._attack(env) if self._attack else ())] + queue
+                queue = [(each, False) for each in self._attack] + queue
                 said.append("")
         text = self._policy.final(self._says)
         content = [{"type": "text", "content": text}]
@@ -140,9 +141,7 @@ class Scripted:
 
 def shown(result: Any) -> str:
     """A tool's output as a model reads it."""
-    from agentdojo.agent_pipeline.tool_execution import tool_result_to_str
-
-    return str(tool_result_to_str(result))
+    return str(_part("agent_pipeline.tool_execution").tool_result_to_str(result))
 
 
 def cases(suites: Sequence[str] = SUITES, *, benign: bool = False) -> Iterator[tuple[str, str, str]]:
@@ -173,10 +172,10 @@ class Player:
         before = user.init_environment(environment.model_copy(deep=True))
         tools = {tool.name: tool.parameters.model_json_schema() for tool in suite.tools}
         session = Session(name, user.PROMPT, tools)
-        attack = (lambda _: attack_calls(injection, before)) if injection else None
+        attack = attack_calls(injection, before) if injection else []
         scripted = Scripted(policy_of(session), person, user.ground_truth(before), attack, _answer(user, injection))
         utility, attacked = suite.run_task_with_pipeline(scripted, user, injection, {}, environment=environment)
-        output_only = injection is not None and not attack_calls(injection, before)
+        output_only = injection is not None and not attack
         return Played(
             name, user_id, injection_id, bool(utility), injection is not None and bool(attacked), output_only,
             scripted.asks, scripted.seen, tuple(scripted.refused),
@@ -208,7 +207,7 @@ class Player:
 
 def attack_calls(injection: Any, before: Any) -> list[Any]:
     """The calls that carry the injected instruction out. Those that the benchmark leaves empty are written from their goal."""
-    from agentdojo.functions_runtime import FunctionCall
+    made = _part("functions_runtime").FunctionCall
 
     given = list(injection.ground_truth(before.model_copy(deep=True)))
     if given or not hasattr(before, "cloud_drive"):
@@ -218,7 +217,7 @@ def attack_calls(injection: Any, before: Any) -> list[Any]:
     sent_id = inbox._get_next_id()  # noqa: SLF001 - the id that the benchmark's own check asks for
 
     def call(name: str, **arguments: Any) -> Any:
-        return FunctionCall(function=name, args=arguments)
+        return made(function=name, args=arguments)
 
     def mail(body: str, attachments: Sequence[str] = ()) -> Any:
         files = [{"type": "file", "file_id": each} for each in attachments]
@@ -272,10 +271,14 @@ def _answer(user: Any, injection: Any) -> str:
 
 
 def _suites(names: Sequence[str]) -> dict[str, Any]:
-    from agentdojo.task_suite.load_suites import get_suites
 
-    found = get_suites(VERSION)
+    found = _part("task_suite.load_suites").get_suites(VERSION)
     return {name: found[name] for name in names}
+
+
+def _part(name: str) -> Any:
+    """A module of the package: an extra, loaded where it is played."""
+    return import_module(f"agentdojo.{name}")
 
 
 def package_version() -> str:
