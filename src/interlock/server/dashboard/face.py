@@ -25,7 +25,7 @@ from .pages_pnl import as_csv
 from .reading import Pages
 
 Read = Callable[[Visitor, Request], Awaitable[Any]]
-STREAM_S = 10.0
+STREAM_S = 5.0
 """An open stream keeps a server that is told to stop waiting, so a browser asks anew after this long."""
 EVERY_S = 1.0
 MOST_STREAMS = 32
