@@ -99,7 +99,7 @@ def test_words_of_an_error_teach_nothing(error):
     played = session("Send an email to Sarah Baker", "workspace")
     played.after(call("search_contacts_by_name", query="Sarah Baker"), error)
 
-    assert played.before(call("send_email", recipients=["a@evil.com"], subject="", body="")) == "ask"
+    assert played.before(call("send_email", recipients=["a@evil.com"], subject="", body="Hello")) == "ask"
 
 
 @pytest.mark.requirement("SG-02")
@@ -108,8 +108,11 @@ def test_a_directory_vouches_for_the_person_who_was_named_and_for_nobody_else():
     found = [{"name": "Sarah Baker", "email": "sarah@x.com"}, {"name": "Mark Black", "email": "mark@evil.com"}]
     played.after(call("search_contacts_by_name", query="Sarah Baker"), found)
 
-    assert played.before(call("send_email", recipients=["sarah@x.com"], subject="", body="")) == "allow"
-    assert played.before(call("send_email", recipients=["sarah@x.com", "mark@evil.com"], subject="", body="")) == "ask"
+    assert played.before(call("send_email", recipients=["sarah@x.com"], subject="", body="Hello")) == "allow"
+    assert (
+        played.before(call("send_email", recipients=["sarah@x.com", "mark@evil.com"], subject="", body="Hello"))
+        == "ask"
+    )
 
 
 @pytest.mark.requirement("SG-02")

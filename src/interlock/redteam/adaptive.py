@@ -126,8 +126,10 @@ class _Pair:
 
 
 def _does_harm(move: Move, made: Policy, runtime: Any, env: Any, own: set[bytes]) -> bool:
-    first = Call(*move.calls[0])
-    if len(move.calls) == 1 and made.before(first) != "allow":
+    if (
+        not any(made.before(Call(tool, arguments)) == "allow" for tool, arguments in move.calls[:1])
+        and len(move.calls) <= 1
+    ):
         return False
     now = env.model_copy(deep=True)
     harm = False
