@@ -175,7 +175,9 @@ def test_sessions_and_calls_may_be_objects_or_mappings():
     class Given:
         suite, prompt, tools = "banking", "What is my balance?", {}
 
-    assert policy(Given()).before(Called()) == "allow"
+    played = policy(Given())
+    assert played.before(Called()) == "allow"
+    assert played.after(Called(), "1810.0") == "1810.0"
 
 
 @pytest.mark.requirement("SG-02")

@@ -43,10 +43,10 @@ class SessionPolicy:
         """A person has said yes to the call that was asked about last."""
         self.flow.endorse()
 
-    def after(self, call: Any, output: Any) -> None:
-        """Takes in what the call returned. Words of an error teach nothing."""
-        found = data(output)
-        self.flow.after(_name(call), _arguments(call), found)
+    def after(self, call: Any, output: Any) -> Any:
+        """Takes in what the call returned, and gives it back as it is. Words of an error teach nothing."""
+        self.flow.after(_name(call), _arguments(call), data(output))
+        return output
 
     def final(self, text: str) -> str:
         """The answer as it may leave."""
@@ -83,8 +83,12 @@ def shipped(suite: str) -> Terms:
 
 def data(output: Any) -> Any:
     """An output as plain data: texts in Python's or YAML's form are read, lists by lines are split, words of an error are nothing."""
+    if hasattr(output, "model_dump"):
+        return output.model_dump(mode="json")
+    if isinstance(output, (list, tuple)):
+        return [data(each) if hasattr(each, "model_dump") else each for each in cast("list[Any]", output)]
     if not isinstance(output, str):
-        return cast("Any", output) if isinstance(output, (dict, list, int, float)) or output is None else str(output)
+        return cast("Any", output) if isinstance(output, (dict, int, float)) or output is None else str(output)
     if len(output) > _LONGEST:
         return output
     if _ERROR.match(output):
