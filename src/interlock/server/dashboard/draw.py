@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -112,6 +113,9 @@ class Drawing:
         )
         self._pages.filters.update(FILTERS)
         self._files = {path.name: path.read_bytes() for path in (HERE / "static").iterdir() if path.suffix in TYPES}
+        # An address changes with the files, so that no browser shows a new page in an old dress.
+        known = sha256(b"".join(data for _, data in sorted(self._files.items()))).hexdigest()[:12]
+        self._pages.globals["version"] = known  # pyright: ignore[reportArgumentType]
         for path in (HERE / "templates").glob("*.html"):
             self._pages.get_template(path.name)  # compiled before the first request
 
@@ -128,7 +132,11 @@ class Drawing:
         data = self._files.get(name)
         if data is None:
             return Response("no such file", 404, HEADERS, media_type="text/plain")
-        headers = {**HEADERS, "cache-control": "private, max-age=3600", "content-type": TYPES[Path(name).suffix]}
+        headers = {
+            **HEADERS,
+            "cache-control": "private, max-age=31536000, immutable",
+            "content-type": TYPES[Path(name).suffix],
+        }
         return Response(data, 200, headers)
 
 
