@@ -17,7 +17,11 @@ document.addEventListener("keydown", (event) => {
   if (leading && go[event.key]) location.href = go[event.key];
   else if (event.key === "j") move(1);
   else if (event.key === "k") move(-1);
-  else if (event.key === "/") {
+  else if (event.key === "a") { // to the button, not past the reading: enter presses it, and it asks once
+    const form = document.activeElement.closest("form") || document;
+    const button = form.querySelector('button[value="approve"]');
+    if (button) button.focus();
+  } else if (event.key === "/") {
     const search = document.querySelector(".filters input");
     if (search) { event.preventDefault(); search.focus(); }
   }
