@@ -34,6 +34,7 @@ from interlock.core.time import Clock, SystemClock
 from interlock.economics import Statement, statements
 from interlock.economics.prices import PriceBook
 from interlock.gateway.chat import Gateway
+from interlock.gateway.pressure import Pressure
 from interlock.gateway.route import Router
 from interlock.gateway.settings import Parts
 from interlock.governance.redact import redact
@@ -301,6 +302,7 @@ class Interlock:
             prompt_vector=self._prompt_vectors,
             code_runner=self._toolbox.sandboxed,
             redact=redact,
+            short_of_cpu=Pressure(),
         )
 
     def _providers(self) -> dict[str, Provider]:

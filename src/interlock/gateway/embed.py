@@ -208,4 +208,6 @@ def _as_chat(request: EmbedRequest) -> ChatRequest:
     """The request as routing, limits and the ledger look at calls: one message for each input, and nothing to be said."""
     texts = [each if isinstance(each, str) else " " * (4 * len(each)) for each in request.inputs]
     messages = tuple([Message("user", text) for text in texts])
-    return ChatRequest(model=request.model, messages=messages, max_output_tokens=1, user=request.user, call=request.call)
+    return ChatRequest(
+        model=request.model, messages=messages, max_output_tokens=1, user=request.user, call=request.call
+    )

@@ -11,6 +11,7 @@ lowered limit that did not make calls faster is taken back: then the vendor is s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from statistics import median
 
 TOLERANCE = 2.0
@@ -50,14 +51,16 @@ class Gradient:
         "_origin",
         "_proved",
         "_seconds",
+        "_short_of_cpu",
         "congested",
         "floor",
         "limit",
         "most",
     )
 
-    def __init__(self, most: int, floor: int) -> None:
-        """Never more than `most` calls at once and never fewer than `floor`."""
+    def __init__(self, most: int, floor: int, short_of_cpu: Callable[[], bool] | None = None) -> None:
+        """Never more than `most` calls at once and never fewer than `floor`. While `short_of_cpu`, slowness is our own and lowers nothing."""
+        self._short_of_cpu = short_of_cpu
         self.most = most
         self.floor = min(floor, most)
         self.limit = min(most, FIRST_LIMIT)
@@ -106,7 +109,7 @@ class Gradient:
         self._forget()
         if ratio <= TOLERANCE:
             self._went_well(ratio, typical, most, now_s)
-        else:
+        elif self._short_of_cpu is None or not self._short_of_cpu():
             self._too_many(ratio, typical, now_s)
 
     def refused(self, now_s: float, at_once: int) -> None:

@@ -6,6 +6,7 @@ Above: attempt, route, escalate. Below: admit, balance, breaker, gradient, setti
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 
 from interlock.core.errors import InterlockError
 from interlock.core.ports import Deployment
@@ -29,6 +30,8 @@ TIMER_SLACK_S = 0.01
 SLO_WEIGHT = 0.01
 """The share of slow calls looks back over about 100 calls."""
 TIMES_KEPT = 100
+ShortOfCpu = Callable[[], bool]
+"""Whether this process itself has too little CPU, so that slow answers say nothing about a vendor."""
 
 
 class DeploymentHealth:
@@ -37,6 +40,7 @@ class DeploymentHealth:
     __slots__ = (
         "_answered_s",
         "_retrying",
+        "_short_of_cpu",
         "blocked_until_s",
         "breaker",
         "cost_s",
@@ -56,7 +60,7 @@ class DeploymentHealth:
         "weights",
     )
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, name: str, settings: Settings, short_of_cpu: ShortOfCpu | None = None) -> None:
         admission = settings.admission
         self.of: Deployment | None = None
         """What it is told by the configuration, once it was called."""
@@ -64,9 +68,10 @@ class DeploymentHealth:
         self.standing = Standing()
         self.limits = VendorLimits()
         self.line = Gate(admission, what=name)
-        self.gradient = Gradient(admission.max_concurrent, admission.deployment_floor) if admission.adaptive else None
-        if self.gradient is not None:
-            self.line.limit = self.gradient.limit
+        self.gradient: Gradient | None = None
+        self._short_of_cpu = short_of_cpu
+        if admission.adaptive:
+            self._led_by_latency(admission.max_concurrent, admission.deployment_floor)
         self._retrying = settings.retrying
         self.retries = settings.retrying.budget
         self.blocked_until_s = 0.0
@@ -97,9 +102,12 @@ class DeploymentHealth:
         if deployment.max_concurrent:
             self.line.limit = deployment.max_concurrent
             if self.gradient is not None:
-                self.gradient = Gradient(deployment.max_concurrent, self.gradient.floor)
-                self.line.limit = self.gradient.limit
+                self._led_by_latency(deployment.max_concurrent, self.gradient.floor)
             self.line.pressed = True
+
+    def _led_by_latency(self, most: int, floor: int) -> None:
+        self.gradient = Gradient(most, floor, self._short_of_cpu)
+        self.line.limit = self.gradient.limit
 
     def blocked_s(self, now_s: float) -> float:
         """Seconds for which the vendor still wants no calls."""
@@ -184,8 +192,9 @@ class WorkflowPace:
 class Health:
     """Everything seen, by name; the names used longest ago are forgotten first."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, short_of_cpu: ShortOfCpu | None = None) -> None:
         self._settings = settings
+        self._short_of_cpu = short_of_cpu
         retrying = settings.retrying
         self.extras = Extras(retrying.extra, retrying.extra_per_call, retrying.extra_per_s)
         self.hedges = Hedges(settings.hedging.share) if settings.hedging else None
@@ -197,7 +206,7 @@ class Health:
     def deployment(self, name: str) -> DeploymentHealth:
         known = self._deployments.get(name)
         if known is None:
-            known = self._deployments[name] = DeploymentHealth(name, self._settings)
+            known = self._deployments[name] = DeploymentHealth(name, self._settings, self._short_of_cpu)
             if len(self._deployments) > KEPT:
                 self._deployments.popitem(last=False)
         return known

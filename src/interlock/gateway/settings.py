@@ -244,6 +244,8 @@ class Parts(Struct, frozen=True):
     """A prompt's sentence vector for learned routes, worked out off the event loop; `None` while too many wait for theirs."""
     code_runner: CodeRunner | None = None
     """For checks that run an answer's code; without it they say nothing."""
+    short_of_cpu: Callable[[], bool] | None = None
+    """Whether this process has too little CPU; slowness is then not put down to a vendor."""
     redact: Callable[[str], str] | None = None
     """Takes what is personal out of a text; without it `store_prompts: redacted` stores no prompt."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
