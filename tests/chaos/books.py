@@ -94,7 +94,7 @@ def compared(folder: Path, vendors: list[Upstream]) -> Books:
 
 def _shown(event: Settled, own: list[Billed]) -> bool:
     sent = sum(each.status != "shed" for each in event.attempts)
-    if len(own) < sent or any(each.error == "upstream_bad_reply" for each in event.attempts):
+    if len(own) < sent or any(each.error in ("upstream_bad_reply", "upstream_timeout") for each in event.attempts):
         return False
     # A refusal that was on its way when the client left was never heard of.
     return all(each.streamed and each.status for each in own) and own[-1].status == 200

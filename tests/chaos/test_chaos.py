@@ -38,6 +38,11 @@ async def test_every_call_settles_once_and_the_ledger_is_the_vendors_bill(tmp_pa
     books = compared(tmp_path, vendors)
     sent = sum(len(vendor.bills) for vendor in vendors) - before
 
+    summary = told_of(books, late, sent)
+    print(json.dumps(summary))
+    if RESULT:
+        Path(RESULT).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
     assert books.events == CALLS + before, "each call is in the ledger once"
     assert books.unclaimed == [], "no vendor was asked for a call that the ledger does not know"
     assert never == [], "no vendor works for a client that has left"
@@ -58,10 +63,6 @@ async def test_every_call_settles_once_and_the_ledger_is_the_vendors_bill(tmp_pa
         assert each.booked[1] <= each.upper[1], each
     assert abs(books.booked[0] - books.billed[0]) <= 0.01 * books.billed[0]
     assert abs(books.booked[1] - books.billed[1]) <= 0.05 * books.billed[1]
-    summary = told_of(books, late, sent)
-    print(json.dumps(summary))
-    if RESULT:
-        Path(RESULT).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 def told_of(books: Books, late: list[float], sent: int) -> dict[str, object]:
