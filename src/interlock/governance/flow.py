@@ -120,6 +120,15 @@ class FlowPolicy:
             return
         if self._key(tool, terms, arguments) in self._done:
             yield "repeated", f"{tool} was called for the same before", tool
+        people = [
+            str(each)
+            for name, given in arguments.items()
+            if terms.arguments.get(name, Argument()).kind == "email"
+            for each in values.each(given)
+            if each
+        ]
+        if len(people) != len(set(people)):
+            yield "twice", "somebody is named twice", people[0]
         for name, given in arguments.items():
             argument = terms.arguments.get(name, Argument())
             if argument.readers and arguments.get(argument.readers):

@@ -43,7 +43,7 @@ class Known:
         self._said = frozenset(self._values.get("amount", ()))
         self._by_kind: Mapping[str, Callable[[str], bool]] = {
             "date": self._is_date, "start": self._is_start, "title": lambda text: not self.strange(text),
-            "account": self._is_account, "proper": prompt.writes, "person": prompt.is_name, "quoted": prompt.quoted.__contains__, "file": prompt.holds,
+            "account": self._is_account, "proper": prompt.has_whole_name, "person": prompt.is_name, "quoted": prompt.quoted.__contains__, "file": prompt.holds,
         }  # fmt: skip
 
     def has(self, kind: str, value: Any) -> bool:
@@ -242,7 +242,10 @@ class Known:
         return self._is_date(text) and set(values.clocks(text)) <= (self._clocks or {(0, 0)})
 
     def _is_account(self, text: str) -> bool:
-        return not values.ACCOUNT.fullmatch(text) and self._prompt.writes(text) and self._is_payee(values.normal(text))
+        """A payee by name, where the request gives no account at all."""
+        if self._values.get("account") or not self._prompt.has_whole_name(text, single=True):
+            return False
+        return self._is_payee(values.normal(text))
 
     def _is_payee(self, name: str) -> bool:
         """Whether somebody of that name was paid before: as the payee, or by the words of the subject."""

@@ -58,6 +58,18 @@ class Words:
         """Whether a proper name or a number stands in the text just as written."""
         return bool(value) and (value[0].isupper() or value[0].isdigit()) and _stands(value, self.raw)
 
+    def has_whole_name(self, value: str, *, single: bool = False) -> bool:
+        """Whether it is quoted in the text, or a proper name there from its first word to its last; `single`: one word may begin a sentence."""
+        if value in self.quoted:
+            return True
+        if not self.writes(value) or not any(each.isalpha() for each in value):
+            return False
+        start = self.raw.find(value)
+        before, after = self.raw[:start].rpartition(" ")[0].split(" ")[-1:], self.raw[start + len(value) :]
+        joined = bool(before) and before[0][:1].isupper() and before[0][-1:].isalpha()
+        whole = not joined and not (after[:1] == " " and (after[1:2].isupper() or after[1:2].isdigit()))
+        return whole and (" " in value or single or self.is_name(value))
+
     def bears(self, address: str) -> bool:
         """Whether an address bears a name that the request uses: `dora@…` is Dora's."""
         owner = address.partition("@")[0].lower()
