@@ -124,7 +124,9 @@ def test_what_is_no_config_of_theirs_is_a_clear_error_or_an_empty_one(text):
     try:
         imported = convert(text, "config.yaml")
     except ConfigError as error:
-        assert "config.yaml" in str(error)
+        told = str(error)
     else:
+        told = "config.yaml"
         assert imported.document == {}
         assert len(imported.report.of("left")) == 3
+    assert "config.yaml" in told

@@ -124,7 +124,9 @@ def settings(write):
         models: {support: {small: [gpt-4o-mini, mine/meta/llama-3], mid: openai/gpt-4o}, one: [claude-3-5-haiku]}
         providers: {mine: {dialect: openai, base_url: "http://127.0.0.1:8000/v1/", api_key: "${K}", timeout_s: 5, models: ["llama*", "gpt-oss*"]}}
         """
-    return load(write({"interlock.yaml": text}), {"K": "a-secret-9", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}).settings
+    return load(
+        write({"interlock.yaml": text}), {"K": "a-secret-9", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    ).settings
 
 
 def test_names_become_tiers_of_models_in_order(settings):

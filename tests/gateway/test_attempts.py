@@ -270,7 +270,9 @@ async def test_one_deadline_covers_every_try_and_candidate():
     bench = Bench(Sluggish(), Settings(retrying=Retrying(base_s=0.0)))
     with pytest.raises(DeadlineMissed):
         await bench.chat(deadline=Deadline.after(bench.clock, 10.0))
-    assert left == pytest.approx([6.0, 3.6, 1.44, 0.96]), "what remains only shrinks, and each leaves a part to whoever stands in"
+    assert left == pytest.approx([6.0, 3.6, 1.44, 0.96]), (
+        "what remains only shrinks, and each leaves a part to whoever stands in"
+    )
     assert bench.event.status == "timeout"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 
 import pytest
@@ -35,8 +36,7 @@ async def ask(client: PooledClient, url: str, way: str) -> bytes:
                 lambda piece: bool(taken.append(piece))
             ):  # every piece is taken, and refused to go on
                 pass
-        async for piece in stream.chunks():
-            taken.append(piece)
+        taken.extend([piece async for piece in stream.chunks()])
     return b"".join(taken)
 
 
@@ -98,10 +98,8 @@ async def test_a_reply_of_two_meanings_never_reaches_the_next_call(wire: bytes, 
 
     client = PooledClient(CLOCK)
     async with serving(tell) as server:
-        try:
-            assert b"smuggled" != await ask(client, server.url, way)
-        except InterlockError:
-            pass
+        with contextlib.suppress(InterlockError):
+            assert await ask(client, server.url, way) != b"smuggled"
         assert await ask(client, server.url, way) == b"mine"
     await client.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -93,7 +94,7 @@ async def test_tapped_and_read_together_are_the_stream(texts, escaped, paddings,
     whole = b"".join(events)
     edges = sorted({min(cut, len(whole)) for cut in cuts} | {0, len(whole)})
     aligned = not cuts
-    pieces = events if aligned else [whole[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = events if aligned else [whole[a:b] for a, b in pairwise(edges)]
     reply, gate, tap = Reply(pieces), Gate(ASKED, AT), Tap(patience)
     async for raw, data in wire.events(gate.through(reply), AT):
         chunk = codec.chunk_of(raw, data, ASKED, AT, relayed=True)

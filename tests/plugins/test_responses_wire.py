@@ -79,19 +79,18 @@ def files(there: Vendor, *, responses: bool = True) -> str:
 
 @pytest.mark.requirement("GW-02", "GW-06")
 async def test_built_in_tools_and_unknown_fields_go_through_as_they_are(tmp_path: Path) -> None:
-    async with vendor(answer) as there:
-        async with house(tmp_path, files=files(there)) as up, up.client() as client:
-            raw: Any = await client.responses.with_raw_response.create(
-                model="support",
-                input="Weather?",
-                tools=[{"type": "web_search"}],
-                extra_body={"a_wish_of_next_year": 7},
-            )
-            first = raw.parse()
-            stream: Any = await client.responses.create(
-                model="support", input="And now?", previous_response_id=first.id, stream=True
-            )
-            told = [event async for event in stream]
+    async with vendor(answer) as there, house(tmp_path, files=files(there)) as up, up.client() as client:
+        raw: Any = await client.responses.with_raw_response.create(
+            model="support",
+            input="Weather?",
+            tools=[{"type": "web_search"}],
+            extra_body={"a_wish_of_next_year": 7},
+        )
+        first = raw.parse()
+        stream: Any = await client.responses.create(
+            model="support", input="And now?", previous_response_id=first.id, stream=True
+        )
+        told = [event async for event in stream]
     path, asked = there.asked[0].path, there.asked[0].body
     assert (path, asked["model"], asked["store"], asked["a_wish_of_next_year"]) == ("/v1/responses", "small", False, 7)
     assert asked["tools"] == [{"type": "web_search"}]
@@ -120,8 +119,11 @@ async def test_built_in_tools_and_unknown_fields_go_through_as_they_are(tmp_path
 
 @pytest.mark.requirement("GW-02", "GW-06")
 async def test_a_built_in_tool_is_a_clear_no_where_the_dialect_cannot_carry_it(tmp_path: Path) -> None:
-    async with vendor(answer) as there:
-        async with house(tmp_path, files=files(there, responses=False)) as up, up.client() as client:
-            with pytest.raises(openai.BadRequestError, match=r"tools\[0\].type cannot be carried"):
-                await client.responses.create(model="support", input="Weather?", tools=[{"type": "web_search"}])
+    async with (
+        vendor(answer) as there,
+        house(tmp_path, files=files(there, responses=False)) as up,
+        up.client() as client,
+    ):
+        with pytest.raises(openai.BadRequestError, match=r"tools\[0\].type cannot be carried"):
+            await client.responses.create(model="support", input="Weather?", tools=[{"type": "web_search"}])
     assert there.asked == []

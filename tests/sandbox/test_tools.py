@@ -67,7 +67,9 @@ async def call(
     running: Interlock, name: str, *, task: str = "tsk_1", tenant: str = "default", **arguments: object
 ) -> ToolReply:
     grants = running.contracts["analyst"].grants
-    return await running.desk.call(Caller(tenant, task=task), ToolRequest(name, arguments, key=f"k-{task}-{arguments}"), grants)
+    return await running.desk.call(
+        Caller(tenant, task=task), ToolRequest(name, arguments, key=f"k-{task}-{arguments}"), grants
+    )
 
 
 @pytest.mark.requirement("TL-07")

@@ -175,7 +175,9 @@ class Past:
     def _attempt(self, status: Any, deployment: str, price: Price | None, usage: Usage, ms: int) -> Attempt:
         begun, self.at_ns = self.at_ns, self.at_ns + ms * 1_000_000
         cost = cost_of(price.rates, usage) if price else 0
-        wrong: dict[str, Any] = {"error": "upstream_timeout", "message": self.fact("no answer")} if status != "ok" else {}
+        wrong: dict[str, Any] = (
+            {"error": "upstream_timeout", "message": self.fact("no answer")} if status != "ok" else {}
+        )
         version = price.version if price else ""
         return Attempt(deployment, status, begun, ms * 1000, "small", usage, cost, version, **wrong)
 

@@ -92,7 +92,9 @@ async def house(folder: Path, answer: Answer | None = None, files: str = FILES) 
                 for connection in tuple(state.connections):
                     connection.transport.abort()
                 await server.wait_closed()
-                await asyncio.gather(*state.tasks, return_exceptions=True)  # as the server does: what it cut off settles
+                await asyncio.gather(
+                    *state.tasks, return_exceptions=True
+                )  # as the server does: what it cut off settles
                 working.cancel()
                 await asyncio.gather(working, return_exceptions=True)
 

@@ -96,6 +96,7 @@ class Webhooks:
         wait_s = FIRST_WAIT_S
         while True:
             why = await self._try(message)
+            self._note(message.to.url, why)
             if not why:
                 return
             if self._clock.monotonic_s() - message.since_s + wait_s > message.to.give_up_after_s:
@@ -104,6 +105,15 @@ class Webhooks:
                 return
             await self._sleep(wait_s * self._rng.uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+
+    def _note(self, url: str, why: str) -> None:
+        """Whoever runs this hears of an address that does not answer now, and not only when a message is given up."""
+        if why and url not in self._away:
+            self._away.add(url)
+            _log.warning("%s does not take messages, they are sent again: %s", url, why)
+        elif not why and url in self._away:
+            self._away.discard(url)
+            _log.warning("%s takes messages again", url)
 
     async def _try(self, message: Message) -> str:
         """Why it was not taken; empty when it was."""

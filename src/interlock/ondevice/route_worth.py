@@ -51,7 +51,7 @@ def _worth_recovering(
     """The least worth whose decisions close `share` of the gap between the cheapest and the best model."""
     cheapest = route.overall[route.models[0]]
     target = cheapest + share * (max(route.overall.values()) - cheapest)
-    top = max(max(route.costs_nano_usd.values()), 1)
+    top = max(*route.costs_nano_usd.values(), 1)
     made = route
     for worth in np.geomspace(top / 10, top * 1000, WORTHS):
         made = _looking(structs.replace(route, worth_nano_usd=round(float(worth))), rows, looks)

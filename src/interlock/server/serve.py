@@ -150,7 +150,9 @@ def run(main: Callable[[], Any]) -> Any:
     import uvloop
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # two sockets for each call: the usual 1,024 would be the first limit to bite
+    with contextlib.suppress(
+        ValueError, OSError
+    ):  # two sockets for each call: the usual 1,024 would be the first limit to bite
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     return uvloop.run(main())
