@@ -52,6 +52,7 @@ class Webhooks:
         self._receivers, self._http, self._clock, self._rng, self._sleep = receivers, http, clock, rng, sleep
         self._queue: asyncio.Queue[Message] = asyncio.Queue(MAX_WAITING)
         self._told: set[str] = set()
+        self._away: set[str] = set()
         self.lost = 0
         """Messages that were given up or found no room; shown on /healthz."""
 
