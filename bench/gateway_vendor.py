@@ -121,5 +121,6 @@ async def main(port: int, delay_s: float = 0.0, pace_s: float = PACE_S, count: i
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    uvloop.run(main(int(given[0]), *map(float, given[1:3]), *map(int, given[3:4])))
+    port, *rest = sys.argv[1:]
+    delay_s, pace_s, count = (*rest, *("0", str(PACE_S), str(EVENTS))[len(rest) :])
+    uvloop.run(main(int(port), float(delay_s), float(pace_s), int(count)))

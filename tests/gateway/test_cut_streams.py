@@ -3,6 +3,7 @@
 import importlib
 import random
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 import pytest
@@ -90,7 +91,7 @@ def at(dialect, host):
 
 
 def bench_of(dialect, cut_at, profile, error=UpstreamCut, **settings):
-    wire = Wire(dialect, cut_at, error)
+    wire: Any = Wire(dialect, cut_at, error)
     bench = Bench(Scripted(), Settings(**settings), tiers=(Tier("t", (at(dialect, "one"), at(dialect, "two"))),))
     env = PluginEnv(http=wire, clock=bench.clock, rng=random.Random(1), tier0={})
     provider = importlib.import_module(f"interlock.plugins.providers.{dialect}").build(env)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ class Metered(Scripted):
         self.at_s = dict.fromkeys(self.level, clock.monotonic_s())
         self.window = dict.fromkeys(self.level, int(clock.monotonic_s() // 60))
         self.refused = 0
-        self.bench = None
+        self.bench: Any = None
 
     def _fill(self, model):
         now = self.clock.monotonic_s()
@@ -147,8 +148,9 @@ def test_every_wait_ends(told, steps):
 
 def heard_of(headers, status=200, body=b""):
     told = []
+    nothing: Any = None
     env = PluginEnv(
-        http=None,
+        http=nothing,
         clock=FakeClock(),
         rng=random.Random(1),
         tier0={},

@@ -164,7 +164,9 @@ class PriceBook:
         if fallback is not None:
             self._warnings[name] = f"{name}: {why}; the fallback price `{_FALLBACK}` of the configuration is used."
             return structs.replace(_own_price(name, fallback), estimated=True)
-        self._warnings[name] = f"{name}: {why}; its calls count as $0.00, so no limit in dollars holds them. Declare it under `prices:`."
+        self._warnings[name] = (
+            f"{name}: {why}; its calls count as $0.00, so no limit in dollars holds them. Declare it under `prices:`."
+        )
         return Price(model=name, rates=Rates(), source=f"none: {why}", since="", version="", estimated=True)
 
 

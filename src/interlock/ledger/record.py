@@ -109,7 +109,9 @@ class Recorder:
         encoded = encode(settled)
         size = _EVENT_BYTES if self._flight is None else self._flight.put_settled(slot, settled, encoded, content)
         caller = settled.caller
-        record = Record(caller.task, caller.step, caller.tenant, self._clock.wall_ns(), settled, content, fence, encoded)
+        record = Record(
+            caller.task, caller.step, caller.tenant, self._clock.wall_ns(), settled, content, fence, encoded
+        )
         self._queue.put(Entry((record,), slot, size))
 
     async def append(self, records: Sequence[Record]) -> None:

@@ -52,7 +52,16 @@ class Line:
     def context(self, workspace: Path) -> ToolContext:
         """What the function gets to know about the call."""
         caller = self.caller
-        return ToolContext(self.request.key, workspace, caller.tenant, caller.task, caller.user, caller.step, self.lent, self.reasons.append)
+        return ToolContext(
+            self.request.key,
+            workspace,
+            caller.tenant,
+            caller.task,
+            caller.user,
+            caller.step,
+            self.lent,
+            self.reasons.append,
+        )
 
     def done(self, result: Any, cut: str) -> ToolReply:
         """Settles as a success."""
