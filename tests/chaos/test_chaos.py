@@ -55,7 +55,7 @@ async def test_every_call_settles_once_and_the_ledger_is_the_vendors_bill(tmp_pa
     # Everybody shares one event loop here: where it stands still, a vendor whose turn comes late writes one more piece than was heard.
     assert len(shown) <= max(2, CALLS // 250), shown[:5]
     for each in shown:
-        assert each.statuses[-1] in ("client_gone", "timeout"), each
+        assert {"client_gone", "timeout"} & set(each.statuses), each
         assert each.booked[0] == each.billed[0], each
         assert 0 <= each.billed[1] - each.booked[1] <= 2, each
     for each in books.differences:
