@@ -154,7 +154,7 @@ async def test_without_redis_each_limit_does_what_it_declares_and_afterwards_the
     client = redis.client()
     total = sum(int(client.hget(key, 3) or 0) for key in client.scan_iter("interlock:count:lenient*"))
     assert total == 140 if loss == "kill" else total == 170, "a Redis that forgot everything knows what came after"
-    if loss == "kill":  # one that only stood still may have taken in a question after its withdrawal; that stands until it expires
+    if loss == "kill":  # one that only stood still may have taken in a question after its withdrawal
         assert not any(int(client.hget(key, 3) or 0) for key in client.scan_iter("interlock:count:strict*"))
     assert await closed.ask()
     for each in (opened, closed):
