@@ -336,7 +336,7 @@ async def test_spares_are_ready_before_they_are_asked_for():
                 await asyncio.sleep(0.01)
         born = zygote.born
         assert (await kit.run(sandbox, "2")).value == 2
-        assert zygote.born <= born + 1
+        assert zygote.born <= born + 2  # one may still have been coming, one takes the place of the spare that was used
     finally:
         await sandbox.close()
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from contextlib import suppress
 from typing import Any
 
@@ -52,6 +52,7 @@ class Pool:
         self._old: list[Zygote] = []
         self._booting = asyncio.Lock()
         self._spares: OrderedDict[Shape, deque[Talk]] = OrderedDict()
+        self._coming: Counter[Shape] = Counter()
         self._asked: dict[Shape, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -151,18 +152,22 @@ class Pool:
             self._asked.pop(oldest, None)
             for talk in unused:
                 self.end(talk)
-        for _ in range(self._setup.spares - len(ready)):
+        for _ in range(self._setup.spares - len(ready) - self._coming[shape]):
+            self._coming[shape] += 1
             self._background(self._prepare(shape, ready))
 
     async def _prepare(self, shape: Shape, ready: deque[Talk]) -> None:
-        if len(ready) >= self._setup.spares:
-            return
-        with suppress(SandboxRefused):  # a call that needs one will be told
-            talk = await self._make(shape)
-            if self._closed or self._spares.get(shape) is not ready or len(ready) >= self._setup.spares:
-                self.end(talk)
-            else:
-                ready.append(talk)
+        try:
+            with suppress(SandboxRefused):  # a call that needs one will be told
+                talk = await self._make(shape)
+                if self._closed or self._spares.get(shape) is not ready:
+                    self.end(talk)
+                else:
+                    ready.append(talk)
+        finally:
+            self._coming[shape] -= 1
+            if not self._coming[shape]:
+                del self._coming[shape]
 
     def _drop_spares(self) -> None:
         for ready in self._spares.values():
