@@ -1,6 +1,6 @@
 """What stands beside the ledger: signals from outside, and whole answers kept for the exact cache.
 
-Above: `SqliteStore.signals`, `SqliteStore.cache`. Below: database.
+Above: the stores, as `signals` and `cache`. Below: session.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ import msgspec
 
 from interlock.core.store import CacheRow, Signal
 
-from .database import Database
 from .rows import encode
-from .statements import statements
+from .session import Database
 
 
-class SqliteSignals:
-    """`core.store.SignalStore` on SQLite."""
+class Signals:
+    """`core.store.SignalStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sql = statements("signals")
+        self._sql = database.sql("signals")
 
     def add(self, signal: Signal) -> bool:
         row = (signal.task, signal.id, signal.name, encode(signal.payload), signal.at_ns)
@@ -38,12 +37,12 @@ class SqliteSignals:
             db.executemany(self._sql["consume"], [(task, each) for each in ids])
 
 
-class SqliteCache:
-    """`core.store.CacheStore` on SQLite."""
+class Cache:
+    """`core.store.CacheStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sql = statements("cache")
+        self._sql = database.sql("cache")
 
     def get(self, tenant: str, key: str, now_ns: int) -> bytes | None:
         with self._database.reading("read the cache") as db:

@@ -1,12 +1,11 @@
-"""Files and batches on SQLite.
+"""Rows of files and of batches.
 
-Above: `SqliteStore.files`, `SqliteStore.batches`. Below: database.
+Above: the stores, as `files` and `batches`. Below: session.
 """
 
 from __future__ import annotations
 
 import builtins
-import sqlite3
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -14,18 +13,17 @@ from msgspec import structs
 
 from interlock.core.batches import ENDED, BatchRow, FileRow, Line
 
-from .database import Database
-from .statements import statements
+from .session import Database
 
 _row = msgspec.json.Decoder(BatchRow)
 
 
-class SqliteFiles:
-    """`core.batches.FileStore` on SQLite."""
+class Files:
+    """`core.batches.FileStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sql = statements("files")
+        self._sql = database.sql("files")
 
     def put(self, row: FileRow) -> None:
         with self._database.transaction(f"note file {row.id}") as db:
@@ -50,12 +48,12 @@ class SqliteFiles:
             return [FileRow(*row) for row in db.execute(self._sql["expired"], (now_ns, limit))]
 
 
-class SqliteBatches:
-    """`core.batches.BatchStore` on SQLite."""
+class Batches:
+    """`core.batches.BatchStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sql = statements("batches")
+        self._sql = database.sql("batches")
 
     def create(self, row: BatchRow) -> None:
         with self._database.transaction(f"create batch {row.id}") as db:
@@ -115,7 +113,7 @@ class SqliteBatches:
 
     def counts(self, batch: str) -> tuple[int, int, int]:
         with self._database.reading(f"count the lines of batch {batch}") as db:
-            row: sqlite3.Row = db.execute(self._sql["counts"], (batch,)).fetchone()
+            row = db.execute(self._sql["counts"], (batch,)).fetchone()
         return int(row[0]), int(row[1]), int(row[2])
 
     def drop_lines(self, batch: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from typing import Literal
 from interlock.core.errors import StoreUnavailable
 from interlock.core.sketch import merged, packed, unpacked
 
-from .statements import migrations
+from .statements import migrations, statements
 
 Synchronous = Literal["full", "normal"]
 IDLE_READERS = 4
@@ -52,6 +52,9 @@ class Database:
             self._writer = self._connect()
             self._into_wal()
             self._migrate()
+
+    def sql(self, noun: str) -> Mapping[str, str]:
+        return statements(noun)
 
     @contextmanager
     def transaction(self, doing: str) -> Generator[sqlite3.Connection]:

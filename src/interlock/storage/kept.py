@@ -1,6 +1,6 @@
 """Kept responses: turns of conversations, each in a row of its own.
 
-Above: `SqliteStore.responses`. Below: database.
+Above: the stores, as `responses`. Below: session.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ from msgspec import structs
 
 from interlock.core.kept import KeptResponse
 
-from .database import Database
-from .statements import statements
+from .session import Database
 
 
-class SqliteResponses:
-    """`core.kept.ResponseStore` on SQLite."""
+class Responses:
+    """`core.kept.ResponseStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sql = statements("responses")
+        self._sql = database.sql("responses")
 
     def put(self, rows: Sequence[KeptResponse]) -> None:
         with self._database.transaction("keep responses") as db:

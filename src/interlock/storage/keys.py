@@ -1,4 +1,4 @@
-"""Virtual keys, one row each. Above: `SqliteStore.keys`. Below: database."""
+"""Virtual keys, one row each. Above: the stores, as `keys`. Below: session."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import msgspec
 
 from interlock.core.keys import KeyRecord
 
-from .database import Database
-from .statements import statements
+from .session import Database
 
 _decoder = msgspec.json.Decoder(KeyRecord)
 
 
-class SqliteKeys:
-    """`core.keys.KeyStore` on SQLite; every process on the file sees a change at its next look at the version."""
+class Keys:
+    """`core.keys.KeyStore`; every process on the file sees a change at its next look at the version."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sql = statements("keys")
+        self._sql = database.sql("keys")
 
     def records(self) -> Sequence[KeyRecord]:
         with self._database.reading("read the keys") as db:

@@ -1,6 +1,6 @@
 """The semantic cache's rows: answers with vectors, and what each scope has learned.
 
-Above: `SqliteStore.similar`. Below: database.
+Above: the stores, as `similar`. Below: session.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from collections.abc import Sequence
 
 from interlock.core.answers import SimilarRow, SimilarState
 
-from .database import Database
-from .statements import statements
+from .session import Database
 
 
-class SqliteSimilar:
-    """`core.answers.SimilarStore` on SQLite."""
+class SimilarAnswers:
+    """`core.answers.SimilarStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sql = statements("similar")
+        self._sql = database.sql("similar")
 
     def put_all(self, rows: Sequence[SimilarRow], states: Sequence[SimilarState]) -> None:
         with self._database.transaction("write the semantic cache") as db:

@@ -18,14 +18,14 @@ from interlock.core.money import BUCKETS, Price, Usage
 from interlock.core.sketch import unpacked
 from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Totals
 
-from .aside import SqliteCache, SqliteSignals
-from .batches import SqliteBatches, SqliteFiles
+from .aside import Cache, Signals
+from .batches import Batches, Files
 from .database import Database, Synchronous
-from .kept import SqliteResponses
-from .keys import SqliteKeys
+from .kept import Responses
+from .keys import Keys
 from .rolls import NS_PER_HOUR
 from .rows import decode_event, encode
-from .similar import SqliteSimilar
+from .similar import SimilarAnswers
 from .statements import statements
 from .tasks import SqliteTasks
 from .writes import put_prices, write_groups
@@ -48,13 +48,13 @@ class SqliteStore:
         self._database = database
         self._prices: dict[str, Price] = {}
         self._tasks = SqliteTasks(database, self._price_at_write)
-        self._signals = SqliteSignals(database)
-        self._cache = SqliteCache(database)
-        self._keys = SqliteKeys(database)
-        self._responses = SqliteResponses(database)
-        self._files = SqliteFiles(database)
-        self._batches = SqliteBatches(database)
-        self._similar = SqliteSimilar(database)
+        self._signals = Signals(database)
+        self._cache = Cache(database)
+        self._keys = Keys(database)
+        self._responses = Responses(database)
+        self._files = Files(database)
+        self._batches = Batches(database)
+        self._similar = SimilarAnswers(database)
 
     @classmethod
     def open(cls, path: str | Path, *, busy_timeout_s: float = 1.0, synchronous: Synchronous = "full") -> SqliteStore:
@@ -79,31 +79,31 @@ class SqliteStore:
         return self._tasks
 
     @property
-    def signals(self) -> SqliteSignals:
+    def signals(self) -> Signals:
         return self._signals
 
     @property
-    def cache(self) -> SqliteCache:
+    def cache(self) -> Cache:
         return self._cache
 
     @property
-    def keys(self) -> SqliteKeys:
+    def keys(self) -> Keys:
         return self._keys
 
     @property
-    def files(self) -> SqliteFiles:
+    def files(self) -> Files:
         return self._files
 
     @property
-    def batches(self) -> SqliteBatches:
+    def batches(self) -> Batches:
         return self._batches
 
     @property
-    def responses(self) -> SqliteResponses:
+    def responses(self) -> Responses:
         return self._responses
 
     @property
-    def similar(self) -> SqliteSimilar:
+    def similar(self) -> SimilarAnswers:
         return self._similar
 
     def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
