@@ -28,6 +28,8 @@ class Caller(Struct, frozen=True, omit_defaults=True):
     """Id of the task this call is a step of; a lone gateway call is a task of one step and gets a fresh id."""
     step: int = 0
     versions: Versions = Versions()
+    trace: str = ""
+    """W3C `traceparent` that came in with the call or the task, and whose trace it belongs to; empty when none did."""
 
 
 class Secret:

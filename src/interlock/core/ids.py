@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from itertools import product
 from typing import Protocol
@@ -22,6 +23,7 @@ _TIME_DIGITS, _RANDOM_DIGITS = 10, 16
 _SPELLING = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
 """A digit for each random byte, five bits of which count."""
 _DRAWN_AHEAD = 64
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 
 
 class Ids(Protocol):
@@ -69,11 +71,22 @@ def _digits(number: int, count: int) -> str:
     return "".join([_PAIRS[number >> shift & 1023] for shift in range(5 * count - 10, -1, -10)])
 
 
-def trace_id(task: str) -> str:
-    """The task's W3C trace id (32 hex digits); the same for everybody who knows the task's id."""
-    return hashlib.blake2b(task.encode(), digest_size=16).hexdigest()
+def trace_id(task: str, parent: str = "") -> str:
+    """The task's W3C trace id (32 hex digits): its caller's, where one sent a `traceparent`, else one that follows from the task's id."""
+    return parent[3:35] if parent else hashlib.blake2b(task.encode(), digest_size=16).hexdigest()
 
 
-def traceparent(task: str, step: int) -> str:
+def span_id(task: str, step: int = -1, attempt: int = -1) -> str:
+    """The span (16 hex digits) of a task, of one of its steps, or of one attempt of a step; the same whenever it is asked for."""
+    return hashlib.blake2b(f"{task}:{step}:{attempt}".encode(), digest_size=8).hexdigest()
+
+
+def traceparent(task: str, step: int, parent: str = "") -> str:
     """The W3C Trace Context header of one step of a task. Source: https://www.w3.org/TR/trace-context/"""
-    return f"00-{trace_id(task)}-{step + 1:016x}-01"
+    return f"00-{trace_id(task, parent)}-{span_id(task, step)}-01"
+
+
+def read_traceparent(header: str) -> str:
+    """`header` as it is where it is a W3C `traceparent` of a span that exists, else nothing."""
+    found = _TRACEPARENT.fullmatch(header)
+    return header[:55] if found and found[1].strip("0") and found[2].strip("0") else ""
