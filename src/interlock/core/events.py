@@ -4,7 +4,7 @@ Both are one record. The *done* of a step is its `Settled` event, and a lone gat
 place is (task, seq); its sensitive content (inputs, arguments, answers) travels beside the event, never inside it, so that
 retention and redaction can touch the one and leave the other.
 
-Above: gateway, tools, agents write these; ledger, economics, cli read them. Below: caller, chat, money.
+Above: gateway, tools, agents write these; ledger, economics, cli read them. Below: budget, caller, chat, money.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from .budget import Limits, Spend
 from .caller import Caller, Versions
 from .chat import Fact
 from .money import Usage
@@ -35,6 +36,8 @@ Effect = Literal["none", "idempotent", "reconcile", "once"]
 Rung = Literal["smaller_model", "shorter_context", "cached_answer", "best_effort"]
 RUNGS: tuple[Rung, ...] = ("smaller_model", "shorter_context", "cached_answer", "best_effort")
 """Of the degradation ladder, in its default order."""
+Awaits = Literal["", "child", "signal", "timer"]
+"""What a call waits for that no worker performs."""
 Outcome = Literal[
     "resolved",
     "waiting_approval",
@@ -131,6 +134,17 @@ def lone_ids(drawn: str) -> tuple[str, str]:
     return drawn, "cal" + drawn[3:]
 
 
+class Usual(Struct, frozen=True, omit_defaults=True):
+    """What successful runs of a workflow needed, as far as it was known when a task began."""
+
+    runs: int = 0
+    """How many of them there were."""
+    share: float = 0.0
+    """Of them, this share (0–1) needed at most so much:"""
+    cost_nano_usd: int = 0
+    model_calls: int = 0
+
+
 class Started(Struct, frozen=True, omit_defaults=True, tag="started"):
     """A task began. Content: `{"input": {...}}`."""
 
@@ -141,6 +155,9 @@ class Started(Struct, frozen=True, omit_defaults=True, tag="started"):
     """Name of the input file it came from, and below the line; together they let a rerun resume."""
     line: int = 0
     facts: dict[str, Fact] = {}
+    usual: Usual | None = None
+    depth: int = 0
+    """How many tasks stand above this one."""
 
 
 class Intended(Struct, frozen=True, omit_defaults=True, tag="intended"):
@@ -162,6 +179,27 @@ class Intended(Struct, frozen=True, omit_defaults=True, tag="intended"):
     compensates: int = 0
     """Step whose effect this one undoes."""
     reserved_nano_usd: int = 0
+    awaits: Awaits = ""
+    """What ends it, where that is nothing that a worker does: the task is a row until an `Arrived` stands at `step`."""
+    until_ns: int = 0
+    """When a timer fires, or a signal is no longer waited for; zero: never."""
+    child: str = ""
+    """The child task that was begun for it."""
+    share: Spend = Spend()
+    """What is held of the budget until the child has ended."""
+
+
+class Arrived(Struct, frozen=True, omit_defaults=True, tag="arrived"):
+    """What a call waited for is there: its place is the step that was announced. Content: `{"result": ...}` or `{"error": {...}}`."""
+
+    name: str
+    """Of the call."""
+    by: Awaits
+    ok: bool = True
+    what: str = ""
+    """The child task, or the id of the signal."""
+    spent: Spend = Spend()
+    """What the child used; its calls are in the ledger as its own."""
 
 
 class ApprovalAsked(Struct, frozen=True, omit_defaults=True, tag="approval_asked"):
@@ -200,7 +238,8 @@ class DoubtSettled(Struct, frozen=True, omit_defaults=True, tag="doubt_settled")
     """A person settled a doubt. Content: `{"result": ...}` when it was done."""
 
     step: int
-    decision: Literal["done", "redo", "skip"]
+    decision: Literal["done", "redo", "skip", "compensate"]
+    """It happened · do it again · it did not and shall not · undo it, whether or not it happened."""
     who: str
 
 
@@ -223,6 +262,9 @@ class Finished(Struct, frozen=True, omit_defaults=True, tag="finished"):
     degraded: str = ""
     error: str = ""
     message: str = ""
+    parent: str = ""
+    """The task that waits for this one at `parent_step`: the store signals it in the transaction that writes this."""
+    parent_step: int = 0
 
 
 class OutcomeSeen(Struct, frozen=True, omit_defaults=True, tag="outcome_seen"):
@@ -238,6 +280,7 @@ Event = (
     Started
     | Intended
     | Settled
+    | Arrived
     | ApprovalAsked
     | ApprovalDecided
     | InDoubt

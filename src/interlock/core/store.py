@@ -17,13 +17,16 @@ from .errors import Fenced
 from .events import CallKind, Outcome, Record, Settled, Status
 from .kept import ResponseStore
 from .money import BUCKETS, Price, Usage
+from .outbox import OutboxStore, TextStore
 
-TaskStatus = Literal["running", "waiting", "in_doubt", "finished"]
+TaskStatus = Literal["running", "waiting", "in_doubt", "paused", "finished"]
 TaskKind = Literal["task", "call", "late"]
 """A run of a workflow · a lone gateway call · money spent by a worker that had lost its task meanwhile."""
 RollRole = Literal["call", "attempt", "task"]
 """One call with the attempt that answered it · one further attempt (failed or superseded) · one finished task."""
 StorePrompts = Literal["none", "redacted", "full"]
+ARRIVED = "arrived"
+"""Name of the signal that a store sends to the parent of a child task in the transaction that ends the child."""
 LINES: tuple[str, ...] = (*BUCKETS, "other")
 """What a call's money went to: each usage bucket, and what belongs to none (tools, reservations of crashed calls)."""
 
@@ -300,6 +303,10 @@ class Store(Protocol):
     def batches(self) -> BatchStore: ...
     @property
     def similar(self) -> SimilarStore: ...
+    @property
+    def outbox(self) -> OutboxStore: ...
+    @property
+    def texts(self) -> TextStore: ...
 
     def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
         """Commits all groups in one transaction, each of them whole or not at all; says which were fenced out.

@@ -19,13 +19,14 @@ from interlock.core.events import (
     Event,
     Finished,
     InDoubt,
+    Noted,
     Outcome,
     OutcomeSeen,
     Record,
     Settled,
     Started,
 )
-from interlock.core.store import TaskKind, money_of
+from interlock.core.store import ARRIVED, TaskKind, money_of
 
 LATE_MARK = "!"
 """Between the task and the call in the id under which a fenced-out call is kept."""
@@ -88,6 +89,14 @@ def call_row(record: Record, call: Settled, *, lone: bool) -> tuple[Any, ...]:
         real,
         simulated,
     )
+
+
+def to_parent(record: Record, finished: Finished) -> list[tuple[str, str, str, str, int]]:
+    """The parameters of `signals.add` for whoever waits for the task that has ended: at most one."""
+    if not finished.parent:
+        return []
+    told = encode({"step": finished.parent_step, "child": record.task})
+    return [(finished.parent, f"arrived:{record.task}", ARRIVED, told, record.at_ns)]
 
 
 def money(settled: Settled) -> tuple[int, int]:
@@ -201,6 +210,10 @@ def _fold(row: dict[str, Any], record: Record) -> None:
             row["doubted"] -= 1
         case Finished() as finished:
             _finish(row, record, finished)
+        case Noted(name="paused"):
+            row["status"] = "paused"
+        case Noted(name="unpaused"):
+            row.update(status="running", unpaused=True)
         case OutcomeSeen() as seen:
             row.update(success=seen.success, success_source=seen.source)
         case _:

@@ -23,6 +23,7 @@ from .batches import Batches, Files
 from .database import Database, Synchronous
 from .kept import Responses
 from .keys import Keys
+from .outbox import Outbox, Texts
 from .rolls import NS_PER_HOUR
 from .rows import decode_event, encode
 from .similar import SimilarAnswers
@@ -55,6 +56,8 @@ class SqliteStore:
         self._files = Files(database)
         self._batches = Batches(database)
         self._similar = SimilarAnswers(database)
+        self._outbox = Outbox(database)
+        self._texts = Texts(database)
 
     @classmethod
     def open(cls, path: str | Path, *, busy_timeout_s: float = 1.0, synchronous: Synchronous = "full") -> SqliteStore:
@@ -105,6 +108,14 @@ class SqliteStore:
     @property
     def similar(self) -> SimilarAnswers:
         return self._similar
+
+    @property
+    def outbox(self) -> Outbox:
+        return self._outbox
+
+    @property
+    def texts(self) -> Texts:
+        return self._texts
 
     def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
         with self._database.transaction("write events") as db:

@@ -19,7 +19,7 @@ from interlock.core.money import Price
 
 from . import lone
 from .rolls import NS_PER_HOUR, PriceOfVersion, RollKey, RollSum, roll_sums
-from .rows import decode_event, encode, event_row, late, task_rows
+from .rows import decode_event, encode, event_row, late, task_rows, to_parent
 from .statements import statements
 
 Group = Sequence[Record]
@@ -184,12 +184,13 @@ def merge(db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVe
             row.update({key: value for key, value in alone.items() if row.get(key) is None or key == "finished_ns"})
     db.executemany(statements("tasks")["merge"], list(rows.values()))
     for row in rows.values():
-        if (row["asked"] or row["doubted"]) and row["status"] != "finished":
+        if (row["asked"] or row["doubted"] or "unpaused" in row) and row["status"] != "finished":
             db.execute(statements("tasks")["settle_status"], (row["id"],))
     sums = roll_sums(records, price_of)
     for record in records:
         if isinstance(record.event, Finished):
             _roll_task(db, sums, record.task)
+            db.executemany(statements("signals")["add"], to_parent(record, record.event))
     _merge_rolls(db, sums)
 
 
