@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from interlock.core.budget import Limits
+from interlock.observe.anomaly import Terms
 from interlock.tools.call import Grant
 from tests.agents.kit import World, contract, make, says, wants
 
@@ -112,5 +113,6 @@ async def test_limits_that_are_not_reached_change_nothing(world: World):
 
 
 async def test_without_any_limit_a_model_that_never_ends_is_stopped(world: World):
-    result = await world.agents(contract(COUNT), [ENDLESS[0]] * 60).run("support", {"text": "count"})
+    unwatched = contract(COUNT, anomalies=Terms(then="warn"))
+    result = await world.agents(unwatched, [ENDLESS[0]] * 60).run("support", {"text": "count"})
     assert (result.outcome, result.steps) == ("limit_reached", 100)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from interlock.config.anomalies import Anomalies
 from interlock.config.conditions import Condition
 from interlock.config.contract import ToolUse
 from interlock.config.flow import Flow as FlowFile
@@ -17,6 +18,7 @@ from interlock.config.jsonschema import Validator
 from interlock.config.workspace import Agent
 from interlock.core.chat import OutputSchema
 from interlock.core.errors import ConfigError, Fault
+from interlock.observe import anomaly
 from interlock.tools.call import Grant
 from interlock.tools.define import Tool
 from interlock.tools.verdict import Rule
@@ -42,6 +44,7 @@ def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "
         undo_grants=_undo_grants(used, tools),
         approvals={name: rule for name, use in used.items() if (rule := _rule(use)) is not None},
         limits=agent.limits,
+        anomalies=_anomalies(declared.anomalies),
         output_schema=OutputSchema(declared.output_schema, agent.output_schema) if agent.output_schema else None,
         output_checker=Validator(agent.output_schema) if agent.output_schema else None,
         store_prompts=declared.logging.store_prompts,
@@ -96,6 +99,23 @@ def _rule(use: ToolUse) -> Condition | Literal[True] | None:
     if isinstance(rule, bool):
         return True if rule else None
     return rule
+
+
+def _anomalies(declared: Anomalies) -> anomaly.Terms:
+    """The bounds as the watch takes them."""
+    bounds = {
+        name: anomaly.Bounds(pair.warn, pair.stop)
+        for name, pair in (
+            ("repeats", declared.repeats),
+            ("cycles", declared.cycles),
+            ("no_news", declared.no_news),
+            ("fan_out", declared.fan_out),
+            ("depth", declared.depth),
+            ("growth", declared.growth_tokens),
+            ("usual", declared.usual),
+        )
+    }
+    return anomaly.Terms(**bounds, polls=frozenset(declared.polls), then=declared.then)
 
 
 def _flow(intent: str, flow: FlowFile, products: Mapping[str, tuple[str, ...]]) -> Flow:

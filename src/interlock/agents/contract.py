@@ -19,6 +19,7 @@ from interlock.core.chat import Fact, OutputSchema
 from interlock.core.events import Effect
 from interlock.core.ports import ON_DEVICE
 from interlock.core.store import StorePrompts
+from interlock.observe.anomaly import Terms as AnomalyTerms
 from interlock.tools.call import Grant
 
 SlotType = Literal["order_id", "email", "amount", "date", "integer", "number", "text", "choice", "product"]
@@ -92,6 +93,8 @@ class Contract(Struct, frozen=True):
     approvals: dict[str, Condition | Literal[True]] = {}
     """Tools whose calls a person has to approve, and when."""
     limits: Limits = Limits()
+    anomalies: AnomalyTerms = AnomalyTerms()
+    """When a task goes in circles."""
     output_schema: OutputSchema | None = None
     output_checker: Checker | None = None
     store_prompts: StorePrompts = "redacted"

@@ -229,7 +229,7 @@ def messages(state: State, contract: Contract, turns: list[Turn]) -> tuple[Messa
     said: list[Message] = [Message("system", contract.prompt)] if contract.prompt else []
     said.append(Message("user", opening(state, contract)))
     wire = wire_names(contract)
-    for turn in turns:
+    for at, turn in enumerate(turns):
         asked = tuple(replace(call, name=wire.get(call.name, call.name)) for call in turn.calls)
         said.append(Message("assistant", turn.text, tool_calls=asked))
         results = {action.tool_call_id: action for action in state.actions if action.turn == turn.step}
@@ -237,6 +237,8 @@ def messages(state: State, contract: Contract, turns: list[Turn]) -> tuple[Messa
         if not turn.calls:
             _, faults = read_answer(contract, turn)
             said.append(Message("user", f"That cannot be used: {'; '.join(faults[:5])}. Answer again, correctly."))
+        told = anomalies.lines_after(state, turn.step, turns[at + 1].step if at + 1 < len(turns) else None)
+        said += [Message("user", f"Note from the system that runs you: {line}") for line in told]
     return tuple(said)
 
 

@@ -6,7 +6,7 @@ then people's and the clock's decisions, then limits, then the work itself.
 
 from __future__ import annotations
 
-from . import approve, compensate, converse, doubt, flow, limits, understand
+from . import anomalies, approve, compensate, converse, doubt, flow, limits, understand
 from .actions import CallModel, Decision, Over, Wait, Write
 from .contract import Contract
 from .state import State
@@ -24,6 +24,7 @@ def decide(state: State, contract: Contract, now_ns: int) -> Decision:
         or compensate.next_step(state, contract)
         or _from_outside(state, contract, now_ns)
         or _stopped(state)
+        or anomalies.next_step(state, contract)
         or _understand(state, contract)
         or flow.next_step(state, contract, now_ns)
         or converse.next_step(state, contract, now_ns)

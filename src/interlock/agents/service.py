@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from interlock.core.caller import Caller
 from interlock.core.errors import Fenced, InterlockError, InvalidRequest, LedgerFull, Shed, StoreUnavailable
-from interlock.core.events import Noted, OutcomeSeen, Record, Started
+from interlock.core.events import Noted, OutcomeSeen, Record, Started, Usual
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway
 from interlock.core.store import Signal, TaskRow
@@ -41,6 +41,8 @@ _log = logging.getLogger("interlock.agents")
 
 
 Told = Callable[[str, TaskResult, Sequence[Question]], None]
+Usually = Callable[[str], Usual | None]
+"""What successful runs of a workflow need, as far as it is known."""
 
 
 class Agents:
@@ -67,6 +69,8 @@ class Agents:
         """There is something to work on before the next look would find it."""
         self.told: Told | None = None
         """Told whenever a task is let go: of its workflow, how far it got, and what it asks."""
+        self.usually: Usually = _unknown
+        """Asked whenever a task begins; what it says stands in the log from then on."""
         self.again = Again(self.contract, journal, clock, ids, self._work_on, self._send)
         self._parts = Parts(gateway, desk, journal, clock, redact, self._stopping.is_set, sleep)
 
@@ -109,7 +113,8 @@ class Agents:
         task = _line_task(contract, batch, line) if batch else self._ids.new("tsk")
         who = caller or Caller(contract.tenant)
         who = Caller(contract.tenant, who.user, who.key_id, workflow, task, versions=contract.versions)
-        started = Started(workflow, who, contract.versions, batch, line, contract.facts(values))
+        facts, usual = contract.facts(values), self.usually(workflow)
+        started = Started(workflow, who, contract.versions, batch, line, facts, usual)
         record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})
         fence = await self._journal.begin(record)
         return await self._work(fold([record]), fence, expected)
@@ -132,7 +137,8 @@ class Agents:
         values = checked(contract, given)
         task = f"tsk_{_short(bytes.fromhex(digest))}" if digest else self._ids.new("tsk")
         who = Caller(contract.tenant, caller.user, caller.key_id, workflow, task, versions=contract.versions)
-        started = Started(workflow, who, contract.versions, "", 0, contract.facts(values))
+        facts, usual = contract.facts(values), self.usually(workflow)
+        started = Started(workflow, who, contract.versions, "", 0, facts, usual)
         record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})
         try:
             fence = await self._journal.begin(record)
@@ -314,6 +320,10 @@ def _line_task(contract: Contract, batch: str, line: int) -> str:
     """The id of a line's task. It is the same in every process, so that two that run one file at once begin no line twice."""
     digest = hashlib.sha256(f"{contract.tenant}\n{contract.workflow}\n{batch}\n{line}".encode()).digest()
     return f"tsk_{_short(digest)}"
+
+
+def _unknown(_workflow: str) -> Usual | None:
+    return None
 
 
 def _short(digest: bytes) -> str:

@@ -30,6 +30,8 @@ from interlock.core.events import (
 )
 from interlock.core.store import money_of
 from interlock.gateway.settle import spend_of
+from interlock.observe import watch as watching
+from interlock.observe.watch import Watch
 
 from .contract import TIER0_MODEL
 
@@ -131,6 +133,8 @@ class State(Struct, frozen=True):
     answer: dict[str, Any] = {}
     """Content of the `Finished` record."""
     seen: OutcomeSeen | None = None
+    watch: Watch = Watch()
+    """How it goes about its work."""
 
     def note(self, name: str) -> Note | None:
         """The latest note of that name."""
@@ -171,7 +175,12 @@ def apply(state: State, record: Record) -> State:
     """The state after one more record. Records that say nothing new (a second decision, a late duplicate) change nothing."""
     event, content, since_ns = record.event, record.content or {}, state.last_ns
     next_seq = max(state.next_seq, record.seq + 1)
-    state = replace(state, next_seq=next_seq, last_ns=max(state.last_ns, record.at_ns))
+    state = replace(
+        state,
+        next_seq=next_seq,
+        last_ns=max(state.last_ns, record.at_ns),
+        watch=watching.apply(state.watch, record),
+    )
     match event:
         case Started():
             return replace(

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from interlock.core.store import StorePrompts
 
+from .anomalies import Anomalies, switched
 from .blocks import (
     Amount,
     Block,
@@ -155,6 +156,8 @@ class AgentContract(Block):
     """Path of a learned route; default: `routing.route`."""
     flows: dict[str, Flow] = Field(default_factory=dict[str, Flow])
     value: Value = Field(default_factory=Value)
+    anomalies: Annotated[Anomalies, BeforeValidator(switched)] = Field(default_factory=Anomalies)
+    """When a task goes in circles or costs far more than it should."""
 
     @model_validator(mode="after")
     def _tools_once(self) -> AgentContract:
