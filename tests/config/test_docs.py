@@ -11,6 +11,7 @@ from interlock.config.contract import AgentContract, Approval, Input, Logging, T
 from interlock.config.credentials import CredentialSource, TokenRequest
 from interlock.config.egress import AllowedHost, Egress, HostCredential
 from interlock.config.flow import Flow, Slot, Step
+from interlock.config.flow_terms import FlowArgument, FlowField, FlowRules, FlowTerms
 from interlock.config.knowledge import FrontMatter, IntentExamples
 from interlock.config.limits import LimitSettings, RedisSettings
 from interlock.config.mcp import Mcp, McpServer
@@ -87,6 +88,10 @@ SECTIONS: dict[str, type[Block]] = {
     "agent.inputs.<name>": Input,
     "agent.tools[]": ToolUse,
     "agent.tools[].rules[]": ToolRule,
+    "agent.information": FlowRules,
+    "agent.tools[].flow": FlowTerms,
+    "agent.tools[].flow.arguments.<name>": FlowArgument,
+    "agent.tools[].flow.returns[]": FlowField,
     "agent.limits": LimitsBlock,
     "agent.logging": Logging,
     "agent.approval": Approval,

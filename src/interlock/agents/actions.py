@@ -29,6 +29,8 @@ class PlannedCall(Struct, frozen=True):
     tool_call_id: str = ""
     compensates: int = 0
     ask_first: bool = False
+    refused: str = ""
+    """Why it may not be made; it settles as denied, so that the model reads why."""
 
 
 class CallModel(Struct, frozen=True):

@@ -8,17 +8,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from interlock.core.errors import ToolArgumentsInvalid
 from interlock.core.events import ApprovalAsked, ApprovalDecided
 from interlock.core.store import Signal
 from interlock.core.time import NS_PER_S
 
+from . import information
 from .actions import Entry, PlannedCall, arguments_hash, as_object, noted
 from .contract import Contract
 from .state import Approval, State
 
 APPROVAL_SIGNAL = "approval"
 _DECISIONS = ("approve", "edit", "deny")
+
+
+class Judged(Struct, frozen=True):
+    """One call with what was decided about it."""
+
+    verdict: Literal["free", "ask", "wait", "denied"]
+    call: PlannedCall
+    """As decided: a person may have edited it, a policy may have refused it."""
+    why: str = ""
+    """The rule that asks, or the reason."""
+    card: tuple[str, ...] = ()
+    """What a person reads besides."""
 
 
 def rule_for(contract: Contract, tool: str, arguments: Any) -> str:
@@ -50,8 +66,9 @@ def standing(state: State, call: PlannedCall, turn: int) -> Approval | None:
     return None
 
 
-def question(contract: Contract, call: PlannedCall, rule: str, now_ns: int) -> tuple[ApprovalAsked, dict[str, Any]]:
+def question(contract: Contract, judged: Judged, now_ns: int) -> tuple[ApprovalAsked, dict[str, Any]]:
     """The question about one call. `step` is filled in with its own place when it is written."""
+    call, rule = judged.call, judged.why
     asked = ApprovalAsked(
         step=0,
         tool=call.name,
@@ -61,27 +78,46 @@ def question(contract: Contract, call: PlannedCall, rule: str, now_ns: int) -> t
         on_expiry=contract.approval_on_expiry,
         tool_call_id=call.tool_call_id,
     )
-    return asked, {"arguments": call.arguments, "why": rule}
+    return asked, {"arguments": call.arguments, "why": rule, **({"card": judged.card} if judged.card else {})}
 
 
-Verdict = Literal["free", "ask", "wait", "denied"]
+def verdicts(
+    state: State, contract: Contract, calls: Sequence[PlannedCall], turn: int, *, declared: bool = False
+) -> list[Judged]:
+    """Whether each call may run. `declared`: the calls are steps of the contract's own flow."""
+    stand = [standing(state, call, turn) for call in calls]
+    new = [call for call, approval in zip(calls, stand, strict=True) if approval is None]
+    flow = iter(information.judged(state, contract, new, declared=declared))
+    return [
+        _new(state, contract, call, next(flow)) if approval is None else _decided(call, approval)
+        for call, approval in zip(calls, stand, strict=True)
+    ]
 
 
-def verdict(state: State, contract: Contract, call: PlannedCall, turn: int) -> tuple[Verdict, PlannedCall, str]:
-    """Whether a call may run, the call as decided (a person may have edited it), and the rule or reason."""
-    approval = standing(state, call, turn)
-    if approval is None:
-        rule = rule_for(contract, call.name, call.arguments)
-        return ("ask", call, rule) if rule and _makes_sense(contract, call) else ("free", call, "")
+def _new(state: State, contract: Contract, call: PlannedCall, flow: information.Verdict) -> Judged:
+    """A call that nobody was asked about yet: the contract's rule and the information-flow policy."""
+    if not _makes_sense(contract, call):
+        return Judged("free", call)  # the tool refuses it, and says why
+    if flow.outcome == "deny" or (flow.outcome == "ask" and contract.unsure == "deny"):
+        return Judged("free", replace(call, refused=flow.reason, effect="none"))
+    rule = rule_for(contract, call.name, call.arguments)
+    if flow.outcome == "allow":
+        return Judged("ask", call, rule) if rule else Judged("free", call)
+    why = f"{information.RULE}{flow.reason}"
+    return Judged("ask", call, f"{rule}; {why}" if rule else why, information.card(flow, state, contract))
+
+
+def _decided(call: PlannedCall, approval: Approval) -> Judged:
+    """A call that a person was asked about, as decided."""
     decided = approval.decided
     if decided is None:
-        return "wait", call, approval.asked.rule
+        return Judged("wait", call, approval.asked.rule)
     if decided.decision == "deny" or (decided.decision == "expire" and approval.asked.on_expiry == "deny"):
-        return "denied", call, decided.note or f"{decided.decision} by {decided.who}"
+        return Judged("denied", call, decided.note or f"{decided.decision} by {decided.who}")
     if decided.decision == "edit":
         edited = PlannedCall(call.name, approval.edited, call.effect, tool_call_id=call.tool_call_id)
-        return "free", edited, f"edited by {decided.who}"
-    return "free", call, ""
+        return Judged("free", edited, f"edited by {decided.who}")
+    return Judged("free", call)
 
 
 def _makes_sense(contract: Contract, call: PlannedCall) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from interlock.config.anomalies import Anomalies
@@ -18,6 +19,7 @@ from interlock.config.jsonschema import Validator
 from interlock.config.workspace import Agent
 from interlock.core.chat import OutputSchema
 from interlock.core.errors import ConfigError, Fault
+from interlock.governance.flow_terms import Terms, ToolTerms
 from interlock.observe import anomaly
 from interlock.tools.call import Grant
 from interlock.tools.define import Tool
@@ -39,10 +41,12 @@ def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "
         model=model or agent.model,
         prompt=agent.prompt,
         versions=agent.versions,
-        inputs={name: Input(field.type, field.required) for name, field in declared.inputs.items()},
+        inputs={name: Input(field.type, field.required, field.trust) for name, field in declared.inputs.items()},
         grants={name: _granted(use, used, tools) for name, use in used.items()},
         undo_grants=_undo_grants(used, tools),
         approvals={name: rule for name, use in used.items() if (rule := _rule(use)) is not None},
+        information=_information(used, tools),
+        unsure=declared.information.unsure,
         limits=agent.limits,
         anomalies=_anomalies(declared.anomalies),
         output_schema=OutputSchema(declared.output_schema, agent.output_schema) if agent.output_schema else None,
@@ -99,6 +103,22 @@ def _rule(use: ToolUse) -> Condition | Literal[True] | None:
     if isinstance(rule, bool):
         return True if rule else None
     return rule
+
+
+def _information(used: Mapping[str, ToolUse], tools: Mapping[str, Tool]) -> Terms | None:
+    """The information-flow terms of the tools; none where no tool has any."""
+    terms = {
+        name: msgspec.convert(
+            {
+                **use.flow.model_dump(),
+                "effect": use.flow.effect or ("read" if tools[name].effect == "none" else "write"),
+            },
+            ToolTerms,
+        )
+        for name, use in used.items()
+        if use.flow is not None
+    }
+    return Terms(terms) if terms else None
 
 
 def _anomalies(declared: Anomalies) -> anomaly.Terms:

@@ -15,7 +15,7 @@ from interlock.core.chat import ChatRequest, Message, ToolCall, ToolSpec
 from interlock.core.events import Finished
 from interlock.tools.verdict import modified
 
-from . import approve, limits, outage
+from . import anomalies, approve, information, limits, outage
 from .actions import AskApproval, CallModel, CallTools, Decision, Entry, Finish, PlannedCall, Wait, as_object, noted
 from .compensate import end
 from .contract import Contract
@@ -128,18 +128,15 @@ def _tools(state: State, contract: Contract, turns: list[Turn], now_ns: int) -> 
     """What the last turn asked for: questions first, then everything that may run, at the same time."""
     turn = turns[-1]
     made = {action.tool_call_id for action in state.actions if action.turn == turn.step}
-    verdicts = [
-        approve.verdict(state, contract, planned(call, contract), turn.step)
-        for call in turn.calls
-        if call.id not in made
-    ]
-    denied = [f"{call.name}: {why}" for verdict, call, why in verdicts if verdict == "denied"]
+    left = [planned(call, contract) for call in turn.calls if call.id not in made]
+    verdicts = approve.verdicts(state, contract, left, turn.step)
+    denied = [f"{each.call.name}: {each.why}" for each in verdicts if each.verdict == "denied"]
     if denied:
         return end(state, contract, "denied", "approval_denied", "; ".join(denied))
-    questions = [approve.question(contract, call, why, now_ns) for verdict, call, why in verdicts if verdict == "ask"]
+    questions = [approve.question(contract, each, now_ns) for each in verdicts if each.verdict == "ask"]
     if questions:
         return AskApproval(tuple(questions))
-    free = tuple(call for verdict, call, _ in verdicts if verdict == "free")
+    free = tuple(each.call for each in verdicts if each.verdict == "free")
     if free:
         return CallTools(free)
     if verdicts:
@@ -166,7 +163,9 @@ def _conclude(state: State, contract: Contract, turns: list[Turn]) -> Decision:
         return limits.stop(state, cut)
     value, faults = read_answer(contract, turns[-1])
     if not faults:
-        return _resolved(state, value)
+        value, changed = information.held(state, contract, value)
+        notes = (noted(information.HELD, "links or hidden characters that nobody vouches for were taken out"),)
+        return _resolved(state, value, notes if changed else ())
     said = "; ".join(faults[:5])
     if sum(1 for turn in turns if not turn.calls) == 1:
         notes = () if state.note(VIOLATION) else (noted(VIOLATION, said),)
@@ -200,7 +199,7 @@ def _unfenced(text: str) -> str:
     return text
 
 
-def _resolved(state: State, value: Any) -> Decision:
+def _resolved(state: State, value: Any, notes: tuple[Entry, ...]) -> Decision:
     settled = state.answers[-1].settled
     simulated = any(a.settled is not None and a.settled.simulated for a in state.answers)
     fields = as_object(value)
@@ -221,7 +220,7 @@ def _resolved(state: State, value: Any) -> Decision:
         "citations": citations if isinstance(citations, list) else [],
         **({"output": value} if "answer" in fields else {}),
     }
-    return Finish(finished, content)
+    return Finish(finished, content, notes)
 
 
 def messages(state: State, contract: Contract, turns: list[Turn]) -> tuple[Message, ...]:

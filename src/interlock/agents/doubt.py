@@ -82,6 +82,7 @@ def _again(action: Action, *, ask_first: bool) -> PlannedCall:
         tool_call_id=action.tool_call_id,
         compensates=action.compensates,
         ask_first=ask_first,
+        refused=action.refused,
     )
 
 

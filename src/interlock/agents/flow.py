@@ -108,16 +108,16 @@ def _call(state: State, contract: Contract, planned: PlannedCall, understood: Un
     notes: tuple[Entry, ...] = ()
     if state.note(CHOSEN) is None:
         notes = (noted(CHOSEN, f"{understood.intent} (confidence={understood.confidence:.2f})"),)
-    verdict, call, rule = approve.verdict(state, contract, planned, 0)
-    match verdict:
+    judged = approve.verdicts(state, contract, (planned,), 0, declared=True)[0]
+    match judged.verdict:
         case "free":
-            return CallTools((call,), notes)
+            return CallTools((judged.call,), notes)
         case "ask":
-            return AskApproval((approve.question(contract, call, rule, now_ns),), notes)
+            return AskApproval((approve.question(contract, judged, now_ns),), notes)
         case "wait":
             return Wait("approval")
         case "denied":
-            return end(state, contract, "denied", "approval_denied", f"{call.name}: {rule}")
+            return end(state, contract, "denied", "approval_denied", f"{judged.call.name}: {judged.why}")
 
 
 def _problem(done: Action, planned: PlannedCall) -> str:

@@ -74,7 +74,8 @@ def _tools(
             tool_call_id=call.tool_call_id,
             compensates=call.compensates,
         )
-        intended.append((event, {"arguments": call.arguments}))
+        refused = {"refused": call.refused} if call.refused else {}
+        intended.append((event, {"arguments": call.arguments, **refused}))
     return Intention(_entries(state, (*notes, *intended), now_ns, fence).records, steps, keys)
 
 

@@ -23,6 +23,8 @@ class Question(Struct, frozen=True):
     why: str
     expires_ns: int = 0
     """Zero: never."""
+    card: tuple[str, ...] = ()
+    """Of a call whose values have no known origin: each of them, and where it was seen."""
 
 
 def questions_of(state: State) -> list[Question]:
@@ -39,6 +41,7 @@ def questions_of(state: State) -> list[Question]:
             a.asked.arguments_hash,
             a.asked.rule,
             a.asked.expires_ns,
+            a.card,
         )
         for a in open_questions(state)
     ]

@@ -141,7 +141,7 @@ class Worker:
         deadline = limits.deadline_of(state, self._contract, self._parts.clock) if budget else None
 
         async def one(call: PlannedCall, step: int, key: str) -> ToolReply:
-            request = ToolRequest(call.name, call.arguments, key, ask_first=call.ask_first)
+            request = ToolRequest(call.name, call.arguments, key, ask_first=call.ask_first, refused=call.refused)
             async with self._room:
                 return await self._parts.desk.call(
                     self._at(step),

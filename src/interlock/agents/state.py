@@ -67,6 +67,8 @@ class Action(Struct, frozen=True):
     ruled_ns: int = 0
     ruling: Literal["", "done", "redo", "skip"] = ""
     ruled_result: Any = None
+    refused: str = ""
+    """Why it was not to be made; it settles as denied."""
 
     @property
     def ok(self) -> bool:
@@ -96,6 +98,8 @@ class Approval(Struct, frozen=True):
     decided: ApprovalDecided | None = None
     decided_ns: int = 0
     edited: Any = None
+    card: tuple[str, ...] = ()
+    """What a person reads besides the rule."""
 
 
 class Note(Struct, frozen=True):
@@ -197,6 +201,7 @@ def apply(state: State, record: Record) -> State:
             return _settled(state, record.seq, event, record.content)
         case ApprovalAsked():
             asked = Approval(record.seq, event, content.get("arguments"), state.turn, record.at_ns)
+            asked = replace(asked, card=tuple(content.get("card", ())))
             return replace(state, approvals=(*state.approvals, asked))
         case ApprovalDecided():
             return _decided(state, event, content, record.at_ns)
@@ -242,6 +247,7 @@ def _intended(state: State, event: Intended, content: dict[str, Any]) -> State:
         tool_call_id=event.tool_call_id,
         turn=0 if event.kind == "model" or event.tool_call_id.startswith("flow:") else state.turn,
         compensates=event.compensates,
+        refused=str(content.get("refused", "")),
     )
     return replace(state, actions=(*state.actions, action))
 

@@ -41,6 +41,8 @@ class Waiting(Struct, frozen=True):
     input: dict[str, Any]
     seen: tuple[str, ...]
     """What the task found out so far, a line for each call."""
+    card: tuple[str, ...] = ()
+    """What the policy holds against the call: each value without a known origin, and where it was seen."""
 
 
 def waiting(reading: Reading, task: str = "") -> list[Waiting]:
@@ -86,6 +88,7 @@ def questions(trace: Trace) -> list[Waiting]:
                 on_expiry,
                 given,
                 seen(trace),
+                tuple(map(str, (step.content or {}).get("card", ()))),
             )
         )
     return found
@@ -108,7 +111,9 @@ def drawn(question: Waiting, of_workspace: str) -> RenderableType:
         *labelled("came in", inputs(question.input)),
         *labelled("saw", [cell(line, width=240) for line in question.seen]),
         *labelled("wants to", [want]),
-        *labelled("because", [cell(question.rule + until(question))]),
+        *labelled(
+            "because", [cell(question.rule + until(question)), *(cell(line, width=240) for line in question.card)]
+        ),
         *labelled("decide", [commands(question, of_workspace)]),
     )
 

@@ -25,6 +25,7 @@ from .blocks import (
     Texts,
 )
 from .flow import Flow
+from .flow_terms import FlowRules, FlowTerms
 from .schema import LimitsBlock, Verifiers
 
 InputType = Literal["string", "number", "integer", "boolean"]
@@ -35,6 +36,8 @@ class Input(Block):
 
     type: InputType
     required: bool = True
+    trust: Literal["user", "untrusted"] = "user"
+    """Whose word it is: what `untrusted` inputs hold gives no call its authority."""
 
 
 def _input(value: Any) -> Any:
@@ -87,6 +90,8 @@ class ToolUse(Block):
     credentials: Texts = ()
     """Of the workspace's credentials, those that the tool is lent."""
     rules: tuple[ToolRule, ...] = ()
+    flow: FlowTerms | None = None
+    """Where the values of its calls have to come from. Where any tool of a contract has it, calls of those without are denied."""
 
     @property
     def timeout_s(self) -> float:
@@ -155,6 +160,7 @@ class AgentContract(Block):
     route: Text = ""
     """Path of a learned route; default: `routing.route`."""
     flows: dict[str, Flow] = Field(default_factory=dict[str, Flow])
+    information: FlowRules = Field(default_factory=FlowRules)
     value: Value = Field(default_factory=Value)
     anomalies: Annotated[Anomalies, BeforeValidator(switched)] = Field(default_factory=Anomalies)
     """When a task goes in circles or costs far more than it should."""

@@ -42,26 +42,38 @@ _ORDINARY = 10
 class FlowPolicy:
     """Decides the calls of one task. State: what is trusted so far, what was done, and the one call that a person was asked about."""
 
-    def __init__(self, terms: Terms, prompt: str, memory: Memory | None = None) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        prompt: str,
+        memory: Memory | None = None,
+        *,
+        given: Mapping[str, Any] | None = None,
+        house: str = "",
+    ) -> None:
+        """`given`: the task's inputs, for arguments that have to be one of them. `house`: words of the operator's own (a system prompt), whose addresses and links may be used."""
         self._terms = terms
         self._prompt = Words(prompt)
-        self._known = Known(self._prompt)
+        self._known = Known(self._prompt, given or {}, house)
         self._memory = Memory() if memory is None else memory
         self._items: set[str] = set()
         self._done: set[bytes] = set()
         self._taken: set[tuple[str, str]] = set()
         self._asked = b""
         self._endorsed = b""
+        self._returned: list[tuple[str, Any]] = []
 
-    def before(self, tool: str, arguments: Mapping[str, Any]) -> Verdict:
-        """Whether the call may be made: yes, no, or only if a person endorses the values that have no known origin."""
+    def before(self, tool: str, arguments: Mapping[str, Any], *, declared: bool = False) -> Verdict:
+        """Whether the call may be made: yes, no, or only if a person endorses the values that have no known origin. `declared`: the operator wrote the step itself, so that
+        nobody has to ask for it and its words are the operator's; what decides something still has to be known.
+        """
         terms = self._terms.tools.get(tool)
         if terms is None:
             return Verdict("deny", "no_contract", f"{tool} has no contract")
         same = _exactly(tool, arguments)
         if self._endorsed == same:
             return ALLOW
-        found = list(self._faults(tool, terms, arguments))
+        found = list(self._faults(tool, terms, arguments, declared=declared))
         if not found:
             return ALLOW
         self._asked, self._endorsed = same, b""
@@ -72,16 +84,35 @@ class FlowPolicy:
         """A person has said yes to the call that was asked about last. It serves once, and makes no value known."""
         self._endorsed, self._asked = self._asked, b""
 
-    def after(self, tool: str, arguments: Mapping[str, Any], output: Any) -> None:
-        """Takes in what the tool returned (plain data): only fields that its contract calls trusted become known, and only if the call itself was the user's."""
+    def made(self, tool: str, arguments: Mapping[str, Any]) -> None:
+        """The call is on its way: it counts as done from here on, whatever comes of it."""
         terms = self._terms.tools.get(tool)
         if terms is None:
             return
-        endorsed = _exactly(tool, arguments) in (self._asked, self._endorsed)
-        self._asked = self._endorsed = b""
-        leaves = [each for each in values.each(dict(arguments)) if each not in (None, "")]
         if terms.effect == "write":
             self._note_write(tool, terms, arguments)
+        elif terms.leaves:
+            self._done.add(self._key(tool, terms, arguments))
+
+    def after(self, tool: str, arguments: Mapping[str, Any], output: Any, *, endorsed: bool | None = None) -> None:
+        """Takes in what the tool returned (plain data): only fields that its contract calls trusted become known, and only if the call itself was the user's.
+        `endorsed`: a person said yes to it; left out, that is known from `endorse`.
+        """
+        terms = self._terms.tools.get(tool)
+        if terms is None:
+            return
+        if endorsed is None:
+            endorsed = _exactly(tool, arguments) in (self._asked, self._endorsed)
+        self._asked = self._endorsed = b""
+        self.made(tool, arguments)
+        self._returned.append((tool, output))
+        if terms.guarded:
+            whose = {name for name, argument in terms.arguments.items() if argument.role == "authority"}
+            if not endorsed:
+                self._known.learn(terms.returns, output, own=False, looked_for=whose >= set(arguments))
+            return
+        leaves = [each for each in values.each(dict(arguments)) if each not in (None, "")]
+        if terms.effect == "write":
             if not endorsed and terms.returns:
                 self._known.learn(terms.returns, output, own=True, looked_for=False)
             return
@@ -91,11 +122,7 @@ class FlowPolicy:
             self._is_plain_or_known(terms.arguments.get(name), given) for name, given in arguments.items()
         ):
             self._known.list_only(terms.returns, output)
-            if terms.leaves:
-                self._done.add(self._key(tool, terms, arguments))
             return
-        if terms.leaves:
-            self._done.add(self._key(tool, terms, arguments))
         output = self._memory.without_foreign(output)
         looked_for = bool(leaves) and any(self._prompt.names(str(each)) for each in leaves)
         if looked_for and said:
@@ -103,6 +130,16 @@ class FlowPolicy:
         if terms.vouches and made:
             self._known.learn_unique(terms.vouches, output, terms.by)
         self._known.learn(terms.returns, output, own=False, looked_for=looked_for and said)
+
+    def origin(self, value: str) -> str:
+        """Where a value that a person is asked about stands, in words; empty where it has not been seen."""
+        wanted = values.normal(value).strip()
+        seen = [tool for tool, output in self._returned if wanted and wanted in values.normal(_text(output))]
+        return (
+            f"{value!r} stands in what {', '.join(dict.fromkeys(seen))} returned, which nobody vouches for"
+            if seen
+            else ""
+        )
 
     def final(self, text: str) -> str:
         """The answer without links that neither the user nor a trusted field knows, and without what cannot be seen."""
@@ -112,12 +149,17 @@ class FlowPolicy:
                 text = text.replace(link, "[link removed]")
         return text
 
-    def _faults(self, tool: str, terms: ToolTerms, arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    def _faults(
+        self, tool: str, terms: ToolTerms, arguments: Mapping[str, Any], *, declared: bool
+    ) -> Iterator[tuple[str, str, str]]:
         """What speaks against the call: (rule, reason, value)."""
-        if terms.wants and not self._prompt.mentions(terms.wants):
+        if terms.wants and not declared and not self._prompt.mentions(terms.wants):
             yield "not_asked_for", f"the user's request does not ask for {tool}", tool
-        if terms.effect == "read" and not terms.leaves:
+        if terms.effect == "read" and not terms.leaves and not terms.guarded:
             return
+        for name, argument in terms.arguments.items():
+            if argument.needed and name not in arguments:
+                yield f"{tool}.{name}", f"{name} is left out", ""
         if self._key(tool, terms, arguments) in self._done:
             yield "repeated", f"{tool} was called for the same before", tool
         people = [
@@ -133,6 +175,8 @@ class FlowPolicy:
             argument = terms.arguments.get(name, Argument())
             if argument.readers and arguments.get(argument.readers):
                 argument = structs.replace(argument, role="text")
+            if declared and argument.role in ("text", "note", "inside"):
+                continue
             for value in values.each(given):
                 reason = self._fault(tool, argument, value, writes=terms.effect == "write")
                 if reason:
@@ -152,7 +196,7 @@ class FlowPolicy:
             return self._choice_fault(argument, value)
         if argument.role == "plain":
             return "" if values.well_formed(argument.kind, value) else f"it has not the form of a {argument.kind}"
-        if argument.role in ("text", "note"):
+        if argument.role in ("text", "note", "inside"):
             return self._text_fault(argument, str(value))
         if argument.kind.startswith("id:"):
             return (
@@ -177,6 +221,8 @@ class FlowPolicy:
         unknown = [each for kind, each in values.carried(text) if kind != "number" and not self._known.has(kind, each)]
         if unknown:
             return f"it carries {unknown[0]!r}, which the user does not know"
+        if argument.role == "inside":
+            return ""
         if argument.role == "note":
             text = "\n".join(
                 each
@@ -214,7 +260,7 @@ class FlowPolicy:
             return False
         return (
             bool(self._known.strange(value))
-            if argument.role in ("text", "note")
+            if argument.role in ("text", "note", "inside")
             else not self._known.has(argument.kind, value)
         )
 

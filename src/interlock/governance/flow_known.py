@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -12,6 +13,7 @@ from . import flow_values as values
 from .flow_terms import Field
 from .flow_words import Words, spoken, words_of
 
+_ENDING_NUMBER = re.compile(r"(?<!\d)\d{4,}$")
 _MOST = ("largest", "biggest", "longest", "newest", "latest", "highest")
 _LEAST = ("smallest", "shortest", "oldest", "earliest", "lowest")
 _USUAL_MINUTES = 60
@@ -24,8 +26,9 @@ _POINTER = 4
 class Known:
     """Values that the user said, and those of trusted fields. Nothing is ever taken out, nothing widens to its like."""
 
-    def __init__(self, prompt: Words) -> None:
+    def __init__(self, prompt: Words, given: Mapping[str, Any] | None = None, house: str = "") -> None:
         self._prompt = prompt
+        self._given = given or {}
         self._values: dict[str, set[str]] = {}
         self._directory: dict[str, set[str]] = {}
         self._objects: dict[str, dict[str, str]] = {}
@@ -38,6 +41,8 @@ class Known:
         self._words: set[str] = set()
         for kind, value in values.carried(prompt.raw):
             self.add(kind, value)
+        for kind, value in values.carried(house):
+            self.add(kind, value)
         for number in values.amounts(prompt.raw):
             self.add("amount", number)
         self._said = frozenset(self._values.get("amount", ()))
@@ -49,6 +54,8 @@ class Known:
     def has(self, kind: str, value: Any) -> bool:
         """Whether the value is known as that kind of thing."""
         text = str(value)
+        if kind.startswith("input:"):
+            return self._given.get(kind.removeprefix("input:")) == value
         if values.canonical(kind, text) in self._values.get(kind, ()):
             return True
         if kind in ("email", "url", "amount", "number"):
@@ -77,9 +84,7 @@ class Known:
         """Whether an id belongs to an object that the user named or singled out (the largest), or that this task made."""
         if (kind, str(value)) in self._meant:
             return True
-        named = {
-            each: label for each, label in self._objects.get(kind, {}).items() if label and self._prompt.says(label)
-        }
+        named = {each: label for each, label in self._objects.get(kind, {}).items() if label and self._is_said(label)}
         longest = max(map(len, named.values()), default=0)
         closest = [
             each for each, label in named.items() if len(label) == longest or self._stands_alone(label, named.values())
@@ -87,6 +92,11 @@ class Known:
         return (str(value) in closest and list(named.values()).count(named[str(value)]) == 1) or str(
             value
         ) in self._singled_out(kind)
+
+    def _is_said(self, label: str) -> bool:
+        """By its name, or by the number that its name ends in: `order 10383` is FH-10383."""
+        number = _ENDING_NUMBER.search(label)
+        return self._prompt.says(label) or (number is not None and self._prompt.numbers(number[0]))
 
     def strange(self, text: str, also: Iterable[str] = ()) -> list[str]:
         """The words of a text that neither the user said nor a trusted list holds."""

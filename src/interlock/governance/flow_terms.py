@@ -11,11 +11,12 @@ from msgspec import Struct
 class Argument(Struct, frozen=True, forbid_unknown_fields=True):
     """One argument."""
 
-    role: Literal["authority", "text", "note", "plain"] = "authority"
+    role: Literal["authority", "text", "note", "inside", "plain"] = "authority"
     """`authority`: decides what happens to whom, so it has to be known · `text`: is read by somebody · `note`: is kept in the user's own store ·
-    `plain`: decides nothing that matters, and has the shape of its kind."""
+    `inside`: is read in the house only, so that its words are free, but not the addresses and links in it · `plain`: decides nothing that matters, and has the shape of its kind."""
     kind: str = "name"
-    """`email`, `account`, `url`, `amount`, `date`, `start`, `title`, `proper`, `quoted`, `name` or `name:…`, `id:…`: what it has to be known *as*."""
+    """`email`, `account`, `url`, `amount`, `date`, `start`, `title`, `proper`, `quoted`, `name` or `name:…`, `id:…`, `input:…` (that input of the task, as it was given): what
+    it has to be known *as*."""
     wants: tuple[str, ...] = ()
     """Beginnings of words without which the request gives no reason to set it at all."""
     needed: bool = False
@@ -54,6 +55,8 @@ class ToolTerms(Struct, frozen=True, forbid_unknown_fields=True):
     effect: Literal["read", "write"]
     leaves: bool = False
     """A read whose arguments reach somebody outside (an address that is fetched): they need authority like those of a write."""
+    guarded: bool = False
+    """A read of what is not everybody's: its arguments need authority, and what it returns for them is the user's own."""
     wants: tuple[str, ...] = ()
     """Beginnings of words by which a request asks for it; empty: whoever may use the contract may use it."""
     arguments: Mapping[str, Argument] = {}

@@ -54,6 +54,10 @@ class Words:
         wanted = normal(value).strip()
         return bool(wanted) and (_stands(wanted, self.text) or _stands(wanted, self._spoken))
 
+    def numbers(self, digits: str) -> bool:
+        """Whether a number stands in the text, with no other digit beside it."""
+        return re.search(rf"(?<!\d){digits}(?!\d)", self.text) is not None
+
     def writes(self, value: str) -> bool:
         """Whether a proper name or a number stands in the text just as written."""
         return bool(value) and (value[0].isupper() or value[0].isdigit()) and _stands(value, self.raw)

@@ -29,7 +29,7 @@ from .kept import KeptAnswers
 from .line import UNEXPECTED, Line, advice, explain
 from .perform import Performer, Sleep
 from .threads import Threads
-from .verdict import judge
+from .verdict import ToolDenied, judge
 
 __all__ = ["UNEXPECTED", "Grant", "ToolDesk", "ToolReply", "ToolRequest", "advice", "cap", "explain", "find"]
 _ONE_CALL = Spend(tool_calls=1)
@@ -78,6 +78,8 @@ class ToolDesk:
         held = Spend()
         try:
             grant = find(grants, request.name)
+            if request.refused:
+                raise ToolDenied(request.name, "information flow", request.refused, "")
             grant.tool.convert(request.arguments)
             line.arguments, decided = judge(request.name, grant.rules, request.arguments)
             line.reasons.extend(decided)

@@ -49,6 +49,8 @@ class ToolRequest(Struct, frozen=True):
     key: str
     ask_first: bool = False
     """An earlier try may have happened: ask the tool's `reconcile` before doing it again."""
+    refused: str = ""
+    """Why it is not to be made, where that was decided before: it settles as denied, and the model reads why."""
 
 
 class ToolReply(Struct, frozen=True):

@@ -1,0 +1,92 @@
+"""Where the values of a task's calls come from: the information-flow policy, folded from the task's records, asked before a call is intended.
+
+Above: `approve`, `converse`. Below: `state`, governance's `FlowPolicy`. Nothing of it is stored: a task that is resumed, replayed or forked folds to the same policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from interlock.governance.flow import FlowPolicy, Verdict
+
+from .actions import PlannedCall, as_object
+from .contract import Contract
+from .state import Action, State
+
+RULE = "information flow: "
+"""How the rule of a question begins that this policy asked for."""
+HELD = "answer_held"
+_ENDORSING = ("approve", "edit")
+_ALLOWED = Verdict("allow")
+
+
+def judged(state: State, contract: Contract, calls: Sequence[PlannedCall], *, declared: bool = False) -> list[Verdict]:
+    """What the policy says of each call, in their order: a call counts as done for those after it. `declared`: the contract's own steps, whose words are the contract's."""
+    if contract.information is None or not calls:
+        return [_ALLOWED] * len(calls)
+    policy = policy_of(state, contract)
+    found: list[Verdict] = []
+    for call in calls:
+        given = as_object(call.arguments)
+        found.append(policy.before(call.name, given, declared=declared))
+        if found[-1].outcome != "deny":
+            policy.made(call.name, given)
+    return found
+
+
+def policy_of(state: State, contract: Contract) -> FlowPolicy:
+    """The policy after everything that the task has done so far; the contract has terms."""
+    assert contract.information is not None
+    policy = FlowPolicy(contract.information, _request(state, contract), given=state.input, house=contract.prompt)
+    for action in state.actions:
+        if action.kind != "tool" or action.compensates or action.refused:
+            continue
+        arguments = as_object(action.arguments)
+        if action.ok:
+            policy.after(action.name, arguments, action.result, endorsed=_endorsed(state, action))
+        else:
+            policy.made(action.name, arguments)
+    return policy
+
+
+def card(policy_verdict: Verdict, state: State, contract: Contract) -> tuple[str, ...]:
+    """What a person reads about a call that was not allowed by itself: all that stands against it, and where the value was seen."""
+    seen = policy_of(state, contract).origin(policy_verdict.value)
+    return (*policy_verdict.card, *((seen,) if seen else ()))
+
+
+def held(state: State, contract: Contract, value: Any) -> tuple[Any, bool]:
+    """An answer as it may leave, and whether that is another than was written."""
+    if contract.information is None:
+        return value, False
+    leaves = _without(policy_of(state, contract), value)
+    return leaves, leaves != value
+
+
+def _without(policy: FlowPolicy, value: Any) -> Any:
+    if isinstance(value, str):
+        return policy.final(value)
+    if isinstance(value, list):
+        return [_without(policy, each) for each in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: _without(policy, each) for key, each in cast("dict[str, Any]", value).items()}
+    return value
+
+
+def _request(state: State, contract: Contract) -> str:
+    """What the task's user said: its trusted inputs, the text first."""
+    names = [contract.text_input, *(name for name in contract.inputs if name != contract.text_input)]
+    trusted = [name for name in names if name in contract.inputs and contract.inputs[name].trust == "user"]
+    return "\n".join(str(state.input[name]) for name in trusted if state.input.get(name) is not None)
+
+
+def _endorsed(state: State, action: Action) -> bool:
+    """A person has said yes to the call although the policy could not."""
+    return any(
+        approval.decided is not None
+        and approval.decided.decision in _ENDORSING
+        and RULE in approval.asked.rule
+        and (approval.turn, approval.asked.tool_call_id) == (action.turn, action.tool_call_id)
+        for approval in state.approvals
+    )
