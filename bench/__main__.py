@@ -31,6 +31,7 @@ NAMES = (
     "limits",
     "dashboard",
     "policy",
+    "anomalies",
 )
 RESULTS = Path(__file__).parent / "results"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
+from interlock.config.anomalies import Anomalies, Bounds
 from interlock.config.blocks import Block
 from interlock.config.contract import AgentContract, Approval, Input, Logging, Tier0, ToolRule, ToolUse, Value
 from interlock.config.credentials import CredentialSource, TokenRequest
@@ -86,6 +87,8 @@ SECTIONS: dict[str, type[Block]] = {
     "batches": Batches,
     "agent": AgentContract,
     "agent.inputs.<name>": Input,
+    "agent.anomalies": Anomalies,
+    "agent.anomalies.<kind>": Bounds,
     "agent.tools[]": ToolUse,
     "agent.tools[].rules[]": ToolRule,
     "agent.information": FlowRules,
