@@ -13,7 +13,6 @@ from interlock.gateway.health import DeploymentHealth
 from interlock.gateway.route import Candidate
 from interlock.gateway.settings import Settings
 from interlock.plugins.profiles import ModelProfile
-from interlock.testing.clock import FakeClock
 from tests.gateway.kit import ask, deployment, price_of
 
 PROFILE = ModelProfile(match=(), context_window=8_000, max_output=1_000)
@@ -22,7 +21,7 @@ PROFILE = ModelProfile(match=(), context_window=8_000, max_output=1_000)
 def trial(input_tokens=100, **fields):
     at = deployment("small")
     fitted = shape.fit(ask(**fields), input_tokens, None, price_of(at, 0), PROFILE, 16)
-    return Trial(Candidate(at, "small", at.name), fitted, price_of(at, 0), "k", FakeClock())
+    return Trial(Candidate(at, "small", at.name), fitted, price_of(at, 0), "k", 0, 0.0)
 
 
 def health():

@@ -93,6 +93,8 @@ class Beginner:
             workflow,
             tokens.of_request(request),
             parts.clock,
+            parts.clock.wall_ns(),
+            now_s,
             lone=lone,
         )
 
@@ -131,14 +133,15 @@ class Beginner:
         """With the upper estimate of one try at the first candidate."""
         if plan is None:
             return settle.if_crashed(call)
-        deployment = plan.candidates[0].deployment
-        price = self._desk.parts.price_of(deployment, call.input_tokens)
-        output = call.request.max_output_tokens or self._desk.parts.profile_of(deployment).max_output
+        candidate = plan.candidates[0]
+        lane = self._desk.lane(candidate)
+        price = lane.price(call.input_tokens, call.started_ns)
+        output = call.request.max_output_tokens or lane.profile.max_output
         output *= call.request.n
         return settle.if_crashed(
             call,
             Usage(input=call.input_tokens, output=output),
             shape.upper_cost(price, call.input_tokens, output),
             price.version,
-            simulated=deployment.simulated,
+            simulated=candidate.deployment.simulated,
         )

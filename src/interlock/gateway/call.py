@@ -46,54 +46,34 @@ class Answer(Struct, frozen=True):
     cut_to: int = 0
 
 
-class Trial:
+class Trial(Struct, eq=False):
     """One try under way: its reservation, and what has come of it so far."""
 
-    __slots__ = (
-        "candidate",
-        "crowd",
-        "extra",
-        "fitted",
-        "key",
-        "over",
-        "parts",
-        "placed",
-        "price",
-        "request",
-        "started_ns",
-        "started_s",
-        "text_seen",
-        "usage_final",
-        "usage_seen",
-        "weight",
-    )
-
-    def __init__(self, candidate: Candidate, fitted: Fitted, price: Price, key: str, clock: Clock) -> None:
-        self.candidate = candidate
-        self.key = key
-        """The same for every try of one request at one candidate, so that a vendor can tell a repeat from a new request."""
-        self.fitted = fitted
-        self.price = price
-        self.started_ns = clock.wall_ns()
-        self.started_s = clock.monotonic_s()
-        self.usage_seen: Usage | None = None
-        """What the vendor has said so far."""
-        self.usage_final = False
-        """It came with the end of the answer, so it is the bill."""
-        self.parts = 0
-        """The vendor's own pieces of text so far."""
-        self.text_seen: list[str] = []
-        """What was relayed so far; an aborted answer's output is estimated from it."""
-        self.over = False
-        """It has been counted."""
-        self.extra = ""
-        """`proven` or `token` for a further send after a failed one, by what it was let out on; see `standing`."""
-        self.placed = False
-        """It holds a place at its deployment."""
-        self.crowd = 0
-        """Calls under way at the deployment when this one was begun, itself among them."""
-        self.weight = 0
-        """Tokens counted against the vendor's limits, where these are known."""
+    candidate: Candidate
+    fitted: Fitted
+    price: Price
+    key: str
+    """The same for every try of one request at one candidate, so that a vendor can tell a repeat from a new request."""
+    started_ns: int
+    started_s: float
+    usage_seen: Usage | None = None
+    """What the vendor has said so far."""
+    usage_final: bool = False
+    """It came with the end of the answer, so it is the bill."""
+    parts: int = 0
+    """The vendor's own pieces of text so far."""
+    text_seen: list[str] = []
+    """What was relayed so far; an aborted answer's output is estimated from it."""
+    over: bool = False
+    """It has been counted."""
+    extra: str = ""
+    """`proven` or `token` for a further send after a failed one, by what it was let out on; see `standing`."""
+    placed: bool = False
+    """It holds a place at its deployment."""
+    crowd: int = 0
+    """Calls under way at the deployment when this one was begun, itself among them."""
+    weight: int = 0
+    """Tokens counted against the vendor's limits, where these are known."""
 
     def saw(self, chunk: Chunk, *, ended: bool) -> None:
         """Notes a piece of its answer; `ended`: the vendor has said that this is the end."""
@@ -121,100 +101,52 @@ class Guess(Struct, frozen=True):
     """Nothing was seen of the answer, so its output is a guess too."""
 
 
-class Call:
+class Call(Struct, eq=False):
     """One call. Exactly one event is owed for it from the moment it exists."""
 
-    __slots__ = (
-        "attempts",
-        "budget",
-        "caller",
-        "clock",
-        "deadline",
-        "escalations",
-        "fence",
-        "first_token_us",
-        "flight",
-        "guesses",
-        "held",
-        "held_before",
-        "id",
-        "input_cap",
-        "input_tokens",
-        "key",
-        "lone",
-        "near",
-        "open_trial",
-        "premium",
-        "purpose",
-        "reasons",
-        "request",
-        "reserved_nano_usd",
-        "slot",
-        "started_ns",
-        "started_s",
-        "steered",
-        "target",
-        "violations",
-        "workflow",
-    )
-
-    def __init__(
-        self,
-        call_id: str,
-        caller: Caller,
-        request: ChatRequest,
-        budget: Budget | None,
-        deadline: Deadline,
-        fence: int,
-        workflow: Workflow,
-        input_tokens: int,
-        clock: Clock,
-        *,
-        lone: bool = True,
-    ) -> None:
-        self.lone = lone
-        """No task that would be folded from this call's event: its content is kept for people only."""
-        self.id = call_id
-        self.caller = caller
-        self.request = request
-        self.budget = budget
-        self.deadline = deadline
-        self.fence = fence
-        self.workflow = workflow
-        self.input_tokens = input_tokens
-        self.clock = clock
-        self.started_ns = clock.wall_ns()
-        self.started_s = clock.monotonic_s()
-        self.slot = -1
-        self.held: Held | None = None
-        """At the limits of its key, tenant, user, workflow and model."""
-        self.key = b""
-        """Of what it asks; empty while no cache was asked."""
-        self.flight: Flight | None = None
-        """Identical calls that wait for this one."""
-        self.near: object = None
-        """What the semantic cache wants back with the answer."""
-        self.held_before: tuple[int, ...] = ()
-        """Places of the rules that held before any model was asked; an answer does not set them off again."""
-        self.target = ""
-        """Of the rule that chose the start, if one did."""
-        self.first_token_us = 0
-        self.reserved_nano_usd = 0
-        self.attempts: list[Attempt] = []
-        self.reasons: list[str] = []
-        self.escalations: list[Escalation] = []
-        self.guesses: list[Guess] = []
-        self.open_trial: Trial | None = None
-        self.input_cap = ""
-        """What was done to input that was over its cap."""
-        self.violations = 0
-        """Answers that did not keep to the output schema."""
-        self.purpose = ""
-        """What the tries are made for; see `Attempt.purpose`."""
-        self.premium = False
-        """It has been counted against the cap on premium calls."""
-        self.steered: Steered | None = None
-        """What the learned route made of it at its start."""
+    id: str
+    caller: Caller
+    request: ChatRequest
+    budget: Budget | None
+    deadline: Deadline
+    fence: int
+    workflow: Workflow
+    input_tokens: int
+    clock: Clock
+    started_ns: int
+    started_s: float
+    lone: bool = True
+    """No task that would be folded from this call's event: its content is kept for people only."""
+    slot: int = -1
+    held: Held | None = None
+    """At the limits of its key, tenant, user, workflow and model."""
+    key: bytes = b""
+    """Of what it asks; empty while no cache was asked."""
+    flight: Flight | None = None
+    """Identical calls that wait for this one."""
+    near: object = None
+    """What the semantic cache wants back with the answer."""
+    held_before: tuple[int, ...] = ()
+    """Places of the rules that held before any model was asked; an answer does not set them off again."""
+    target: str = ""
+    """Of the rule that chose the start, if one did."""
+    first_token_us: int = 0
+    reserved_nano_usd: int = 0
+    attempts: list[Attempt] = []
+    reasons: list[str] = []
+    escalations: list[Escalation] = []
+    guesses: list[Guess] = []
+    open_trial: Trial | None = None
+    input_cap: str = ""
+    """What was done to input that was over its cap."""
+    violations: int = 0
+    """Answers that did not keep to the output schema."""
+    purpose: str = ""
+    """What the tries are made for; see `Attempt.purpose`."""
+    premium: bool = False
+    """It has been counted against the cap on premium calls."""
+    steered: Steered | None = None
+    """What the learned route made of it at its start."""
 
     def note(self, reason: str) -> None:
         """Keeps a decision for the event."""

@@ -1,15 +1,16 @@
 """What every step of a walk shares.
 
-Above: every step. Below: admit, flight, health, route, settings, watch.
+Above: every step. Below: admit, flight, health, lane, route, settings, watch.
 """
 
 from __future__ import annotations
 
 from .admit import Budgets, Gate
 from .flight import Flights
-from .health import Health
+from .health import KEPT, Health
+from .lane import Lane
 from .learned import Steering
-from .route import Router
+from .route import Candidate, Router
 from .settings import Parts, Settings
 from .watch import Watch
 
@@ -18,6 +19,8 @@ class Desk:
     """Settings and parts, and what this process has seen and worked out so far."""
 
     __slots__ = (
+        "_forgotten",
+        "_lanes",
         "budgets",
         "flights",
         "gate",
@@ -39,9 +42,26 @@ class Desk:
         self.flights = Flights()
         self.budgets = Budgets()
         self.router = Router(parts.tiers_of, parts.target_of, parts.unusable)
+        self._lanes: dict[str, Lane] = {}
+        self._forgotten = 0
         self.steering = Steering(settings, parts, self.router)
         self.needs_confidence = any("confidence" in rule.condition.text for rule in settings.rules) or any(
             check.name == "logprobs"
             for workflow in (settings.anywhere, *settings.workflows.values())
             for check in workflow.checks
         )
+
+    def lane(self, candidate: Candidate) -> Lane:
+        """What tries at it have in common."""
+        known = self._lanes.get(candidate.name)
+        if known is None or known.deployment is not candidate.deployment or self._forgotten != self.health.forgotten:
+            known = self._new_lane(candidate)
+        return known
+
+    def _new_lane(self, candidate: Candidate) -> Lane:
+        if self._forgotten != self.health.forgotten or len(self._lanes) >= KEPT:
+            self._lanes.clear()  # what is known of some deployment was let go of: nobody may go on writing into it
+            self._forgotten = self.health.forgotten
+        health = self.health.deployment(candidate.name)
+        made = self._lanes[candidate.name] = Lane(candidate.deployment, self.parts, health)
+        return made

@@ -142,6 +142,7 @@ class Embeddings:
         """The call that the upstream sees; it owns no place in the ledger, its attempts are shared out to the members."""
         lead = group.members[0].call
         calls = [member.call for member in group.members]
+        clock = self._desk.parts.clock
         return Call(
             lead.id,
             lead.caller,
@@ -151,7 +152,9 @@ class Embeddings:
             0,
             lead.workflow,
             sum(call.input_tokens for call in calls),
-            self._desk.parts.clock,
+            clock,
+            clock.wall_ns(),
+            clock.monotonic_s(),
         )
 
     # --- what came of it, for each ---

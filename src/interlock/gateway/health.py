@@ -200,6 +200,8 @@ class Health:
         self.hedges = Hedges(settings.hedging.share) if settings.hedging else None
         self.out: set[str] = set()
         """Deployments that are left out as outliers for now; those whose time is up are dropped when they are looked at."""
+        self.forgotten = 0
+        """Deployments that were let go of so far."""
         self._deployments: OrderedDict[str, DeploymentHealth] = OrderedDict()
         self._workflows: OrderedDict[str, WorkflowPace] = OrderedDict()
 
@@ -209,6 +211,7 @@ class Health:
             known = self._deployments[name] = DeploymentHealth(name, self._settings, self._short_of_cpu)
             if len(self._deployments) > KEPT:
                 self._deployments.popitem(last=False)
+                self.forgotten += 1
         return known
 
     def workflow(self, name: str) -> WorkflowPace:

@@ -72,18 +72,16 @@ async def ask(desk: Desk, call: Call, candidate: Candidate, job: Job[T], last: b
     Raises:
         LimitReached: the budget has no room for it. UpstreamError, InvalidRequest, Shed: it failed, or was not sent; it is counted by then.
     """
-    parts = desk.parts
-    deployment = candidate.deployment
-    health = desk.health.deployment(candidate.name)
-    request = job.request
-    price = parts.price_of(deployment, job.input_tokens)
-    profile = parts.profile_of(deployment)
+    clock, lane = desk.parts.clock, desk.lane(candidate)
+    health, profile, request = lane.health, lane.profile, job.request
+    now_ns = clock.wall_ns()
+    price = lane.price(job.input_tokens, now_ns)
     if desk.needs_confidence and profile.logprobs and not request.logprobs and not request.stream:
         request = structs.replace(request, logprobs=True)
     fitted = shape.fit(request, job.input_tokens, call.budget, price, profile, desk.settings.min_output_tokens)
-    trial = Trial(candidate, fitted, price, job.key, parts.clock)
+    trial = Trial(candidate, fitted, price, job.key, now_ns, clock.monotonic_s())
     await _leave_to_send(desk, call, trial, health, last)
-    trial.started_s = parts.clock.monotonic_s()
+    trial.started_s = clock.monotonic_s()
     try:
         call.begin(trial)
     except LimitReached:
