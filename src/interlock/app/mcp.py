@@ -13,19 +13,25 @@ from interlock.config.jsonschema import SchemaInvalid, Validator
 from interlock.config.mcp import McpServer
 from interlock.config.workspace import Workspace
 from interlock.core.errors import ConfigError, Fault
+from interlock.core.ids import SystemIds
+from interlock.core.time import SystemClock
 from interlock.tools.define import Tool
 
 if TYPE_CHECKING:
     from interlock.tools.mcp.link import Link
 
+    from .sandbox import Sandboxed
+
 
 class McpTools:
     """The tools of every server that is pinned."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, sandboxed: Sandboxed) -> None:
         """Raises ConfigError: the extra `mcp` is not installed, or the file of pins is torn. Nothing is connected here."""
         self._links: list[Link] = []
         self.tools: dict[str, Tool] = {}
+        self.inside: set[str] = set()
+        """Names of tools whose server runs in the sandbox."""
         servers = workspace.settings.mcp.servers
         if not servers:
             return
@@ -38,10 +44,11 @@ class McpTools:
             ) from missing
         pinned = pins.read(workspace.root)
         for name, server in servers.items():
-            link = link_of(name, server, workspace.root)
+            link = link_of(name, server, workspace.root, sandboxed)
             self._links.append(link)
             made = ServerTools(link, pinned.get(name, {}), server.tools, server.effects, _check).tools()
             self.tools.update(made)
+            self.inside |= made.keys() if server.command and not server.outside else set()
 
     async def close(self) -> None:
         for link in self._links:
@@ -62,12 +69,14 @@ async def pin(workspace: Workspace, names: list[str]) -> dict[str, list[str]]:
         raise _fault(workspace.root, f"no server {unknown[0]!r}", f"Servers: {', '.join(sorted(servers)) or 'none'}.")
     known = pins.read(workspace.root)
     changes: dict[str, list[str]] = {}
+    sandboxed = _sandboxed(workspace)
     for name in names or sorted(servers):
-        link = link_of(name, servers[name], workspace.root)
+        link = link_of(name, servers[name], workspace.root, sandboxed)
         try:
             told = await link.tools()
         finally:
             await link.close()
+            await sandboxed.close()  # it is made anew where the next server needs one
         wanted = servers[name].tools
         kept = {each: tool for each, tool in told.items() if not wanted or each in wanted}
         changes[name] = pins.differences(known.get(name, {}), kept)
@@ -76,8 +85,17 @@ async def pin(workspace: Workspace, names: list[str]) -> dict[str, list[str]]:
     return changes
 
 
-def link_of(name: str, server: McpServer, root: Path) -> Link:
-    """The connection to a server, not yet made."""
+def _sandboxed(workspace: Workspace) -> Sandboxed:
+    """A sandbox for the time of pinning: a server is no more trusted then than later."""
+    from . import egress
+    from .sandbox import Sandboxed
+
+    clock = SystemClock()
+    return Sandboxed(workspace, clock, egress.policy_of(workspace.settings.egress, SystemIds(clock)), egress.proxy_of)
+
+
+def link_of(name: str, server: McpServer, root: Path, sandboxed: Sandboxed) -> Link:
+    """The connection to a server, not yet made; a command runs in the sandbox unless it is declared `outside`."""
     from interlock.tools.mcp.link import Link, ServerAddress
 
     def revealed(values: Mapping[str, Any]) -> dict[str, str]:
@@ -86,7 +104,8 @@ def link_of(name: str, server: McpServer, root: Path) -> Link:
     address = ServerAddress(
         name, server.command, revealed(server.env), str(root), server.url, revealed(server.headers), server.timeout_s
     )
-    return Link(address)
+    inside = bool(server.command) and not server.outside
+    return Link(address, sandboxed.starter(server, root) if inside else None)
 
 
 def _check(schema: Mapping[str, Any]) -> Callable[[Any], list[str]]:

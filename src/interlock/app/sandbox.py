@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from interlock.config.mcp import McpServer
 from interlock.config.sandbox import SandboxSettings
 from interlock.config.workspace import Workspace
 from interlock.core.egress import EgressPolicy, EgressProxy
 from interlock.core.errors import SandboxRefused, ToolError
-from interlock.core.sandbox import Job, RunOutcome, Sandbox
+from interlock.core.sandbox import Job, Program, RunOutcome, Sandbox
 from interlock.core.time import Clock
 from interlock.core.verify import Ran
 from interlock.tools.define import Tool, ToolContext, make
 
 from .cells import Cells, shown
+from .commands import job_of
 
 if TYPE_CHECKING:
     from interlock.sandbox.local import Options
@@ -38,8 +40,11 @@ class Sandboxed:
     ) -> None:
         self._settings = workspace.settings.sandbox
         self._clock = clock
+        self._allowed = policy
         self._policy = policy if self._settings.network else None
         self._proxy = proxy
+        servers = workspace.settings.mcp.servers.values()
+        self._networked = self._settings.network or any(each.network for each in servers)
         self._sandbox: Sandbox | None = None
         self._warming: asyncio.Task[None] | None = None
         self._cells = Cells(self.open, self._settings, workspace.root, clock, self._policy)
@@ -49,7 +54,7 @@ class Sandboxed:
         if self._sandbox is None:
             from interlock.sandbox.local import LocalSandbox
 
-            egress = self._proxy(self._clock) if self._policy is not None else None
+            egress = self._proxy(self._clock) if self._networked else None
             self._sandbox = LocalSandbox(options_of(self._settings), self._clock, egress=egress)
         return self._sandbox
 
@@ -90,6 +95,15 @@ class Sandboxed:
             else each
             for name, each in tools.items()
         }
+
+    def starter(self, server: McpServer, root: Path) -> Callable[[], AbstractAsyncContextManager[Program]]:
+        """What starts an MCP server's command in the sandbox, each time anew."""
+
+        def start() -> AbstractAsyncContextManager[Program]:
+            limits = self._settings.limits.run_limits(processes=max(2, self._settings.limits.processes))
+            return self.open().program(job_of(server, root, limits, self._allowed if server.network else None))
+
+        return start
 
     async def shell(self, command: str, ctx: ToolContext) -> dict[str, Any]:
         """Runs a shell command in an empty private folder.

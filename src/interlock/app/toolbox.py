@@ -27,9 +27,9 @@ class Toolbox:
         """Raises ConfigError: a file or an extra is missing or wrong, or two tools share a name."""
         settings = workspace.settings
         self._databases = Databases(workspace, clock)
-        self._mcp = McpTools(workspace)
         self.egress = egress.policy_of(settings.egress, ids)
         self.sandboxed = Sandboxed(workspace, clock, self.egress, egress.proxy_of)
+        self._mcp = McpTools(workspace, self.sandboxed)
         file = workspace.tools_file
         own = self.sandboxed.isolated(load_tools(file), file) if file else {}
         fetching = egress.fetch_tools(settings.egress, self.egress, workspace.root, clock)
@@ -42,13 +42,18 @@ class Toolbox:
             SandboxRefused: it cannot.
         """
         named = {use.name for agent in workspace.agents.values() for use in agent.contract.tools}
-        if any(name in self.tools and (name in self.sandboxed.tools or self.tools[name].isolated) for name in named):
+        inside = {
+            *self.sandboxed.tools,
+            *self._mcp.inside,
+            *(each.name for each in self.tools.values() if each.isolated),
+        }
+        if named & inside:
             await self.sandboxed.start(named)
 
     async def close(self) -> None:
         """Ends connections to databases and servers, and the sandbox."""
-        await self.sandboxed.close()
         await self._mcp.close()
+        await self.sandboxed.close()
         await self._databases.close()
 
 

@@ -16,6 +16,12 @@ class McpServer(Block):
     """Program and arguments."""
     env: dict[str, SecretText] = Field(default_factory=dict[str, SecretText])
     """Its environment, beside PATH and HOME; it inherits nothing else."""
+    reads: Texts = ()
+    """Files and folders, from the workspace's, that a command sees beside its own program; read-only."""
+    network: bool = False
+    """A command may reach what `egress` allows."""
+    outside: bool = False
+    """A command runs outside of the sandbox, as the user that runs Interlock; every call's event says so."""
     url: Address = ""
     headers: dict[str, SecretText] = Field(default_factory=dict[str, SecretText])
     tools: Texts = ()
@@ -28,6 +34,10 @@ class McpServer(Block):
     def _one_place(self) -> McpServer:
         if bool(self.command) == bool(self.url):
             raise ValueError("expected either command or url")
+        if (self.url or self.outside) and (self.reads or self.network):
+            raise ValueError("reads and network are for a command in the sandbox")
+        if self.url and self.outside:
+            raise ValueError("outside is for a command; a server at an address runs where it runs")
         return self
 
 

@@ -76,6 +76,12 @@ class EgressDecision(Struct, frozen=True):
     sent_bytes: int = 0
     received_bytes: int = 0
 
+    @property
+    def told(self) -> str:
+        """As the event of the call says it."""
+        verb = "allowed" if self.allowed else "denied"
+        return f"egress {verb}: {self.method} {self.host}:{self.port}{self.path} ({self.reason})"
+
 
 class Fetched(Struct, frozen=True):
     """A reply after its redirects."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -85,6 +86,8 @@ class Job(Struct, frozen=True):
     code: str
     """Python source; for `shell` a command line."""
     image: str = "python"
+    paths: tuple[str, ...] = ()
+    """Files and folders of the host that the call sees beside its image, read-only at the same places."""
     function: str = ""
     """For `function`: the name of a function that `code` defines."""
     arguments: dict[str, Any] = {}
@@ -143,14 +146,14 @@ class RunOutcome(Struct, frozen=True):
     @property
     def stains(self) -> tuple[str, ...]:
         """What must stand on every event of this call: its level, and the limit that ended it."""
-        ended = (f"sandbox: ended by {self.ended_by}",) if self.ended_by else ()
-        unsafe = ("UNSAFE: ran without isolation",) if self.level == "none" else ()
-        return (f"sandbox: level {self.level}", *unsafe, *ended, *(_said(each) for each in self.egress))
+        return stains(self.level, self.egress, self.ended_by)
 
 
-def _said(decision: EgressDecision) -> str:
-    verb = "allowed" if decision.allowed else "denied"
-    return f"egress {verb}: {decision.method} {decision.host}:{decision.port}{decision.path} ({decision.reason})"
+def stains(level: Level, egress: Sequence[EgressDecision] = (), ended_by: Ended = "") -> tuple[str, ...]:
+    """What must stand on the event of whatever ran at this level: the level, what ended it, each decision about the network."""
+    ended = (f"sandbox: ended by {ended_by}",) if ended_by else ()
+    unsafe = ("UNSAFE: ran without isolation",) if level == "none" else ()
+    return (f"sandbox: level {level}", *unsafe, *ended, *(each.told for each in egress))
 
 
 class Session(Protocol):
@@ -166,6 +169,34 @@ class Session(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Program(Protocol):
+    """A command at work inside, for as long as its streams are held."""
+
+    @property
+    def level(self) -> Level: ...
+
+    async def read(self) -> bytes:
+        """What it wrote to standard output; empty when it has ended."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """To its standard input. Raises ConnectionError: it has ended."""
+        ...
+
+    def decided(self) -> Sequence[EgressDecision]:
+        """What was decided about its requests since this was last asked."""
+        ...
+
+    @property
+    def ended_by(self) -> Ended:
+        """The limit that ended it, as far as is known by now."""
+        ...
+
+    def words(self) -> str:
+        """The end of what it wrote to standard error."""
+        ...
 
 
 class Sandbox(Protocol):
@@ -187,6 +218,10 @@ class Sandbox(Protocol):
 
     def session(self, image: str, cells: Sequence[Job] = ()) -> Session:
         """A session whose state is that after `cells`, which are run again when they are first needed."""
+        ...
+
+    def program(self, job: Job) -> AbstractAsyncContextManager[Program]:
+        """A `shell` job whose command lives until the block is left; its limits but wall time and output hold for its whole life."""
         ...
 
     async def close(self) -> None: ...

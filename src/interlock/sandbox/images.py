@@ -29,10 +29,11 @@ _FILES = {
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     "/etc/hosts": "127.0.0.1 localhost\n",
 }
+_WORK, _OTHER_WORK = "/work", "/workspace"
+"""Where a call may write; the other place where the host shows something below the first."""
+_TMP = "/tmp"  # noqa: S108 - the sandbox's own: a link into the workspace, where the host shows nothing below it
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
-    "HOME": "/work",
-    "TMPDIR": "/tmp",  # noqa: S108 - the sandbox's own
     "LANG": "C.UTF-8",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -71,6 +72,8 @@ class Image(Struct, frozen=True):
     """Python that uses the libraries once before the first child, so that what they do at first use is done for all."""
     packages: tuple[str, ...] = ()
     """Shown in one folder of their own, so that it does not matter where they are installed."""
+    work: str = _WORK
+    temporary: str = _TMP
 
     def plan(self, *, tree: bool) -> dict[str, Any]:
         """The image's part of the zygote's plan, with a tree of its own or in the host's."""
@@ -79,21 +82,22 @@ class Image(Struct, frozen=True):
         return {
             "binds": [*self.binds, *([] if tree else self.packages)],
             "moved": moved,
-            "links": self.links,
+            "links": self.links if self.temporary != _TMP else {**self.links, _TMP: f"{self.work[1:]}/.tmp"},
             "files": self.files,
             "masks": list(self.masks),
             "path": [*self.path, *site],
             "preload": list(self.preload),
             "warm_up": self.warm_up,
-            "environment": self.environment,
+            "environment": {**self.environment, "HOME": self.work, "TMPDIR": self.temporary},
+            "work": self.work,
         }
 
 
-def image(name: str, interpreter: str = "") -> Image:
-    """The image of that name, for this interpreter or the one at the path that is given.
+def image(name: str, interpreter: str = "", paths: tuple[str, ...] = ()) -> Image:
+    """The image of that name, for this interpreter or the one at the path that is given; `paths` of the host are shown beside it.
 
     Raises:
-        SandboxRefused: no such image, or its libraries are not installed.
+        SandboxRefused: no such image, its libraries are not installed, or a path is not there.
     """
     if name not in NAMES:
         raise SandboxRefused(f"no sandbox image {name!r}", hint=f"There are {', '.join(NAMES)}.")
@@ -108,7 +112,8 @@ def image(name: str, interpreter: str = "") -> Image:
     if name == "shell":
         binds += ["/usr", "/etc/alternatives"]
     places, links = _library_places()
-    binds += places
+    binds += [*places, *_shown(paths)]
+    work = _OTHER_WORK if any(_within(path, _WORK) for path in paths) else _WORK
     return Image(
         name=name,
         interpreter=interpreter or os.path.realpath(sys.executable),
@@ -120,8 +125,30 @@ def image(name: str, interpreter: str = "") -> Image:
         warm_up=_DATA_WARM_UP if name == "data" else "",
         packages=tuple(packages),
         environment=_ENVIRONMENT,
-        masks=tuple(place for place in (f"{standard}/site-packages",) if Path(place).is_dir() and place != _site()),
+        masks=tuple(
+            place
+            for place in (f"{standard}/site-packages",)
+            if Path(place).is_dir() and place != _site() and not any(_within(path, place) for path in paths)
+        ),
+        work=work,
+        temporary=f"{work}/.tmp" if any(_within(path, _TMP) for path in paths) else _TMP,
     )
+
+
+def _shown(paths: tuple[str, ...]) -> Iterator[str]:
+    """The paths, if they are there and leave a tree of our own to be built around them."""
+    for path in paths:
+        plain = os.path.normpath(path)
+        closed = any(_within(plain, each) for each in ("/dev", "/proc", "/sys", _OTHER_WORK))
+        if not path.startswith("/") or closed or plain in ("/", "/etc", _WORK, _TMP):
+            raise SandboxRefused(f"{path} cannot be shown to a sandbox", hint="Name a folder inside it.")
+        if not Path(plain).exists():
+            raise SandboxRefused(f"{path} is to be shown to a sandbox, and is not there")
+        yield plain
+
+
+def _within(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{folder}/")
 
 
 def compile_missing(paths: list[str]) -> None:

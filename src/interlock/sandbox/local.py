@@ -23,6 +23,8 @@ from interlock.core.time import Clock
 from . import cgroups, prove
 from .layers import LAYERS
 from .pool import Pool, Setup
+from .programs import LocalProgram
+from .seats import LocalSeat
 from .session import CellSession
 from .talk import Talk
 from .watch import watch
@@ -76,7 +78,7 @@ class LocalSandbox:
         self._starting = asyncio.Lock()
         self._setup: Setup | None = None
         self._groups: cgroups.Cgroups | None = None
-        self._pools: dict[str, Pool] = {}
+        self._pools: dict[tuple[str, tuple[str, ...]], Pool] = {}
         self._room = asyncio.Semaphore(options.max_in_flight)
         self._waiting = 0
         self.weaker: tuple[str, ...] = ()
@@ -96,7 +98,24 @@ class LocalSandbox:
                 pool.end(talk)
 
     def session(self, image: str, cells: Sequence[Job] = ()) -> Session:
-        return CellSession(self, image, cells)
+        return CellSession(lambda job: LocalSeat.take(self, job), image, cells)
+
+    @asynccontextmanager
+    async def program(self, job: Job) -> AsyncGenerator[LocalProgram]:
+        """See `core.sandbox.Sandbox.program`; it counts as one call in flight."""
+        async with self._admitted():
+            pool = await self.pool(job)
+            talk = await pool.take(job, piped=True)
+            try:
+                decisions: list[EgressDecision] = []
+                async with self._watched(talk, job), self.connected(talk, job.network, decisions) as connect:
+                    program = await LocalProgram.begin(talk, connect(job), decisions)
+                    try:
+                        yield program
+                    finally:
+                        program.close()
+            finally:
+                pool.end(talk)
 
     async def start(self) -> Level:
         """The level in force, found and proved on the first call of it.
@@ -156,7 +175,7 @@ class LocalSandbox:
         Raises:
             SandboxRefused: the level in force cannot carry the job.
         """
-        pool = await self._pool(job.image)
+        pool = await self._pool(job.image, job.paths)
         assert self._setup is not None
         if self._setup.level in ("landlock", "none"):
             if job.network is not None:
@@ -169,12 +188,12 @@ class LocalSandbox:
             )
         return pool
 
-    async def _pool(self, image: str) -> Pool:
+    async def _pool(self, image: str, paths: tuple[str, ...] = ()) -> Pool:
         await self.start()
         assert self._setup is not None
-        pool = self._pools.get(image)
+        pool = self._pools.get((image, paths))
         if pool is None:
-            pool = self._pools[image] = Pool(image, self._setup)
+            pool = self._pools[image, paths] = Pool(image, self._setup, paths)
         return pool
 
     @asynccontextmanager
@@ -202,7 +221,7 @@ class LocalSandbox:
         listener, talk.listener = socket.socket(fileno=talk.listener), -1
         with listener:
             async with self._egress.serve(listener, policy, decisions.append) as authority:
-                yield lambda job: _with_proxy(job, policy, authority)
+                yield lambda job: with_proxy(job, policy, authority, talk.work)
 
     async def _prove(self) -> Setup:
         """The strongest level that this host can prove, if that is enough."""
@@ -251,7 +270,7 @@ class LocalSandbox:
         except BaseException:
             await pool.close()
             raise
-        self._pools["python"] = pool
+        self._pools["python", ()] = pool
         return setup
 
 
@@ -259,14 +278,14 @@ def _alone(job: Job) -> Job:
     return job
 
 
-def _with_proxy(job: Job, policy: EgressPolicy, authority: str) -> Job:
+def with_proxy(job: Job, policy: EgressPolicy, authority: str, work: str) -> Job:
     """The job with what its programs need to use the proxy: its address, whom to trust, what stands in for each secret."""
     environment = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _PROXY)
     environment |= {each.name.upper().replace("-", "_"): each.placeholder for each in policy.credentials}
     files = job.files
     if authority:
         files = (*files, FileIn(_AUTHORITY, authority.encode()))
-        environment |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), f"/work/{_AUTHORITY}")
+        environment |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), f"{work}/{_AUTHORITY}")
     return msgspec.structs.replace(job, files=files, environment={**environment, **job.environment})
 
 

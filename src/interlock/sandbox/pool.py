@@ -45,9 +45,11 @@ class Setup(Struct, frozen=True):
 class Pool:
     """One image's zygote and its spares."""
 
-    def __init__(self, name: str, setup: Setup) -> None:
+    def __init__(self, name: str, setup: Setup, paths: tuple[str, ...] = ()) -> None:
         self.name = name
+        self._paths = paths
         self._setup = setup
+        self._work = ""
         self._zygote: Zygote | None = None
         self._old: list[Zygote] = []
         self._booting = asyncio.Lock()
@@ -57,13 +59,13 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def take(self, job: Job) -> Talk:
-        """A confined child that waits for this job: a spare, or one that is made now.
+    async def take(self, job: Job, *, piped: bool = False) -> Talk:
+        """A confined child that waits for this job: a spare, or one that is made now; `piped` with a standard input.
 
         Raises:
             SandboxRefused: it could not be made or confined.
         """
-        shape = Shape(_shaping(job.limits), job.network is not None)
+        shape = Shape(_shaping(job.limits), job.network is not None, piped)
         ready = self._spares.get(shape)
         talk = None
         while ready and talk is None:
@@ -121,19 +123,21 @@ class Pool:
     # --- Steps ----------------------------------------------------------------------------------------------------
 
     async def _boot(self) -> Zygote:
-        found: Image = await asyncio.to_thread(image, self.name, self._setup.interpreter)
+        found: Image = await asyncio.to_thread(image, self.name, self._setup.interpreter, self._paths)
+        self._work = found.work
         return await Zygote.boot(found, self._setup.layers, self._setup.uid)
 
     async def _make(self, shape: Shape) -> Talk:
         setup = self._setup
         zygote = await self.warm()
-        talk = Talk(setup.level, setup.clock, shape.limits)
+        talk = Talk(setup.level, setup.clock, shape.limits, piped=shape.piped)
         try:
             tasks = _tasks(shape.limits)
             talk.leaf = setup.cgroups.lend(shape.limits, tasks)
             if "tree" not in setup.layers:
                 talk.scratch = _scratch(setup.uid if "uid" in setup.layers else 0)
-            talk.born(await zygote.spawn(_request(shape, tasks, talk.scratch or "/work"), talk.fds))
+            talk.work = talk.scratch or self._work
+            talk.born(await zygote.spawn(_request(shape, tasks, talk.work), talk.fds))
             await talk.ready()
         except BaseException:
             self.end(talk)
@@ -142,6 +146,8 @@ class Pool:
 
     def _refill(self, shape: Shape) -> None:
         """Keeps children ready for a shape that was asked for more than once."""
+        if shape.piped:
+            return
         self._asked[shape] = self._asked.get(shape, 0) + 1
         if self._asked[shape] < 2 or not self._setup.spares or self._closed:
             return
@@ -225,6 +231,7 @@ def _request(shape: Shape, tasks: int, work: str) -> dict[str, Any]:
         "tasks": tasks,
         "network": shape.network,
         "work": work,
+        "piped": shape.piped,
     }
 
 

@@ -1,39 +1,32 @@
-"""A session: cells that share one namespace in one child, rebuilt from the record of its cells when the child is lost. Above: local."""
+"""A session: cells that share one namespace in one child, rebuilt from the record of its cells when the child is lost.
+
+Above: local, the remote client. Below: seats.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from interlock.core.egress import EgressDecision
 from interlock.core.errors import SandboxRefused
 from interlock.core.sandbox import Job, RunOutcome
 
-from .pool import Pool
-from .talk import Talk
-
-if TYPE_CHECKING:
-    from .local import LocalSandbox
-
+from .seats import Seat, SeatLost
 
 MOST_CELLS = 1_000
+Take = Callable[[Job], Awaitable[Seat]]
+"""From the first cell to a fresh child for it."""
 
 
 class CellSession:
     """The port `Session`. Cells run one after another; `cells` is the record that a later session can be made from."""
 
-    def __init__(self, sandbox: LocalSandbox, image: str, cells: Sequence[Job]) -> None:
-        self._sandbox = sandbox
+    def __init__(self, take: Take, image: str, cells: Sequence[Job]) -> None:
+        self._take = take
         self._image = image
-        self._pool: Pool | None = None
-        self._talk: Talk | None = None
-        self._connection = AsyncExitStack()
-        self._connect: Callable[[Job], Job] = _as_it_is
-        self._decisions: list[EgressDecision] = []
+        self._seat: Seat | None = None
         self._turn = asyncio.Lock()
         self._cells = list(cells)
         self.rebuilt = 0
@@ -55,52 +48,45 @@ class CellSession:
         async with self._turn:
             if len(self._cells) >= MOST_CELLS:
                 raise SandboxRefused(f"a session holds at most {MOST_CELLS} cells", hint="Begin a new one.")
-            talk = await self._alive(job)
-            self._decisions.clear()
-            outcome = await self._ask(talk, job)
+            try:
+                outcome = await self._ask(await self._alive(job), job)
+            except SeatLost:  # it ended between two cells, which is only known now
+                outcome = await self._ask(await self._alive(job), job)
             if outcome.status in ("ok", "error") and outcome.exit_code is None:
                 self._cells.append(job)
-            return msgspec.structs.replace(outcome, egress=tuple(self._decisions)) if self._decisions else outcome
+            return outcome
 
     async def close(self) -> None:
         """Ends the child; the record stays."""
         await self._give_up()
 
-    async def _alive(self, job: Job) -> Talk:
+    async def _alive(self, job: Job) -> Seat:
         """The session's child, rebuilt where it is missing."""
-        if self._talk is not None and self._talk.usable:
-            return self._talk
-        lost = self._talk is not None
+        if self._seat is not None and self._seat.usable:
+            return self._seat
+        lost = self._seat is not None
         await self._give_up()
-        first = msgspec.structs.replace(self._cells[0] if self._cells else job, image=self._image)
-        self._pool = await self._sandbox.pool(first)
-        talk = self._talk = await self._pool.take(first)
-        self._connect = await self._connection.enter_async_context(
-            self._sandbox.connected(talk, first.network, self._decisions)
-        )
+        first = self._cells[0] if self._cells else job
+        seat = self._seat = await self._take(self._placed(first))
         self.rebuilt += lost or bool(self._cells)
         for at, cell in enumerate(self._cells):
-            outcome = await self._ask(talk, msgspec.structs.replace(cell, collect=False, collect_to=None))
+            outcome = await self._ask(seat, msgspec.structs.replace(cell, collect=False, collect_to=None))
             if outcome.status not in ("ok", "error"):  # a cell that cannot be repeated ends the record there
                 del self._cells[at:]
                 return await self._alive(job)
-        return talk
+        return seat
 
-    async def _ask(self, talk: Talk, job: Job) -> RunOutcome:
-        talk.limits = job.limits
+    async def _ask(self, seat: Seat, job: Job) -> RunOutcome:
         try:
-            return await talk.ask(self._connect(msgspec.structs.replace(job, image=self._image)), session=True)
+            return await seat.ask(self._placed(job))
         except BaseException:
             await self._give_up()
             raise
 
+    def _placed(self, job: Job) -> Job:
+        return job if job.image == self._image else msgspec.structs.replace(job, image=self._image)
+
     async def _give_up(self) -> None:
-        talk, self._talk = self._talk, None
-        if talk is not None and self._pool is not None:
-            self._pool.end(talk)
-        self._connect = _as_it_is
-        await self._connection.aclose()
-
-
-def _as_it_is(job: Job) -> Job:
-    return job
+        seat, self._seat = self._seat, None
+        if seat is not None:
+            await seat.close()

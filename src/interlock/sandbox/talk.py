@@ -33,6 +33,8 @@ class Shape(Struct, frozen=True):
 
     limits: RunLimits
     network: bool
+    piped: bool = False
+    """Its standard streams are handed out, for a program that lives on."""
 
 
 class Asked(Struct):
@@ -52,14 +54,16 @@ class Asked(Struct):
 class Talk:
     """The supervisor's end of one child."""
 
-    def __init__(self, level: Level, clock: Clock, limits: RunLimits) -> None:
+    def __init__(self, level: Level, clock: Clock, limits: RunLimits, *, piped: bool = False) -> None:
         self.child: Child | None = None
         self.leaf: Leaf | None = None
         self.scratch = ""
         self.shape: Shape | None = None
         self.listener = -1
+        self.work = ""
+        """Its workspace, as it sees it."""
         self.limits = limits
-        self._level: Level = level
+        self.level: Level = level
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
@@ -68,19 +72,22 @@ class Talk:
         self._output = {"out": bytearray(), "err": bytearray()}
         self._job, self.theirs = socket.socketpair()
         self._job.setblocking(False)
+        self._piped = False
         self._pipes: dict[str, int] = {}
         self.ends: dict[str, int] = {}
         for name in self._output:
             self._pipes[name], self.ends[name] = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(self._pipes[name], False)
+        if piped:
+            self.ends["in"], self._pipes["in"] = os.pipe2(os.O_CLOEXEC)
 
     # --- Before the job -------------------------------------------------------------------------------------------
 
     @property
     def fds(self) -> tuple[int, ...]:
-        """The child's ends: job socket, standard output, standard error; and the doors of its control groups."""
+        """The child's ends: job socket, standard output, error, and input where there is one; and the doors of its control groups."""
         doors = self.leaf.doors if self.leaf is not None else ()
-        return self.theirs.fileno(), self.ends["out"], self.ends["err"], *doors
+        return self.theirs.fileno(), *self.ends.values(), *doors
 
     def born(self, child: Child) -> None:
         """From here on only the child holds its ends."""
@@ -114,18 +121,7 @@ class Talk:
         """
         assert self.child is not None
         folder = Folder(job.collect_to) if job.collect_to is not None else None
-        asked = Asked(
-            job,
-            wire.Reader(job.limits, folder),
-            wire.frames(job, session=session),
-            self._loop.create_future(),
-            self._clock.monotonic_s(),
-        )
-        self._asked = asked
-        for buffer in self._output.values():
-            buffer.clear()
-        for name, pipe in self._pipes.items():
-            self._loop.add_reader(pipe, self._output_readable, name, pipe)
+        asked = self._begin(job, folder, session=session)
         stop = self._interrupt if session else self._stop
         timer = self._loop.call_later(job.limits.wall_s, stop, "wall")
         try:
@@ -143,6 +139,38 @@ class Talk:
         if asked.failed is not None:
             raise asked.failed
         return self._outcome(asked)
+
+    def lend(self, job: Job) -> tuple[int, int]:
+        """Sends a program's job, and gives away its standard input and output; of what it says beside, the end is kept."""
+        given = self._pipes.pop("in"), self._pipes.pop("out")
+        self._piped = True
+        self._begin(job, None, session=False)
+        self._write()
+        return given
+
+    @property
+    def words(self) -> str:
+        """What was written to standard error, as far as it is kept."""
+        return self._output["err"].decode(errors="replace")
+
+    @property
+    def ended_by(self) -> Ended:
+        """The limit that ended the child, as far as is known by now."""
+        if self._asked is None or self.child is None or not self.child.exit.done():
+            return self._asked.stopped if self._asked is not None else ""
+        counted = self.leaf.counted() if self.leaf is not None else Counted()
+        return self._asked.stopped or _limit(self.child.exit.result(), counted, self.limits)
+
+    def _begin(self, job: Job, folder: Folder | None, *, session: bool) -> Asked:
+        frames = wire.frames(job, session=session)
+        reader = wire.Reader(job.limits, folder)
+        asked = Asked(job, reader, frames, self._loop.create_future(), self._clock.monotonic_s())
+        self._asked = asked
+        for buffer in self._output.values():
+            buffer.clear()
+        for name, pipe in self._pipes.items():
+            self._loop.add_reader(pipe, self._output_readable, name, pipe)
+        return asked
 
     def _interrupt(self, why: Ended) -> None:
         """Asks a session's cell to stop, so that its state survives; what does not stop is killed."""
@@ -253,7 +281,9 @@ class Talk:
             return
         held = self._output[name]
         held += data
-        if len(held) > self.limits.output_bytes:
+        if self._piped:
+            del held[: -self.limits.output_bytes]
+        elif len(held) > self.limits.output_bytes:
             del held[self.limits.output_bytes :]
             self._loop.remove_reader(pipe)
             self._stop("output")
@@ -324,7 +354,7 @@ class Talk:
         )
         return RunOutcome(
             status=_status(why, result),
-            level=self._level,
+            level=self.level,
             ended_by=why,
             touched=("processes",) if counted.out_of_processes and why != "processes" else (),
             value=result.value if result is not None else None,

@@ -36,7 +36,7 @@ NAMESPACES = {
     "uts": CLONE_NEWUTS,
     "cgroup_view": CLONE_NEWCGROUP,
 }
-_JOB, _LISTENER, _OUT, _ERR = 3, 4, 1, 2
+_JOB, _LISTENER, _IN, _OUT, _ERR = 3, 4, 0, 1, 2
 
 _READ = 1 << 0 | 1 << 2 | 1 << 3  # execute, read files, read directories
 _READ_FILE = 1 << 0 | 1 << 2
@@ -66,17 +66,18 @@ class Confinement:
         """Puts every layer on, in order. The job is at descriptor 3, the listener for egress, if one was asked for, at 4.
 
         Args:
-            fds: job socket, standard output, standard error, then the doors of control groups to step into.
+            fds: job socket, standard output, standard error, standard input if the request says so, then the doors of control groups.
             net: an empty network namespace to enter; -1 to make one.
 
         Raises:
             OSError: a layer could not be put on; `step` names it.
         """
         self.step = "control groups"
-        for door in fds[3:]:
+        places = (_JOB, _OUT, _ERR, _IN)[: 3 + request["piped"]]
+        for door in fds[len(places) :]:
             os.write(door, b"0")
         self.step = "descriptors"
-        for fd, wanted in zip(fds, (_JOB, _OUT, _ERR), strict=False):
+        for fd, wanted in zip(fds, places, strict=False):
             os.dup2(fd, wanted, inheritable=wanted != _JOB)
         self.step = "mounts"
         self._mount(request)
@@ -111,7 +112,7 @@ class Confinement:
             self.kernel.unshare(CLONE_NEWNS)
         if "tree" in self.layers:
             options = f"size={request['disk']},nr_inodes={request['inodes']},mode=755"
-            self.kernel.mount("work", "/work", "tmpfs", MS_NOSUID | MS_NODEV, options)
+            self.kernel.mount("work", request["work"], "tmpfs", MS_NOSUID | MS_NODEV, options)
             if "pid" in self.layers:
                 mount_proc(self.kernel, "/proc", "subset=pid")
 
@@ -187,6 +188,10 @@ def limit(request: dict[str, Any], image_bytes: int) -> None:
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
     }
+    if request["piped"]:
+        del values[
+            resource.RLIMIT_AS
+        ]  # servers reserve far more than they use (V8: gigabytes); what they use is watched
     for name, value in values.items():
         resource.setrlimit(name, (value, value))
 

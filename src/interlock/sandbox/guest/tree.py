@@ -28,11 +28,10 @@ DEVICES = ("null", "zero", "full", "random", "urandom")
 _STAGES = ("/sys", "/mnt", "/opt")
 """Where the tree is put together; what the host has there is not needed any more in this mount namespace."""
 _LINKS = {
-    "dev/fd": "/proc/self/fd",
-    "dev/stdin": "/proc/self/fd/0",
-    "dev/stdout": "/proc/self/fd/1",
-    "dev/stderr": "/proc/self/fd/2",
-    "tmp": "work/.tmp",
+    "/dev/fd": "/proc/self/fd",
+    "/dev/stdin": "/proc/self/fd/0",
+    "/dev/stdout": "/proc/self/fd/1",
+    "/dev/stderr": "/proc/self/fd/2",
 }
 
 
@@ -45,9 +44,9 @@ def build(kernel: Kernel, plan: dict[str, Any]) -> None:
     root = next(stage for stage in _STAGES if os.path.isdir(stage))
     kernel.mount("none", "/", "", MS_REC | MS_PRIVATE)
     kernel.mount("tree", root, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,nr_inodes=4k,mode=755")
-    for name in ("dev", "proc", "work", "etc"):
-        os.mkdir(f"{root}/{name}")
-    for path, target in {**{f"/{name}": target for name, target in _LINKS.items()}, **plan["links"]}.items():
+    for path in ("/dev", "/proc", "/etc", plan["work"]):
+        os.mkdir(root + path)
+    for path, target in {**_LINKS, **plan["links"]}.items():
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         os.symlink(target, root + path)
     for path, text in plan["files"].items():

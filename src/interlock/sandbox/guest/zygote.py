@@ -118,13 +118,13 @@ class _Boot:
         """Imports libraries and uses them once; some want to write while they are imported, so there is a place for it, gone before the first child."""
         place = "tree" in self.layers and bool(names)
         if place:
-            self.kernel.mount("load", "/work", "tmpfs", MS_NOSUID | MS_NODEV, "size=32m,mode=755")
-            os.mkdir("/work/.tmp")
+            self.kernel.mount("load", self.plan["work"], "tmpfs", MS_NOSUID | MS_NODEV, "size=32m,mode=755")
+            os.mkdir(f"{self.plan['work']}/.tmp")
         for name in names:
             importlib.import_module(name)
         exec(warm_up, {})
         if place:
-            self.kernel.unmount("/work")
+            self.kernel.unmount(self.plan["work"])
 
 
 def become(kernel: Kernel, uid: int) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 from interlock.core.errors import ToolError
 from interlock.core.events import Effect
-from interlock.core.ids import traceparent
 from interlock.tools.define import Tool, ToolContext
 
 from .link import Link
@@ -52,9 +51,13 @@ class ServerTools:
         async def call(arguments: dict[str, Any], ctx: ToolContext) -> Any:
             await self._unchanged(pinned.name)
             meta: dict[str, Any] = {KEY_META: ctx.idempotency_key}
-            if ctx.task:
-                meta["traceparent"] = traceparent(ctx.task, ctx.step)
-            return await self._link.call(pinned.name, arguments, meta)
+            if ctx.traceparent:
+                meta["traceparent"] = ctx.traceparent
+            try:
+                return await self._link.call(pinned.name, arguments, meta)
+            finally:
+                for line in self._link.stains():
+                    ctx.note(line)
 
         return Tool(
             name=f"{self._link.address.name}.{pinned.name}",
