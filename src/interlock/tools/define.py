@@ -41,6 +41,8 @@ class ToolContext(Struct, frozen=True):
     """By name, those that the contract lends this tool; `.reveal()` where one is put on the wire."""
     note: Callable[[str], None] = lambda _: None
     """Adds a line to what the call's event says of how it was performed."""
+    traceparent: str = ""
+    """W3C trace context of this call's step, for whoever the tool asks."""
 
 
 class Parameter(Struct, frozen=True):

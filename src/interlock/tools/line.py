@@ -13,6 +13,7 @@ import msgspec
 from interlock.core.caller import Caller, Secret
 from interlock.core.errors import InterlockError, LimitReached, ToolArgumentsInvalid, ToolTimeout, ToolUnknown
 from interlock.core.events import Attempt, Settled, Status
+from interlock.core.ids import traceparent
 from interlock.core.ports import Ledger
 from interlock.core.time import Clock
 
@@ -61,6 +62,7 @@ class Line:
             caller.step,
             self.lent,
             self.reasons.append,
+            traceparent(caller.task, caller.step, caller.trace) if caller.task else "",
         )
 
     def done(self, result: Any, cut: str) -> ToolReply:
