@@ -93,7 +93,7 @@ async def test_a_servers_tools_are_ours_over_standard_streams(tmp_path: Path):
 @pytest.mark.requirement("TL-02", "TL-03")
 async def test_a_command_runs_in_the_sandbox_and_its_calls_say_so(tmp_path: Path):
     kit.require_namespaces()
-    root = workspace(tmp_path, inside(SHOP_LOG="/tmp/log.json"))
+    root = workspace(tmp_path, inside())
     changes = await pin(load(root), [])
     async with Interlock.from_file(root) as il:
         stock = await il.desk.call(
