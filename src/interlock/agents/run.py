@@ -102,7 +102,7 @@ class Worker:
         parts, step, request = self._parts, intention.steps[0], decision.request
         budget = Budget(Limits()) if request.model.startswith(TIER0_MODEL) else self._budget
         if self._contract.trace_id:
-            request = replace(request, traceparent=traceparent(state.task, step))
+            request = replace(request, traceparent=traceparent(state.task, step, self._caller.trace))
         try:
             reply = await parts.gateway.chat(
                 self._at(step),

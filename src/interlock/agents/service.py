@@ -136,7 +136,9 @@ class Agents:
             )
         values = checked(contract, given)
         task = f"tsk_{_short(bytes.fromhex(digest))}" if digest else self._ids.new("tsk")
-        who = Caller(contract.tenant, caller.user, caller.key_id, workflow, task, versions=contract.versions)
+        who = Caller(
+            contract.tenant, caller.user, caller.key_id, workflow, task, versions=contract.versions, trace=caller.trace
+        )
         facts, usual = contract.facts(values), self.usually(workflow)
         started = Started(workflow, who, contract.versions, "", 0, facts, usual)
         record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})

@@ -12,6 +12,7 @@ from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest
 from interlock.core.errors import InvalidRequest, RequestRefused, UpstreamAuth
 from interlock.core.events import Settled
+from interlock.core.ids import traceparent
 from interlock.core.money import Usage
 from interlock.core.time import Deadline
 
@@ -83,6 +84,8 @@ class Beginner:
         if ends_s is not None and ends_s < deadline.at_s:
             deadline = Deadline(at_s=ends_s, total_s=max(0.0, ends_s - now_s))
         placed = self._placed(caller) if lone else caller
+        if lone and caller.trace:
+            request = structs.replace(request, traceparent=traceparent(placed.task, placed.step, caller.trace))
         return Call(
             request.call or (parts.ids.new("cal") if caller.task else "cal" + placed.task[3:]),
             placed,
@@ -105,7 +108,9 @@ class Beginner:
         """
         if not caller.task:
             task = self._desk.parts.ids.new("tsk")
-            return Caller(caller.tenant, caller.user, caller.key_id, caller.workflow, task, 1, caller.versions)
+            return Caller(
+                caller.tenant, caller.user, caller.key_id, caller.workflow, task, 1, caller.versions, caller.trace
+            )
         self._last_step = max(self._last_step + 1, self._desk.parts.clock.wall_ns() // 1000)
         return structs.replace(caller, step=self._last_step)
 

@@ -39,6 +39,10 @@ class Gateway:
         """`closed`, `open` or `half_open`, by deployment that was called."""
         return self._desk.health.breakers()
 
+    def load(self) -> tuple[int, int]:
+        """Calls under way, and calls that wait to be let in."""
+        return self._desk.gate.inside, self._desk.gate.waiting
+
     def heard(self, deployment: str, rooms: tuple[Room, ...]) -> None:
         """What a vendor's reply said of its limits on a deployment; calls keep to them from then on."""
         self._desk.health.deployment(deployment).limits.heard(rooms, self._desk.parts.clock.monotonic_s())

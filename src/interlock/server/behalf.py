@@ -13,6 +13,7 @@ from msgspec import structs
 from interlock.core.caller import Caller
 from interlock.core.chat import Fact
 from interlock.core.errors import InvalidRequest
+from interlock.core.ids import read_traceparent
 
 from .exchange import Exchange
 
@@ -43,6 +44,13 @@ def on_behalf(caller: Caller, exchange: Exchange, user: str) -> Caller:
     workflow = exchange.header(b"x-interlock-workflow").decode("latin-1")
     if workflow and not _WORKFLOW.fullmatch(workflow):
         raise InvalidRequest("the header x-interlock-workflow is not a name", param="x-interlock-workflow")
-    if workflow:
-        return structs.replace(caller, workflow=workflow, user=user)
+    trace = trace_of(exchange)
+    if workflow or trace:
+        return structs.replace(caller, workflow=workflow or caller.workflow, user=user, trace=trace)
     return structs.replace(caller, user=user) if user else caller
+
+
+def trace_of(exchange: Exchange) -> str:
+    """The W3C `traceparent` that came with the request, if it is one."""
+    header = exchange.header(b"traceparent")
+    return read_traceparent(header.decode("latin-1")) if header else ""

@@ -19,6 +19,7 @@ from interlock.app.taskdesk import Decision, TaskDesk
 from interlock.core import webhook
 from interlock.core.caller import Caller, Secret
 from interlock.core.errors import InvalidRequest, TooLarge
+from interlock.core.ids import read_traceparent
 from interlock.core.store import TaskStatus
 from interlock.core.time import NS_PER_S, Clock
 from interlock.ledger.read import TaskSummary, TracedStep
@@ -86,6 +87,8 @@ class TasksFace:
         wanted = await _body(request, NewTask)
         if wanted.user and not caller.user:
             caller = msgspec.structs.replace(caller, user=wanted.user)
+        if trace := read_traceparent(request.headers.get("traceparent", "")):
+            caller = msgspec.structs.replace(caller, trace=trace)
         key = request.headers.get("idempotency-key", "")
         task, new = await self._desk.create(caller, wanted.workflow, wanted.input, key[:256])
         return _json(task, 202 if new else 200, location=f"/api/tasks/{task.task}")
