@@ -99,7 +99,10 @@ def ledger_run(folder: Path, events: list[tuple[Settled, Settled]]) -> tuple[flo
 
 def bare_run(folder: Path, events: list[tuple[Settled, Settled]]) -> float:
     """Rows per CPU-second of bare `executemany` into the same table, rows made beforehand."""
-    rows = [event_row(Record(real.caller.task, 1, "fernhill", real.started_ns, real, CONTENT)) for _, real in events]
+    rows = [
+        (place, *event_row(Record(real.caller.task, 1, "fernhill", real.started_ns, real, CONTENT)))
+        for place, (_, real) in enumerate(events)
+    ]
     SqliteStore.open(folder / "bare.db").close()
     db = sqlite3.connect(folder / "bare.db", isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")

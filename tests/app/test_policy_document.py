@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-
 import pytest
 
 from interlock.app import Interlock
@@ -13,6 +10,7 @@ from interlock.core.chat import Message
 from interlock.core.errors import LimitReached
 from interlock.testing.upstream import Answer, Upstream
 from interlock.testing.vendors import Vendor
+from tests.ledger.kit import records_in
 
 from .conftest import Folder
 
@@ -129,10 +127,8 @@ async def test_money_in_the_ledger_is_the_price_times_what_the_vendor_counted(po
     assert reply.settled.usage.input == 1_000
     # gpt-4o-mini: 0.15 and 0.60 dollars per million tokens
     assert reply.settled.cost_nano_usd == 1_000 * 150 + 100 * 600
-    with sqlite3.connect(store) as db:
-        (total,) = db.execute("SELECT sum(cost_nano_usd) FROM events").fetchone()
-    db.close()
-    assert total == reply.settled.cost_nano_usd
+    (record,) = records_in(store)
+    assert record.event.cost_nano_usd == reply.settled.cost_nano_usd
 
 
 @pytest.mark.parametrize(
@@ -148,7 +144,5 @@ async def test_what_is_kept_of_a_call_without_a_contract_is_the_workspaces_choic
     async with Upstream(SURE) as openai, await opened(policy_folder, openai) as il:
         await il.chat("gpt-4o-mini", "My address is ada@example.org.", caller=Caller("default"))
         store = il.workspace.store
-    with sqlite3.connect(store) as db:
-        (content,) = db.execute("SELECT content FROM events").fetchone()
-    db.close()
-    assert (None if content is None else json.loads(content)["request"][0]["text"]) == kept
+    (record,) = records_in(store)
+    assert (record.content and record.content["request"][0]["text"]) == kept

@@ -5,14 +5,16 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import sys
+from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from interlock.core.events import Settled
 from interlock.testing.upstream import Answer, Upstream
+from tests.ledger.kit import records_in
 
 INTERLOCK = str(Path(sys.executable).with_name("interlock"))
 KEY = "il-of-the-test"
@@ -48,10 +50,8 @@ class House:
                 await asyncio.sleep(0.02)
 
     def calls(self):
-        with sqlite3.connect(self.folder / ".interlock" / "interlock.db") as db:
-            return dict(
-                db.execute("SELECT status, count(*) FROM events WHERE kind = 'model' GROUP BY status").fetchall()
-            )
+        events = [each.event for each in records_in(self.folder / ".interlock" / "interlock.db")]
+        return dict(Counter(each.status for each in events if isinstance(each, Settled) and each.kind == "model"))
 
 
 def listeners(port):

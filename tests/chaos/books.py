@@ -1,15 +1,14 @@
 """The ledger held against the vendors' own books, call by call."""
 
-import sqlite3
 from collections import Counter, defaultdict
 from pathlib import Path
 
 from msgspec import Struct
 
 from interlock.core.events import Settled
-from interlock.storage.rows import decode_event
 from interlock.testing.upstream import Billed, Upstream
 from tests.chaos.crowd import Told
+from tests.ledger.kit import records_in
 
 HEAVIEST, MOST_OUTPUT = 200, 200
 """Tokens of the crowd's longest question, and its cap on answers."""
@@ -47,9 +46,8 @@ class Books(Struct):
 
 
 def events_of(folder: Path) -> list[Settled]:
-    with sqlite3.connect(folder / "interlock.db") as db:
-        rows = db.execute("SELECT event FROM events WHERE kind = 'model'").fetchall()
-    return [event for (row,) in rows if isinstance(event := decode_event(row), Settled)]
+    events = [record.event for record in records_in(folder / "interlock.db")]
+    return [event for event in events if isinstance(event, Settled) and event.kind == "model"]
 
 
 def compared(folder: Path, vendors: list[Upstream]) -> Books:

@@ -4,8 +4,7 @@ import pytest
 
 from interlock.cli.main import OK, USAGE
 from interlock.config.load import load
-from interlock.core.answers import SimilarRow, SimilarState
-from interlock.core.store import CacheRow
+from interlock.core.answers import CacheRow, SimilarRow, SimilarState
 from interlock.ondevice.promise_kept import Record, Terms
 from interlock.ondevice.rows import packed_record
 from interlock.storage import SqliteStore

@@ -13,6 +13,7 @@ from interlock.core.events import Attempt, Finished, Record, Settled, Started, S
 from interlock.core.money import Price, Rates, Usage, cost_of
 from interlock.core.store import Store, parts_of
 from interlock.ledger import Recorder
+from interlock.storage import SqliteStore
 
 T0 = 1_790_000_000_000_000_000
 PRICE = Price("p/m", Rates(input=150_001, cache_read=75_000, output=600_007), "test", "2026-10-01", "v1")
@@ -145,11 +146,15 @@ def locked(path: Path) -> Generator[None]:
         other.close()
 
 
+def records_in(path: Path) -> list[Record]:
+    """Everything that stands in the file, in the order of its commits."""
+    store = SqliteStore.open(path)
+    try:
+        return list(store.tail.read("", 1_000_000)[0])
+    finally:
+        store.close()
+
+
 def calls_in(path: Path) -> list[str]:
     """The ids of all settled calls, as often as they stand in the file."""
-    db = sqlite3.connect(path)
-    try:
-        query = "SELECT json_extract(event, '$.call') FROM events WHERE type = 'settled' ORDER BY 1"
-        return [row[0] for row in db.execute(query)]
-    finally:
-        db.close()
+    return sorted(record.event.call for record in records_in(path) if isinstance(record.event, Settled))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from interlock.core.events import OutcomeSeen, Record
+from interlock.core.events import OutcomeSeen, Record, lone_ids
 from interlock.core.store import RollFilter, Store
 from interlock.economics import report, statements
 from interlock.ledger import Recorder, RecorderLimits
@@ -96,7 +96,11 @@ class World:
         self.expected[settled.call] = money(settled)
 
     def lone(self, fields):
-        self.settle(call(f"lone{next(self.numbers)}", **fields))
+        self.settle(self.alone(fields))
+
+    def alone(self, fields):
+        task, own = lone_ids(f"tsk_{next(self.numbers)}")
+        return call(task, call_id=own, **fields)
 
     def step(self, fields, which, stale):
         self.seq[which] += 1
@@ -121,7 +125,7 @@ class World:
 
     def again(self, fields):
         """The same call is written once more, as after a crash between commit and clearing the journal."""
-        settled = call(f"lone{next(self.numbers)}", **fields)
+        settled = self.alone(fields)
         self.settle(settled)
         self.flush()
         self.store.write([[record(settled)]])

@@ -56,11 +56,13 @@ def test_a_paused_task_is_nobodys_to_work_on_until_it_goes_on(store: Store):
     store.write([[Record("tsk_1", 1, "acme", 2, ApprovalAsked(1, "pay", "h", "always", expires_ns=5))]])
     store.write([[Record("tsk_1", 2, "acme", 2, Noted("paused", "by pat"))]])
     row = store.tasks.get("tsk_1")
-    assert row is not None and row.status == "paused"
+    assert row is not None
+    assert row.status == "paused"
     assert store.tasks.runnable(10) == []
     store.write([[Record("tsk_1", 3, "acme", 3, Noted("unpaused", "by pat"))]])
     row = store.tasks.get("tsk_1")
-    assert row is not None and row.status == "waiting"
+    assert row is not None
+    assert row.status == "waiting"
 
 
 def test_a_child_that_ends_signals_its_parent_in_the_same_transaction(store: Store):

@@ -170,3 +170,38 @@ class SimilarStore(Protocol):
     def clear(self, tenant: str = "") -> int:
         """Removes one tenant's answers, or everybody's; returns how many."""
         ...
+
+
+class CacheRow(Struct, frozen=True):
+    """One cached value as it is stored."""
+
+    tenant: str
+    key: str
+    value: bytes
+    expires_ns: int
+
+
+class CacheStore(Protocol):
+    """Whole answers under a key; the key holds everything the answer depends on."""
+
+    def get(self, tenant: str, key: str, now_ns: int) -> bytes | None: ...
+
+    def put_all(self, rows: Sequence[CacheRow]) -> None:
+        """Keeps them all in one transaction, each in the place of the one before."""
+        ...
+
+    def keys(self, expiring_after_ns: int, limit: int) -> list[str]:
+        """Keys of every tenant's entries that expire later, those that live longest first."""
+        ...
+
+    def put(self, tenant: str, key: str, value: bytes, *, now_ns: int, expires_ns: int) -> None: ...
+
+    def purge(self, now_ns: int) -> int:
+        """Removes what has expired; returns how many."""
+        ...
+
+    def trim(self, entries: int) -> int:
+        """Keeps that many entries, those that expire last; returns how many went."""
+        ...
+
+    def clear(self, tenant: str = "") -> int: ...

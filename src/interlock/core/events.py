@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from .budget import Limits, Spend
+from .budget import Spend
 from .caller import Caller, Versions
 from .chat import Fact
 from .money import Usage
@@ -304,3 +304,5 @@ class Record(Struct, frozen=True, omit_defaults=True):
     """The lease the writer holds; a store refuses a record whose fence is no longer the task's. Zero: unfenced."""
     encoded: bytes = b""
     """The event as JSON (msgspec's, `omit_defaults`), where whoever settled it has encoded it already."""
+    body: bytes = b""
+    """Likewise the content as JSON, where there is any."""

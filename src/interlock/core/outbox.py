@@ -51,11 +51,11 @@ class OutboxStore(Protocol):
         """Those that are due, oldest first, with their count of tries raised; nobody else gets them before `until_ns`."""
         ...
 
-    def again(self, id: str, next_ns: int) -> None:
+    def again(self, message: str, next_ns: int) -> None:
         """When a message that was not taken is tried next."""
         ...
 
-    def done(self, id: str) -> None:
+    def done(self, message: str) -> None:
         """It was taken, given up, or is true no more."""
         ...
 

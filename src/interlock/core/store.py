@@ -11,13 +11,15 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct, structs
 
-from .answers import SimilarStore
+from .answers import CacheStore, SimilarStore
 from .batches import BatchStore, FileStore
 from .errors import Fenced
 from .events import CallKind, Outcome, Record, Settled, Status
 from .kept import ResponseStore
+from .meters import MeterRow
 from .money import BUCKETS, Price, Usage
 from .outbox import OutboxStore, TextStore
+from .tail import Tail
 
 TaskStatus = Literal["running", "waiting", "in_doubt", "paused", "finished"]
 TaskKind = Literal["task", "call", "late"]
@@ -227,7 +229,7 @@ class TaskStore(Protocol):
     def outcomes(
         self, *, tenant: str = "", workflow: str | None = None, since_ns: int = 0, until_ns: int = 0
     ) -> list[OutcomeRow]:
-        """Counts of tasks created in the period, by how they ended."""
+        """Counts of tasks created in the period, by how they ended. Hours are whole, as in `RollFilter`."""
         ...
 
 
@@ -245,41 +247,6 @@ class SignalStore(Protocol):
     def consume(self, task: str, ids: Sequence[str]) -> None:
         """Marks them as dealt with; call it after the records that follow from them are committed."""
         ...
-
-
-class CacheRow(Struct, frozen=True):
-    """One cached value as it is stored."""
-
-    tenant: str
-    key: str
-    value: bytes
-    expires_ns: int
-
-
-class CacheStore(Protocol):
-    """Whole answers under a key; the key holds everything the answer depends on."""
-
-    def get(self, tenant: str, key: str, now_ns: int) -> bytes | None: ...
-
-    def put_all(self, rows: Sequence[CacheRow]) -> None:
-        """Keeps them all in one transaction, each in the place of the one before."""
-        ...
-
-    def keys(self, expiring_after_ns: int, limit: int) -> list[str]:
-        """Keys of every tenant's entries that expire later, those that live longest first."""
-        ...
-
-    def put(self, tenant: str, key: str, value: bytes, *, now_ns: int, expires_ns: int) -> None: ...
-
-    def purge(self, now_ns: int) -> int:
-        """Removes what has expired; returns how many."""
-        ...
-
-    def trim(self, entries: int) -> int:
-        """Keeps that many entries, those that expire last; returns how many went."""
-        ...
-
-    def clear(self, tenant: str = "") -> int: ...
 
 
 class Store(Protocol):
@@ -307,6 +274,8 @@ class Store(Protocol):
     def outbox(self) -> OutboxStore: ...
     @property
     def texts(self) -> TextStore: ...
+    @property
+    def tail(self) -> Tail: ...
 
     def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
         """Commits all groups in one transaction, each of them whole or not at all; says which were fenced out.
@@ -325,6 +294,10 @@ class Store(Protocol):
         ...
 
     def rolls(self, which: RollFilter) -> list[RollRow]: ...
+
+    def meters(self, which: RollFilter) -> list[MeterRow]:
+        """What happened inside calls, by the hour; `role` does not filter here."""
+        ...
 
     def price(self, version: str) -> Price | None: ...
 

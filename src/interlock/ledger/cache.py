@@ -9,8 +9,8 @@ import asyncio
 import struct
 from collections.abc import Sequence
 
-from interlock.core.answers import CacheEntry, Keeping
-from interlock.core.store import CacheRow, Store
+from interlock.core.answers import CacheEntry, CacheRow, Keeping
+from interlock.core.store import Store
 from interlock.core.time import Clock
 
 from .record import Recorder

@@ -67,19 +67,15 @@ class Flight:
 
     def put_open(self, slot: int, if_crashed: Settled) -> None:
         """Takes a slot into use."""
-        _, data = _fitting(if_crashed, encode(if_crashed), None, OPEN_BYTES - _HEAD.size)
+        data = _fitting(if_crashed, encode(if_crashed), b"", OPEN_BYTES - _HEAD.size)
         self._put(slot * SLOT_BYTES, data)
 
-    def put_settled(self, slot: int, settled: Settled, encoded: bytes, content: dict[str, Any] | None) -> int:
-        """The call as it ended, which `encoded` holds too; content that does not fit is left out here (the store gets it all the same).
-
-        Returns the size of the whole, in bytes.
-        """
-        size, data = _fitting(settled, encoded, content, SLOT_BYTES - OPEN_BYTES - _HEAD.size)
-        if content is not None:
+    def put_settled(self, slot: int, settled: Settled, encoded: bytes, body: bytes) -> None:
+        """The call as it ended, which `encoded` holds too; content that does not fit is left out here (the store gets it all the same)."""
+        data = _fitting(settled, encoded, body, SLOT_BYTES - OPEN_BYTES - _HEAD.size)
+        if body:
             self._with_content.add(slot)
         self._put(slot * SLOT_BYTES + OPEN_BYTES, data)
-        return size
 
     def clear(self, slot: int) -> None:
         """The slot's call is committed. Content goes with it: what is deleted later must not stay behind here."""
@@ -222,25 +218,24 @@ def encode(settled: Settled) -> bytes:
     return _encoder.encode(settled)
 
 
-def _fitting(settled: Settled, encoded: bytes, content: dict[str, Any] | None, room: int) -> tuple[int, bytes]:
-    """The size of the whole, and the call in at most `room` bytes: content goes first, then prose; never place or money."""
-    data = b"[%b]" % encoded if content is None else _with_content(encoded, content)
-    size = len(data)
-    if size <= room:
-        return size, data
+def encode_content(content: dict[str, Any] | None) -> bytes:
+    """Content as JSON; empty where there is none, and where JSON cannot hold it: the store writes that in its own way."""
+    try:
+        return b"" if content is None else _encoder.encode(content)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return b""
+
+
+def _fitting(settled: Settled, encoded: bytes, body: bytes, room: int) -> bytes:
+    """The call in at most `room` bytes: content goes first, then prose; never place or money."""
+    data = b"[%b,%b]" % (encoded, body) if body else b"[%b]" % encoded
+    if len(data) <= room:
+        return data
     for shorter in _shorter(settled):
         data = _encoder.encode(Landed(shorter))
         if len(data) <= room:
-            return size, data
+            return data
     raise ValueError(f"call {settled.call} of task {settled.caller.task}: its ids alone exceed {room} bytes")
-
-
-def _with_content(encoded: bytes, content: dict[str, Any]) -> bytes:
-    try:
-        return b"[%b,%b]" % (encoded, _encoder.encode(content))
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        # Content of a tool may be anything; the store writes it in its own way, the journal does without.
-        return b"[%b]" % encoded
 
 
 def _shorter(settled: Settled) -> Iterator[Settled]:

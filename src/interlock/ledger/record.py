@@ -21,7 +21,7 @@ from interlock.core.money import Price
 from interlock.core.store import Store
 from interlock.core.time import NS_PER_S, Clock, Deadline
 
-from .flight import Flight, FreeSlots, Wreck, encode, flight_path, left_behind
+from .flight import Flight, FreeSlots, Wreck, encode, encode_content, flight_path, left_behind
 from .health import Health, RecorderLimits
 from .line import Line
 from .owner import this_owner
@@ -84,8 +84,11 @@ class Recorder:
         return self._recovered
 
     async def ready(self, deadline: Deadline) -> None:
-        if not self._has_room():
+        if not self.has_room():
             await self._wait_for_room(min(self._limits.room_wait_s, deadline.left_s(self._clock)))
+
+    def has_room(self) -> bool:
+        return self._slots.used < self._slots.count and self._queue.bytes < self._limits.buffered_bytes
 
     def open(self, if_crashed: Settled) -> int:
         if self._closed:
@@ -106,13 +109,12 @@ class Recorder:
         return slot
 
     def settle(self, slot: int, settled: Settled, content: dict[str, Any] | None = None, *, fence: int = 0) -> None:
-        encoded = encode(settled)
-        size = _EVENT_BYTES if self._flight is None else self._flight.put_settled(slot, settled, encoded, content)
-        caller = settled.caller
-        record = Record(
-            caller.task, caller.step, caller.tenant, self._clock.wall_ns(), settled, content, fence, encoded
-        )
-        self._queue.put(Entry((record,), slot, size))
+        encoded, body = encode(settled), encode_content(content)
+        if self._flight is not None:
+            self._flight.put_settled(slot, settled, encoded, body)
+        caller, now_ns = settled.caller, self._clock.wall_ns()
+        record = Record(caller.task, caller.step, caller.tenant, now_ns, settled, content, fence, encoded, body)
+        self._queue.put(Entry((record,), slot, len(encoded) + len(body)))
 
     async def append(self, records: Sequence[Record]) -> None:
         """Commits records, in order, after everything settled before.
@@ -190,9 +192,6 @@ class Recorder:
             raise
         raise self._behind()
 
-    def _has_room(self) -> bool:
-        return self._slots.used < self._slots.count and self._queue.bytes < self._limits.buffered_bytes
-
     def _may_wait(self) -> bool:
         return self._writer.failing is None and not self._closed and len(self._line) < self._limits.calls
 
@@ -202,12 +201,12 @@ class Recorder:
         while wait_s > 0 and self._may_wait():
             turn = self._line.join()
             try:
-                if self._has_room():  # made between the look before and the place in the line
+                if self.has_room():  # made between the look before and the place in the line
                     return
                 await asyncio.wait((turn,), timeout=wait_s)
             finally:
                 self._line.leave(turn)
-            if self._has_room():
+            if self.has_room():
                 return
             wait_s = until_s - self._clock.monotonic_s()
 

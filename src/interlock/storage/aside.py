@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from interlock.core.store import CacheRow, Signal
+from interlock.core.answers import CacheRow
+from interlock.core.store import Signal
 
 from .rows import encode
 from .session import Database

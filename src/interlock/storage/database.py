@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import zlib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -87,6 +88,16 @@ class Database:
                 else:
                     self._idle.append(reader)
 
+    @contextmanager
+    def snapshot(self, doing: str) -> Generator[sqlite3.Connection]:
+        """The same, for several statements that have to see one state."""
+        with self.reading(doing) as db:
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.execute("COMMIT")
+
     def close(self) -> None:
         """Closes every connection. What was committed stays."""
         with self._writing:
@@ -106,6 +117,7 @@ class Database:
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA secure_delete = 1")  # scrubbed content leaves no trace in free pages
         connection.create_function("merge_latency", 2, _merge_latency, deterministic=True)
+        connection.create_function("compressed", 1, _compressed, deterministic=True)
         return connection
 
     def _reader(self) -> sqlite3.Connection:
@@ -182,6 +194,10 @@ def _split(script: str) -> list[str]:
             found.append(pending)
             pending = ""
     return found
+
+
+def _compressed(text: str) -> bytes:
+    return zlib.compress(text.encode(), level=1)
 
 
 def _merge_latency(ours: bytes, theirs: bytes) -> bytes:

@@ -1,16 +1,17 @@
-"""Lone gateway calls as rows: most of what a gateway records, written without a look at what is there.
+"""Lone gateway calls: most of what a gateway records, and each of them a whole task.
 
-Above: writes. Below: rows. Pure: values in, rows out.
+Above: segments, writes, packed. Below: rows. Pure: values in, values out.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from interlock.core.events import Record, Settled, is_lone
+from interlock.core.store import TaskRow
 
-from .rows import call_row, lone_outcome, money
+from .rows import lone_outcome, money
 
 Call = tuple[Record, Settled]
 
@@ -29,46 +30,47 @@ def split(groups: Sequence[Sequence[Record]]) -> tuple[list[Call], list[int]]:
             alone.append((first, event))
         else:
             others.append(place)
-    if others and alone:
-        known = {record.task for place in others for record in groups[place]}
-        if not known.isdisjoint([record.task for record, _ in alone]):
-            return [], list(range(len(groups)))
     return alone, others
 
 
-def row(call: Call) -> tuple[Any, ...]:
-    """The parameters of `events.insert`."""
-    return call_row(*call, lone=True)
+def repeated(calls: Sequence[Call]) -> set[str]:
+    """The tasks that are among `calls` more than once."""
+    counts = Counter(record.task for record, _ in calls)
+    return {task for task, count in counts.items() if count > 1}
 
 
-def task_row(record: Record, settled: Settled) -> tuple[Any, ...]:
-    """The parameters of `tasks.lone`: such a call's task, once more than the call is known of it."""
+def task_of(task: str, at_ns: int, settled: Settled) -> TaskRow:
+    """The call as the task that it is."""
     real, simulated = money(settled)
     usage, caller = settled.usage, settled.caller
     model = settled.kind == "model"
-    return (
-        record.task,
-        record.tenant,
-        caller.workflow,
-        caller.user,
-        lone_outcome(settled),
-        settled.started_ns,
-        record.at_ns,
-        settled.started_ns + settled.duration_us * 1000,
-        settled.duration_us,
-        caller.versions.contract,
-        settled.confidence,
-        settled.tier,
-        len(settled.escalations),
-        settled.simulated,
-        settled.degraded,
-        int(model),
-        int(not model),
-        usage.input_total,
-        usage.output_total,
-        real,
-        simulated,
-        settled.saved_nano_usd,
-        settled.error,
-        settled.message,
+    return TaskRow(
+        id=task,
+        tenant=caller.tenant,
+        kind="call",
+        workflow=caller.workflow,
+        user=caller.user,
+        status="finished",
+        outcome=lone_outcome(settled),
+        created_ns=settled.started_ns,
+        updated_ns=at_ns,
+        finished_ns=settled.started_ns + settled.duration_us * 1000,
+        duration_us=settled.duration_us,
+        contract=caller.versions.contract,
+        confidence=settled.confidence,
+        tier=settled.tier,
+        escalations=len(settled.escalations),
+        simulated=settled.simulated,
+        degraded=settled.degraded,
+        events=1,
+        last_seq=caller.step,
+        model_calls=int(model),
+        tool_calls=int(not model),
+        input_tokens=usage.input_total,
+        output_tokens=usage.output_total,
+        cost_nano_usd=real,
+        simulated_nano_usd=simulated,
+        saved_nano_usd=settled.saved_nano_usd,
+        error=settled.error,
+        message=settled.message,
     )

@@ -31,13 +31,13 @@ class Outbox:
             db.executemany(self._sql["put_off"], [(until_ns, row.id) for row in found])
         return [structs.replace(row, next_ns=until_ns, tries=row.tries + 1) for row in found]
 
-    def again(self, id: str, next_ns: int) -> None:
+    def again(self, message: str, next_ns: int) -> None:
         with self._database.transaction("put a message off") as db:
-            db.execute(self._sql["again"], (next_ns, id))
+            db.execute(self._sql["again"], (next_ns, message))
 
-    def done(self, id: str) -> None:
+    def done(self, message: str) -> None:
         with self._database.transaction("forget a message") as db:
-            db.execute(self._sql["done"], (id,))
+            db.execute(self._sql["done"], (message,))
 
     def waiting(self) -> int:
         with self._database.reading("count messages to be told") as db:

@@ -13,11 +13,14 @@ from typing import Any
 from msgspec import structs
 
 from interlock.core.events import Record, Settled
+from interlock.core.meters import metered
 from interlock.core.money import BUCKETS, Price, Usage, bucket_cost
 from interlock.core.sketch import Counts, bucket_of, packed
 from interlock.core.store import LINES, parts_of
 
 NS_PER_HOUR = 3_600_000_000_000
+END_OF_TIME = 1 << 40
+"""In hours: no roll-up is later."""
 
 PriceOfVersion = Callable[[str], Price | None]
 RollKey = tuple[int, str, str, str, str, str, str, str, int, str, str]
@@ -74,6 +77,19 @@ def roll_sums(records: Iterable[Record], price_of: PriceOfVersion) -> dict[RollK
     for (key, version), parts in shares.items():
         _add(sums[key], parts, key[_SIMULATED], price_of(version) if version else None)
     return sums
+
+
+def meter_sums(records: Iterable[Record]) -> list[tuple[int, str, str, str, str, int]]:
+    """The parameters of `meters.merge` for what happened inside the calls among `records`."""
+    counts: dict[tuple[int, str, str, str, str], int] = {}
+    for record in records:
+        call = record.event
+        if isinstance(call, Settled):
+            hour, workflow = call.started_ns // NS_PER_HOUR, call.caller.workflow
+            for meter, label, n in metered(call):
+                key = (hour, record.tenant, workflow, meter, label)
+                counts[key] = counts.get(key, 0) + n
+    return [(*key, n) for key, n in counts.items()]
 
 
 def _in_one_part(call: Settled) -> bool:

@@ -61,14 +61,14 @@ def event_row(record: Record) -> tuple[Any, ...]:
     """The parameters of `events.insert`."""
     event = record.event
     if isinstance(event, Settled):
-        return call_row(record, event, lone=False)
+        return call_row(record, event)
     content = None if record.content is None else encode(record.content)
     tag = event.__struct_config__.tag
-    return (record.task, record.seq, record.at_ns, record.tenant, tag, encode(event), content, False, *_NO_CALL)
+    return (record.task, record.seq, record.at_ns, record.tenant, tag, encode(event), content, *_NO_CALL)
 
 
-def call_row(record: Record, call: Settled, *, lone: bool) -> tuple[Any, ...]:
-    """The same for a settled call; a `lone` one is its whole task."""
+def call_row(record: Record, call: Settled) -> tuple[Any, ...]:
+    """The same for a settled call."""
     real, simulated = money(call)
     return (
         record.task,
@@ -77,8 +77,7 @@ def call_row(record: Record, call: Settled, *, lone: bool) -> tuple[Any, ...]:
         record.tenant,
         "settled",
         record.encoded.decode() if record.encoded else encode(call),
-        None if record.content is None else encode(record.content),
-        lone,
+        record.body.decode() if record.body else None if record.content is None else encode(record.content),
         call.caller.workflow,
         call.tier,
         call.status,

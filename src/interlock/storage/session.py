@@ -44,3 +44,7 @@ class Database(Protocol):
     def reading(self, doing: str) -> AbstractContextManager[Session]:
         """Sees what was committed before."""
         ...
+
+    def snapshot(self, doing: str) -> AbstractContextManager[Session]:
+        """The same, and every statement sees the same state."""
+        ...

@@ -14,27 +14,30 @@ import msgspec
 
 from interlock.core.errors import Fenced, InterlockError
 from interlock.core.events import Record
+from interlock.core.meters import MeterRow
 from interlock.core.money import BUCKETS, Price, Usage
 from interlock.core.sketch import unpacked
 from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Totals
 
+from . import packed
 from .aside import Cache, Signals
 from .batches import Batches, Files
 from .database import Database, Synchronous
 from .kept import Responses
 from .keys import Keys
 from .outbox import Outbox, Texts
-from .rolls import NS_PER_HOUR
+from .rolls import END_OF_TIME, NS_PER_HOUR
 from .rows import decode_event, encode
+from .segments import NOTHING
 from .similar import SimilarAnswers
 from .statements import statements
+from .tail import Tail
 from .tasks import SqliteTasks
 from .writes import put_prices, write_groups
 
 MOST_PRICES = 10_000
 """Kept at hand; callers choose the models and so the prices."""
 
-_END_OF_TIME = 1 << 62
 _HEAD = 15
 """Columns of `roll` before the usage buckets."""
 
@@ -58,6 +61,8 @@ class SqliteStore:
         self._similar = SimilarAnswers(database)
         self._outbox = Outbox(database)
         self._texts = Texts(database)
+        self._tail = Tail(database)
+        self._segments = statements("segments")
 
     @classmethod
     def open(cls, path: str | Path, *, busy_timeout_s: float = 1.0, synchronous: Synchronous = "full") -> SqliteStore:
@@ -117,6 +122,10 @@ class SqliteStore:
     def texts(self) -> Texts:
         return self._texts
 
+    @property
+    def tail(self) -> Tail:
+        return self._tail
+
     def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
         with self._database.transaction("write events") as db:
             if prices:
@@ -126,6 +135,9 @@ class SqliteStore:
 
     def records(self, task: str, *, after: int = -1) -> list[Record]:
         with self._database.reading(f"read the log of task {task}") as db:
+            lone = packed.find(db, self._segments, task)
+            if lone is not None:
+                return [lone.call.record(lone.content)] if lone.call.event.caller.step > after else []
             rows = db.execute(statements("events")["of_task"], (task, after)).fetchall()
         return [
             Record(
@@ -148,22 +160,26 @@ class SqliteStore:
                 f"task {task} is {row.status}: its content is still needed.", hint="Scrub it when it has finished."
             )
         with self._database.transaction(f"scrub task {task}") as db:
+            lone = packed.find(db, self._segments, task)
+            if lone is not None:
+                if lone.content == NOTHING:
+                    return 0
+                packed.set_content(db, self._segments, lone, _scrubbed(lone.content.decode(), policy, redact))
+                return 1
             rows = db.execute(statements("events")["contents"], (task,)).fetchall()
             changes = [(_scrubbed(text, policy, redact), task, seq) for seq, text in rows]
             db.executemany(statements("events")["set_content"], changes)
         return len(changes)
 
     def rolls(self, which: RollFilter) -> list[RollRow]:
-        asked = {
-            "since": which.since_ns // NS_PER_HOUR,
-            "until": -(-which.until_ns // NS_PER_HOUR) if which.until_ns else _END_OF_TIME,
-            "tenant": which.tenant,
-            "workflow": which.workflow,
-            "role": which.role,
-        }
         with self._database.reading("read roll-ups") as db:
-            rows = db.execute(statements("roll")["read"], asked).fetchall()
+            rows = db.execute(statements("roll")["read"], _asked(which)).fetchall()
         return [_roll_row(row) for row in rows]
+
+    def meters(self, which: RollFilter) -> list[MeterRow]:
+        with self._database.reading("read meters") as db:
+            rows = db.execute(statements("meters")["read"], _asked(which)).fetchall()
+        return [MeterRow(*row) for row in rows]
 
     def _remember(self, prices: Iterable[Price]) -> None:
         if len(self._prices) > MOST_PRICES:
@@ -180,20 +196,27 @@ class SqliteStore:
         return known
 
     def totals(self) -> Totals:
-        with self._database.reading("sum the ledger") as db:
-            db.execute("BEGIN")
-            try:
-                sums = [db.execute(statements(noun)["totals"]).fetchone() for noun in ("events", "tasks", "roll")]
-            finally:
-                db.execute("COMMIT")
-        (events, tasks, rolls) = sums
-        return Totals(events[0], tasks[0], rolls[0], events[1], tasks[1], rolls[1])
+        with self._database.snapshot("sum the ledger") as db:
+            events, lone, tasks, rolls = [
+                db.execute(statements(noun)["totals"]).fetchone() for noun in ("events", "segments", "outcomes", "roll")
+            ]
+        return Totals(events[0] + lone[0], tasks[0], rolls[0], events[1] + lone[1], tasks[1], rolls[1])
 
     def close(self) -> None:
         self._database.close()
 
     def _price_at_write(self, version: str) -> Price | None:
         return self.price(version)
+
+
+def _asked(which: RollFilter) -> dict[str, Any]:
+    return {
+        "since": which.since_ns // NS_PER_HOUR,
+        "until": -(-which.until_ns // NS_PER_HOUR) if which.until_ns else END_OF_TIME,
+        "tenant": which.tenant,
+        "workflow": which.workflow,
+        "role": which.role,
+    }
 
 
 def _price(db: sqlite3.Connection, version: str) -> Price | None:

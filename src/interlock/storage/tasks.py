@@ -16,8 +16,9 @@ from interlock.core.errors import Fenced
 from interlock.core.events import Record
 from interlock.core.store import OutcomeRow, TaskFilter, TaskRow
 
+from . import packed
 from .database import Database
-from .rolls import PriceOfVersion
+from .rolls import END_OF_TIME, NS_PER_HOUR, PriceOfVersion
 from .statements import statements
 from .writes import write_groups
 
@@ -36,6 +37,7 @@ class SqliteTasks:
         self._database = database
         self._price_of = price_of
         self._sql = statements("tasks")
+        self._segments = statements("segments")
 
     def begin(self, record: Record, owner: str, lease_until_ns: int) -> int:
         with self._database.transaction(f"begin task {record.task}") as db:
@@ -70,14 +72,17 @@ class SqliteTasks:
 
     def get(self, task: str) -> TaskRow | None:
         with self._database.reading(f"read task {task}") as db:
-            return _one(db.execute(self._sql["get"], (task,)))
+            lone = packed.find(db, self._segments, task)
+            return lone.call.task() if lone is not None else _one(db.execute(self._sql["get"], (task,)))
 
     def list(self, which: TaskFilter) -> builtins.list[TaskRow]:
         # A bound of its own for the index: a page far back costs what the first one does.
         end = which.until_ns or _LAST_NS
         asked = structs.asdict(which) | {"last_ns": end if which.before_id or end == _LAST_NS else end - 1}
-        with self._database.reading("list tasks") as db:
-            return _all(db.execute(self._sql["list"], asked))
+        with self._database.snapshot("list tasks") as db:
+            lone = packed.newest(db, self._segments, which, asked["last_ns"])
+            rows = [] if which.kind == "call" and not which.status else _all(db.execute(self._sql["list"], asked))
+        return sorted([*rows, *lone], key=lambda row: (row.created_ns, row.id), reverse=True)[: which.limit]
 
     def unfinished(self, *, limit: int = 1000) -> builtins.list[TaskRow]:
         with self._database.reading("list unfinished tasks") as db:
@@ -100,9 +105,14 @@ class SqliteTasks:
     def outcomes(
         self, *, tenant: str = "", workflow: str | None = None, since_ns: int = 0, until_ns: int = 0
     ) -> builtins.list[OutcomeRow]:
-        asked = {"tenant": tenant, "workflow": workflow, "since_ns": since_ns, "until_ns": until_ns}
-        with self._database.reading("count outcomes") as db:
-            rows = db.execute(self._sql["outcomes"], asked).fetchall()
+        asked = {
+            "since": since_ns // NS_PER_HOUR,
+            "until": -(-until_ns // NS_PER_HOUR) if until_ns else END_OF_TIME,
+            "tenant": tenant,
+            "workflow": workflow,
+        }
+        with self._database.snapshot("count outcomes") as db:
+            rows = db.execute(statements("outcomes")["read"], asked).fetchall()
         return [msgspec.convert(dict(row), OutcomeRow, strict=False) for row in rows]
 
 

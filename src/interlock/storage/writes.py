@@ -1,14 +1,12 @@
 """The one transaction by which anything gets into the ledger: events, their tasks and the roll-ups, together or not at all.
 
-Above: `SqliteStore.write`. Below: lone, rolls, rows.
+Above: `SqliteStore.write`. Below: packed, outcomes, rolls, rows.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from functools import cache
-from itertools import chain
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import structs
@@ -17,22 +15,25 @@ from interlock.core.errors import Fenced
 from interlock.core.events import Finished, Record, Settled, Started
 from interlock.core.money import Price
 
-from . import lone
-from .rolls import NS_PER_HOUR, PriceOfVersion, RollKey, RollSum, roll_sums
+from . import lone, packed
+from .outcomes import Ended, alone_ended, changed, merge_outcomes
+from .rolls import NS_PER_HOUR, PriceOfVersion, RollKey, RollSum, meter_sums, roll_sums
 from .rows import decode_event, encode, event_row, late, task_rows, to_parent
 from .statements import statements
 
 Group = Sequence[Record]
-TOGETHER = 64
-"""Events of one statement."""
 
 
 def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion) -> list[Fenced | None]:
     """Inside a transaction: writes every group whole or not at all, and says which were fenced out."""
     alone, others = lone.split(groups)
-    if not alone or not _write_alone(db, alone):
-        return _write(db, groups, price_of)
-    _merge_rolls(db, roll_sums([record for record, _ in alone], price_of))
+    if alone and not _write_alone(db, alone):
+        strange = packed.known(db, statements("segments"), alone) | lone.repeated(alone)
+        alone = [call for call in alone if call[0].task not in strange]
+        others = [place for place, group in enumerate(groups) if place in set(others) or group[0].task in strange]
+        _write_alone(db, alone)
+    _merge_sums(db, [record for record, _ in alone], price_of)
+    merge_outcomes(db, alone_ended(alone))
     refused: list[Fenced | None] = [None] * len(groups)
     if others:
         for place, no in zip(others, _write(db, [groups[place] for place in others], price_of), strict=True):
@@ -41,29 +42,27 @@ def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: Pric
 
 
 def _write_alone(db: sqlite3.Connection, calls: Sequence[lone.Call]) -> bool:
-    """Inserts lone calls; False, and nothing done, when one of their places is taken."""
+    """Puts lone calls into segments; False, and nothing done, when something is written already about one of these tasks."""
+    sql = statements("segments")
+    if not calls:
+        return True
+    if packed.with_rows(db, sql, calls):
+        return False
     db.execute("SAVEPOINT alone")
     try:
-        _insert_many(db, list(map(lone.row, calls)))
+        packed.put(db, sql, calls, _reserve(db, len(calls)))
     except sqlite3.IntegrityError:
         db.execute("ROLLBACK TO alone")
         return False
-    db.execute("RELEASE alone")
+    finally:
+        db.execute("RELEASE alone")
     return True
 
 
-def _insert_many(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Inserts events, so many with one statement: each statement lets go of the interpreter's lock and has to win it back."""
-    whole = len(rows) - len(rows) % TOGETHER
-    for at in range(0, whole, TOGETHER):
-        db.execute(_insert_together(), list(chain.from_iterable(rows[at : at + TOGETHER])))
-    db.executemany(statements("events")["insert"], rows[whole:])
-
-
-@cache
-def _insert_together() -> str:
-    head, marks = statements("events")["insert"].split("VALUES")
-    return f"{head}VALUES {', '.join([marks.strip()] * TOGETHER)}"
+def _reserve(db: sqlite3.Connection, places: int) -> int:
+    """The first of so many places for what is written now. There is one writer, so places are in the order of commits."""
+    behind = db.execute(statements("events")["reserve"], (places,)).fetchone()[0]
+    return int(behind) - places
 
 
 def _write(db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion) -> list[Fenced | None]:
@@ -73,17 +72,33 @@ def _write(db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVer
     spent = [
         late(r, r.event) for g, no in zip(groups, refused, strict=True) if no for r in g if isinstance(r.event, Settled)
     ]
+    touched = list({record.task for record in (*records, *spent)})
+    _give_rows(db, touched)
+    before = _ended(db, touched)
     db.execute("SAVEPOINT quick")
     try:
-        db.executemany(statements("events")["insert"], [event_row(record) for record in records + spent])
+        _insert_many(db, [*records, *spent])
     except sqlite3.IntegrityError:
         # Some place is taken: rare (a repeated write, a recovered call), so only then each record is looked at.
         db.execute("ROLLBACK TO quick")
         records, refused = _one_by_one(db, groups, refused)
         spent = []
+        touched = list({record.task for record in records} | set(touched))
     db.execute("RELEASE quick")
-    merge(db, records + spent, price_of)
+    merge(db, [*records, *spent], price_of)
+    merge_outcomes(db, changed(before, _ended(db, touched)))
     return refused
+
+
+def _insert_many(db: sqlite3.Connection, records: Sequence[Record]) -> None:
+    place = _reserve(db, len(records))
+    rows = [(place + at, *event_row(record)) for at, record in enumerate(records)]
+    db.executemany(statements("events")["insert"], rows)
+
+
+def _ended(db: sqlite3.Connection, tasks: Sequence[str]) -> list[Ended]:
+    """Those of `tasks` that are over, as they count."""
+    return [Ended(*row) for row in db.execute(statements("outcomes")["ended"], (encode(tasks),)).fetchall()]
 
 
 def fenced_groups(db: sqlite3.Connection, groups: Sequence[Group]) -> list[Fenced | None]:
@@ -168,14 +183,13 @@ def _same_call(db: sqlite3.Connection, record: Record, settled: Settled) -> bool
 
 
 def _insert(db: sqlite3.Connection, record: Record) -> Record:
-    db.execute(statements("events")["insert"], event_row(record))
+    _insert_many(db, [record])
     return record
 
 
 def merge(db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVersion) -> None:
     """Puts what the records say into their tasks' rows and into the roll-ups."""
     rows = task_rows(records)
-    _give_rows(db, list(rows))
     settled_alone = [row["id"] for row in rows.values() if "lone" in row]
     known = _known(db, settled_alone)
     for row in rows.values():
@@ -186,26 +200,28 @@ def merge(db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVe
     for row in rows.values():
         if (row["asked"] or row["doubted"] or "unpaused" in row) and row["status"] != "finished":
             db.execute(statements("tasks")["settle_status"], (row["id"],))
-    sums = roll_sums(records, price_of)
-    for record in records:
-        if isinstance(record.event, Finished):
-            _roll_task(db, sums, record.task)
-            db.executemany(statements("signals")["add"], to_parent(record, record.event))
-    _merge_rolls(db, sums)
+    ended = [(record, record.event) for record in records if isinstance(record.event, Finished)]
+    for record, finished in ended:
+        db.executemany(statements("signals")["add"], to_parent(record, finished))
+    _merge_sums(db, records, price_of, [record.task for record, _ in ended])
 
 
 def _give_rows(db: sqlite3.Connection, tasks: Sequence[str]) -> None:
-    """A row of its own for each of `tasks` that was nothing but a lone call until now."""
-    found = db.execute(statements("events")["lone"], (encode(tasks),)).fetchall()
-    for task, seq, tenant, at_ns, text in found:
-        event = decode_event(text)
-        if isinstance(event, Settled):
-            db.execute(statements("tasks")["lone"], lone.task_row(Record(task, seq, tenant, at_ns, event), event))
-        db.execute(statements("events")["not_lone"], (task,))
+    """Rows of its own for each of `tasks` that was nothing but a lone call until now, where it stood before."""
+    for held in packed.take_out(db, statements("segments"), tasks):
+        db.execute(statements("tasks")["lone"], structs.asdict(held.call.task()))
+        db.execute(statements("events")["insert"], (held.place, *event_row(held.call.record(held.content))))
 
 
-def _merge_rolls(db: sqlite3.Connection, sums: Mapping[RollKey, RollSum]) -> None:
+def _merge_sums(
+    db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVersion, ended: Sequence[str] = ()
+) -> None:
+    """Adds what `records` say, and the tasks that have `ended`, to their hours."""
+    sums = roll_sums(records, price_of)
+    for task in ended:
+        _roll_task(db, sums, task)
     db.executemany(statements("roll")["merge"], [each.row(key) for key, each in sums.items()])
+    db.executemany(statements("meters")["merge"], meter_sums(records))
 
 
 def _known(db: sqlite3.Connection, tasks: Sequence[str]) -> set[str]:

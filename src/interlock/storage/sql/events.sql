@@ -1,35 +1,30 @@
 -- name: insert
--- One event at its place; a place that is taken is an error.
+-- One event; a (task, seq) that is taken is an error.
 INSERT INTO events (
-    task, seq, at_ns, tenant, type, event, content, lone,
+    place, task, seq, at_ns, tenant, type, event, content,
     workflow, tier, status, started_ns, duration_us, escalations, simulated, cost_nano_usd, simulated_nano_usd
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: lone
--- The calls among the given tasks (a JSON list of ids) that are tasks of their own so far.
-SELECT task, seq, tenant, at_ns, event FROM events
-WHERE task IN (SELECT value FROM json_each(?)) AND lone = 1;
-
--- name: not_lone
--- The call's task has got a row of its own.
-UPDATE events SET lone = 0 WHERE task = ? AND lone = 1;
+-- name: reserve
+-- So many places for what is written now; gives the place behind them.
+UPDATE places SET next = next + ? RETURNING next;
 
 -- name: at
--- What stands at one place.
+-- What stands at one place of a task.
 SELECT event FROM events WHERE task = ? AND seq = ?;
 
 -- name: of_task
--- A task's log in order, after a given place.
+-- A task's log in order.
 SELECT task, seq, at_ns, tenant, event, content FROM events WHERE task = ? AND seq > ? ORDER BY seq;
 
 -- name: contents
--- The sensitive part of a task's log.
+-- The sensitive content of a task's log.
 SELECT seq, content FROM events WHERE task = ? AND content IS NOT NULL;
 
 -- name: set_content
--- Replaces the sensitive part of one event.
+-- Puts other content, or none, in the place of one event's.
 UPDATE events SET content = ? WHERE task = ? AND seq = ?;
 
 -- name: totals
--- The ledger's sums, from the events themselves.
+-- The ledger's sums, from the events that have rows of their own.
 SELECT COALESCE(SUM(cost_nano_usd), 0), COALESCE(SUM(simulated_nano_usd), 0) FROM events;

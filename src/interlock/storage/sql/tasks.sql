@@ -54,7 +54,11 @@ INSERT INTO tasks (
     id, tenant, kind, workflow, user, status, outcome, created_ns, updated_ns, finished_ns, duration_us,
     contract, confidence, tier, escalations, simulated, degraded, events, last_seq, model_calls, tool_calls,
     input_tokens, output_tokens, cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message
-) VALUES (?, ?, 'call', ?, ?, 'finished', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+) VALUES (
+    :id, :tenant, :kind, :workflow, :user, :status, :outcome, :created_ns, :updated_ns, :finished_ns, :duration_us,
+    :contract, :confidence, :tier, :escalations, :simulated, :degraded, :events, :last_seq, :model_calls, :tool_calls,
+    :input_tokens, :output_tokens, :cost_nano_usd, :simulated_nano_usd, :saved_nano_usd, :error, :message
+);
 
 -- name: settle_status
 -- After the counters of open questions have changed: what the task waits for now.
@@ -83,46 +87,23 @@ UPDATE tasks SET lease_until_ns = MAX(lease_until_ns, ?) WHERE id = ? AND owner 
 UPDATE tasks SET owner = '', lease_until_ns = 0, wake_at_ns = COALESCE(?, wake_at_ns) WHERE id = ? AND fence = ?;
 
 -- name: get
--- One task.
-SELECT * FROM every_task WHERE id = ?;
+-- One task that has a row of its own.
+SELECT * FROM tasks WHERE id = ?;
 
 -- name: list
--- Tasks, newest first; an empty parameter does not filter. The newest of each kind by its own index, then the newest of both.
-SELECT * FROM (
-    SELECT id, tenant, kind, workflow, user, status, outcome, owner, lease_until_ns, fence, wake_at_ns, created_ns, updated_ns,
-        finished_ns, duration_us, batch, line, contract, confidence, tier, escalations, simulated, degraded, success, success_source,
-        events, last_seq, model_calls, tool_calls, input_tokens, output_tokens, cost_nano_usd, simulated_nano_usd, saved_nano_usd,
-        error, message, asked, doubted
-    FROM tasks
-    WHERE created_ns >= :since_ns
-      AND created_ns <= :last_ns
-      AND NOT (:before_id <> '' AND created_ns = :last_ns AND id >= :before_id)
-      AND (:tenant = '' OR tenant = :tenant)
-      AND (:workflow = '' OR workflow = :workflow)
-      AND (:user = '' OR user = :user)
-      AND (:least_nano_usd = 0 OR cost_nano_usd + simulated_nano_usd >= :least_nano_usd)
-      AND (:kind = '' OR kind = :kind)
-      AND (:status = '' OR status = :status)
-      AND (:outcome = '' OR outcome = :outcome)
-      AND (:batch = '' OR batch = :batch)
-    ORDER BY created_ns DESC, id DESC LIMIT :limit
-)
-UNION ALL
-SELECT * FROM (
-    SELECT * FROM lone_task
-    WHERE created_ns >= :since_ns
-      AND created_ns <= :last_ns
-      AND NOT (:before_id <> '' AND created_ns = :last_ns AND id >= :before_id)
-      AND (:tenant = '' OR tenant = :tenant)
-      AND (:workflow = '' OR workflow = :workflow)
-      AND (:user = '' OR user = :user)
-      AND (:least_nano_usd = 0 OR cost_nano_usd + simulated_nano_usd >= :least_nano_usd)
-      AND (:kind = '' OR kind = :kind)
-      AND (:status = '' OR status = :status)
-      AND (:outcome = '' OR outcome = :outcome)
-      AND (:batch = '' OR batch = :batch)
-    ORDER BY created_ns DESC, id DESC LIMIT :limit
-)
+-- Tasks with rows of their own, newest first; an empty parameter does not filter.
+SELECT * FROM tasks
+WHERE created_ns >= :since_ns
+  AND created_ns <= :last_ns
+  AND NOT (:before_id <> '' AND created_ns = :last_ns AND id >= :before_id)
+  AND (:tenant = '' OR tenant = :tenant)
+  AND (:workflow = '' OR workflow = :workflow)
+  AND (:user = '' OR user = :user)
+  AND (:least_nano_usd = 0 OR cost_nano_usd + simulated_nano_usd >= :least_nano_usd)
+  AND (:kind = '' OR kind = :kind)
+  AND (:status = '' OR status = :status)
+  AND (:outcome = '' OR outcome = :outcome)
+  AND (:batch = '' OR batch = :batch)
 ORDER BY created_ns DESC, id DESC LIMIT :limit;
 
 -- name: unfinished
@@ -149,22 +130,6 @@ SELECT * FROM tasks WHERE batch = ? AND batch <> '' ORDER BY line, id;
 -- The task of one line of an input file.
 SELECT * FROM tasks WHERE batch = ? AND line = ? AND batch <> '' ORDER BY created_ns DESC LIMIT 1;
 
--- name: totals
--- The ledger's sums, from the tasks.
-SELECT COALESCE(SUM(cost_nano_usd), 0), COALESCE(SUM(simulated_nano_usd), 0) FROM every_task;
-
 -- name: ended
 -- What the roll-up of finished tasks needs to know of one.
 SELECT tenant, workflow, outcome, tier, simulated, finished_ns, duration_us FROM tasks WHERE id = ?;
-
--- name: outcomes
--- How many tasks ended how, by workflow, and what they cost.
-SELECT tenant, workflow, kind, status, outcome, tier, simulated, success,
-    COUNT(*) AS n, SUM(cost_nano_usd) AS cost_nano_usd, SUM(simulated_nano_usd) AS simulated_nano_usd,
-    SUM(model_calls) AS model_calls, SUM(escalations) AS escalations
-FROM every_task
-WHERE created_ns >= :since_ns
-  AND (:until_ns = 0 OR created_ns < :until_ns)
-  AND (:tenant = '' OR tenant = :tenant)
-  AND (:workflow IS NULL OR workflow = :workflow)
-GROUP BY tenant, workflow, kind, status, outcome, tier, simulated, success;

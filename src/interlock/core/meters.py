@@ -1,0 +1,71 @@
+"""What happened inside calls, counted for dashboards and alarms: what roll-ups by call and attempt cannot show.
+
+Above: storage adds them up by the hour in the transaction that commits the calls; observe reads them. Below: events. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+from .events import Settled
+
+Meter = Literal[
+    "retries",  # the same deployment was asked again; label: the deployment
+    "fallbacks",  # another deployment was asked, because one failed; label: the one that failed
+    "checks",  # calls made to check an answer; label: the check
+    "escalations",  # the next tier was asked; label: `from -> to`
+    "degraded",  # an answer came from a lower rung; label: the rung
+    "schema_violations",  # answers that did not keep to their schema
+    "input_capped",  # inputs that were over their cap; label: what was done
+    "limited",  # calls that a limit refused; label: the limit
+    "failures",  # calls without an answer; label: the error's code
+    "context",  # calls by the length of their input; label: tokens, rounded up to a power of two
+]
+METERS: tuple[Meter, ...] = get_args(Meter)
+
+
+class MeterRow(Struct, frozen=True):
+    """How often something happened in one hour."""
+
+    hour: int
+    """Hours since the Unix epoch."""
+    tenant: str
+    workflow: str
+    meter: str
+    label: str
+    n: int
+
+
+def metered(call: Settled) -> Iterator[tuple[Meter, str, int]]:
+    """(meter, label, how often) of one call; most have their context's length and nothing else."""
+    if len(call.attempts) > 1:
+        yield from _tries(call)
+    for step in call.escalations:
+        yield "escalations", f"{step.from_model} -> {step.to_model}", 1
+    if call.degraded:
+        yield "degraded", call.degraded, 1
+    if call.schema_violations:
+        yield "schema_violations", "", call.schema_violations
+    if call.input_cap:
+        yield "input_capped", call.input_cap.partition(" ")[0], 1
+    if call.limit:
+        yield "limited", call.limit, 1
+    elif call.error:
+        yield "failures", call.error, 1
+    if call.kind == "model" and call.deployment and (length := call.usage.input_total):
+        yield "context", str(1 << (length - 1).bit_length()), 1
+
+
+def _tries(call: Settled) -> Iterator[tuple[Meter, str, int]]:
+    own = [each for each in call.attempts if not each.purpose]
+    for check in call.attempts:
+        if check.purpose:
+            yield "checks", check.purpose.removeprefix("check:"), 1
+    for earlier, later in pairwise(own):
+        if earlier.status != "ok":
+            again = earlier.deployment == later.deployment
+            yield ("retries" if again else "fallbacks"), earlier.deployment, 1

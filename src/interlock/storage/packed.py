@@ -1,0 +1,130 @@
+"""Segments in a database: lone calls put in, found, listed, and taken out again when more becomes known of one.
+
+Above: the stores and their writes. Below: segments, session; `sql` is what a database calls `sql("segments")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct, structs
+
+from interlock.core.store import TaskFilter, TaskRow
+
+from .lone import Call
+from .rows import encode
+from .segments import (
+    NOTHING,
+    NS_PER_MINUTE,
+    Packed,
+    call_of,
+    contents_of,
+    listed,
+    mask_of,
+    of_pieces,
+    packed,
+    pieces_of,
+)
+from .session import Session
+
+Sql = Mapping[str, str]
+
+
+class Holding(Struct, frozen=True):
+    """A segment, and which of its calls was looked for."""
+
+    segment: int
+    pieces: list[bytes]
+    contents: list[bytes]
+    at: int
+
+    @property
+    def place(self) -> int:
+        return self.segment + self.at
+
+    @property
+    def call(self) -> Packed:
+        return call_of(self.pieces[self.at])
+
+    @property
+    def content(self) -> bytes:
+        return self.contents[self.at]
+
+
+def put(db: Session, sql: Sql, calls: Sequence[Call], place: int) -> None:
+    """Writes lone calls from `place` on; that one stands there already is the database's own error of a taken key."""
+    for segment, tasks in packed(calls):
+        db.execute(sql["insert"], (place, *structs.astuple(segment)))
+        db.execute(sql["index"], (place, encode(tasks)))
+        place += len(tasks)
+
+
+def with_rows(db: Session, sql: Sql, calls: Sequence[Call]) -> bool:
+    """Whether something else has been written already about the task that one of `calls` is."""
+    return bool(db.execute(sql["with_rows"], (_ids(calls),)).fetchone()[0])
+
+
+def known(db: Session, sql: Sql, calls: Sequence[Call]) -> set[str]:
+    """The tasks of `calls` of which something is written already."""
+    return {row[0] for row in db.execute(sql["known"], {"tasks": _ids(calls)}).fetchall()}
+
+
+def find(db: Session, sql: Sql, task: str) -> Holding | None:
+    """The lone call that is `task`; ask before looking for rows of its own, since it goes from here to there and never back."""
+    row = db.execute(sql["holding"], (task,)).fetchone()
+    if row is None:
+        return None
+    segment, calls, contents, place = row
+    pieces = pieces_of(calls)
+    at = place - segment
+    # A segment whose last call went is no more, and then the one before it was found.
+    there: bool = at < len(pieces) and pieces[at] != NOTHING
+    return Holding(segment, pieces, contents_of(contents, len(pieces)), at) if there else None
+
+
+def newest(db: Session, sql: Sql, which: TaskFilter, last_ns: int) -> list[TaskRow]:
+    """The newest lone calls that began at `last_ns` or before, as tasks."""
+    outcomes = mask_of(which)
+    if outcomes is None:
+        return []
+    end_ns = (last_ns // NS_PER_MINUTE + 1) * NS_PER_MINUTE
+    asked = structs.asdict(which) | {"outcomes": outcomes, "last_ns": last_ns, "end_ns": min(end_ns, 2**63 - 1)}
+    name = "newest" if not which.tenant else "newest_of_workflow" if which.workflow else "newest_of_tenant"
+    found: list[TaskRow] = []
+    for ends_ns, calls in db.execute(sql[name], asked):
+        if len(found) >= which.limit and ends_ns < found[which.limit - 1].created_ns:
+            break
+        found.extend(listed(calls, which, last_ns))
+        found.sort(key=lambda row: (row.created_ns, row.id), reverse=True)
+        del found[which.limit :]
+    return found
+
+
+def take_out(db: Session, sql: Sql, tasks: Sequence[str]) -> list[Holding]:
+    """Removes those of `tasks` that stand in a segment, and returns what stood there: they are to get rows of their own."""
+    gone: list[Holding] = []
+    for (task,) in db.execute(sql["among"], (encode(tasks),)).fetchall():
+        held = find(db, sql, task)
+        if held is not None:
+            gone.append(held)
+            _write(db, sql, held, NOTHING, NOTHING)
+    return gone
+
+
+def set_content(db: Session, sql: Sql, held: Holding, content: str | None) -> None:
+    """Puts `content` (JSON) in the place of a lone call's content."""
+    _write(db, sql, held, held.pieces[held.at], content.encode() if content else NOTHING)
+
+
+def _write(db: Session, sql: Sql, held: Holding, piece: bytes, content: bytes) -> None:
+    pieces = [*held.pieces[: held.at], piece, *held.pieces[held.at + 1 :]]
+    contents = [*held.contents[: held.at], content, *held.contents[held.at + 1 :]]
+    left = of_pieces(pieces, contents)
+    if left is None:
+        db.execute(sql["delete"], (held.segment,))
+    else:
+        db.execute(sql["replace"], (*structs.astuple(left), held.segment))
+
+
+def _ids(calls: Sequence[Call]) -> str:
+    return encode([record.task for record, _ in calls])

@@ -1,0 +1,173 @@
+"""Segments: the lone calls of one commit as rows of many calls each, instead of a row per call.
+
+Above: packed, and any other store with the same schema. Below: lone, rows. Pure: values in, values out.
+
+The calls of one segment are of one tenant and workflow and began in the same minute (of the Unix epoch). So a segment whose last call
+began before some moment has none that began a minute later, and lists need to look at few.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from interlock.core.events import Outcome, Record, Settled
+from interlock.core.store import TaskFilter, TaskRow
+
+from .lone import Call, task_of
+from .rows import encode, lone_outcome, money
+
+NS_PER_MINUTE = 60_000_000_000
+MOST_CALLS = 256
+"""One call is found by opening its segment."""
+OUTCOMES: dict[Outcome, int] = {"resolved": 1, "simulated": 2, "cancelled": 4, "failed": 8}
+"""What can become of a lone call, as bits of the column `outcomes`."""
+NOTHING = b"null"
+"""In the place of a call that has got rows of its own, and of content that is not kept."""
+
+
+class Segment(Struct, frozen=True):
+    """One row of `segments`, without its id."""
+
+    tenant: str
+    workflow: str
+    first_ns: int
+    """When the first of its calls began, and below the last."""
+    last_ns: int
+    n: int
+    """Places that it takes up."""
+    outcomes: int
+    cost_nano_usd: int
+    simulated_nano_usd: int
+    most_nano_usd: int
+    """What its dearest call cost, real and simulated together."""
+    calls: bytes
+    """JSON, compressed: a list of [event, at_ns] or null, in the order of their places."""
+    contents: str | None
+    """JSON: what was said in them, in the same order; `None` where nothing is kept."""
+
+
+class Packed(Struct, frozen=True, array_like=True):
+    """One call of a segment, without its content."""
+
+    event: Settled
+    at_ns: int
+
+    def task(self) -> TaskRow:
+        return task_of(self.event.caller.task, self.at_ns, self.event)
+
+    def record(self, content: bytes = NOTHING) -> Record:
+        caller = self.event.caller
+        said = msgspec.json.decode(content)
+        return Record(caller.task, caller.step, caller.tenant, self.at_ns, self.event, said)
+
+
+_calls = msgspec.json.Decoder(list[Packed | None])
+_call = msgspec.json.Decoder(Packed)
+_pieces = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def piece_of(record: Record) -> bytes:
+    """[event, at_ns] of one call as JSON, by what whoever settled it has encoded already."""
+    return b"[%b,%d]" % (record.encoded or encode(record.event).encode(), record.at_ns)
+
+
+def body_of(record: Record) -> bytes:
+    """Its content as JSON, likewise."""
+    if record.content is None:
+        return NOTHING
+    return record.body or encode(record.content).encode()
+
+
+def packed(calls: Sequence[Call]) -> list[tuple[Segment, list[str]]]:
+    """The segments that hold `calls`, each with the ids of its tasks."""
+    groups: dict[tuple[str, str, int], list[Call]] = {}
+    for each in calls:
+        record, call = each
+        key = (record.tenant, call.caller.workflow, call.started_ns // NS_PER_MINUTE)
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = []
+        group.append(each)
+    parts = [group[at : at + MOST_CALLS] for group in groups.values() for at in range(0, len(group), MOST_CALLS)]
+    return [(_segment(part), [record.task for record, _ in part]) for part in parts]
+
+
+def of_pieces(pieces: Sequence[bytes], contents: Sequence[bytes]) -> Segment | None:
+    """A segment of these calls, of one tenant, workflow and minute; `None` when all of them have gone."""
+    found = [_call.decode(piece).event for piece in pieces if piece != NOTHING]
+    return _summed(found, pieces, contents) if found else None
+
+
+def _segment(calls: Sequence[Call]) -> Segment:
+    pieces = [piece_of(record) for record, _ in calls]
+    return _summed([call for _, call in calls], pieces, [body_of(record) for record, _ in calls])
+
+
+def _summed(calls: Sequence[Settled], pieces: Sequence[bytes], contents: Sequence[bytes]) -> Segment:
+    starts = [call.started_ns for call in calls]
+    spent = [money(call) for call in calls]
+    kinds = {(call.status, call.simulated): call for call in calls}
+    return Segment(
+        calls[0].caller.tenant,
+        calls[0].caller.workflow,
+        min(starts),
+        max(starts),
+        len(pieces),
+        sum({OUTCOMES[lone_outcome(call)] for call in kinds.values()}),
+        sum([real for real, _ in spent]),
+        sum([simulated for _, simulated in spent]),
+        max([real + simulated for real, simulated in spent]),
+        zlib.compress(_joined(pieces), level=1),
+        None if all(each == NOTHING for each in contents) else _joined(contents).decode(),
+    )
+
+
+def _joined(pieces: Sequence[bytes]) -> bytes:
+    return b"[%b]" % b",".join(pieces)
+
+
+def opened(calls: bytes) -> list[Packed | None]:
+    """The calls of a segment's column `calls`, by place; `None` where one has gone."""
+    return _calls.decode(zlib.decompress(calls))
+
+
+def pieces_of(calls: bytes) -> list[bytes]:
+    """The same, each as it stands."""
+    return [bytes(piece) for piece in _pieces.decode(zlib.decompress(calls))]
+
+
+def contents_of(contents: str | None, n: int) -> list[bytes]:
+    """What was said in the `n` calls of a segment, each as JSON."""
+    return [NOTHING] * n if contents is None else [bytes(each) for each in _pieces.decode(contents)]
+
+
+def call_of(piece: bytes) -> Packed:
+    """One of `pieces_of`."""
+    return _call.decode(piece)
+
+
+def mask_of(which: TaskFilter) -> int | None:
+    """The bits of `outcomes` that a segment needs for any of its calls to be listed (0: any); `None` when no lone call is."""
+    if which.kind not in ("", "call") or which.status not in ("", "finished") or which.batch:
+        return None
+    if not which.outcome:
+        return 0
+    return next((bit for outcome, bit in OUTCOMES.items() if outcome == which.outcome), None)
+
+
+def listed(calls: bytes, which: TaskFilter, last_ns: int) -> list[TaskRow]:
+    """The segment's calls that `which` asks for and that began at `last_ns` or before."""
+    return [
+        row
+        for row in [
+            each.task() for each in opened(calls) if each and which.since_ns <= each.event.started_ns <= last_ns
+        ]
+        if (not which.outcome or row.outcome == which.outcome)
+        and (not which.user or row.user == which.user)
+        and row.cost_nano_usd + row.simulated_nano_usd >= which.least_nano_usd
+        and not (which.before_id and row.created_ns == last_ns and row.id >= which.before_id)
+    ]

@@ -1,0 +1,11 @@
+-- name: merge
+-- Adds one batch's share to an hour.
+INSERT INTO meters VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (hour, tenant, workflow, meter, label) DO UPDATE SET n = n + excluded.n;
+
+-- name: read
+-- What happened in a span of hours; an empty parameter does not filter, `workflow` filters when it is not NULL.
+SELECT hour, tenant, workflow, meter, label, n FROM meters
+WHERE hour >= :since AND hour < :until
+  AND (:tenant = '' OR tenant = :tenant)
+  AND (:workflow IS NULL OR workflow = :workflow);

@@ -1,0 +1,23 @@
+-- name: events
+-- Events after a place, in the order of their places.
+SELECT place, task, seq, at_ns, tenant, event, content FROM events WHERE place > ? ORDER BY place LIMIT ?;
+
+-- name: segments
+-- Segments that reach beyond a place, in the order of their places; `most` is how many calls one has at the most.
+SELECT id, calls, contents FROM segments WHERE id > :after - :most AND id + n > :after + 1 ORDER BY id;
+
+-- name: end
+-- The next place that is free.
+SELECT next FROM places;
+
+-- name: kept
+-- How far a reader has got.
+SELECT place FROM cursors WHERE reader = ?;
+
+-- name: begin
+-- A reader that has kept no place yet.
+INSERT INTO cursors (reader, place) VALUES (?, ?) ON CONFLICT (reader) DO NOTHING;
+
+-- name: move
+-- A reader goes on, if it stands where it was.
+UPDATE cursors SET place = ? WHERE reader = ? AND place = ?;
