@@ -11,8 +11,9 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
+from interlock.core.budget import Spend
 from interlock.core.chat import ChatRequest
-from interlock.core.events import ApprovalAsked, Effect, Event, Finished, Noted
+from interlock.core.events import ApprovalAsked, Arrived, Awaits, Effect, Event, Finished, Noted
 
 Entry = tuple[Event, dict[str, Any] | None]
 """An event to be written, with its content."""
@@ -31,6 +32,12 @@ class PlannedCall(Struct, frozen=True):
     ask_first: bool = False
     refused: str = ""
     """Why it may not be made; it settles as denied, so that the model reads why."""
+    awaits: Awaits = ""
+    """It is not performed: the task waits."""
+    wait_s: float = 0.0
+    """For so long at most; zero: for ever."""
+    share: Spend = Spend()
+    """What its child may use of the task's budget."""
 
 
 class CallModel(Struct, frozen=True):
@@ -68,8 +75,14 @@ class Write(Struct, frozen=True):
     entries: tuple[Entry, ...]
 
 
+class Arrive(Struct, frozen=True):
+    """What calls waited for is there: an event and its content for each step."""
+
+    arrivals: tuple[tuple[int, Arrived, dict[str, Any]], ...]
+
+
 class Wait(Struct, frozen=True):
-    """A person has to act, or time has to pass; the worker lets go of the task."""
+    """A person has to act, time has to pass, or something has to come in; the worker lets go of the task."""
 
     why: str
     wake_at_ns: int = 0
@@ -88,7 +101,7 @@ class Over(Struct, frozen=True):
     """It has finished before."""
 
 
-Decision = CallModel | CallTools | Compensate | AskApproval | Write | Wait | Finish | Over
+Decision = CallModel | CallTools | Compensate | AskApproval | Write | Arrive | Wait | Finish | Over
 
 
 def as_object(value: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from .result import TaskResult
 from .state import State, fold
 
 Work = Callable[[State, Contract, int, Mapping[str, Any] | None], Awaitable[TaskResult]]
-Send = Callable[[str, str, dict[str, Any]], Awaitable[None]]
+Send = Callable[[str, str, dict[str, Any]], Awaitable[object]]
 
 
 class Again:

@@ -36,7 +36,7 @@ def next_step(state: State, contract: Contract) -> Decision | None:
     undone = {action.compensates: action for action in state.actions if action.compensates}
     for effect in reversed(effects(state, contract)):
         if effect.first_step not in undone:
-            return Compensate(_undoing(effect, contract))
+            return Compensate(undoing(effect, contract))
     failed = [action for action in undone.values() if not action.ok]
     report: dict[str, Any] = {
         "undone": [_report(a) for a in undone.values() if a.ok],
@@ -58,23 +58,23 @@ def next_step(state: State, contract: Contract) -> Decision | None:
 
 
 def effects(state: State, contract: Contract) -> list[Action]:
-    """The reversible effects that happened, in the order in which they did."""
+    """The reversible effects that happened and stand, in the order in which they did."""
     happened = [
         action
         for action in state.actions
         if action.kind == "tool" and action.ok and not action.compensates and action.effect != "none"
     ]
-    return sorted((a for a in happened if _undo_tool(a, contract)), key=lambda action: action.step)
+    return sorted((a for a in happened if undo_tool(a, contract)), key=lambda action: action.step)
 
 
-def _undo_tool(action: Action, contract: Contract) -> str:
+def undo_tool(action: Action, contract: Contract) -> str:
     grant = contract.grants.get(action.name)
     return grant.tool.reversible_by if grant else ""
 
 
-def _undoing(effect: Action, contract: Contract) -> PlannedCall:
+def undoing(effect: Action, contract: Contract) -> PlannedCall:
     """The call that undoes `effect`: it gets the effect's arguments and the fields of its result, those it takes."""
-    name = _undo_tool(effect, contract)
+    name = undo_tool(effect, contract)
     known = {"result": effect.result, **as_object(effect.arguments), **as_object(effect.result)}
     grant = contract.undo_grants.get(name)
     arguments = grant.tool.taken(known) if grant else known

@@ -16,7 +16,7 @@ from interlock.config.conditions import Condition
 from interlock.config.contract import ToolUse
 from interlock.config.flow import Flow as FlowFile
 from interlock.config.jsonschema import Validator
-from interlock.config.workspace import Agent
+from interlock.config.workspace import Agent, Workspace
 from interlock.core.chat import OutputSchema
 from interlock.core.errors import ConfigError, Fault
 from interlock.governance.flow_terms import Terms, ToolTerms
@@ -25,6 +25,7 @@ from interlock.tools.call import Grant
 from interlock.tools.define import Tool
 from interlock.tools.verdict import Rule
 
+from .builtin import awaits_of, child_tool, waiting_tools
 from .contract import Contract, Flow, FlowStep, Input, Slot
 
 
@@ -43,6 +44,7 @@ def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "
         versions=agent.versions,
         inputs={name: Input(field.type, field.required, field.trust) for name, field in declared.inputs.items()},
         grants={name: _granted(use, used, tools) for name, use in used.items()},
+        awaits=awaits_of({name: use.share for name, use in used.items()}),
         undo_grants=_undo_grants(used, tools),
         approvals={name: rule for name, use in used.items() if (rule := _rule(use)) is not None},
         information=_information(used, tools),
@@ -55,9 +57,22 @@ def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "
         trace_id=declared.logging.trace_id,
         approval_expires_s=declared.approval.expires_after_s,
         approval_on_expiry=declared.approval.on_expiry,
+        remind_every_s=declared.approval.remind_every_s,
+        when_changed=declared.when_changed,
         tier0=declared.tier0 is not None,
         flows={intent: _flow(intent, flow, agent.products) for intent, flow in declared.flows.items()},
     )
+
+
+def built_in(workspace: Workspace) -> dict[str, Tool]:
+    """The tools that no contract has to define: waits, and each agent of the workspace as a tool of the others."""
+    agents = {
+        f"agent.{name}": child_tool(
+            name, {key: Input(field.type, field.required) for key, field in agent.contract.inputs.items()}
+        )
+        for name, agent in workspace.agents.items()
+    }
+    return {**waiting_tools(), **agents}
 
 
 def _granted(use: ToolUse, used: Mapping[str, ToolUse], tools: Mapping[str, Tool]) -> Grant:

@@ -16,7 +16,7 @@ from interlock.config.templates import Arguments, Template
 from interlock.core.budget import Limits
 from interlock.core.caller import Versions
 from interlock.core.chat import Fact, OutputSchema
-from interlock.core.events import Effect
+from interlock.core.events import Awaits, Effect
 from interlock.core.ports import ON_DEVICE
 from interlock.core.store import StorePrompts
 from interlock.governance.flow_terms import Terms
@@ -74,6 +74,16 @@ class Flow(Struct, frozen=True):
     """The passage that answers is the answer; there are no steps."""
 
 
+class Await(Struct, frozen=True):
+    """A tool that no worker performs: the task waits for what it names."""
+
+    kind: Awaits
+    workflow: str = ""
+    """Of a child task."""
+    share: float = 0.0
+    """Of what is left of the task's budget, this much (0–1) is its child's."""
+
+
 def _only_text() -> dict[str, Input]:
     return {"text": Input()}
 
@@ -90,6 +100,8 @@ class Contract(Struct, frozen=True):
     inputs: dict[str, Input] = field(default_factory=_only_text)
     grants: dict[str, Grant] = {}
     """The tools it lists."""
+    awaits: dict[str, Await] = {}
+    """Those of them that are waited for."""
     undo_grants: dict[str, Grant] = {}
     """Tools that undo those, called by the runtime alone."""
     approvals: dict[str, Condition | Literal[True]] = {}
@@ -108,6 +120,10 @@ class Contract(Struct, frozen=True):
     """Model calls carry the task's trace id to the vendor."""
     approval_expires_s: float = 86_400.0
     approval_on_expiry: Literal["deny", "approve"] = "deny"
+    remind_every_s: float = 0.0
+    """How often a person is told again of a question that nobody has answered; zero: never."""
+    when_changed: Literal["pin", "migrate", "fail"] = "migrate"
+    """What becomes of a task under way when the contract has changed."""
     tier0: bool = False
     flows: dict[str, Flow] = {}
 

@@ -15,7 +15,7 @@ from interlock.core.chat import ChatRequest, Message, ToolCall, ToolSpec
 from interlock.core.events import Finished
 from interlock.tools.verdict import modified
 
-from . import anomalies, approve, information, limits, outage
+from . import anomalies, approve, information, limits, outage, waits
 from .actions import AskApproval, CallModel, CallTools, Decision, Entry, Finish, PlannedCall, Wait, as_object, noted
 from .compensate import end
 from .contract import Contract
@@ -136,11 +136,13 @@ def _tools(state: State, contract: Contract, turns: list[Turn], now_ns: int) -> 
     questions = [approve.question(contract, each, now_ns) for each in verdicts if each.verdict == "ask"]
     if questions:
         return AskApproval(tuple(questions))
-    free = tuple(each.call for each in verdicts if each.verdict == "free")
+    free = waits.planned(state, contract, [each.call for each in verdicts if each.verdict == "free"])
     if free:
         return CallTools(free)
     if verdicts:
         return Wait("approval")
+    if waits.open_waits(state):
+        return Wait("waits")
     return _ask_model(state, contract, turns)
 
 
@@ -283,6 +285,8 @@ def _shown(action: Action) -> dict[str, Any]:
             "result": action.result,
             **({} if action.turn else {"tool": action.name, "arguments": action.arguments}),
         }
+    if action.ruling == "compensate":
+        return {"error": {"code": "undone", "message": f"A person had {action.name} undone, whatever it did."}}
     if action.ruling == "skip":
         return {"error": {"code": "skipped", "message": f"A person decided that {action.name} is not to be done."}}
     return {

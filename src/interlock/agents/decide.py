@@ -6,13 +6,16 @@ then people's and the clock's decisions, then limits, then the work itself.
 
 from __future__ import annotations
 
-from . import anomalies, approve, compensate, converse, doubt, flow, limits, understand
+from . import anomalies, approve, compensate, converse, doubt, flow, limits, understand, waits
 from .actions import CallModel, Decision, Over, Wait, Write
 from .contract import Contract
 from .state import State
 
 CANCEL_NOTE = "cancel"
+CHANGED_NOTE = "contract_changed"
+"""Name of the note that the contract is another one now, and that this ends the task."""
 _MAX_QUESTIONS = 3
+_PAUSE = "paused"
 
 
 def decide(state: State, contract: Contract, now_ns: int) -> Decision:
@@ -20,7 +23,8 @@ def decide(state: State, contract: Contract, now_ns: int) -> Decision:
     if state.finished is not None:
         return Over()
     decision = (
-        doubt.next_step(state)
+        _paused(state)
+        or doubt.next_step(state, contract)
         or compensate.next_step(state, contract)
         or _from_outside(state, contract, now_ns)
         or _stopped(state)
@@ -30,7 +34,7 @@ def decide(state: State, contract: Contract, now_ns: int) -> Decision:
         or converse.next_step(state, contract, now_ns)
     )
     if isinstance(decision, Wait):
-        return Wait(decision.why, min((a.asked.expires_ns for a in approve.open_questions(state)), default=0))
+        return Wait(decision.why, 0 if decision.why in (_PAUSE, doubt.WAIT) else _wake_at_ns(state))
     return limits.guard(state, contract, decision, now_ns)
 
 
@@ -41,7 +45,21 @@ def _from_outside(state: State, contract: Contract, now_ns: int) -> Decision | N
     cancelled = state.note(CANCEL_NOTE)
     if cancelled is not None:
         return compensate.end(state, contract, "cancelled", "cancelled", cancelled.reason)
-    return None
+    changed = state.note(CHANGED_NOTE)
+    if changed is not None:
+        return compensate.end(state, contract, "failed", CHANGED_NOTE, changed.reason)
+    return waits.due(state, now_ns)
+
+
+def _paused(state: State) -> Decision | None:
+    """A task that was paused is left alone, unless it is to end."""
+    return Wait(_PAUSE) if state.paused and state.note(CANCEL_NOTE) is None else None
+
+
+def _wake_at_ns(state: State) -> int:
+    """When somebody has to look at a task that waits though nothing has come in; zero: never."""
+    questions = [a.asked.expires_ns for a in approve.open_questions(state)]
+    return min([*questions, *filter(None, [waits.wake_at_ns(state)])], default=0)
 
 
 def _stopped(state: State) -> Decision | None:

@@ -1,7 +1,7 @@
 """An action that was intended and whose end nobody knows: after a crash, a timeout, an error from the middle of a tool.
 
 The tool's declared effect decides: `none` and `idempotent` are done again with the same key, `reconcile` asks the tool, `once` is put
-to a person. Above: `decide`. Below: `state`, `actions`.
+to a person. Above: `decide`. Below: `state`, `compensate`, `actions`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from interlock.core.store import Signal
 from interlock.tools.call import UNEXPECTED
 
 from .actions import CallTools, Compensate, Decision, Entry, PlannedCall, Wait, Write, noted
+from .compensate import undo_tool, undoing
+from .contract import Contract
 from .state import Action, State
 
 DOUBT_SIGNAL = "doubt"
@@ -21,29 +23,39 @@ MAX_TRIES = 20
 """An action that took its process down this often is put to a person, whatever its effect."""
 MAX_QUESTIONS = 3
 """How often a tool is asked what became of a call before a person is."""
-_DECISIONS = ("done", "redo", "skip")
+WAIT = "in_doubt"
+_DECISIONS = ("done", "redo", "skip", "compensate")
 
 
-def next_step(state: State) -> Decision | None:
+def next_step(state: State, contract: Contract) -> Decision | None:
     """What to do about the actions in doubt, if there are any; model calls are simply made again by whoever needs them."""
     open_calls = [(action, verdict(action)) for action in state.actions if action.kind == "tool"]
     asked: list[Entry] = [(InDoubt(a.step, a.name), None) for a, v in open_calls if v == "person" and not a.doubted]
     if asked:
         return Write(tuple(asked))
     again = [_again(a, ask_first=v == "ask") for a, v in open_calls if v in ("again", "ask")]
-    undoing = [call for call in again if call.compensates]
-    if undoing:
-        return Compensate(undoing[0])
+    undoings = [call for call in again if call.compensates]
+    if undoings:
+        return Compensate(undoings[0])
     if again:
         return CallTools(tuple(again))
     if any(v == "person" for _, v in open_calls):
-        return Wait("in_doubt")
+        return Wait(WAIT)
+    return _to_undo(state, contract)
+
+
+def _to_undo(state: State, contract: Contract) -> Decision | None:
+    """What a person wants undone, whether or not it happened."""
+    undone = {action.compensates for action in state.actions}
+    for action in state.actions:
+        if action.ruling == "compensate" and action.first_step not in undone and undo_tool(action, contract):
+            return Compensate(undoing(action, contract))
     return None
 
 
 def verdict(action: Action) -> Literal["known", "again", "ask", "person"]:
     """Whether the end of an action is known, and if not, who or what can tell."""
-    if action.ruling in ("done", "skip"):
+    if action.ruling in ("done", "skip", "compensate"):
         return "known"
     if action.ruling != "redo" and not _unknown(action):
         return "known"
@@ -57,6 +69,8 @@ def verdict(action: Action) -> Literal["known", "again", "ask", "person"]:
 
 
 def _unknown(action: Action) -> bool:
+    if action.awaits:
+        return False
     settled = action.settled
     if settled is None or settled.status in ("crashed", "client_gone"):
         return True

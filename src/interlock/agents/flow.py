@@ -14,7 +14,7 @@ from interlock.core.events import Finished
 from interlock.core.ports import ON_DEVICE_TIER
 from interlock.core.time import NS_PER_S
 
-from . import approve
+from . import approve, waits
 from .actions import AskApproval, CallTools, Decision, Entry, Finish, PlannedCall, Wait, Write, noted
 from .compensate import end
 from .contract import Contract, Flow, FlowStep
@@ -89,6 +89,8 @@ def _walk(state: State, contract: Contract, flow: Flow, understood: Understood, 
         done = calls.get(planned.tool_call_id)
         if done is None:
             return _call(state, contract, planned, understood, now_ns)
+        if done.waits:
+            return Wait("waits")
         problem = _problem(done, planned)
         if problem:
             return leave(problem, found)
@@ -111,7 +113,7 @@ def _call(state: State, contract: Contract, planned: PlannedCall, understood: Un
     judged = approve.verdicts(state, contract, (planned,), 0, declared=True)[0]
     match judged.verdict:
         case "free":
-            return CallTools((judged.call,), notes)
+            return CallTools(waits.planned(state, contract, (judged.call,)), notes)
         case "ask":
             return AskApproval((approve.question(contract, judged, now_ns),), notes)
         case "wait":
@@ -126,8 +128,8 @@ def _problem(done: Action, planned: PlannedCall) -> str:
         return f"the flow has changed: it did {done.name} where it now has {planned.name}"
     if done.ok:
         return ""
-    if done.ruling == "skip":
-        return f"{done.name} was skipped by a person"
+    if done.ruling in ("skip", "compensate"):
+        return f"{done.name} was {'skipped' if done.ruling == 'skip' else 'undone'} by a person"
     error = (done.content or {}).get("error", {})
     return f"{done.name} failed: {error.get('code', 'error')}: {error.get('message', '')}"
 

@@ -84,7 +84,16 @@ def _as_of(record: Record, task: str, contract: Contract) -> Record:
             task,
             versions=contract.versions,
         )
-        event = replace(event, workflow=contract.workflow, caller=caller, versions=contract.versions, batch="", line=0)
+        event = replace(
+            event,
+            workflow=contract.workflow,
+            caller=caller,
+            versions=contract.versions,
+            batch="",
+            line=0,
+            parent="",
+            parent_step=0,
+        )
     if isinstance(event, Settled):
         caller = replace(event.caller, task=task, workflow=contract.workflow)
         event = replace(

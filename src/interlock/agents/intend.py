@@ -6,12 +6,16 @@ that comes late, from a crash or from a stalled worker, lands on nobody's record
 
 from __future__ import annotations
 
+import base64
+import hashlib
+
 from msgspec import Struct
 from msgspec.structs import replace
 
-from interlock.core.events import ApprovalAsked, Intended, Record
+from interlock.core.events import ApprovalAsked, Finished, Intended, Record
+from interlock.core.time import NS_PER_S
 
-from .actions import AskApproval, CallModel, CallTools, Compensate, Decision, Entry, Finish, PlannedCall, Write
+from .actions import Arrive, AskApproval, CallModel, CallTools, Compensate, Decision, Entry, Finish, PlannedCall, Write
 from .actions import arguments_hash as hash_of
 from .state import State
 
@@ -35,6 +39,10 @@ def intend(state: State, decision: Decision, now_ns: int, fence: int) -> Intenti
             return _tools(state, (decision.call,), (), now_ns, fence)
         case AskApproval():
             return _entries(state, (*decision.notes, *decision.questions), now_ns, fence)
+        case Arrive():
+            return Intention(
+                tuple(_record(state, step, (came, content), now_ns, fence) for step, came, content in decision.arrivals)
+            )
         case Write():
             return _entries(state, decision.entries, now_ns, fence)
         case Finish():
@@ -73,14 +81,31 @@ def _tools(
             arguments_hash=hash_of(call.arguments),
             tool_call_id=call.tool_call_id,
             compensates=call.compensates,
+            awaits=call.awaits,
+            until_ns=now_ns + int(call.wait_s * NS_PER_S) if call.wait_s else 0,
+            child=child_of(state.task, step) if call.awaits == "child" else "",
+            share=call.share,
         )
         refused = {"refused": call.refused} if call.refused else {}
         intended.append((event, {"arguments": call.arguments, **refused}))
     return Intention(_entries(state, (*notes, *intended), now_ns, fence).records, steps, keys)
 
 
+def child_of(task: str, step: int) -> str:
+    """The id of the task that a call at `step` begins: the same one, however often it is begun."""
+    digest = hashlib.sha256(f"{task}\n{step}".encode()).digest()
+    return f"tsk_{short(digest)}"
+
+
+def short(digest: bytes) -> str:
+    """The 26 characters of an id."""
+    return base64.b32hexencode(digest)[:26].decode().lower()
+
+
 def _record(state: State, seq: int, entry: Entry, now_ns: int, fence: int) -> Record:
     event, content = entry
     if isinstance(event, ApprovalAsked):
         event = replace(event, step=seq)
+    if isinstance(event, Finished) and state.started is not None and state.started.parent:
+        event = replace(event, parent=state.started.parent, parent_step=state.started.parent_step)
     return Record(state.task, seq, state.tenant, now_ns, event, content, fence)

@@ -6,6 +6,7 @@ Above: `service`. Below: the journal. A lease that is lost shows at the next wri
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from interlock.core.errors import InterlockError
 
@@ -15,8 +16,9 @@ from .journal import Journal
 class Leases:
     """The tasks that this process holds."""
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, journal: Journal, called: Callable[[str], object]) -> None:
+        """`called` hears of tasks for which something has come in through another process."""
+        self._journal, self._called = journal, called
         self._held: set[str] = set()
         self._beat: asyncio.Task[None] | None = None
 
@@ -38,6 +40,9 @@ class Leases:
             await asyncio.sleep(self._journal.lease_s / 3)
             try:
                 lost = await self._journal.renew(sorted(self._held))
+                for task in sorted(self._held.difference(lost)):
+                    if await self._journal.pending(task):
+                        self._called(task)
             except InterlockError:
                 continue  # the store is away: the next beat tries again, and a write that matters says so itself
             self._held.difference_update(lost)

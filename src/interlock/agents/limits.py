@@ -14,6 +14,7 @@ from interlock.core.errors import LimitReached
 from interlock.core.events import Finished
 from interlock.core.time import NS_PER_S, Clock, Deadline
 
+from . import waits
 from .actions import CallModel, CallTools, Decision, Finish
 from .contract import TIER0_MODEL, Contract
 from .human import gathered
@@ -89,7 +90,7 @@ def cut_off(state: State, contract: Contract) -> LimitReached | None:
 
 def budget_of(state: State, contract: Contract) -> Budget:
     """What the task may still use, as its log says; calls that crashed count with their reservations."""
-    return Budget(contract.limits, state.spent)
+    return Budget(contract.limits, state.spent + state.held)
 
 
 def deadline_of(state: State, contract: Contract, clock: Clock) -> Deadline | None:
@@ -102,7 +103,7 @@ def deadline_of(state: State, contract: Contract, clock: Clock) -> Deadline | No
 
 
 def _exceeded(state: State, contract: Contract, decision: CallModel | CallTools) -> LimitReached | None:
-    limits, spent = contract.limits, state.spent
+    limits, spent = contract.limits, state.spent + state.held
     tools = Counter(call.name for call in decision.calls) if isinstance(decision, CallTools) else Counter[str]()
     counted_model = isinstance(decision, CallModel) and not decision.request.model.startswith(TIER0_MODEL)
     asks: list[tuple[str, int, int, int | None]] = [
@@ -120,6 +121,9 @@ def _exceeded(state: State, contract: Contract, decision: CallModel | CallTools)
             ("max_input_tokens", spent.input_tokens, 1, limits.max_input_tokens),
             ("max_output_tokens", spent.output_tokens, 1, limits.max_output_tokens),
         ]
+    if isinstance(decision, CallTools) and any(call.awaits == "child" for call in decision.calls):
+        depth = state.started.depth if state.started else 0
+        asks.append(("max_depth", depth, 1, depth + waits.levels_left(contract)))
     made = Counter(action.name for action in state.actions if action.kind == "tool" and not action.compensates)
     for name, asked in tools.items():
         grant = contract.grants.get(name)

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from interlock.core.events import (
     ApprovalAsked,
     ApprovalDecided,
+    Arrived,
     DoubtSettled,
     Event,
     Noted,
@@ -26,12 +27,15 @@ from interlock.core.events import (
 )
 from interlock.core.time import NS_PER_S
 
+from . import waits
 from .contract import Contract
-from .decide import CANCEL_NOTE, decide
+from .decide import CANCEL_NOTE, CHANGED_NOTE, decide
 from .intend import intend
-from .state import CALL_FAILED, RESUMED, State, apply, fold
+from .state import CALL_FAILED, CALLED, PAUSED, RESUMED, UNPAUSED, State, apply, fold
 
-_FROM_OUTSIDE = frozenset({CALL_FAILED, RESUMED, CANCEL_NOTE, "signal_ignored", "forked"})
+_FROM_OUTSIDE = frozenset(
+    {CALL_FAILED, RESUMED, CANCEL_NOTE, CHANGED_NOTE, PAUSED, UNPAUSED, CALLED, "signal_ignored", "forked"}
+)
 CLOCK = "clock"
 
 
@@ -67,6 +71,7 @@ class Replay(Struct, frozen=True):
 def replay(records: Sequence[Record], contract: Contract) -> Replay:
     """Decides every step of a task again. `records` is its whole log, in order; stops at the first divergence."""
     state = State()
+    contract = waits.within(contract, fold(records[:1]))
     decided = outside = at = 0
     divergences: list[Divergence] = []
     while at < len(records) and not divergences:
@@ -90,7 +95,7 @@ def replay(records: Sequence[Record], contract: Contract) -> Replay:
 def from_outside(event: Event) -> bool:
     """Whether a record tells of something that the loop did not decide."""
     match event:
-        case Started() | Settled() | OutcomeSeen() | DoubtSettled():
+        case Started() | Settled() | Arrived() | OutcomeSeen() | DoubtSettled():
             return True
         case ApprovalDecided():
             return event.who != CLOCK

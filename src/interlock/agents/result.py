@@ -38,7 +38,7 @@ class TaskResult(Struct, frozen=True):
 
 
 def result_of(state: State) -> TaskResult:
-    """The result of a finished task, or of one that waits for a person."""
+    """The result of a finished task, or of one that waits."""
     finished = state.finished
     error = f"{finished.error}: {finished.message}" if finished and finished.error else None
     if finished is None:
@@ -46,7 +46,7 @@ def result_of(state: State) -> TaskResult:
     citations = state.answer.get("citations") or ()
     return TaskResult(
         task=state.task,
-        outcome=finished.outcome if finished else "waiting_approval",
+        outcome=finished.outcome if finished else "waiting_approval" if state.asking else "waiting",
         answer=state.answer.get("answer"),
         confidence=finished.confidence if finished else None,
         tier=finished.tier if finished else "",

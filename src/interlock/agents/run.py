@@ -20,22 +20,27 @@ from interlock.core.errors import Fenced, InterlockError, LedgerFull, StoreUnava
 from interlock.core.events import Finished, Noted, OutcomeSeen, Record
 from interlock.core.ids import traceparent
 from interlock.core.ports import ChatGateway
-from interlock.core.store import Signal
 from interlock.core.time import Clock
 from interlock.tools.call import ToolDesk, ToolReply, ToolRequest
 
-from . import approve, doubt, limits, outage
-from .actions import CallModel, CallTools, Compensate, Decision, Entry, PlannedCall, Wait, noted
+from . import limits, outage, waits
+from .actions import CallModel, CallTools, Compensate, Decision, PlannedCall, Wait
+from .children import Children
 from .contract import TIER0_MODEL, Contract
-from .decide import CANCEL_NOTE, decide
+from .decide import decide
 from .intend import Intention, intend
 from .journal import Journal
+from .listen import Arrival, arrivals, ended_children, heard
 from .state import CALL_FAILED, State, apply, fold
 
 MAX_PARALLEL = 8
 """Tool calls of one task at the same time."""
+AT_ONCE_NS = 1
+"""When a task wakes that was let go before its worker knew what it waits for: its status may say that it waits."""
 LOOK_UP_S = 1.0
 """How often a task that waits for a model looks whether the process wants to end."""
+Tell = Callable[[State, Contract, Sequence[Record]], Awaitable[None]]
+"""Keeps what is to be told of records that are about to be written, in the state that they were decided in."""
 Score = Callable[[State], OutcomeSeen | None]
 """Judges a finished task by what its input line said should become of it."""
 
@@ -48,6 +53,10 @@ class Parts(Struct, frozen=True):
     journal: Journal
     clock: Clock
     redact: Callable[[str], str]
+    children: Children
+    tell: Tell
+    called: Callable[[str], bool] = lambda _: False
+    """Whether something has come in for a task since it was last asked."""
     stopping: Callable[[], bool] = lambda: False
     """True once the process wants to end: tasks stop at the next step and are let go."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -73,8 +82,10 @@ class Worker:
         """
         parts, contract = self._parts, self._contract
         self._budget = limits.budget_of(state, contract)
-        state = await self._listen(state) if state.actions else state
+        state = await self._listen(await self._begin_children(state)) if state.actions else state
         while state.finished is None and not parts.stopping():
+            if parts.called(state.task):
+                state = await self._listen(state)
             decision = decide(state, contract, parts.clock.wall_ns())
             if isinstance(decision, Wait):
                 before, state = state, await self._listen(state)
@@ -82,9 +93,11 @@ class Worker:
                     return await self._let_go(state, decision.wake_at_ns)
                 continue
             intention = intend(state, decision, parts.clock.wall_ns(), self._fence)
-            state = await self._write(state, self._judged(state, intention.records))
+            records = self._judged(state, intention.records)
+            await parts.tell(state, contract, records)
+            state = await self._write(state, records)
             state = await self._perform(state, decision, intention)
-        return await self._let_go(state, 0)
+        return await self._let_go(state, AT_ONCE_NS)
 
     async def _perform(self, state: State, decision: Decision, intention: Intention) -> State:
         match decision:
@@ -136,7 +149,8 @@ class Worker:
     async def _call(
         self, state: State, calls: Sequence[PlannedCall], intention: Intention, budget: Budget | None
     ) -> State:
-        """Tool calls, at the same time; each settles by itself, and none can take another one down."""
+        """Tool calls, at the same time; each settles by itself, and none can take another one down. Those that are waited for are begun."""
+        state = await self._begin_children(state)
         grants = self._contract.grants if budget else self._contract.undo_grants
         deadline = limits.deadline_of(state, self._contract, self._parts.clock) if budget else None
 
@@ -153,14 +167,15 @@ class Worker:
                     fence=self._fence,
                 )
 
-        made = [asyncio.ensure_future(one(*each)) for each in zip(calls, intention.steps, intention.keys, strict=True)]
+        own = [e for e in zip(calls, intention.steps, intention.keys, strict=True) if not e[0].awaits]
+        made = [asyncio.ensure_future(one(*each)) for each in own]
         try:
             replies = await asyncio.gather(*made)
         finally:
             for each in made:
                 each.cancel()
             await asyncio.gather(*made, return_exceptions=True)
-        for step, reply in zip(intention.steps, replies, strict=True):
+        for (_, step, _), reply in zip(own, replies, strict=True):
             state = apply(state, self._record(state, step, reply.settled, reply.content))
         return state
 
@@ -169,31 +184,47 @@ class Worker:
         signals = await self._parts.journal.pending(state.task)
         if not signals:
             return state
+        ended = await self._parts.children.of(ended_children(signals))
+        came = self._arrived(state, arrivals(state, signals, ended))
         entries = heard(state, self._contract, signals)
-        records = [
-            Record(
-                state.task, state.next_seq + i, state.tenant, self._parts.clock.wall_ns(), event, content, self._fence
-            )
-            for i, (event, content) in enumerate(entries)
-        ]
-        written = await self._write(state, records)
+        said = [self._record(state, state.next_seq + i, *entry) for i, entry in enumerate(entries)]
+        written = await self._write(state, [*came, *said])
         await self._parts.journal.consume(state.task, [signal.id for signal in signals])
         return written
 
+    async def _begin_children(self, state: State) -> State:
+        """Begins those that a crash kept from being begun, and those just announced."""
+        waiting = [action for action in waits.open_waits(state) if action.awaits == "child"]
+        failed = await self._parts.children.begin(state, self._contract, waiting) if waiting else []
+        return await self._write(state, self._arrived(state, failed)) if failed else state
+
+    def _arrived(self, state: State, came: Sequence[Arrival]) -> list[Record]:
+        return [self._record(state, step, event, content) for step, event, content in waits.then(state, came)]
+
     async def _write(self, state: State, records: Sequence[Record]) -> State:
+        if not records:
+            return state
         await self._parts.journal.append(records)
         for record in records:
             state = apply(state, record)
         return state
 
     async def _let_go(self, state: State, wake_at_ns: int) -> State:
-        """Gives the lease back; of a finished task, keeps only the content that the contract allows."""
-        journal, finished = self._parts.journal, state.finished
+        """Gives the lease back; of a finished task, keeps only the content that the contract allows once nobody has to read it."""
+        parts, finished = self._parts, state.finished
         if finished is None:
-            await journal.release(state.task, self._fence, wake_at_ns=wake_at_ns)
-        elif finished.outcome != "handed_to_human" and self._contract.store_prompts != "full":
-            await journal.scrub(state.task, self._contract.store_prompts, self._parts.redact)
+            await parts.journal.release(state.task, self._fence, wake_at_ns=wake_at_ns)
+            return state
+        await parts.children.leave(state)
+        if finished.outcome != "handed_to_human" and not await parts.children.unread(state):
+            await self._scrub(state.task, self._contract)
+        for child, contract in parts.children.read(state, self._contract):
+            await self._scrub(child, contract)
         return state
+
+    async def _scrub(self, task: str, contract: Contract) -> None:
+        if contract.store_prompts != "full":
+            await self._parts.journal.scrub(task, contract.store_prompts, self._parts.redact)
 
     def _judged(self, state: State, records: Sequence[Record]) -> Sequence[Record]:
         """The records, and after a `Finished` among them what the input line's expectations say about it."""
@@ -210,15 +241,6 @@ class Worker:
 
     def _record(self, state: State, seq: int, event: Any, content: dict[str, Any] | None = None) -> Record:
         return Record(state.task, seq, state.tenant, self._parts.clock.wall_ns(), event, content, self._fence)
-
-
-def heard(state: State, contract: Contract, signals: Sequence[Signal]) -> list[Entry]:
-    """What signals say, as entries; one of an unknown name is noted and changes nothing."""
-    known = (approve.APPROVAL_SIGNAL, doubt.DOUBT_SIGNAL, CANCEL_NOTE)
-    entries = approve.decisions(state, contract, signals) + doubt.rulings(state, signals)
-    entries += [noted(CANCEL_NOTE, f"by {s.payload.get('who', '')}") for s in signals if s.name == CANCEL_NOTE]
-    entries += [noted("signal_ignored", f"{s.id}: unknown name {s.name!r}") for s in signals if s.name not in known]
-    return entries
 
 
 def response_content(response: ChatResponse) -> dict[str, Any]:

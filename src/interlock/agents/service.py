@@ -1,4 +1,4 @@
-"""Running tasks: begin, resume, decide, cancel. The face that `app` offers.
+"""Running tasks: begin, resume, work off. The face that `app` offers; what people say to tasks is its base, `control`.
 
 Above: `app`, `server`, `cli`. Below: `run`, the journal. One `Agents` per process.
 """
@@ -6,46 +6,46 @@ Above: `app`, `server`, `cli`. Below: `run`, the journal. One `Agents` per proce
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from interlock.core.caller import Caller
 from interlock.core.errors import Fenced, InterlockError, InvalidRequest, LedgerFull, Shed, StoreUnavailable
-from interlock.core.events import Noted, OutcomeSeen, Record, Started, Usual
+from interlock.core.events import OutcomeSeen, Record, Started, Usual
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway
-from interlock.core.store import Signal, TaskRow
+from interlock.core.store import TaskRow
 from interlock.core.time import Clock
 from interlock.tools.call import ToolDesk
 
+from . import waits
 from .again import Again
-from .approve import APPROVAL_SIGNAL
+from .children import Children
 from .contract import Contract
-from .decide import CANCEL_NOTE
-from .doubt import DOUBT_SIGNAL
+from .control import Control
 from .inputs import checked
+from .intend import short
 from .journal import Journal
 from .lease import Leases
-from .question import Question, questions_of
 from .result import TaskResult, result_of
-from .run import Parts, Score, Worker
+from .run import AT_ONCE_NS, Parts, Score, Tell, Worker
 from .score import score
-from .state import RESUMED, State, fold
+from .state import State, fold
+from .versions import Kept, NoneKept, terms_of
 
 _log = logging.getLogger("interlock.agents")
 
-
-Told = Callable[[str, TaskResult, Sequence[Question]], None]
+UNFINISHED = ("waiting", "waiting_approval")
+"""What a result says of a task that is not over."""
 Usually = Callable[[str], Usual | None]
 """What successful runs of a workflow need, as far as it is known."""
 
 
-class Agents:
+class Agents(Control):
     """Runs tasks of the contracts it was given."""
 
     def __init__(
@@ -59,20 +59,31 @@ class Agents:
         ids: Ids,
         redact: Callable[[str], str],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        kept: Kept | None = None,
     ) -> None:
-        """`redact` takes what is personal out of a text; contracts with `store_prompts: redacted` rely on it."""
-        self._contracts = contracts
-        self._journal, self._clock, self._ids = journal, clock, ids
-        self._leases = Leases(journal)
+        """`redact` takes what is personal out of a text; contracts with `store_prompts: redacted` rely on it. `kept`: where old versions are found."""
+        super().__init__(contracts, journal, clock, ids, redact)
+        self._leases = Leases(journal, self._called.add)
         self._stopping = asyncio.Event()
-        self._nudged = asyncio.Event()
-        """There is something to work on before the next look would find it."""
-        self.told: Told | None = None
-        """Told whenever a task is let go: of its workflow, how far it got, and what it asks."""
+        self._kept = kept or NoneKept()
+        self.tell: Tell = _nobody
+        """Asked before questions and ends are written, to keep what is to be told of them."""
         self.usually: Usually = _unknown
         """Asked whenever a task begins; what it says stands in the log from then on."""
         self.again = Again(self.contract, journal, clock, ids, self._work_on, self._send)
-        self._parts = Parts(gateway, desk, journal, clock, redact, self._stopping.is_set, sleep)
+        self._children = Children(self.contract, journal, clock, self._usual, self._begin, self._send)
+        self._parts = Parts(
+            gateway,
+            desk,
+            journal,
+            clock,
+            redact,
+            self._children,
+            self._tell,
+            self._was_called,
+            self._stopping.is_set,
+            sleep,
+        )
 
     def stop(self) -> None:
         """Lets every task go at its next step; they resume where they are."""
@@ -82,14 +93,6 @@ class Agents:
     @property
     def stopping(self) -> bool:
         return self._stopping.is_set()
-
-    def contract(self, workflow: str) -> Contract:
-        """Raises InvalidRequest when there is none of that name."""
-        contract = self._contracts.get(workflow)
-        if contract is None:
-            known = ", ".join(sorted(self._contracts)) or "none"
-            raise InvalidRequest(f"there is no workflow {workflow!r}", param="workflow", hint=f"Known: {known}.")
-        return contract
 
     async def run(
         self,
@@ -116,8 +119,9 @@ class Agents:
         facts, usual = contract.facts(values), self.usually(workflow)
         started = Started(workflow, who, contract.versions, batch, line, facts, usual)
         record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})
-        fence = await self._journal.begin(record)
-        return await self._work(fold([record]), fence, expected)
+        fence = await self._begin(record, contract)
+        result = await self._work_on(fold([record]), contract, fence, expected)
+        return await self._with_children(result)
 
     async def submit(
         self, workflow: str, given: Mapping[str, Any], *, caller: Caller, digest: str = ""
@@ -135,7 +139,7 @@ class Agents:
                 f"there is no workflow {workflow!r}", param="workflow", hint="Known: none of your tenant."
             )
         values = checked(contract, given)
-        task = f"tsk_{_short(bytes.fromhex(digest))}" if digest else self._ids.new("tsk")
+        task = f"tsk_{short(bytes.fromhex(digest))}" if digest else self._ids.new("tsk")
         who = Caller(
             contract.tenant, caller.user, caller.key_id, workflow, task, versions=contract.versions, trace=caller.trace
         )
@@ -143,7 +147,7 @@ class Agents:
         started = Started(workflow, who, contract.versions, "", 0, facts, usual)
         record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})
         try:
-            fence = await self._journal.begin(record)
+            fence = await self._begin(record, contract)
         except Fenced:
             return task, False
         await self._journal.release(task, fence, wake_at_ns=0)
@@ -160,23 +164,17 @@ class Agents:
         if state.started is None:
             await self._journal.release(task, fence, wake_at_ns=0)
             return None
-        contract = self.contract(state.started.workflow)
-        if not state.waiting:
-            await self._journal.append([self._resumed(state, contract, fence)])
+        terms = await terms_of(self.contract(state.started.workflow), state, self._kept)
+        if not state.waiting or terms.is_new_to(state):
+            note = Record(task, state.next_seq, state.tenant, self._clock.wall_ns(), terms.note, None, fence)
+            await self._journal.append([note])
             state = fold(await self._journal.records(task))
-        return await self._work(state, fence, expected)
-
-    def _resumed(self, state: State, contract: Contract, fence: int) -> Record:
-        """The note that the task goes on, and whether its contract has changed since it began."""
-        assert state.started is not None
-        changed = contract.versions.contract != state.started.versions.contract
-        reason = (
-            "the contract has changed since it began; its log is read under the new one"
-            if changed
-            else "taken up again"
-        )
-        event = Noted(RESUMED, reason)
-        return Record(state.task, state.next_seq, state.tenant, self._clock.wall_ns(), event, None, fence)
+        if await self._children.orphaned(state):
+            await self.cancel(task, who="the end of the task that began it")
+        result = await self._work_on(state, terms.contract, fence, expected)
+        if result.outcome not in UNFINISHED and state.started is not None and state.started.parent:
+            await self.resume(state.started.parent)
+        return result
 
     async def find(self, batch: str, line: int) -> TaskRow | None:
         """The task of one line of an input file, if an earlier run began it."""
@@ -215,64 +213,6 @@ class Agents:
             if not self.stopping:
                 self._nudged.clear()
 
-    async def questions(self, task: str) -> list[Question]:
-        """What the task waits for a person to say."""
-        return questions_of(fold(await self._journal.records(task)))
-
-    async def decide(
-        self,
-        task: str,
-        step: int,
-        decision: Literal["approve", "edit", "deny", "done", "redo", "skip"],
-        *,
-        who: str,
-        note: str = "",
-        arguments: Mapping[str, Any] | None = None,
-        result: Any = None,
-    ) -> None:
-        """A person's answer to a question, kept as a signal; the task goes on at the next `resume` or `work_off`.
-
-        Raises:
-            InvalidRequest: the task asks nothing at that step, or not this. ToolArgumentsInvalid: the tool would refuse the edit.
-        """
-        question = await self._question(task, step, decision)
-        payload: dict[str, Any] = {"step": step, "decision": decision, "who": who, "note": note}
-        if question.kind == "approval":
-            payload["arguments_hash"] = question.arguments_hash
-        if decision == "edit":
-            row = await self._journal.get(task)
-            grant = self.contract(row.workflow).grants.get(question.tool) if row else None
-            if grant is not None:
-                grant.tool.convert(dict(arguments or {}))
-            payload["arguments"] = dict(arguments or {})
-        if decision == "done":
-            payload["result"] = result
-        name = APPROVAL_SIGNAL if question.kind == "approval" else DOUBT_SIGNAL
-        await self._send(task, name, payload)
-
-    async def cancel(self, task: str, *, who: str) -> None:
-        """Asks a task to end: its reversible effects are undone. A running one sees it at its next wait or resume."""
-        await self._send(task, CANCEL_NOTE, {"who": who})
-
-    async def close(self, task: str, *, success: bool, who: str, note: str = "") -> None:
-        """A person has dealt with a task that was handed over: what became of it, and its content goes as the contract says.
-
-        Raises:
-            InvalidRequest: it has not finished.
-        """
-        state = fold(await self._journal.records(task))
-        if state.finished is None or state.started is None:
-            raise InvalidRequest(f"task {task} has not finished", param="task", hint="Answer its questions first.")
-        seen = OutcomeSeen(success, "person", f"{who}: {note}" if note else who)
-        await self._journal.append([Record(task, state.next_seq, state.tenant, self._clock.wall_ns(), seen)])
-        policy = self.contract(state.started.workflow).store_prompts
-        if policy != "full":
-            await self._journal.scrub(task, policy, self._parts.redact)
-
-    async def _work(self, state: State, fence: int, expected: Mapping[str, Any] | None) -> TaskResult:
-        assert state.started is not None
-        return await self._work_on(state, self.contract(state.started.workflow), fence, expected)
-
     async def _work_on(
         self, state: State, contract: Contract, fence: int, expected: Mapping[str, Any] | None
     ) -> TaskResult:
@@ -280,56 +220,66 @@ class Agents:
         judge: Score | None = partial(_judge, expected) if expected else None
         self._leases.hold(state.task)
         try:
-            state = await Worker(self._parts, contract, state.started.caller, fence, judge).work(state)
+            worker = Worker(self._parts, waits.within(contract, state), state.started.caller, fence, judge)
+            state = await worker.work(state)
         except Fenced:
             raise
         except BaseException:
             # Whoever comes next need not wait until the lease has run out.
             with suppress(InterlockError):
-                await self._journal.release(state.task, fence, wake_at_ns=0)
+                await self._journal.release(state.task, fence, wake_at_ns=AT_ONCE_NS)
             raise
         finally:
             self._leases.drop(state.task)
+            self._called.discard(state.task)
         if state.finished is None and not state.waiting:
             raise Shed(f"the process is ending; task {state.task} goes on when it is resumed", retry_after_s=1.0)
-        result = result_of(state)
-        if self.told is not None:
-            self.told(contract.workflow, result, questions_of(state))
+        self._nudged.set()
+        return result_of(state)
+
+    async def _with_children(self, result: TaskResult) -> TaskResult:
+        """Where nobody else does, works on what the task waits for, as long as that brings it forward."""
+        while result.outcome == "waiting" and not self.stopping:
+            state = fold(await self._journal.records(result.task))
+            children = [action.child for action in waits.open_waits(state) if action.child]
+            ended = await asyncio.gather(*(self._as_far_as(child) for child in children))
+            if not any(each is not None and each.outcome not in UNFINISHED for each in ended):
+                return result
+            result = await self.resume(result.task) or result
         return result
+
+    async def _as_far_as(self, child: str) -> TaskResult | None:
+        result = await self.resume(child)
+        return None if result is None else await self._with_children(result)
+
+    async def _begin(self, record: Record, contract: Contract) -> int:
+        """Writes a first record; the contract's version can be found again from then on. Raises Fenced."""
+        await self._kept.keep(contract)
+        return await self._journal.begin(record)
+
+    def _usual(self, workflow: str) -> Usual | None:
+        return self.usually(workflow)
+
+    async def _tell(self, state: State, contract: Contract, records: Sequence[Record]) -> None:
+        await self.tell(state, contract, records)
 
     def _is_ours(self, row: TaskRow) -> bool:
         """Several tenants may share a store, and their workflows a name."""
         contract = self._contracts.get(row.workflow)
         return contract is not None and contract.tenant == row.tenant
 
-    async def _question(self, task: str, step: int, decision: str) -> Question:
-        questions = await self.questions(task)
-        kind = "approval" if decision in ("approve", "edit", "deny") else "doubt"
-        for question in questions:
-            if question.step == step and question.kind == kind:
-                return question
-        open_ones = ", ".join(f"step {q.step} ({q.kind} of {q.tool})" for q in questions) or "nothing"
-        raise InvalidRequest(
-            f"task {task} asks for no {kind} at step {step}", param="step", hint=f"It asks: {open_ones}."
-        )
-
-    async def _send(self, task: str, name: str, payload: dict[str, Any]) -> None:
-        await self._journal.signal(Signal(task, self._ids.new("sig"), name, payload, self._clock.wall_ns()))
-        self._nudged.set()
-
 
 def _line_task(contract: Contract, batch: str, line: int) -> str:
     """The id of a line's task. It is the same in every process, so that two that run one file at once begin no line twice."""
     digest = hashlib.sha256(f"{contract.tenant}\n{contract.workflow}\n{batch}\n{line}".encode()).digest()
-    return f"tsk_{_short(digest)}"
+    return f"tsk_{short(digest)}"
+
+
+async def _nobody(_state: State, _contract: Contract, _records: Sequence[Record]) -> None: ...
 
 
 def _unknown(_workflow: str) -> Usual | None:
     return None
-
-
-def _short(digest: bytes) -> str:
-    return base64.b32hexencode(digest)[:26].decode().lower()
 
 
 def _judge(expected: Mapping[str, Any], state: State) -> OutcomeSeen | None:

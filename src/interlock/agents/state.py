@@ -16,6 +16,8 @@ from interlock.core.caller import Caller
 from interlock.core.events import (
     ApprovalAsked,
     ApprovalDecided,
+    Arrived,
+    Awaits,
     CallKind,
     DoubtSettled,
     Effect,
@@ -39,6 +41,10 @@ CALL_FAILED = "model_call_failed"
 """Name of the note about a model call that the gateway gave up. Content: `{"step", "code", "message"}`."""
 RESUMED = "resumed"
 """Name of the note that a worker writes when it takes a task up again."""
+PAUSED, UNPAUSED = "paused", "unpaused"
+"""Names of the notes between which nobody works on a task."""
+CALLED = "called"
+"""Name of the note about a signal from outside. Its reason is the signal's name; content: `{"id", "payload", "who"}`."""
 _NOT_SENT = ("refused", "shed")
 
 
@@ -65,14 +71,30 @@ class Action(Struct, frozen=True):
     """Put to a person who has not answered yet."""
     doubted_ns: int = 0
     ruled_ns: int = 0
-    ruling: Literal["", "done", "redo", "skip"] = ""
+    ruling: Literal["", "done", "redo", "skip", "compensate"] = ""
     ruled_result: Any = None
     refused: str = ""
     """Why it was not to be made; it settles as denied."""
+    awaits: Awaits = ""
+    """What ends it, where that is nothing that a worker does."""
+    until_ns: int = 0
+    child: str = ""
+    share: Spend = Spend()
+    """Held of the budget until its child has ended."""
+    intended_ns: int = 0
+    arrived: Arrived | None = None
+    arrived_ns: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """What it waits for is not there yet."""
+        return bool(self.awaits) and self.arrived is None
 
     @property
     def ok(self) -> bool:
         """It is known to have succeeded."""
+        if self.awaits:
+            return self.arrived is not None and self.arrived.ok
         if self.ruling:
             return self.ruling == "done"
         return self.settled is not None and self.settled.status in ("ok", "cache_hit")
@@ -145,16 +167,36 @@ class State(Struct, frozen=True):
         return next((note for note in reversed(self.notes) if note.name == name), None)
 
     def waits(self, now_ns: int) -> list[tuple[int, int]]:
-        """(begin, end) of the times in which a person was awaited or nobody worked on the task; they may overlap."""
+        """(begin, end) of the times in which the task waited or nobody worked on it; they may overlap."""
         asked = [(a.asked_ns, a.decided_ns or now_ns) for a in self.approvals]
         doubted = [(a.doubted_ns, a.ruled_ns or now_ns) for a in self.actions if a.doubted_ns]
-        idle = [(note.since_ns, note.at_ns) for note in self.notes if note.name == RESUMED]
-        return asked + doubted + idle
+        idle = [(note.since_ns, note.at_ns) for note in self.notes if note.name in (RESUMED, UNPAUSED)]
+        awaited = [(a.intended_ns, a.arrived_ns or now_ns) for a in self.actions if a.awaits]
+        return asked + doubted + idle + awaited
+
+    @property
+    def asking(self) -> bool:
+        """A person has been asked something and has not answered."""
+        return any(a.decided is None for a in self.approvals) or any(a.doubted for a in self.actions)
 
     @property
     def waiting(self) -> bool:
-        """A person has been asked something and has not answered."""
-        return any(a.decided is None for a in self.approvals) or any(a.doubted for a in self.actions)
+        """There is nothing to do until something comes in: an answer, time, a signal, another task's end."""
+        return self.asking or self.paused or any(a.waits for a in self.actions)
+
+    @property
+    def paused(self) -> bool:
+        """Somebody has asked for a pause, and for no end of it yet."""
+        latest = next((n.name for n in reversed(self.notes) if n.name in (PAUSED, UNPAUSED)), "")
+        return latest == PAUSED
+
+    @property
+    def held(self) -> Spend:
+        """What tasks that this one began may still use of its budget."""
+        held = Spend()
+        for action in self.actions:
+            held = held + Spend(steps=1, tool_calls=1) + action.share if action.waits else held
+        return held
 
     @property
     def answers(self) -> list[Action]:
@@ -196,9 +238,11 @@ def apply(state: State, record: Record) -> State:
                 input=content.get("input", {}),
             )
         case Intended():
-            return _intended(state, event, content)
+            return _intended(state, event, content, record.at_ns)
         case Settled():
             return _settled(state, record.seq, event, record.content)
+        case Arrived():
+            return _arrived(state, record.seq, event, content, record.at_ns)
         case ApprovalAsked():
             asked = Approval(record.seq, event, content.get("arguments"), state.turn, record.at_ns)
             asked = replace(asked, card=tuple(content.get("card", ())))
@@ -220,7 +264,7 @@ def apply(state: State, record: Record) -> State:
             return replace(state, seen=event)
 
 
-def _intended(state: State, event: Intended, content: dict[str, Any]) -> State:
+def _intended(state: State, event: Intended, content: dict[str, Any], at_ns: int) -> State:
     state = replace(state, next_seq=max(state.next_seq, event.step + 1))
     for index, action in enumerate(state.actions):
         if action.key == event.key:
@@ -248,6 +292,11 @@ def _intended(state: State, event: Intended, content: dict[str, Any]) -> State:
         turn=0 if event.kind == "model" or event.tool_call_id.startswith("flow:") else state.turn,
         compensates=event.compensates,
         refused=str(content.get("refused", "")),
+        awaits=event.awaits,
+        until_ns=event.until_ns,
+        child=event.child,
+        share=event.share,
+        intended_ns=at_ns,
     )
     return replace(state, actions=(*state.actions, action))
 
@@ -267,6 +316,14 @@ def _settled(state: State, seq: int, event: Settled, content: dict[str, Any] | N
         escalations=state.escalations + len(event.escalations),
     )
     return _on_action(state, seq, settled=event, content=content)
+
+
+def _arrived(state: State, seq: int, event: Arrived, content: dict[str, Any], at_ns: int) -> State:
+    if not any(action.step == seq and action.waits for action in state.actions):
+        return state
+    used = Spend(steps=1, tool_calls=1) + event.spent
+    state = replace(state, spent=state.spent + used)
+    return _on_action(state, seq, arrived=event, content=content, arrived_ns=at_ns)
 
 
 def _without_settlement(state: State, record: Record, content: dict[str, Any]) -> State:

@@ -11,14 +11,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from interlock.agents.batch import Done, run_batch
-from interlock.agents.compile import compile_contract
+from interlock.agents.control import Ruling
 from interlock.agents.lines import Line
 from interlock.agents.question import Question
 from interlock.agents.result import TaskResult
-from interlock.agents.service import Agents
 from interlock.config.jsonschema import Validator
 from interlock.config.load import load
 from interlock.config.workspace import Workspace
@@ -38,20 +37,19 @@ from interlock.gateway.pressure import Pressure
 from interlock.gateway.route import Router
 from interlock.gateway.settings import Parts
 from interlock.governance.redact import redact
-from interlock.ledger import Health, KeptResponses, Recorder, RecorderLimits, TaskLog
+from interlock.ledger import Health, KeptResponses, Recorder, RecorderLimits
 from interlock.ledger.read import Reader
 from interlock.net.client import PooledClient
 from interlock.net.pool import PoolLimits
 from interlock.plugins.profiles import profile_of
 from interlock.storage import SqliteStore
-from interlock.tools.call import ToolDesk
 from interlock.tools.define import Tool
 from interlock.tools.threads import Threads
 
 from . import caches, policy, steering, tier0
-from .credentials import broker_of
 from .limiting import Limiting
 from .reading import worth_of
+from .tasking import Tasking
 from .toolbox import Toolbox
 from .waiting import Waiting
 from .webhooks import Webhooks
@@ -140,7 +138,8 @@ class Interlock:
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
             opened.push_async_callback(self.gateway.embeddings.close)
             self.waiting = self._waiting()
-            self.agents = self._agents()
+            self.tasking = self._tasking()
+            self.agents, self.desk, self.contracts = self.tasking.agents, self.tasking.desk, self.tasking.contracts
             self.reader = Reader(self._store)
             opened.callback(self.agents.stop)
             self._opened = opened.pop_all()
@@ -190,14 +189,15 @@ class Interlock:
         self,
         task: str,
         step: int,
-        decision: Literal["approve", "edit", "deny", "done", "redo", "skip"],
+        decision: Ruling,
         who: str,
         *,
         arguments: Mapping[str, Any] | None = None,
         note: str = "",
+        result: Any = None,
     ) -> None:
-        """A person's answer; the task goes on at the next `resume`."""
-        await self.agents.decide(task, step, decision, who=who, arguments=arguments, note=note)
+        """A person's answer; the task goes on at the next `resume`. `result`: of a call in doubt that was `done`."""
+        await self.agents.decide(task, step, decision, who=who, arguments=arguments, note=note, result=result)
 
     async def warm(self, workflow: str) -> str:
         """Makes the workflow's on-device engine ready, off the event loop; returns what it promises, empty without one.
@@ -215,8 +215,8 @@ class Interlock:
         return await Threads(limit=1).run(ready)
 
     def webhooks(self) -> Webhooks:
-        """Tells the receivers that the workspace names; runs where its `run` does."""
-        return Webhooks(self.workspace.settings.webhooks, self._http, self._clock, random.Random())
+        """Tells the receivers that the workspace names what is kept for them; runs where its `run` does."""
+        return self.tasking.webhooks()
 
     # --- What it is like ------------------------------------------------------------------------------------------
 
@@ -340,24 +340,17 @@ class Interlock:
         """Providers are built before the gateway that wants to hear of vendors' limits."""
         self.gateway.heard(deployment, rooms)
 
-    def _agents(self) -> Agents:
-        settings = self.workspace.settings
-        broker = broker_of(settings.credentials, self.workspace.root, self._http, self._clock)
-        root = self.workspace.root
-        self.desk = ToolDesk(self._recorder, self._clock, self._ids, random.Random(), root, broker=broker)
-        tenant = self.workspace.settings.tenant
-        self.contracts = {
-            name: compile_contract(agent, self._tools, tenant=tenant, model=self._model)
-            for name, agent in self.workspace.agents.items()
-        }
-        return Agents(
-            self.contracts,
+    def _tasking(self) -> Tasking:
+        return Tasking(
+            self.workspace,
+            self._tools,
+            self._model,
+            recorder=self._recorder,
+            store=self._store,
             gateway=self.gateway,
-            desk=self.desk,
-            journal=TaskLog(self._recorder, self._store, self._clock),
+            http=self._http,
             clock=self._clock,
             ids=self._ids,
-            redact=redact,
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from interlock.agents.compile import built_in
 from interlock.config.workspace import Workspace
 from interlock.core.errors import ConfigError, Fault
 from interlock.core.ids import Ids
@@ -33,7 +34,9 @@ class Toolbox:
         file = workspace.tools_file
         own = self.sandboxed.isolated(load_tools(file), file) if file else {}
         fetching = egress.fetch_tools(settings.egress, self.egress, workspace.root, clock)
-        self.tools = _joined(workspace, own, self._databases.tools, fetching, self._mcp.tools, self.sandboxed.tools)
+        self.tools = _joined(
+            workspace, built_in(workspace), own, self._databases.tools, fetching, self._mcp.tools, self.sandboxed.tools
+        )
 
     async def prove(self, workspace: Workspace) -> None:
         """Where a contract names a tool that runs in the sandbox, the host must prove the configured level before anything begins.

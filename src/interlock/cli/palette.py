@@ -15,6 +15,7 @@ KINDS = {"model": "cyan", "tool": "blue", "decision": "magenta", "waiting": "yel
 
 OUTCOMES = {
     "resolved": GOOD,
+    "waiting": WARN,
     "waiting_approval": WARN,
     "handed_to_human": "blue",
     "simulated": "magenta",

@@ -25,6 +25,7 @@ EVERY_S = 5.0
 """Between two lines of progress where there is no terminal."""
 SHORT = {
     "resolved": "resolved",
+    "waiting": "asleep",
     "waiting_approval": "waiting",
     "handed_to_human": "to a person",
     "simulated": "simulated",

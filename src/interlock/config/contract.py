@@ -21,6 +21,7 @@ from .blocks import (
     Positive,
     Promise,
     Seconds,
+    Share,
     Text,
     Texts,
 )
@@ -89,6 +90,8 @@ class ToolUse(Block):
     """Name of the tool that is asked when this one could not answer and certainly did nothing."""
     credentials: Texts = ()
     """Of the workspace's credentials, those that the tool is lent."""
+    share: Share = 0.5
+    """Of `agent.NAME`: how much of what is left of the task's budget the task that it begins may use."""
     rules: tuple[ToolRule, ...] = ()
     flow: FlowTerms | None = None
     """Where the values of its calls have to come from. Where any tool of a contract has it, calls of those without are denied."""
@@ -106,6 +109,8 @@ class Logging(Block):
 class Approval(Block):
     expires_after_s: Seconds = 86_400.0
     on_expiry: Literal["deny", "approve"] = "deny"
+    remind_every_s: Amount = 0.0
+    """How often webhooks are told again of a question that nobody has answered; 0: never."""
 
 
 class Tier0(Block):
@@ -164,6 +169,8 @@ class AgentContract(Block):
     value: Value = Field(default_factory=Value)
     anomalies: Annotated[Anomalies, BeforeValidator(switched)] = Field(default_factory=Anomalies)
     """When a task goes in circles or costs far more than it should."""
+    when_changed: Literal["pin", "migrate", "fail"] = "migrate"
+    """What becomes of a task under way when this contract or its prompt has changed since it began."""
 
     @model_validator(mode="after")
     def _tools_once(self) -> AgentContract:

@@ -66,7 +66,7 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
         settings = built_in
     else:
         _check_policy(findings, settings, built_in, read, lone=where.lone)
-    shared = _shared(files, built_in_tools(settings))
+    shared = _shared(files, built_in_tools(settings, {d.name: tuple(d.contract.inputs) for d in read.drafts}))
     learned = read_route(files, settings.routing.route, place(read.policy, ("routing", "route")), "routing.route")
     policy_versions = _policy_versions(settings, learned)
     agents = {d.name: _agent(files, settings, d, shared, learned) for d in read.drafts}

@@ -193,6 +193,8 @@ class LimitsBlock(Block):
     max_output_tokens: Positive | None = None
     max_cost_nano_usd: NanoUsd | None = Field(default=None, alias="max_cost_usd")
     max_seconds: Seconds | None = None
+    max_depth: Annotated[Count, Field(le=20)] | None = None
+    """Of tasks that a task begins with `agent.NAME`, and theirs."""
 
     @property
     def limits(self) -> Limits:
@@ -204,6 +206,7 @@ class LimitsBlock(Block):
             max_output_tokens=self.max_output_tokens,
             max_cost_nano_usd=self.max_cost_nano_usd,
             max_seconds=self.max_seconds,
+            max_depth=self.max_depth,
         )
 
 

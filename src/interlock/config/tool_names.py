@@ -43,10 +43,12 @@ def declared_tools(source: str) -> Mapping[str, tuple[str, ...]] | None:
     return found or None
 
 
-def built_in_tools(settings: Settings) -> Mapping[str, tuple[str, ...]]:
-    """Parameters by name of the tools that the policy itself declares."""
+def built_in_tools(settings: Settings, agents: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+    """Parameters by name of the tools that nobody has to define. `agents`: the inputs of each contract."""
     found = {f"sql.{name}": ("sql",) for name in settings.databases}
     found |= {"code.run": ("code",), "shell.run": ("command",)}
+    found |= {"task.sleep": ("seconds",), "task.wait": ("name", "timeout_s")}
+    found |= {f"agent.{name}": inputs for name, inputs in agents.items()}
     if settings.egress.allow:
         found["web.fetch"] = ("url",)
     return found

@@ -30,7 +30,7 @@ def content_hash(content: Any) -> str:
 
 def _canonical(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        return {name: _canonical(getattr(value, name)) for name in type(value).model_fields if not _secret(value, name)}
+        return {name: _canonical(getattr(value, name)) for name in said(value) if not _secret(value, name)}
     if is_section(value):
         return {str(key): _canonical(each) for key, each in value.items()}
     if is_list(value):
@@ -46,6 +46,14 @@ def _canonical(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def said(model: BaseModel) -> list[str]:
+    """The fields that are not at their defaults: a key that a later version adds changes the hash of no contract that lacks it."""
+    fields = type(model).model_fields
+    return [
+        name for name, field in fields.items() if getattr(model, name) != field.get_default(call_default_factory=True)
+    ]
 
 
 def _secret(model: BaseModel, name: str) -> bool:

@@ -38,6 +38,8 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     max_output_tokens: int | None = None
     max_cost_nano_usd: int | None = None
     max_seconds: float | None = None
+    max_depth: int | None = None
+    """Of tasks that its tasks begin, and theirs."""
 
     def tightest(self, other: Limits) -> Limits:
         """The smaller of both, limit by limit."""

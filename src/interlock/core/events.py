@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from .budget import Spend
+from .budget import Limits, Spend
 from .caller import Caller, Versions
 from .chat import Fact
 from .money import Usage
@@ -40,6 +40,7 @@ Awaits = Literal["", "child", "signal", "timer"]
 """What a call waits for that no worker performs."""
 Outcome = Literal[
     "resolved",
+    "waiting",  # for time, a signal or another task
     "waiting_approval",
     "handed_to_human",
     "simulated",
@@ -158,6 +159,11 @@ class Started(Struct, frozen=True, omit_defaults=True, tag="started"):
     usual: Usual | None = None
     depth: int = 0
     """How many tasks stand above this one."""
+    parent: str = ""
+    """The task that waits for this one, at the step below."""
+    parent_step: int = 0
+    limits: Limits | None = None
+    """What its parent gave it of its own budget; its contract's limits hold beside them."""
 
 
 class Intended(Struct, frozen=True, omit_defaults=True, tag="intended"):
@@ -198,6 +204,8 @@ class Arrived(Struct, frozen=True, omit_defaults=True, tag="arrived"):
     ok: bool = True
     what: str = ""
     """The child task, or the id of the signal."""
+    then: Literal["", "running", "waiting"] = ""
+    """How the task stands now, for lists; empty: as before."""
     spent: Spend = Spend()
     """What the child used; its calls are in the ledger as its own."""
 

@@ -87,6 +87,7 @@ def millis(duration_us: int) -> str:
 
 WORDS = {
     "resolved": "resolved",
+    "waiting": "waiting",
     "waiting_approval": "waiting for approval",
     "handed_to_human": "handed to a person",
     "simulated": "answered by a simulated model",

@@ -4,6 +4,7 @@ Above: gateway, tools, economics, agents. Below: config, core; the database come
 """
 
 from .batches import BatchLog, NotThere
+from .beside import Beside
 from .cache import StoredCache
 from .health import Health, RecorderLimits
 from .kept import KeptResponses
@@ -14,6 +15,7 @@ from .tasks import TaskLog
 
 __all__ = [
     "BatchLog",
+    "Beside",
     "Health",
     "KeptResponses",
     "NotThere",

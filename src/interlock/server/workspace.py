@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from interlock.agents.question import Question
-from interlock.agents.result import TaskResult
 from interlock.app import Interlock
 from interlock.app.taskdesk import TaskDesk
 from interlock.core.caller import Caller, Secret
@@ -85,7 +83,7 @@ async def serve_workspace(
     working.append(asyncio.create_task(waiting.worker.keep_working()))
     beside: list[asyncio.Task[None]] = []
     if lead and files.webhooks:
-        beside.append(asyncio.create_task(_telling(il, desk, caller)))
+        beside.append(asyncio.create_task(il.webhooks().run()))
     sock, parent = (worker.sock, worker.parent) if worker else (None, None)
     try:
         told = functools.partial(Opened, key=key, key_file=key_file, key_is_new=is_new, names=names)
@@ -113,22 +111,6 @@ async def serve_workspace(
 
 def _entrance(dashboard: Dashboard, url: str) -> Callable[[], str]:
     return lambda: url + dashboard.address() if dashboard.there else ""
-
-
-async def _telling(il: Interlock, desk: TaskDesk, caller: Caller) -> None:
-    """Tells the workspace's webhooks of questions and results, those first that were asked before the start."""
-    webhooks = il.webhooks()
-
-    def told(workflow: str, result: TaskResult, questions: Sequence[Question]) -> None:
-        for question in questions:
-            webhooks.asked(workflow, question)
-        if not questions and result.outcome != "waiting_approval":
-            webhooks.finished(workflow, result.task, structs.asdict(result))
-
-    il.agents.told = told
-    for question in await desk.waiting(caller):
-        webhooks.asked((await desk.one(caller, question.task)).workflow, question)
-    await webhooks.run()
 
 
 def _further(il: Interlock, keys: Keys) -> tuple[tuple[Face, ...], AbstractAsyncContextManager[None]]:

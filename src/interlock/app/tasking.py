@@ -1,0 +1,79 @@
+"""A workspace's agents, with everything that works on tasks and tells of them.
+
+Above: compose. Below: agents, tools, ledger. One per open workspace.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+
+from interlock.agents.compile import compile_contract
+from interlock.agents.service import Agents
+from interlock.config.workspace import Workspace
+from interlock.core.ids import Ids
+from interlock.core.ports import ChatGateway, HttpClient
+from interlock.core.store import Store
+from interlock.core.time import Clock
+from interlock.governance.redact import redact
+from interlock.ledger import Beside, Recorder, TaskLog
+from interlock.tools.call import ToolDesk
+from interlock.tools.define import Tool
+
+from .credentials import broker_of
+from .pins import Pins
+from .telling import Telling
+from .webhooks import Webhooks
+
+
+class Tasking:
+    """The agents and what stands around them."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        tools: Mapping[str, Tool],
+        model: str,
+        *,
+        recorder: Recorder,
+        store: Store,
+        gateway: ChatGateway,
+        http: HttpClient,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        """`model` stands in for the contracts' own."""
+        settings, root = workspace.settings, workspace.root
+        self._receivers, self._http, self._clock = settings.webhooks, http, clock
+        self._senders: list[Callable[[], object]] = []
+        """Hear of messages for webhooks, where this process sends them."""
+        self.log = TaskLog(recorder, store, clock)
+        self.beside = Beside(recorder, store, clock)
+        broker = broker_of(settings.credentials, root, http, clock)
+        self.desk = ToolDesk(recorder, clock, ids, random.Random(), root, broker=broker)
+        self.contracts = {
+            name: compile_contract(agent, tools, tenant=settings.tenant, model=model)
+            for name, agent in workspace.agents.items()
+        }
+        self.agents = Agents(
+            self.contracts,
+            gateway=gateway,
+            desk=self.desk,
+            journal=self.log,
+            clock=clock,
+            ids=ids,
+            redact=redact,
+            kept=Pins(workspace.agents, tools, settings.tenant, model, self.beside),
+        )
+        if settings.webhooks:
+            self.agents.tell = Telling(settings.webhooks, self.beside.tell, self._sent_soon)
+
+    def webhooks(self) -> Webhooks:
+        """Tells the receivers that the workspace names what is kept for them; runs where its `run` does."""
+        sender = Webhooks(self._receivers, self.beside, self.log, self._http, self._clock, random.Random())
+        self._senders.append(sender.nudge)
+        return sender
+
+    def _sent_soon(self) -> None:
+        for nudge in self._senders:
+            nudge()
