@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 from interlock.core.errors import SandboxRefused
-from interlock.core.sandbox import Job, Level, RunLimits, RunOutcome
+from interlock.core.sandbox import Job, Level, RunLimits, RunOutcome, Sandbox
 from interlock.core.time import SystemClock
 from interlock.sandbox.attacks import ATTACKS, Attack
 from interlock.sandbox.local import LocalSandbox, Options
@@ -105,5 +105,5 @@ def first_wall(attack: Attack) -> str:
     return attack.walls[0].layer
 
 
-async def run(sandbox: LocalSandbox, code: str, limits: RunLimits = SHORT, **fields: object) -> RunOutcome:
+async def run(sandbox: Sandbox, code: str, limits: RunLimits = SHORT, **fields: object) -> RunOutcome:
     return await sandbox.run(Job("code", code, limits=limits, **fields))  # pyright: ignore[reportArgumentType]

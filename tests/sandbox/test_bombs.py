@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from interlock.core.sandbox import Job, RunLimits
+from interlock.core.sandbox import Job, RunLimits, Sandbox
 from interlock.sandbox.local import LocalSandbox
 from interlock.sandbox.watch import processes
 
@@ -50,7 +50,7 @@ SINGLE = {
 
 
 @pytest.mark.parametrize("bomb", SINGLE)
-async def test_the_result_names_the_limit_that_ended_it(sandbox: LocalSandbox, bomb: str):
+async def test_the_result_names_the_limit_that_ended_it(sandbox: Sandbox, bomb: str):
     code, limit = SINGLE[bomb]
     limits = SMALL if limit == "wall" else msgspec.structs.replace(SMALL, wall_s=30.0, cpu_s=30)
 
@@ -61,21 +61,21 @@ async def test_the_result_names_the_limit_that_ended_it(sandbox: LocalSandbox, b
     assert (await kit.run(sandbox, "1 + 1")).value == 2
 
 
-async def test_cpu_ends_a_call_before_its_wall_time(sandbox: LocalSandbox):
+async def test_cpu_ends_a_call_before_its_wall_time(sandbox: Sandbox):
     outcome = await kit.run(sandbox, "while True: pass", RunLimits(wall_s=60, cpu_s=1))
 
     assert (outcome.status, outcome.ended_by) == ("limit", "cpu")
     assert outcome.usage.wall_s < 50
 
 
-async def test_a_huge_value_is_cut_instead_of_flooding_the_caller(sandbox: LocalSandbox):
+async def test_a_huge_value_is_cut_instead_of_flooding_the_caller(sandbox: Sandbox):
     outcome = await kit.run(sandbox, "'x' * 10_000_000", SMALL)
 
     assert (outcome.status, outcome.value) == ("ok", None)
     assert 0 < len(outcome.shown) <= 10_000
 
 
-async def test_more_files_than_may_come_out_end_the_call(sandbox: LocalSandbox):
+async def test_more_files_than_may_come_out_end_the_call(sandbox: Sandbox):
     many = "for n in range(100): open(f'f{n}', 'w').write('x')"
 
     outcome = await kit.run(sandbox, many, RunLimits(files_out=10), collect=True)
@@ -87,14 +87,14 @@ FORK = "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass"
 COUNT = "import os\nn = 0\ntry:\n  while True:\n    if os.fork() == 0:\n      __import__('time').sleep(9)\n    n += 1\nexcept BlockingIOError: pass\nn"
 
 
-async def test_a_tree_cannot_hold_more_processes_than_its_limit(sandbox: LocalSandbox):
+async def test_a_tree_cannot_hold_more_processes_than_its_limit(sandbox: Sandbox):
     outcome = await kit.run(sandbox, COUNT, RunLimits(processes=20, wall_s=30, cpu_s=30))
 
     assert outcome.value == 20
 
 
-async def test_nothing_is_left_of_a_fork_bomb_of_64_when_its_call_returns(sandbox: LocalSandbox):
-    pool = await sandbox.pool(Job("code", ""))
+async def test_nothing_is_left_of_a_fork_bomb_of_64_when_its_call_returns(local: LocalSandbox):
+    pool = await local.pool(Job("code", ""))
     job = Job("code", FORK, limits=RunLimits(processes=64, wall_s=30, cpu_s=30))
     talk = await pool.take(job)
     assert talk.child is not None
@@ -113,7 +113,7 @@ async def test_nothing_is_left_of_a_fork_bomb_of_64_when_its_call_returns(sandbo
     assert [each for each in tree if Path(f"/proc/{each}").exists()] == []
 
 
-async def test_memory_of_the_whole_tree_counts_not_that_of_each_process(sandbox: LocalSandbox):
+async def test_memory_of_the_whole_tree_counts_not_that_of_each_process(sandbox: Sandbox):
     code = "import os, time\nfor _ in range(10):\n  if os.fork() == 0:\n    x = bytearray(30 << 20); time.sleep(9); os._exit(0)\ntime.sleep(9)"
 
     outcome = await kit.run(sandbox, code, RunLimits(processes=20, memory_bytes=100 << 20, wall_s=8))
@@ -121,7 +121,7 @@ async def test_memory_of_the_whole_tree_counts_not_that_of_each_process(sandbox:
     assert (outcome.status, outcome.ended_by) == ("limit", "memory")
 
 
-async def test_pages_that_forks_share_count_once(sandbox: LocalSandbox):
+async def test_pages_that_forks_share_count_once(sandbox: Sandbox):
     code = "import os, time\nx = bytearray(24 << 20)\nfor _ in range(8):\n  if os.fork() == 0: time.sleep(9)\ntime.sleep(0.5)\n'done'"
 
     outcome = await kit.run(sandbox, code, RunLimits(processes=10, memory_bytes=48 << 20, wall_s=30))
@@ -129,7 +129,7 @@ async def test_pages_that_forks_share_count_once(sandbox: LocalSandbox):
     assert outcome.value == "done", outcome
 
 
-async def test_cpu_of_the_whole_tree_counts(sandbox: LocalSandbox):
+async def test_cpu_of_the_whole_tree_counts(sandbox: Sandbox):
     code = "import os\nfor _ in range(3): os.fork()\nwhile True: pass"
 
     outcome = await kit.run(sandbox, code, RunLimits(processes=10, cpu_s=1, wall_s=15))
@@ -137,7 +137,7 @@ async def test_cpu_of_the_whole_tree_counts(sandbox: LocalSandbox):
     assert (outcome.status, outcome.ended_by) == ("limit", "cpu")
 
 
-async def test_a_fork_that_comes_back_into_the_runner_writes_no_result(sandbox: LocalSandbox):
+async def test_a_fork_that_comes_back_into_the_runner_writes_no_result(sandbox: Sandbox):
     outcome = await kit.run(
         sandbox,
         "import os\npid = os.fork()\nif pid: os.waitpid(pid, 0)\n'parent' if pid else 'child'",
@@ -147,9 +147,9 @@ async def test_a_fork_that_comes_back_into_the_runner_writes_no_result(sandbox: 
     assert outcome.value == "parent"
 
 
-async def test_daemons_that_fork_twice_do_not_outlive_the_call(sandbox: LocalSandbox):
+async def test_daemons_that_fork_twice_do_not_outlive_the_call(local: LocalSandbox):
     code = "import os, time\nfor _ in range(5):\n  if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n      time.sleep(99)\n    os._exit(0)\n'done'"
-    pool = await sandbox.pool(Job("code", ""))
+    pool = await local.pool(Job("code", ""))
     job = Job("code", code, limits=RunLimits(processes=20))
     talk = await pool.take(job)
     assert talk.child is not None
@@ -163,9 +163,9 @@ async def test_daemons_that_fork_twice_do_not_outlive_the_call(sandbox: LocalSan
     assert not Path(f"/proc/{pid}").exists()
 
 
-async def test_a_cancelled_call_leaves_no_process(sandbox: LocalSandbox):
-    task = asyncio.create_task(kit.run(sandbox, WAIT, RunLimits(wall_s=60)))
-    pool = await sandbox.pool(Job("code", ""))
+async def test_a_cancelled_call_leaves_no_process(local: LocalSandbox):
+    task = asyncio.create_task(kit.run(local, WAIT, RunLimits(wall_s=60)))
+    pool = await local.pool(Job("code", ""))
     zygote = await pool.warm()
     async with asyncio.timeout(10):
         while not zygote.born:
@@ -180,7 +180,7 @@ async def test_a_cancelled_call_leaves_no_process(sandbox: LocalSandbox):
             await asyncio.sleep(0.01)
 
 
-async def test_two_hundred_calls_in_flight_all_come_back(sandbox: LocalSandbox):
+async def test_two_hundred_calls_in_flight_all_come_back(sandbox: Sandbox):
     calls = [kit.run(sandbox, f"import time; time.sleep(0.2); {n}", RunLimits(wall_s=60)) for n in range(200)]
 
     outcomes = await asyncio.gather(*calls)

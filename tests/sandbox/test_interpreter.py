@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from interlock.core.errors import SandboxRefused, Shed
-from interlock.core.sandbox import FileIn, Job, RunLimits
+from interlock.core.sandbox import FileIn, Job, RunLimits, Sandbox
 from interlock.sandbox.images import compile_missing
 from interlock.sandbox.local import LocalSandbox
 from interlock.sandbox.watch import processes
@@ -26,7 +26,7 @@ def cell(code: str, **fields: object) -> Job:
     return Job("code", code, **({"limits": kit.SHORT} | fields))  # pyright: ignore[reportArgumentType]
 
 
-async def test_the_value_is_that_of_the_last_expression(sandbox: LocalSandbox):
+async def test_the_value_is_that_of_the_last_expression(sandbox: Sandbox):
     outcome = await kit.run(
         sandbox, "x = 20\nprint('said')\nimport sys; print('warned', file=sys.stderr)\n{'twice': x * 2, 'none': None}"
     )
@@ -36,7 +36,7 @@ async def test_the_value_is_that_of_the_last_expression(sandbox: LocalSandbox):
     assert outcome.stains in (("sandbox: level namespaces",), ("sandbox: level namespaces+cgroup",))
 
 
-async def test_an_error_comes_back_with_the_codes_own_lines(sandbox: LocalSandbox):
+async def test_an_error_comes_back_with_the_codes_own_lines(sandbox: Sandbox):
     outcome = await kit.run(sandbox, "def f():\n    return 1 / 0\nf()")
 
     assert outcome.error is not None
@@ -45,13 +45,13 @@ async def test_an_error_comes_back_with_the_codes_own_lines(sandbox: LocalSandbo
     assert "guest" not in outcome.error.traceback
 
 
-async def test_a_value_that_json_cannot_carry_is_shown(sandbox: LocalSandbox):
+async def test_a_value_that_json_cannot_carry_is_shown(sandbox: Sandbox):
     outcome = await kit.run(sandbox, "{1, 2}")
 
     assert (outcome.value, outcome.shown) == (None, "{1, 2}")
 
 
-async def test_two_children_of_one_zygote_draw_different_random_numbers(sandbox: LocalSandbox):
+async def test_two_children_of_one_zygote_draw_different_random_numbers(sandbox: Sandbox):
     drawn = [
         (await kit.run(sandbox, "import random, os, uuid; [random.random(), uuid.uuid4().hex]")).value for _ in range(3)
     ]
@@ -59,7 +59,7 @@ async def test_two_children_of_one_zygote_draw_different_random_numbers(sandbox:
     assert len({str(each) for each in drawn}) == 3
 
 
-async def test_nothing_of_one_call_is_seen_by_the_next(sandbox: LocalSandbox):
+async def test_nothing_of_one_call_is_seen_by_the_next(sandbox: Sandbox):
     await kit.run(
         sandbox, "import json; json.left = 'TRACE'; open('left', 'w').write('x'); import os; os.environ['LEFT'] = 'x'"
     )
@@ -69,11 +69,11 @@ async def test_nothing_of_one_call_is_seen_by_the_next(sandbox: LocalSandbox):
     assert seen.value == [False, [".tmp"], False]
 
 
-async def test_the_payload_never_passes_through_the_zygote(sandbox: LocalSandbox):
+async def test_the_payload_never_passes_through_the_zygote(local: LocalSandbox):
     """What the zygote ever held could be read by every later child: its whole memory is searched from outside."""
     secret = os.urandom(16).hex()
-    assert (await kit.run(sandbox, f"x = '{secret}'; print(x)")).stdout.strip() == secret
-    zygote = await (await sandbox.pool(Job("code", ""))).warm()
+    assert (await kit.run(local, f"x = '{secret}'; print(x)")).stdout.strip() == secret
+    zygote = await (await local.pool(Job("code", ""))).warm()
     found = processes(zygote._process.pid)
 
     assert len(found) == 2
@@ -99,7 +99,7 @@ def contents(pid: int) -> bytes:
     return b"".join(pages)
 
 
-async def test_asyncio_works_inside(sandbox: LocalSandbox):
+async def test_asyncio_works_inside(sandbox: Sandbox):
     assert (
         await kit.run(
             sandbox, "import asyncio\nasync def f():\n    await asyncio.sleep(0)\n    return 5\nasyncio.run(f())"
@@ -107,7 +107,7 @@ async def test_asyncio_works_inside(sandbox: LocalSandbox):
     ).value == 5
 
 
-async def test_files_go_in_and_those_that_were_written_come_out(sandbox: LocalSandbox, tmp_path):
+async def test_files_go_in_and_those_that_were_written_come_out(sandbox: Sandbox, tmp_path):
     big = tmp_path / "big.bin"
     big.write_bytes(os.urandom(1 << 20))
     code = (
@@ -122,7 +122,7 @@ async def test_files_go_in_and_those_that_were_written_come_out(sandbox: LocalSa
     assert [(each.path, each.data, each.kind) for each in outcome.files] == [("out/a.txt", b"HELLO", "file")]
 
 
-async def test_files_can_be_streamed_to_a_folder(sandbox: LocalSandbox, tmp_path):
+async def test_files_can_be_streamed_to_a_folder(sandbox: Sandbox, tmp_path):
     (tmp_path / "out").mkdir()
     job = cell("open('big', 'wb').write(b'x' * 3_000_000)", collect=True, collect_to=tmp_path / "out")
 
@@ -132,12 +132,12 @@ async def test_files_can_be_streamed_to_a_folder(sandbox: LocalSandbox, tmp_path
     assert (tmp_path / "out" / "big").stat().st_size == 3_000_000
 
 
-async def test_a_file_of_the_host_that_is_missing_is_the_callers_error(sandbox: LocalSandbox, tmp_path):
+async def test_a_file_of_the_host_that_is_missing_is_the_callers_error(sandbox: Sandbox, tmp_path):
     with pytest.raises(FileNotFoundError):
         await sandbox.run(cell("1", files=(FileIn("a", tmp_path / "none"),)))
 
 
-async def test_a_plot_comes_back_as_png(sandbox: LocalSandbox):
+async def test_a_plot_comes_back_as_png(sandbox: Sandbox):
     pytest.importorskip("matplotlib")
     code = "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3])\nplt.figure(); plt.bar(['a', 'b'], [1, 2])\nNone"
 
@@ -154,7 +154,7 @@ async def test_a_plot_comes_back_as_png(sandbox: LocalSandbox):
         assert height > 100
 
 
-async def test_the_data_image_has_pandas_loaded_and_nothing_else_of_this_installation(sandbox: LocalSandbox):
+async def test_the_data_image_has_pandas_loaded_and_nothing_else_of_this_installation(sandbox: Sandbox):
     pytest.importorskip("pandas")
     code = (
         "import sys; early = 'pandas' in sys.modules\nimport pandas as pd, numpy as np\n"
@@ -170,7 +170,7 @@ async def test_the_data_image_has_pandas_loaded_and_nothing_else_of_this_install
     assert outcome.value == [True, False, {"x": 4, "y": 2}, 5.0], outcome
 
 
-async def test_a_shell_command_runs_programs_and_gives_its_exit_code(sandbox: LocalSandbox):
+async def test_a_shell_command_runs_programs_and_gives_its_exit_code(sandbox: Sandbox):
     job = Job(
         "shell",
         "echo one two | wc -w; ls /work; id -u; sort in.txt > out.txt; exit 3",
@@ -186,7 +186,7 @@ async def test_a_shell_command_runs_programs_and_gives_its_exit_code(sandbox: Lo
     assert [(each.path, each.data) for each in outcome.files] == [("out.txt", b"a\nb\n")]
 
 
-async def test_a_shell_cannot_reach_what_code_cannot_reach(sandbox: LocalSandbox):
+async def test_a_shell_cannot_reach_what_code_cannot_reach(sandbox: Sandbox):
     attempts = "cat /etc/shadow; ls /home; unshare -U true; mount -t tmpfs x /tmp; su -c id; echo x > /usr/evil; kill -9 1; echo alive"
 
     outcome = await sandbox.run(Job("shell", attempts, image="shell", limits=RunLimits(processes=20)))
@@ -211,7 +211,7 @@ def no(x: int) -> int:
 """
 
 
-async def test_a_function_of_a_tools_file_runs_inside(sandbox: LocalSandbox):
+async def test_a_function_of_a_tools_file_runs_inside(sandbox: Sandbox):
     added = await sandbox.run(
         Job(
             "function",
@@ -238,7 +238,7 @@ async def test_a_function_of_a_tools_file_runs_inside(sandbox: LocalSandbox):
 # --- Sessions -------------------------------------------------------------------------------------------------------
 
 
-async def test_cells_share_their_state_and_each_has_its_own_output(sandbox: LocalSandbox):
+async def test_cells_share_their_state_and_each_has_its_own_output(sandbox: Sandbox):
     session = sandbox.session("python")
 
     first = await session.run(cell("x = [1]; print('first')"))
@@ -248,7 +248,7 @@ async def test_cells_share_their_state_and_each_has_its_own_output(sandbox: Loca
     await session.close()
 
 
-async def test_a_cell_that_takes_too_long_is_interrupted_and_the_state_survives(sandbox: LocalSandbox):
+async def test_a_cell_that_takes_too_long_is_interrupted_and_the_state_survives(sandbox: Sandbox):
     session = sandbox.session("python")
     await session.run(cell("x = 1"))
 
@@ -261,7 +261,7 @@ async def test_a_cell_that_takes_too_long_is_interrupted_and_the_state_survives(
     await session.close()
 
 
-async def test_a_session_that_was_lost_is_rebuilt_from_its_cells(sandbox: LocalSandbox):
+async def test_a_session_that_was_lost_is_rebuilt_from_its_cells(sandbox: Sandbox):
     session = sandbox.session("python")
     await session.run(cell("import collections; c = collections.Counter('aab')", files=(FileIn("f", b"kept"),)))
     await session.run(cell("c['z'] = 9"))
@@ -274,7 +274,7 @@ async def test_a_session_that_was_lost_is_rebuilt_from_its_cells(sandbox: LocalS
     await session.close()
 
 
-async def test_another_process_rebuilds_a_session_from_its_record(sandbox: LocalSandbox):
+async def test_another_process_rebuilds_a_session_from_its_record(sandbox: Sandbox):
     session = sandbox.session("python")
     await session.run(cell("x = 41"))
     record = list(session.cells)
@@ -289,7 +289,7 @@ async def test_another_process_rebuilds_a_session_from_its_record(sandbox: Local
         await restarted.close()
 
 
-async def test_figures_of_one_cell_do_not_come_back_with_the_next(sandbox: LocalSandbox):
+async def test_figures_of_one_cell_do_not_come_back_with_the_next(sandbox: Sandbox):
     pytest.importorskip("matplotlib")
     session = sandbox.session("data")
 
@@ -317,7 +317,7 @@ async def test_more_calls_than_there_is_room_for_are_shed():
         await sandbox.close()
 
 
-async def test_an_unknown_image_is_refused_with_those_there_are(sandbox: LocalSandbox):
+async def test_an_unknown_image_is_refused_with_those_there_are(sandbox: Sandbox):
     with pytest.raises(SandboxRefused, match="no sandbox image 'ruby'"):
         await sandbox.run(cell("1", image="ruby"))
 

@@ -39,6 +39,7 @@ class Sandboxed:
         self, workspace: Workspace, clock: Clock, policy: EgressPolicy, proxy: Callable[[Clock], EgressProxy]
     ) -> None:
         self._settings = workspace.settings.sandbox
+        self._root = workspace.root
         self._clock = clock
         self._allowed = policy
         self._policy = policy if self._settings.network else None
@@ -52,10 +53,8 @@ class Sandboxed:
     def open(self) -> Sandbox:
         """The sandbox; nothing is started before its first call."""
         if self._sandbox is None:
-            from interlock.sandbox.local import LocalSandbox
-
             egress = self._proxy(self._clock) if self._networked else None
-            self._sandbox = LocalSandbox(options_of(self._settings), self._clock, egress=egress)
+            self._sandbox = sandbox_of(self._settings, self._root, self._clock, egress)
         return self._sandbox
 
     async def start(self, tools: Collection[str]) -> None:
@@ -148,6 +147,19 @@ async def _warm(sandbox: Sandbox, images: Collection[str]) -> None:
     for image in images:
         with suppress(SandboxRefused):  # a call that needs it will be told
             await sandbox.warm(image)
+
+
+def sandbox_of(settings: SandboxSettings, root: Path, clock: Clock, egress: EgressProxy | None) -> Sandbox:
+    """The one that the settings name: this machine's, or a worker's. Nothing is started or connected."""
+    worker = settings.worker
+    if worker is None:
+        from interlock.sandbox.local import LocalSandbox
+
+        return LocalSandbox(options_of(settings), clock, egress=egress)
+    from interlock.sandbox.remote.client import RemoteSandbox, WorkerAddress
+
+    files = (str(root / each) for each in (worker.ca, worker.certificate, worker.key))
+    return RemoteSandbox(WorkerAddress(worker.url, *files), settings.min_level, egress=egress)
 
 
 def options_of(settings: SandboxSettings) -> Options:

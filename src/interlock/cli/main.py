@@ -43,10 +43,12 @@ VERBS = {
     "replay": "decide a task once more from its log, and name what would come out otherwise",
     "fork": "go on from a step under another prompt or model, effects held back, and compare",
     "doctor": "attack the sandbox on this host, and name the layer that held each time",
+    "sandbox-worker": "run the foreign code of gateways elsewhere, on a machine of its own",
     "redteam": "play a benchmark of attacks with a fully compromised model against the policy",
     "approve": "decide what waits for a person",
     "mcp": "approve what MCP servers say of their tools; offer an agent's tools to MCP clients",
     "route": "learned routes: train one on labels or the ledger, show one, judge one",
+    "slo": "what was promised, the error budgets that are left, and what has gone wrong",
     "pnl": "the token P&L: cost, revenue and margin per successful task",
 }
 
@@ -85,7 +87,7 @@ def perform(verb: str, arguments: Sequence[str]) -> int:
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a character shows its number
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = import_module(f"interlock.cli.{verb}").run(arguments)
+        code = import_module(f"interlock.cli.{verb.replace('-', '_')}").run(arguments)
         sys.stdout.flush()
         return code
     except SystemExit as asked:  # argparse: --help, or a usage it does not know

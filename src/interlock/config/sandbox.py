@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from interlock.core.sandbox import Level, RunLimits
 
-from .blocks import Block, Count, Positive, Seconds, Text
+from .blocks import Address, Block, Count, Positive, Seconds, Text
 
 _MB = 1 << 20
 
@@ -47,6 +47,22 @@ class SandboxLimits(Block):
         )
 
 
+class SandboxWorker(Block):
+    """A worker that runs everything in place of this machine; both sides show a certificate."""
+
+    url: Address
+    ca: Text
+    """PEM file of the authority that signed the worker's certificate; as the others, from the workspace's folder."""
+    certificate: Text
+    key: Text
+
+    @model_validator(mode="after")
+    def _only_tls(self) -> SandboxWorker:
+        if not self.url.startswith("https://"):
+            raise ValueError("a worker is spoken to over https://, with certificates on both sides")
+        return self
+
+
 class SandboxSettings(Block):
     """Where the code that models write, shell commands and isolated tools run."""
 
@@ -64,6 +80,7 @@ class SandboxSettings(Block):
     max_in_flight: Positive = 256
     session_idle_seconds: Seconds = 900.0
     session_days: Positive = 7
+    worker: SandboxWorker | None = None
     limits: SandboxLimits = Field(default_factory=SandboxLimits)
 
     @model_validator(mode="after")

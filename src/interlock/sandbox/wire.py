@@ -101,9 +101,10 @@ class Reader:
                 return
             body = bytes(self._buffer[_HEAD.size : _HEAD.size + size])
             del self._buffer[: _HEAD.size + size]
-            self._take(kind, body)
+            self.take(kind, body)
 
-    def _take(self, kind: bytes, body: bytes) -> None:
+    def take(self, kind: bytes, body: bytes) -> None:
+        """A frame that is whole. Raises WireFault."""
         if kind == b"D":
             self._data(body)
         elif self._left:

@@ -1,0 +1,132 @@
+"""What is said between a gateway and a worker: one kind and a body per message. Above: client, worker. Below: websocket.
+
+The job and its files go in as on a local child's socket (`J F D G`), files and the outcome come out as from there (`F D R`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from interlock.core.egress import EgressDecision
+from interlock.core.sandbox import Ended, Job, Level, RunLimits, RunOutcome
+
+from .websocket import WebSocket
+
+PROTOCOL = 1
+PATH = "/v1/sandbox"
+HELLO, JOB, FILE, DATA, GO = b"H", b"J", b"F", b"D", b"G"
+BEGUN, OUTCOME, REFUSED = b"K", b"R", b"!"
+INPUT, OUTPUT, OVER = b"I", b"O", b"E"
+OPENED, PIECE, CLOSED = b"N", b"n", b"x"
+"""Of a stream from the sandbox to the egress proxy: its number, four bytes, stands before what it carries."""
+CHUNK = 65_536
+
+Mode = Literal["run", "session", "program", "warm"]
+
+
+class Hello(Struct, frozen=True):
+    """The worker's first words."""
+
+    protocol: int
+    level: Level
+    """What it proved on its machine by attacks."""
+    kernel: str
+    """Names the kernel that it runs on; empty where it cannot tell."""
+
+
+class Head(Struct, frozen=True):
+    """A job without its files."""
+
+    mode: Mode
+    entry: Literal["code", "function", "shell"] = "code"
+    code: str = ""
+    image: str = "python"
+    paths: tuple[str, ...] = ()
+    function: str = ""
+    arguments: dict[str, Any] = {}
+    context: dict[str, str] | None = None
+    environment: dict[str, str] = {}
+    limits: RunLimits = RunLimits()
+    collect: bool = False
+    network: bool = False
+    authority: str = ""
+    """PEM of whom to trust where the proxy looks into TLS."""
+
+
+class Told(Struct, frozen=True):
+    """An outcome without its files."""
+
+    outcome: RunOutcome
+    alive: bool = False
+    """Of a session: its child still lives."""
+
+
+class Refusal(Struct, frozen=True):
+    """Why there is no outcome."""
+
+    kind: Literal["refused", "shed", "lost", "path", "failed"]
+    message: str
+    hint: str = ""
+    retry_after_s: float = 0.0
+
+
+class Over(Struct, frozen=True):
+    """A program's end."""
+
+    ended_by: Ended
+    words: str
+
+
+class Channel:
+    """Messages of one connection."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self.socket = socket
+
+    async def send(self, kind: bytes, body: bytes = b"") -> None:
+        """Raises ConnectionError: the other end is gone."""
+        await self.socket.send(kind + body)
+
+    async def tell(self, kind: bytes, value: Struct) -> None:
+        """The same for a value."""
+        await self.send(kind, msgspec.json.encode(value))
+
+    async def receive(self) -> tuple[bytes, bytes]:
+        """Kind and body of the next message; an empty kind when there is none. Raises NotWebSocket."""
+        message = await self.socket.receive()
+        return (message[:1], message[1:]) if message else (b"", b"")
+
+
+def head_of(job: Job, mode: Mode, authority: str) -> Head:
+    return Head(
+        mode,
+        job.entry,
+        job.code,
+        job.image,
+        job.paths,
+        job.function,
+        job.arguments,
+        job.context,
+        job.environment,
+        job.limits,
+        job.collect or job.collect_to is not None,
+        job.network is not None,
+        authority,
+    )
+
+
+def plain(outcome: RunOutcome) -> RunOutcome:
+    """As it travels: its files go on their own, and what was decided about its requests is known at the other end."""
+    decided: tuple[EgressDecision, ...] = ()
+    return msgspec.structs.replace(outcome, files=(), egress=decided)
+
+
+def hello(body: bytes) -> Hello | None:
+    """The worker's first words, if they are understood."""
+    try:
+        return msgspec.json.decode(body, type=Hello)
+    except msgspec.MsgspecError:
+        return None
