@@ -47,6 +47,7 @@ from interlock.config.schema import (
 from interlock.config.sql import Database, GovernedTable
 from interlock.config.webhooks import Webhook
 
+from interlock.config.telemetry import MetricsSettings, OtlpSettings, Telemetry
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 SECTIONS: dict[str, type[Block]] = {
     "The top level": Settings,
@@ -89,6 +90,9 @@ SECTIONS: dict[str, type[Block]] = {
     "agent.inputs.<name>": Input,
     "agent.anomalies": Anomalies,
     "agent.anomalies.<kind>": Bounds,
+    "telemetry": Telemetry,
+    "telemetry.metrics": MetricsSettings,
+    "telemetry.otlp": OtlpSettings,
     "agent.tools[]": ToolUse,
     "agent.tools[].rules[]": ToolRule,
     "agent.information": FlowRules,

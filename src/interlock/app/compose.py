@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from interlock.agents.batch import Done, run_batch
 from interlock.agents.control import Ruling
@@ -54,6 +54,9 @@ from .toolbox import Toolbox
 from .waiting import Waiting
 from .webhooks import Webhooks
 
+
+if TYPE_CHECKING:
+    from .telemetry import Watching
 
 class Interlock:
     """One running instance over one workspace. An async context manager; everything is open inside it.
@@ -266,6 +269,16 @@ class Interlock:
 
     def semantic_scopes(self) -> list[ScopeState]:
         """How each scope of the semantic cache stands; empty without one."""
+    def watching(self) -> Watching:
+        """Its metrics, and what goes to an OpenTelemetry receiver; runs where its `run` does."""
+        from .telemetry import Standing, Watching
+
+        files = self.workspace.settings
+        standing = Standing(self.ledger_health, self.breakers, self.gateway.load)
+        return Watching(
+            files.telemetry, files.workspace, store=self._store, http=self._http, clock=self._clock, standing=standing
+        )
+
         return [] if self._similar is None else self._similar.states()
 
     def breakers(self) -> Mapping[str, str]:

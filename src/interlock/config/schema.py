@@ -41,6 +41,7 @@ from .sandbox import SandboxSettings
 from .shapes import is_section
 from .sql import Databases
 from .webhooks import Webhook
+from .telemetry import Telemetry
 
 BUILT_IN_FACTS = frozenset(
     (
@@ -345,6 +346,8 @@ class Settings(Block):
 
     @model_validator(mode="after")
     def _rungs_once(self) -> Settings:
+    telemetry: Telemetry = Field(default_factory=Telemetry)
+    """Where spans and metrics go."""
         if len(set(self.degradation)) != len(self.degradation):
             raise ValueError("degradation: each rung stands at most once")
         return self

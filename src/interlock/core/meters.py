@@ -26,6 +26,7 @@ Meter = Literal[
     "context",  # calls by the length of their input; label: tokens, rounded up to a power of two
 ]
 METERS: tuple[Meter, ...] = get_args(Meter)
+_CONTEXT: tuple[tuple[Meter, str, int], ...] = tuple(("context", str(1 << power), 1) for power in range(64))
 
 
 class MeterRow(Struct, frozen=True):
@@ -57,7 +58,7 @@ def metered(call: Settled) -> Iterator[tuple[Meter, str, int]]:
     elif call.error:
         yield "failures", call.error, 1
     if call.kind == "model" and call.deployment and (length := call.usage.input_total):
-        yield "context", str(1 << (length - 1).bit_length()), 1
+        yield _CONTEXT[(length - 1).bit_length()]
 
 
 def _tries(call: Settled) -> Iterator[tuple[Meter, str, int]]:

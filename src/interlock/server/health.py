@@ -20,13 +20,17 @@ from .auth import Keys
 
 if TYPE_CHECKING:
     from interlock.app import Interlock
+    from interlock.observe.post import Sent
 
 Health = Callable[[], Mapping[str, Any]]
 """The state of the parts, JSON-encodable; `status` is `ok` or says in a word what is wrong."""
 
 
-def health_of(il: Interlock) -> dict[str, Any]:
-    """`status` is `ok`, `degraded` (serving, with something amiss) or `down` (calls are refused); then the parts' states."""
+def health_of(il: Interlock, sent: Sent | None = None) -> dict[str, Any]:
+    """`status` is `ok`, `degraded` (serving, with something amiss) or `down` (calls are refused); then the parts' states.
+
+    `sent`: what became of what went to an OpenTelemetry receiver.
+    """
     ledger = il.ledger_health()
     breakers = dict(il.breakers())
     amiss = ledger.state != "ok" or any(state != "closed" for state in breakers.values())
@@ -34,6 +38,8 @@ def health_of(il: Interlock) -> dict[str, Any]:
     told: dict[str, Any] = {"status": status, "ledger": msgspec.to_builtins(ledger), "breakers": breakers}
     if scopes := il.semantic_scopes():
         told["semantic_cache"] = msgspec.to_builtins(scopes)
+    if sent is not None:
+        told["telemetry"] = msgspec.to_builtins(sent)
     return told
 
 

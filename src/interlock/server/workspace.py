@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -29,7 +31,11 @@ from .serve import Face, Parts, ServerSettings, serve
 from .tasks import TasksFace
 from .workers import Worker
 
+if TYPE_CHECKING:
+    from interlock.app.telemetry import Watching
+
 KEY_FILE = "server.key"
+_log = logging.getLogger("interlock.server")
 
 
 class Opened(Struct, frozen=True):
@@ -65,17 +71,25 @@ async def serve_workspace(
     desk = TaskDesk(il.agents, il.reader)
     tasks = TasksFace(desk, keys, clock, caller, [each.secret for each in files.webhooks])
     waiting = waiting_of(il, keys, clock)
+    watching = il.watching()
     dashboard = Dashboard(il, desk, keys, clock)
     parts = Parts(
         gateway=il.gateway,
         keys=keys,
         ids=SystemIds(clock),
         clock=clock,
-        health=lambda: health_of(il),
+        health=lambda: health_of(il, watching.sent),
         models=il.served_models,
         embeddings=il.gateway.embeddings,
         kept=il.kept_responses,
-        more=(KeysFace(keys, il.limiting, clock, files.tenant), tasks, dashboard, *waiting.faces, *further),
+        more=(
+            KeysFace(keys, il.limiting, clock, files.tenant),
+            tasks,
+            dashboard,
+            *waiting.faces,
+            *_watched(watching, keys),
+            *further,
+        ),
     )
     names = tuple(il.served_names())
     lead = worker is None or worker.number == 0
@@ -85,6 +99,10 @@ async def serve_workspace(
     if lead and files.webhooks:
         beside.append(asyncio.create_task(il.webhooks().run()))
     sock, parent = (worker.sock, worker.parent) if worker else (None, None)
+    if lead and watching.sent is not None:
+        beside.append(asyncio.create_task(watching.run()))
+    for each in beside:
+        each.add_done_callback(_ended)
     try:
         told = functools.partial(Opened, key=key, key_file=key_file, key_is_new=is_new, names=names)
         async with running:
@@ -110,6 +128,23 @@ async def serve_workspace(
 
 
 def _entrance(dashboard: Dashboard, url: str) -> Callable[[], str]:
+def _ended(task: asyncio.Task[None]) -> None:
+    """What runs beside the calls ends with the server; when it ends by itself, that is told."""
+    if not task.cancelled() and (failed := task.exception()) is not None:
+        _log.error("what ran beside the calls has stopped", exc_info=failed)
+
+
+def _watched(watching: Watching, keys: Keys) -> tuple[Face, ...]:
+    """The face for scrapers, where its library is installed."""
+    exposition = watching.exposition()
+    if exposition is None:
+        return ()
+    from .metrics import MetricsFace
+
+    open_to_all = watching.settings.metrics.open
+    return (MetricsFace(keys, watching.instruments, exposition, needs_key=not open_to_all),)
+
+
     return lambda: url + dashboard.address() if dashboard.there else ""
 
 
