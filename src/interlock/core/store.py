@@ -1,4 +1,4 @@
-"""The seam to the database: what its rows are as values, and what a store can do. SQLite implements it, Postgres may.
+"""The seam to the database: what its rows are as values, and what a store can do. SQLite and PostgreSQL implement it.
 
 Above: ledger, agents, economics, cli work with these; `storage` implements them. Below: events, money, sketch.
 All methods are synchronous and may be called from any thread; a store has one writer at a time.
@@ -13,9 +13,11 @@ from msgspec import Struct, structs
 
 from .answers import CacheStore, SimilarStore
 from .batches import BatchStore, FileStore
+from .due import Waker, Wanted
 from .errors import Fenced
 from .events import CallKind, Outcome, Record, Settled, Status
 from .kept import ResponseStore
+from .keys import KeyStore
 from .meters import MeterRow
 from .money import BUCKETS, Price, Usage
 from .outbox import OutboxStore, TextStore
@@ -200,6 +202,21 @@ class TaskStore(Protocol):
         """
         ...
 
+    def take(
+        self,
+        wanted: Wanted,
+        owner: str,
+        *,
+        now_ns: int,
+        lease_until_ns: int,
+        alive: Callable[[str], bool] | None = None,
+    ) -> list[TaskRow]:
+        """Claims due tasks, as `runnable` finds them, in one transaction; returns them as they are then, with their new fences.
+
+        Again and again one of the tenant that has the fewest under way; no task is ever given to two.
+        """
+        ...
+
     def renew(self, tasks: Sequence[str], owner: str, *, lease_until_ns: int) -> list[str]:
         """Extends the leases; returns the tasks that `owner` no longer holds."""
         ...
@@ -263,6 +280,8 @@ class Store(Protocol):
     @property
     def cache(self) -> CacheStore: ...
     @property
+    def keys(self) -> KeyStore: ...
+    @property
     def responses(self) -> ResponseStore: ...
     @property
     def files(self) -> FileStore: ...
@@ -302,6 +321,10 @@ class Store(Protocol):
     def price(self, version: str) -> Price | None: ...
 
     def totals(self) -> Totals: ...
+
+    def waker(self) -> Waker | None:
+        """For one thread to listen with; `None` where other processes' tasks are found by looking again only."""
+        ...
 
     def close(self) -> None: ...
 

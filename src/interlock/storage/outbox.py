@@ -1,6 +1,6 @@
 """What stands beside tasks: messages that have to be told, and texts that have to be found again.
 
-Above: the stores' `outbox` and `texts`. Below: a database.
+Above: the stores' `outbox` and `texts`. Below: session.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from msgspec import structs
 
 from interlock.core.outbox import OutboxRow, TextKind
 
-from .database import Database
+from .session import Database
 
 
 class Outbox:

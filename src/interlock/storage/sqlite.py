@@ -27,7 +27,8 @@ from .kept import Responses
 from .keys import Keys
 from .outbox import Outbox, Texts
 from .rolls import END_OF_TIME, NS_PER_HOUR
-from .rows import decode_event, encode
+from .rows import decode_event
+from .scrubbed import scrubbed
 from .segments import NOTHING
 from .similar import SimilarAnswers
 from .statements import statements
@@ -164,10 +165,10 @@ class SqliteStore:
             if lone is not None:
                 if lone.content == NOTHING:
                     return 0
-                packed.set_content(db, self._segments, lone, _scrubbed(lone.content.decode(), policy, redact))
+                packed.set_content(db, self._segments, lone, scrubbed(lone.content.decode(), policy, redact))
                 return 1
             rows = db.execute(statements("events")["contents"], (task,)).fetchall()
-            changes = [(_scrubbed(text, policy, redact), task, seq) for seq, text in rows]
+            changes = [(scrubbed(text, policy, redact), task, seq) for seq, text in rows]
             db.executemany(statements("events")["set_content"], changes)
         return len(changes)
 
@@ -202,6 +203,10 @@ class SqliteStore:
             ]
         return Totals(events[0] + lone[0], tasks[0], rolls[0], events[1] + lone[1], tasks[1], rolls[1])
 
+    def waker(self) -> None:
+        """Other processes on the file are not heard."""
+        return
+
     def close(self) -> None:
         self._database.close()
 
@@ -222,21 +227,6 @@ def _asked(which: RollFilter) -> dict[str, Any]:
 def _price(db: sqlite3.Connection, version: str) -> Price | None:
     row = db.execute(statements("prices")["get"], (version,)).fetchone()
     return None if row is None else _prices.decode(row[0])
-
-
-def _scrubbed(text: str, policy: StorePrompts, redact: Callable[[str], str]) -> str | None:
-    return None if policy == "none" else encode(_redacted(msgspec.json.decode(text), redact))
-
-
-def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
-    """`value` with every text in it, at any depth, passed through `redact`; keys stay."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, list):
-        return [_redacted(each, redact) for each in value]  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, dict):
-        return {key: _redacted(each, redact) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    return value
 
 
 def _roll_row(row: Sequence[Any]) -> RollRow:

@@ -10,10 +10,10 @@ from importlib.resources import files
 
 
 @cache
-def statements(noun: str) -> dict[str, str]:
-    """The statements of `sql/NOUN.sql` by name."""
+def statements(noun: str, database: str = "") -> dict[str, str]:
+    """The statements of `sql/NOUN.sql` by name; `database` names the folder of another one than SQLite."""
     found: dict[str, str] = {}
-    text = (files("interlock.storage") / "sql" / f"{noun}.sql").read_text(encoding="utf-8")
+    text = (files("interlock.storage") / database / "sql" / f"{noun}.sql").read_text(encoding="utf-8")
     for block in text.split("-- name: ")[1:]:
         name, _, body = block.partition("\n")
         lines = [line for line in body.splitlines() if not line.lstrip().startswith("--")]
@@ -21,9 +21,9 @@ def statements(noun: str) -> dict[str, str]:
     return found
 
 
-def migrations() -> list[str]:
-    """The scripts of `migrations/`, in order; the n-th one leads to schema version n."""
-    folder = files("interlock.storage") / "migrations"
+def migrations(database: str = "") -> list[str]:
+    """The scripts of `migrations/`, in order; the n-th one leads to schema version n. `database` as for `statements`."""
+    folder = files("interlock.storage") / database / "migrations"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return [(folder / name).read_text(encoding="utf-8") for name in names]
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import builtins
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import structs
 
+from interlock.core.due import Wanted
 from interlock.core.errors import Fenced
 from interlock.core.events import Record
 from interlock.core.store import OutcomeRow, TaskFilter, TaskRow
 
 from . import packed
 from .database import Database
+from .fair import Due, chosen
 from .rolls import END_OF_TIME, NS_PER_HOUR, PriceOfVersion
 from .statements import statements
 from .writes import write_groups
@@ -61,6 +64,24 @@ class SqliteTasks:
             db.execute(self._sql["hold"], (owner, lease_until_ns, fence, task))
         return fence
 
+    def take(
+        self, wanted: Wanted, owner: str, *, now_ns: int, lease_until_ns: int, alive: Alive | None = None
+    ) -> builtins.list[TaskRow]:
+        served, but = frozenset(wanted.served), frozenset(wanted.but)
+        with self._database.transaction("take due tasks") as db:
+            rows = db.execute(self._sql["due"], {"now_ns": now_ns}).fetchall()
+            due = [
+                Due(*row[:4])
+                for row in rows
+                if row[0] not in but and (row[1], row[2]) in served and _free(row[4], row[5], now_ns, alive)
+            ]
+            held = db.execute(self._sql["held"], (now_ns,)).fetchall() if due else []
+            busy = Counter(tenant for tenant, holder in held if alive is None or alive(holder))
+            taken = chosen(due, busy, wanted)
+            db.executemany(self._sql["take"], [(owner, lease_until_ns, task) for task in taken])
+        with self._database.reading("read the tasks that were taken") as db:
+            return [row for task in taken for row in _all(db.execute(self._sql["get"], (task,))) if row.owner == owner]
+
     def renew(self, tasks: Sequence[str], owner: str, *, lease_until_ns: int) -> builtins.list[str]:
         with self._database.transaction("renew leases") as db:
             held = {task: db.execute(self._sql["renew"], (lease_until_ns, task, owner)).rowcount for task in tasks}
@@ -81,7 +102,7 @@ class SqliteTasks:
         asked = structs.asdict(which) | {"last_ns": end if which.before_id or end == _LAST_NS else end - 1}
         with self._database.snapshot("list tasks") as db:
             lone = packed.newest(db, self._segments, which, asked["last_ns"])
-            rows = [] if which.kind == "call" and not which.status else _all(db.execute(self._sql["list"], asked))
+            rows = _all(db.execute(self._sql["list"], asked))
         return sorted([*rows, *lone], key=lambda row: (row.created_ns, row.id), reverse=True)[: which.limit]
 
     def unfinished(self, *, limit: int = 1000) -> builtins.list[TaskRow]:

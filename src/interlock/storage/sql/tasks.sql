@@ -133,3 +133,24 @@ SELECT * FROM tasks WHERE batch = ? AND line = ? AND batch <> '' ORDER BY create
 -- name: ended
 -- What the roll-up of finished tasks needs to know of one.
 SELECT tenant, workflow, outcome, tier, simulated, finished_ns, duration_us FROM tasks WHERE id = ?;
+
+-- name: due
+-- The same tasks, as far as whose turn it is: since when each is due, and who holds it.
+SELECT id, tenant, workflow, MIN(since_ns), owner, lease_until_ns FROM (
+    SELECT id, tenant, workflow, MAX(created_ns, wake_at_ns) AS since_ns, owner, lease_until_ns
+    FROM tasks WHERE status <> 'finished' AND status = 'running' AND wake_at_ns <= :now_ns
+    UNION ALL
+    SELECT id, tenant, workflow, wake_at_ns, owner, lease_until_ns
+    FROM tasks WHERE status <> 'finished' AND status IN ('waiting', 'in_doubt') AND wake_at_ns BETWEEN 1 AND :now_ns
+    UNION ALL
+    SELECT t.id, tenant, workflow, s.at_ns, owner, lease_until_ns
+    FROM signals AS s JOIN tasks AS t ON t.id = s.task WHERE s.consumed = 0 AND t.status <> 'finished'
+) GROUP BY id;
+
+-- name: held
+-- The tenants and holders of tasks that are under way.
+SELECT tenant, owner FROM tasks WHERE status <> 'finished' AND owner <> '' AND lease_until_ns > ?;
+
+-- name: take
+-- Puts a lease on a task that is free.
+UPDATE tasks SET owner = ?, lease_until_ns = ?, fence = fence + 1 WHERE id = ?;

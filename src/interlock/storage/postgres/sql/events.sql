@@ -1,0 +1,28 @@
+-- name: insert
+-- Events at their places, each parameter a list with one entry per event; gives the places that were free.
+INSERT INTO events (task, seq, at_ns, tenant, type, event, content, cost_nano_usd, simulated_nano_usd)
+SELECT * FROM unnest(
+    %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[]
+)
+ON CONFLICT (task, seq) DO NOTHING RETURNING task, seq;
+
+-- name: there
+-- What stands at the given places.
+SELECT e.task, e.seq, e.event FROM events AS e
+JOIN unnest(%s::text[], %s::bigint[]) AS asked(task, seq) ON e.task = asked.task AND e.seq = asked.seq;
+
+-- name: of_task
+-- A task's log in order, after a given place.
+SELECT task, seq, at_ns, tenant, event, content FROM events WHERE task = %s AND seq > %s ORDER BY seq;
+
+-- name: contents
+-- The sensitive part of a task's log.
+SELECT seq, content FROM events WHERE task = %s AND content IS NOT NULL;
+
+-- name: set_content
+-- Replaces the sensitive part of one event.
+UPDATE events SET content = %s WHERE task = %s AND seq = %s;
+
+-- name: totals
+-- The ledger's sums, from the events that have rows of their own.
+SELECT coalesce(sum(cost_nano_usd), 0)::bigint, coalesce(sum(simulated_nano_usd), 0)::bigint FROM events;

@@ -1,0 +1,206 @@
+-- name: merge
+-- A batch's effect on one task: a new row, or counters added and the latest state put in. A parameter that is NULL leaves the
+-- column as it is; `kind`, `tenant`, `created_ns` and the batch are those of the first record.
+INSERT INTO tasks AS t (
+    id, tenant, kind, workflow, "user", status, outcome, fence, wake_at_ns, created_ns, updated_ns, finished_ns, duration_us,
+    batch, line, contract, confidence, tier, escalations, simulated, degraded, success, success_source,
+    events, last_seq, model_calls, tool_calls, input_tokens, output_tokens,
+    cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message, asked, doubted
+) VALUES (
+    %(id)s, %(tenant)s, %(kind)s, %(workflow)s, %(user)s, coalesce(%(status)s::text, 'running'), coalesce(%(outcome)s::text, ''),
+    %(fence)s, coalesce(%(wake_at_ns)s::bigint, 0), %(created_ns)s, %(updated_ns)s, %(finished_ns)s,
+    CASE WHEN %(finished_ns)s::bigint > 0 THEN greatest(0, %(finished_ns)s::bigint - %(created_ns)s::bigint) / 1000 ELSE 0 END,
+    %(batch)s, %(line)s, %(contract)s, %(confidence)s::double precision, coalesce(%(tier)s::text, ''),
+    coalesce(%(escalations)s::bigint, 0), coalesce(%(simulated)s::boolean, false), coalesce(%(degraded)s::text, ''),
+    %(success)s::boolean, coalesce(%(success_source)s::text, ''),
+    %(events)s, %(last_seq)s, %(model_calls)s, %(tool_calls)s, %(input_tokens)s, %(output_tokens)s,
+    %(cost_nano_usd)s, %(simulated_nano_usd)s, %(saved_nano_usd)s, coalesce(%(error)s::text, ''), coalesce(%(message)s::text, ''),
+    %(asked)s, %(doubted)s
+)
+ON CONFLICT (id) DO UPDATE SET
+    status = coalesce(%(status)s::text, t.status),
+    outcome = coalesce(%(outcome)s::text, t.outcome),
+    wake_at_ns = CASE
+        WHEN %(wake_at_ns)s::bigint IS NULL THEN t.wake_at_ns
+        WHEN t.asked > 0 AND t.wake_at_ns > 0 AND %(wake_at_ns)s::bigint > 0 THEN least(t.wake_at_ns, %(wake_at_ns)s::bigint)
+        ELSE %(wake_at_ns)s::bigint
+    END,
+    updated_ns = greatest(t.updated_ns, excluded.updated_ns),
+    finished_ns = greatest(t.finished_ns, excluded.finished_ns),
+    duration_us = CASE
+        WHEN excluded.finished_ns > 0 THEN greatest(0, excluded.finished_ns - t.created_ns) / 1000 ELSE t.duration_us
+    END,
+    owner = CASE WHEN excluded.finished_ns > 0 THEN '' ELSE t.owner END,
+    lease_until_ns = CASE WHEN excluded.finished_ns > 0 THEN 0 ELSE t.lease_until_ns END,
+    confidence = coalesce(excluded.confidence, t.confidence),
+    tier = coalesce(%(tier)s::text, t.tier),
+    escalations = coalesce(%(escalations)s::bigint, t.escalations),
+    simulated = coalesce(%(simulated)s::boolean, t.simulated),
+    degraded = coalesce(%(degraded)s::text, t.degraded),
+    success = coalesce(excluded.success, t.success),
+    success_source = coalesce(%(success_source)s::text, t.success_source),
+    events = t.events + excluded.events,
+    last_seq = greatest(t.last_seq, excluded.last_seq),
+    model_calls = t.model_calls + excluded.model_calls,
+    tool_calls = t.tool_calls + excluded.tool_calls,
+    input_tokens = t.input_tokens + excluded.input_tokens,
+    output_tokens = t.output_tokens + excluded.output_tokens,
+    cost_nano_usd = t.cost_nano_usd + excluded.cost_nano_usd,
+    simulated_nano_usd = t.simulated_nano_usd + excluded.simulated_nano_usd,
+    saved_nano_usd = t.saved_nano_usd + excluded.saved_nano_usd,
+    error = coalesce(%(error)s::text, t.error),
+    message = coalesce(%(message)s::text, t.message),
+    asked = greatest(0, t.asked + excluded.asked),
+    doubted = greatest(0, t.doubted + excluded.doubted);
+
+-- name: lone
+-- The row of a call that was a task of its own until now.
+INSERT INTO tasks (
+    id, tenant, kind, workflow, "user", status, outcome, created_ns, updated_ns, finished_ns, duration_us,
+    contract, confidence, tier, escalations, simulated, degraded, events, last_seq, model_calls, tool_calls,
+    input_tokens, output_tokens, cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message
+) VALUES (
+    %(id)s, %(tenant)s, %(kind)s, %(workflow)s, %(user)s, %(status)s, %(outcome)s, %(created_ns)s, %(updated_ns)s, %(finished_ns)s,
+    %(duration_us)s, %(contract)s, %(confidence)s, %(tier)s, %(escalations)s, %(simulated)s, %(degraded)s, %(events)s, %(last_seq)s,
+    %(model_calls)s, %(tool_calls)s, %(input_tokens)s, %(output_tokens)s, %(cost_nano_usd)s, %(simulated_nano_usd)s,
+    %(saved_nano_usd)s, %(error)s, %(message)s
+);
+
+-- name: settle_status
+-- After the counters of open questions have changed: what these tasks wait for now.
+UPDATE tasks SET
+    status = CASE
+        WHEN status = 'paused' THEN 'paused' WHEN doubted > 0 THEN 'in_doubt' WHEN asked > 0 THEN 'waiting' ELSE 'running'
+    END,
+    outcome = CASE WHEN asked > 0 THEN 'waiting_approval' ELSE '' END,
+    wake_at_ns = CASE WHEN asked > 0 THEN wake_at_ns ELSE 0 END
+WHERE id = ANY(%s) AND status <> 'finished';
+
+-- name: alone
+-- Nobody else begins a task of that id before this transaction ends.
+SELECT pg_advisory_xact_lock(hashtextextended(%s, 0));
+
+-- name: hold
+-- Puts a lease on a task.
+UPDATE tasks SET owner = %s, lease_until_ns = %s, fence = %s WHERE id = %s;
+
+-- name: lease
+-- Who holds these tasks; nobody else changes them before this transaction ends. In one order, so that no two wait for each other.
+SELECT id, owner, lease_until_ns, fence, status FROM tasks WHERE id = ANY(%s) ORDER BY id FOR UPDATE;
+
+-- name: known
+-- Those of the given tasks that have a row.
+SELECT id FROM tasks WHERE id = ANY(%s);
+
+-- name: renew
+-- Extends leases that are still held; gives the tasks.
+WITH held AS (
+    SELECT id FROM tasks WHERE id = ANY(%(tasks)s) AND owner = %(owner)s AND status <> 'finished' ORDER BY id FOR UPDATE
+)
+UPDATE tasks SET lease_until_ns = greatest(lease_until_ns, %(lease_until_ns)s) FROM held WHERE tasks.id = held.id RETURNING tasks.id;
+
+-- name: release
+-- Gives a lease back, and says when to look again; whoever listens hears of a task that goes on at once.
+WITH released AS (
+    UPDATE tasks SET owner = '', lease_until_ns = 0, wake_at_ns = coalesce(%s::bigint, wake_at_ns) WHERE id = %s AND fence = %s
+    RETURNING status, wake_at_ns
+)
+SELECT CASE WHEN status = 'running' AND wake_at_ns = 0 THEN pg_notify('interlock_due', '') END FROM released;
+
+-- name: get
+-- One task that has a row of its own.
+SELECT * FROM tasks WHERE id = %s;
+
+-- name: list
+-- Tasks with rows of their own, newest first; an empty parameter does not filter.
+SELECT * FROM tasks
+WHERE created_ns >= %(since_ns)s
+  AND created_ns <= %(last_ns)s
+  AND NOT (%(before_id)s::text <> '' AND created_ns = %(last_ns)s AND id >= %(before_id)s)
+  AND (%(tenant)s::text = '' OR tenant = %(tenant)s)
+  AND (%(workflow)s::text = '' OR workflow = %(workflow)s)
+  AND (%(user)s::text = '' OR "user" = %(user)s)
+  AND (%(least_nano_usd)s = 0 OR cost_nano_usd + simulated_nano_usd >= %(least_nano_usd)s)
+  AND (%(kind)s::text = '' OR kind = %(kind)s)
+  AND (%(status)s::text = '' OR status = %(status)s)
+  AND (%(outcome)s::text = '' OR outcome = %(outcome)s)
+  AND (%(batch)s::text = '' OR batch = %(batch)s)
+ORDER BY created_ns DESC, id DESC LIMIT %(limit)s;
+
+-- name: unfinished
+-- Tasks that are not over, oldest first.
+SELECT * FROM tasks WHERE status <> 'finished' ORDER BY created_ns, id LIMIT %s;
+
+-- name: runnable
+-- Tasks that have a reason to go on, oldest first; whether their lease is free is decided by the caller. Each reason by an index of its
+-- own: what waits costs nothing. A paused task wakes on a signal alone.
+SELECT * FROM tasks WHERE id IN (
+    SELECT id FROM tasks WHERE status = 'running' AND wake_at_ns <= %(now_ns)s
+    UNION
+    SELECT id FROM tasks WHERE status IN ('waiting', 'in_doubt') AND wake_at_ns > 0 AND wake_at_ns <= %(now_ns)s
+    UNION
+    SELECT t.id FROM signals AS s JOIN tasks AS t ON t.id = s.task WHERE NOT s.consumed AND t.status <> 'finished'
+)
+ORDER BY created_ns, id;
+
+-- name: of_batch
+-- The tasks of one input file, by line.
+SELECT * FROM tasks WHERE batch = %s AND batch <> '' ORDER BY line, id;
+
+-- name: find
+-- The task of one line of an input file.
+SELECT * FROM tasks WHERE batch = %s AND line = %s AND batch <> '' ORDER BY created_ns DESC LIMIT 1;
+
+-- name: ended
+-- What the roll-up of finished tasks needs to know of them.
+SELECT id, tenant, workflow, outcome, tier, simulated, finished_ns, duration_us FROM tasks WHERE id = ANY(%s);
+
+-- name: owners
+-- Who holds tasks that are not over.
+SELECT DISTINCT owner FROM tasks WHERE owner <> '' AND status <> 'finished';
+
+-- name: taking
+-- Takes are one after the other, so that together they keep to each tenant's bound.
+SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' interlock take', 0));
+
+-- name: busy
+-- How many tasks of each tenant are under way.
+SELECT tenant, count(*) FROM tasks
+WHERE owner <> '' AND status <> 'finished' AND lease_until_ns > %(now_ns)s AND NOT owner = ANY(%(gone)s)
+GROUP BY tenant;
+
+-- name: due
+-- Tasks of the served workflows that have a reason to go on and that nobody holds, the oldest of each reason. Each by an index of its own: what
+-- waits costs nothing. A paused task wakes on a signal alone.
+WITH served AS (SELECT * FROM unnest(%(tenants)s::text[], %(workflows)s::text[]) AS s(tenant, workflow))
+SELECT found.id, found.tenant, found.workflow, found.since_ns FROM served CROSS JOIN LATERAL (
+    (SELECT id, tenant, workflow, created_ns AS since_ns FROM tasks
+     WHERE status = 'running' AND tenant = served.tenant AND workflow = served.workflow AND wake_at_ns = 0
+       AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
+     ORDER BY created_ns LIMIT %(most)s)
+    UNION ALL
+    (SELECT id, tenant, workflow, wake_at_ns FROM tasks
+     WHERE status = 'running' AND tenant = served.tenant AND workflow = served.workflow AND wake_at_ns BETWEEN 1 AND %(now_ns)s
+       AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
+     ORDER BY wake_at_ns LIMIT %(most)s)
+) AS found
+UNION ALL
+(SELECT id, tenant, workflow, wake_at_ns FROM tasks JOIN served USING (tenant, workflow)
+ WHERE status IN ('waiting', 'in_doubt') AND wake_at_ns > 0 AND wake_at_ns <= %(now_ns)s
+   AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
+ ORDER BY wake_at_ns LIMIT %(most)s)
+UNION ALL
+(SELECT t.id, tenant, workflow, min(s.at_ns) FROM signals AS s JOIN tasks AS t ON t.id = s.task JOIN served USING (tenant, workflow)
+ WHERE NOT s.consumed AND t.status <> 'finished'
+   AND (t.owner = '' OR t.lease_until_ns <= %(now_ns)s OR t.owner = ANY(%(gone)s)) AND NOT t.id = ANY(%(but)s)
+ GROUP BY t.id, tenant, workflow ORDER BY min(s.at_ns) LIMIT %(most)s);
+
+-- name: take
+-- Puts leases on these tasks, as far as they are still free; gives the tasks as they are then.
+WITH free AS (
+    SELECT id FROM tasks
+    WHERE id = ANY(%(tasks)s) AND status <> 'finished' AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s))
+    ORDER BY id FOR UPDATE SKIP LOCKED
+)
+UPDATE tasks SET owner = %(owner)s, lease_until_ns = %(lease_until_ns)s, fence = fence + 1
+FROM free WHERE tasks.id = free.id RETURNING tasks.*;

@@ -1,0 +1,180 @@
+"""The store on one PostgreSQL, for any number of processes on any number of machines.
+
+Above: `app` builds it and hands it to whoever asks for `core.store.Store`. Below: this folder, and what all stores share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from interlock.core.errors import Fenced, InterlockError
+from interlock.core.events import Record
+from interlock.core.meters import MeterRow
+from interlock.core.money import Price, Usage
+from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Totals
+from interlock.storage.aside import Cache, Signals
+from interlock.storage.batches import Batches, Files
+from interlock.storage.kept import Responses
+from interlock.storage.keys import Keys
+from interlock.storage.outbox import Outbox, Texts
+from interlock.storage.rolls import END_OF_TIME, NS_PER_HOUR
+from interlock.storage.rows import decode_event, encode
+from interlock.storage.scrubbed import scrubbed
+from interlock.storage.similar import SimilarAnswers
+
+from . import calls
+from .database import Database
+from .migrate import migrate
+from .tail import Tail
+from .tasks import PostgresTasks
+from .waker import Waker
+from .writes import put_prices, write_groups
+
+MOST_PRICES = 10_000
+"""Kept at hand; callers choose the models and so the prices."""
+_HEAD = 15
+"""Columns of `roll` before the usage."""
+_prices = msgspec.json.Decoder(Price)
+_counts = msgspec.json.Decoder(dict[int, int])
+
+
+class PostgresStore:
+    """`core.store.Store` on PostgreSQL 13 or newer. Safe to use from any thread."""
+
+    def __init__(self, database: Database, era: int) -> None:
+        self._database = database
+        self._prices: dict[str, Price] = {}
+        self.tasks = PostgresTasks(database, self.price)
+        self.signals = Signals(database)
+        self.cache = Cache(database)
+        self.keys = Keys(database)
+        self.responses = Responses(database)
+        self.files = Files(database)
+        self.batches = Batches(database)
+        self.similar = SimilarAnswers(database)
+        self.outbox = Outbox(database)
+        self.texts = Texts(database)
+        self.tail = Tail(database, era)
+
+    @classmethod
+    def open(cls, dsn: str, *, busy_timeout_s: float = 5.0) -> PostgresStore:
+        """Connects, and brings the schema up to date.
+
+        `dsn` is a URL (postgresql://user:password@host:5432/database?…) or a list of settings, as libpq takes them. `busy_timeout_s` bounds
+        the wait for another process's transaction.
+
+        Raises:
+            StoreUnavailable: the server cannot be reached or refuses, or the schema was written by a newer version.
+        """
+        database = Database(dsn, busy_timeout_s=busy_timeout_s)
+        try:
+            return cls(database, migrate(database))
+        except BaseException:
+            database.close()
+            raise
+
+    @property
+    def name(self) -> str:
+        """The address without its password."""
+        return self._database.name
+
+    def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
+        with self._database.transaction("write events") as db:
+            put_prices(db, prices)
+            self._remember(prices)
+            return write_groups(db, groups, self.price)
+
+    def records(self, task: str, *, after: int = -1) -> list[Record]:
+        with self._database.snapshot(f"read the log of task {task}") as db:
+            rows = db.execute(self._database.sql("events")["of_task"], (task, after)).fetchall()
+            lone = None if rows else calls.find(db, task)
+        if lone is not None:
+            return [lone] if lone.seq > after else []
+        return [
+            Record(
+                row[0],
+                row[1],
+                row[3],
+                row[2],
+                decode_event(row[4]),
+                None if row[5] is None else msgspec.json.decode(row[5]),
+            )
+            for row in rows
+        ]
+
+    def scrub(self, task: str, policy: StorePrompts, redact: Callable[[str], str]) -> int:
+        row = self.tasks.get(task)
+        if policy == "full" or row is None:
+            return 0
+        if row.status != "finished":
+            raise InterlockError(
+                f"task {task} is {row.status}: its content is still needed.", hint="Scrub it when it has finished."
+            )
+        sql = self._database.sql("events")
+        with self._database.transaction(f"scrub task {task}") as db:
+            lone = calls.find(db, task)
+            if lone is not None:
+                if lone.content is None:
+                    return 0
+                calls.set_content(db, task, scrubbed(encode(lone.content), policy, redact))
+                return 1
+            rows = db.execute(sql["contents"], (task,)).fetchall()
+            changes = [(scrubbed(text, policy, redact), task, seq) for seq, text in rows]
+            db.executemany(sql["set_content"], changes)
+        return len(changes)
+
+    def rolls(self, which: RollFilter) -> list[RollRow]:
+        with self._database.reading("read roll-ups") as db:
+            return [_roll_row(row) for row in db.execute(self._database.sql("roll")["read"], _asked(which))]
+
+    def meters(self, which: RollFilter) -> list[MeterRow]:
+        with self._database.reading("read meters") as db:
+            return [MeterRow(*row) for row in db.execute(self._database.sql("meters")["read"], _asked(which))]
+
+    def price(self, version: str) -> Price | None:
+        known = self._prices.get(version)
+        if known is None and version:
+            with self._database.reading(f"read price {version}") as db:
+                row = db.execute(self._database.sql("prices")["get"], (version,)).fetchone()
+            known = None if row is None else _prices.decode(row[0])
+            if known is not None:
+                self._remember((known,))
+        return known
+
+    def totals(self) -> Totals:
+        with self._database.snapshot("sum the ledger") as db:
+            events, lone, tasks, rolls = [
+                db.execute(self._database.sql(noun)["totals"]).fetchone()
+                for noun in ("events", "calls", "outcomes", "roll")
+            ]
+        return Totals(events[0] + lone[0], tasks[0], rolls[0], events[1] + lone[1], tasks[1], rolls[1])
+
+    def waker(self) -> Waker:
+        return Waker(self._database)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _remember(self, prices: Iterable[Price]) -> None:
+        if len(self._prices) > MOST_PRICES:
+            self._prices.clear()
+        self._prices.update({price.version: price for price in prices})
+
+
+def _asked(which: RollFilter) -> dict[str, Any]:
+    return {
+        "since": which.since_ns // NS_PER_HOUR,
+        "until": -(-which.until_ns // NS_PER_HOUR) if which.until_ns else END_OF_TIME,
+        "tenant": which.tenant,
+        "workflow": which.workflow,
+        "role": which.role,
+    }
+
+
+def _roll_row(row: Sequence[Any]) -> RollRow:
+    usage, lines, latency = row[_HEAD:]
+    spent = {name: amount for name, amount in zip(LINES, lines, strict=True) if amount}
+    return RollRow(*row[:_HEAD], usage=Usage(*usage), lines_nano_usd=spent, latency=_counts.decode(latency))
