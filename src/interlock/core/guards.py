@@ -1,0 +1,112 @@
+"""What guards of text hand to the walks: finds and signals as values, the seam itself, and the refusal.
+
+Above: gateway, tools, agents, governance, plug-ins of moderation. Below: caller, chat, errors, time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from .caller import Caller
+from .chat import ChatRequest, ChatResponse
+from .errors import RequestRefused
+from .time import Deadline
+
+Stage = Literal["input", "output", "tool"]
+"""What was looked at: what goes to a model, what it answered, what a tool answered."""
+
+
+class ContentRefused(RequestRefused):
+    """What was said, or would have been answered, is not let through: a structured result, with the stage and the categories."""
+
+    code = "content_refused"
+
+    def __init__(self, stage: Stage, categories: Sequence[str], message: str, *, by: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint or "Say it differently, or leave out what is named.")
+        self.stage: Stage = stage
+        self.categories = tuple(categories)
+        """E.g. `violence`, `pii:card`, `injection`."""
+        self.by = by
+        """The guard that says so, e.g. `rules` or `openai`."""
+
+    @property
+    def param(self) -> str:
+        """For dialects whose errors name what they are about."""
+        return f"{self.stage}:{','.join(self.categories)}"
+
+
+class Seen(Struct, frozen=True):
+    """What was found on the way of one call."""
+
+    private: Mapping[str, int] = {}
+    """How many of each kind were covered."""
+    signals: tuple[str, ...] = ()
+    """What stands out without forbidding anything, e.g. `injection:override`, `moderation:violence`."""
+
+    def __bool__(self) -> bool:
+        return bool(self.private or self.signals)
+
+
+class Verdict(Struct, frozen=True):
+    """What a moderator says of some texts."""
+
+    categories: tuple[str, ...] = ()
+    """What they fall under; empty: nothing."""
+    scores: Mapping[str, float] = {}
+    """0–1, where the moderator has them."""
+
+
+class Moderator(Protocol):
+    """Local rules, or a vendor's endpoint."""
+
+    name: str
+
+    async def judge(self, texts: Sequence[str], deadline: Deadline) -> Verdict:
+        """Of all the texts together.
+
+        Raises:
+            UpstreamError: it could not be asked; `guards.moderation.when_unreachable` says what then.
+        """
+        ...
+
+
+class Uncover(Protocol):
+    """One streamed text whose tokens are turned back as it comes."""
+
+    def feed(self, piece: str) -> str: ...
+
+    def end(self) -> str: ...
+
+
+class Guards(Protocol):
+    """What a workspace has said about personal data, injections and moderation. Without any of it there is no such object."""
+
+    holds_answers: bool
+    """Answers are looked at as a whole before anything of them goes out, streamed ones too."""
+
+    async def enter(self, caller: Caller, request: ChatRequest, deadline: Deadline) -> tuple[ChatRequest, Seen]:
+        """The request as a model may see it; the same object where nothing was found. Raises ContentRefused."""
+        ...
+
+    async def leave(self, caller: Caller, response: ChatResponse, deadline: Deadline) -> tuple[ChatResponse, Seen]:
+        """The answer as it may be kept, recorded and given out. Raises ContentRefused."""
+        ...
+
+    def restored(self, caller: Caller, response: ChatResponse) -> ChatResponse:
+        """The answer as its caller may see it."""
+        ...
+
+    def restoring(self, caller: Caller, *, inside_json: bool = False) -> Uncover:
+        """The same for one streamed text."""
+        ...
+
+    def given(self, tenant: str, value: Any) -> tuple[Any, Seen]:
+        """What comes into a task, or out of a tool, as it may be recorded and shown to models; plain JSON values."""
+        ...
+
+    def revealed(self, tenant: str, value: Any, kinds: Collection[str]) -> Any:
+        """Plain JSON values for somebody who may see these kinds; `*` for all."""
+        ...

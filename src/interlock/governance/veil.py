@@ -1,0 +1,184 @@
+"""What a workspace wants done with personal data and credentials in texts: each find covered as its kind says, and uncovered for who may see it.
+
+Above: guards, `app`. Below: redact, scan, standins, tokens. Frozen but for the tenants' keys, which are worked out once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal, cast
+
+from msgspec import Struct, field
+
+from interlock.core.guards import ContentRefused
+
+from . import standins, tokens
+from .redact import replaced
+from .scan import TOKEN, Find, Scanner
+
+Action = Literal["tokenise", "stand_in", "redact", "leave", "refuse"]
+"""A token that can be turned back · one that keeps the form · `[kind]` · nothing · the call is refused."""
+ALL = frozenset(("*",))
+_TENANTS = 1024
+_LONG = 10**8
+"""Numbers from here on may be somebody's."""
+_HUMPS = re.compile(r"([a-z0-9])([A-Z])")
+NEVER_BACK: Mapping[str, Action] = {"secret": "redact", "card_code": "redact", "pin": "redact"}
+"""Kinds that nobody has to see again, unless a workspace says otherwise."""
+Counts = dict[str, int]
+"""How many of each kind."""
+
+
+class Terms(Struct, frozen=True):
+    """What becomes of each kind."""
+
+    then: Action = "tokenise"
+    kinds: Mapping[str, Action] = field(default_factory=lambda: dict(NEVER_BACK))
+
+    def of(self, kind: str) -> Action:
+        return self.kinds.get(kind, self.then)
+
+
+class Veil:
+    """Covers and uncovers texts of tenants."""
+
+    def __init__(self, scanner: Scanner, terms: Terms, key_of: Callable[[str], tokens.TenantKey]) -> None:
+        self._scanner, self._terms, self._key_of = scanner, terms, key_of
+        self._keys: OrderedDict[str, tokens.TenantKey] = OrderedDict()
+        self.with_stand_ins = "stand_in" in (terms.then, *terms.kinds.values())
+
+    def cover(self, tenant: str, text: str, counts: Counts) -> str:
+        """The text as models, tools and records may see it; finds are added to `counts`. Itself where there is nothing in it.
+
+        Raises:
+            ContentRefused: it holds what the workspace refuses.
+        """
+        found = self._scanner.find(text)
+        if not found:
+            return text
+        return self._replaced(tenant, text, found, counts)
+
+    def _replaced(self, tenant: str, text: str, found: list[Find], counts: Counts) -> str:
+        key = self._key(tenant)
+        ours = [each.span() for each in standins.ANY.finditer(text)] if standins.SIGN.search(text) else []
+        by = [self._instead(key, each, text[each.start : each.end], ours, counts) for each in found]
+        return replaced(text, found, by)
+
+    def cover_all(self, tenant: str, value: Any, counts: Counts) -> Any:
+        """The same for every text inside plain JSON values, each read with the name of its field before it; long numbers count as texts."""
+        if isinstance(value, dict):
+            pairs = cast("dict[Any, Any]", value)
+            return _same_or(
+                pairs,
+                {
+                    self._name(tenant, key, counts): self._field(tenant, key, each, counts)
+                    for key, each in pairs.items()
+                },
+            )
+        if isinstance(value, list | tuple):
+            items = cast("list[Any]", value)
+            made = [self.cover_all(tenant, each, counts) for each in items]
+            return items if all(new is old for new, old in zip(made, items, strict=True)) else made
+        return self._field(tenant, "", value, counts)
+
+    def cover_json(self, tenant: str, text: str, counts: Counts) -> str:
+        """As `cover`; where the text is JSON it is read as such, and stays JSON."""
+        if text[:1] not in ("{", "["):
+            return self.cover(tenant, text, counts)
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return self.cover(tenant, text, counts)
+        covered = self.cover_all(tenant, value, counts)
+        return text if covered is value else json.dumps(covered, ensure_ascii=False)
+
+    def _name(self, tenant: str, key: Any, counts: Counts) -> Any:
+        return self.cover(tenant, key, counts) if isinstance(key, str) else key
+
+    def _field(self, tenant: str, name: Any, value: Any, counts: Counts) -> Any:
+        if isinstance(value, dict | list | tuple):
+            return self.cover_all(tenant, value, counts)
+        number = isinstance(value, int) and not isinstance(value, bool) and abs(value) >= _LONG
+        if not number and not isinstance(value, str):
+            return value
+        text = str(value)
+        lead = f"{_apart(name)}: " if isinstance(name, str) and name else ""
+        found = [each for each in self._scanner.find(lead + text) if each.start >= len(lead)]
+        if not found:
+            return value
+        return self._replaced(tenant, lead + text, found, counts)[len(lead) :]
+
+    def uncover(self, tenant: str, text: str, kinds: Collection[str] = ALL, *, inside_json: bool = False) -> str:
+        """The text with the tokens and stand-ins of these kinds turned back; `inside_json`: what comes back is escaped for a JSON string."""
+        if "[" in text:
+            text = TOKEN.sub(lambda found: self._back(tenant, found[1], found[0], found[2], kinds, inside_json), text)
+        if self.with_stand_ins and standins.SIGN.search(text):
+            text = standins.ANY.sub(
+                lambda found: self._back(tenant, str(found.lastgroup), found[0], "", kinds, inside_json), text
+            )
+        return text
+
+    def uncover_all(self, tenant: str, value: Any, kinds: Collection[str] = ALL) -> Any:
+        """The same for every text inside plain JSON values."""
+        return walked(value, lambda text: self.uncover(tenant, text, kinds))
+
+    def _instead(
+        self, key: tokens.TenantKey, find: Find, value: str, ours: list[tuple[int, int]], counts: Counts
+    ) -> str:
+        action = self._terms.of(find.kind)
+        if action == "leave" or any(start < find.end and find.start < end for start, end in ours):
+            return value
+        counts[find.kind] = counts.get(find.kind, 0) + 1
+        if action == "refuse":
+            raise ContentRefused("input", (f"pii:{find.kind}",), f"The text holds what is not taken here: {find.kind}")
+        made = None
+        if action == "stand_in":
+            made = standins.stand_in(key, find.kind, value)
+        if made is None and action != "redact":
+            made = tokens.token(key, find.kind, value)
+        return f"[{find.kind}]" if made is None else made
+
+    def _back(self, tenant: str, kind: str, made: str, body: str, kinds: Collection[str], inside_json: bool) -> str:
+        if kind not in kinds and "*" not in kinds:
+            return made
+        key = self._key(tenant)
+        value = tokens.value_of(key, kind, body) if body else standins.original(key, kind, made)
+        if value is None:
+            return made
+        return json.dumps(value, ensure_ascii=False)[1:-1] if inside_json else value
+
+    def _key(self, tenant: str) -> tokens.TenantKey:
+        key = self._keys.get(tenant)
+        if key is None:
+            key = self._keys[tenant] = self._key_of(tenant)
+            if len(self._keys) > _TENANTS:
+                self._keys.popitem(last=False)
+        return key
+
+
+def _apart(name: str) -> str:
+    """`phoneNumber`, `phone_number` → `phone Number`, `phone number`: words as they would stand in a text."""
+    return _HUMPS.sub(r"\1 \2", name).replace("_", " ").replace("-", " ")
+
+
+def _same_or(old: dict[Any, Any], new: dict[Any, Any]) -> dict[Any, Any]:
+    same = old.keys() == new.keys() and all(new[key] is each for key, each in old.items())
+    return old if same else new
+
+
+def walked(value: Any, text: Callable[[str], str]) -> Any:
+    """Plain JSON values with `text` applied to every text in them, keys too; the same object where nothing changed."""
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, list | tuple):
+        items = cast("list[Any]", value)
+        made = [walked(each, text) for each in items]
+        return items if all(new is old for new, old in zip(made, items, strict=True)) else made
+    if isinstance(value, dict):
+        pairs = cast("dict[Any, Any]", value)
+        new = {text(key) if isinstance(key, str) else key: walked(each, text) for key, each in pairs.items()}
+        return _same_or(pairs, new)
+    return value
