@@ -56,6 +56,9 @@ class Nowhere:
     async def ready(self, deadline: Deadline) -> None:
         pass
 
+    def has_room(self) -> bool:
+        return True
+
     def open(self, if_crashed: Settled) -> int:
         return 1
 

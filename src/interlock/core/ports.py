@@ -263,6 +263,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def has_room(self) -> bool:
+        """Whether `open` has room right now, so that `ready` need not be awaited."""
+        ...
+
     def open(self, if_crashed: Settled) -> int:
         """Notes a call that begins, as the event that would be true if the process died now; returns its slot.
 

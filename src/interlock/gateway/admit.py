@@ -33,14 +33,15 @@ Turn = asyncio.Future[None]
 class Gate:
     """At most so many calls at once, at most so many waiting, each for at most so long; tenants take turns."""
 
-    __slots__ = ("_counted_since_s", "_left", "_line", "_place", "_settings", "_what", "inside", "limit", "pressed")
+    __slots__ = ("_counted_since_s", "_left", "_line", "_settings", "_what", "inside", "limit", "place", "pressed")
 
     def __init__(self, settings: Admission, *, weights: Mapping[str, float] | None = None, what: str = "") -> None:
         """`what`: before which deployment it stands, for messages; empty before the whole process."""
         self._settings = settings
         self._what = f" to {what}" if what else ""
         self._line: FairQueue[Turn] = FairQueue(weights or settings.tenant_weights)
-        self._place = Place(self)
+        self.place = Place(self)
+        """Of whoever is inside."""
         self._left = 0
         self._counted_since_s = 0.0
         self.inside = 0
@@ -64,7 +65,7 @@ class Gate:
         """
         if self.inside < self.limit:  # then nobody waits, since whoever leaves lets the next one in
             self.inside += 1
-            return self._place
+            return self.place
         turn: Turn = asyncio.get_running_loop().create_future()
         self._line_up(turn, clock, tenant, priority, cost)
         patience_s = deadline.left_s(clock)
@@ -79,7 +80,7 @@ class Gate:
         except BaseException:
             self._gone(tenant, turn)
             raise
-        return self._place
+        return self.place
 
     def leave(self) -> None:
         """A call has ended; whoever is next comes in."""

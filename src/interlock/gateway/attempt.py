@@ -23,12 +23,12 @@ from interlock.core.errors import (
 )
 
 from . import hedge, outlier, places, retry, tokens
-from .call import Call
+from .call import Call, Tried
 from .desk import Desk
-from .once import Job, Send, T, ask, end_answered, end_broken
+from .once import Job, Send, T, ask, count, end_answered, end_broken
 from .route import Candidate
 
-__all__ = ["Send", "end_answered", "end_broken", "first"]
+__all__ = ["Send", "after", "end_answered", "end_broken", "first"]
 
 PASSABLE = (UpstreamError, InvalidRequest, Shed, LimitReached)
 """After these somebody else may be asked; `Search` decides."""
@@ -57,6 +57,15 @@ async def first(desk: Desk, call: Call, candidates: Sequence[Candidate], request
     except PASSABLE as error:
         failed = error
     return await Search(desk, call, candidates, job).after(failed)
+
+
+async def after(
+    desk: Desk, call: Call, candidates: Sequence[Candidate], request: ChatRequest, send: Send[T], tried: Tried
+) -> T:
+    """As `first`, of a call whose first try was sent the short way and has failed."""
+    count(desk, call, tried.trial, tried.error)
+    job = Job(request, call.input_tokens, tried.trial.key, send)
+    return await Search(desk, call, candidates, job).after(tried.error)
 
 
 class Search(Generic[T]):

@@ -42,7 +42,7 @@ class Beginner:
             NotPermitted, QuotaReached, LimitUnknown: its key or a limit has no room for it; settled.
         """
         desk = self._desk
-        call = self._call(caller, request, budget, deadline, fence)
+        call = self.call(caller, request, budget, deadline, fence, tokens.of_request(request))
         refusal: Exception | None = None
         plan: Plan | None = None
         try:
@@ -66,9 +66,16 @@ class Beginner:
                 raise
         return call, plan
 
-    def _call(
-        self, caller: Caller, request: ChatRequest, budget: Budget | None, deadline: Deadline | None, fence: int
+    def call(
+        self,
+        caller: Caller,
+        request: ChatRequest,
+        budget: Budget | None,
+        deadline: Deadline | None,
+        fence: int,
+        input_tokens: int,
     ) -> Call:
+        """A call of which nobody knows yet. `input_tokens`: the upper estimate."""
         parts, settings = self._desk.parts, self._desk.settings
         workflow = settings.workflow(caller.workflow)
         now_s = parts.clock.monotonic_s()
@@ -94,7 +101,7 @@ class Beginner:
             deadline,
             fence,
             workflow,
-            tokens.of_request(request),
+            input_tokens,
             parts.clock,
             parts.clock.wall_ns(),
             now_s,

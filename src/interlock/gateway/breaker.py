@@ -50,6 +50,11 @@ class Breaker:
         return "half_open" if self._probing else "open"
 
     @property
+    def closed(self) -> bool:
+        """`enter` would let a call out without more ado."""
+        return self._cool_s == 0.0
+
+    @property
     def failure_share(self) -> float:
         """Share of failures among the calls it remembers, at most the last 20; zero before there were any."""
         return self._history.bit_count() / self._seen if self._seen else 0.0

@@ -60,6 +60,26 @@ async def look_along(desk: Desk, call: Call) -> Answer | Flight | None:
     return answer
 
 
+def unseen(desk: Desk, call: Call) -> bool:
+    """As `look`, without a wait: True where nothing that is at hand or under way answers the call. False: `look` has to say."""
+    caching = desk.settings.caching
+    if why_not := unusable(call, caching):
+        if why_not != "off":
+            call.note(f"exact cache not used: {why_not}")
+        return True
+    key = call.key = exact_key(call)
+    answers = desk.parts.answers if caching.exact else None
+    if answers is not None and (answers.at_hand(key) is not None or answers.elsewhere(key)):
+        return False
+    return not caching.coalesce or desk.flights.of(key) is None
+
+
+def lead(desk: Desk, call: Call) -> None:
+    """The call is made, for those as well that ask the same meanwhile: it owes them `keep` or `leave`."""
+    if call.key and desk.settings.caching.coalesce:
+        call.flight = desk.flights.lead(call.key)
+
+
 async def stale(desk: Desk, call: Call) -> Answer | None:
     """An answer to the same request whose time is over; for the degradation ladder."""
     caching = desk.settings.caching

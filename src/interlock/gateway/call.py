@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from interlock.core.budget import Budget, Spend
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, ChatResponse, Chunk, Fact
-from interlock.core.errors import InterlockError, LimitReached
+from interlock.core.errors import InterlockError, InvalidRequest, LimitReached, Shed, UpstreamError
 from interlock.core.events import Attempt, CacheKind, Escalation, Status
 from interlock.core.money import NANO_PER_USD, Price, Usage, cost_of
 from interlock.core.time import Clock, Deadline
@@ -88,6 +88,13 @@ class Trial(Struct, eq=False):
         if chunk.usage is not None:
             self.usage_seen = chunk.usage
             self.usage_final = ended
+
+
+class Tried(Struct, frozen=True):
+    """A first try that was sent the short way, and what it failed with."""
+
+    trial: Trial
+    error: UpstreamError | InvalidRequest | Shed
 
 
 class Guess(Struct, frozen=True):

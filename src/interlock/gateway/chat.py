@@ -16,12 +16,15 @@ from interlock.core.time import Deadline
 
 from . import cache, settle
 from .begin import Beginner
+from .call import Answer, Call, Tried
 from .climb import Climb
 from .count import count_tokens
 from .desk import Desk
 from .embed import Embeddings
 from .exchange import Exchange
+from .route import Plan
 from .settings import Parts, Settings
+from .shortcut import Shortcut
 from .stream import relay
 
 
@@ -32,8 +35,14 @@ class Gateway:
         self._desk = Desk(settings, parts)
         self._beginner = Beginner(self._desk)
         self._exchange = Exchange(self._desk)
+        self.shortcut = Shortcut(self._desk, self._beginner, self._go_on)
+        """The same walk for ordinary whole answers, told by callbacks; it hands over to this one."""
         self.embeddings = Embeddings(self._desk)
         """The walk of calls for embeddings, under the same limits, breakers and ledger."""
+
+    def spare(self, workflows: frozenset[str]) -> None:
+        """From now on these workflows choose no premium tier, and all others do as before."""
+        self._desk.steering.sparing = workflows
 
     def breakers(self) -> dict[str, str]:
         """`closed`, `open` or `half_open`, by deployment that was called."""
@@ -68,15 +77,32 @@ class Gateway:
             answer = await cache.look(desk, call)  # exact, an identical call under way, semantic
             if answer is None:
                 with await desk.gate.enter(call.deadline, desk.parts.clock, call.caller.tenant):  # admit
-                    climb = Climb(desk, self._exchange, call, plan)
-                    try:
-                        answer = await climb.up()  # shape, attempt, good enough? else the next tier
-                    except InterlockError as cause:
-                        answer = await climb.down(cause)  # the degradation ladder
-                    cache.keep(desk, call, answer)
+                    answer = await self._made(call, plan)
         except BaseException as error:
             cache.leave(desk, call, error)
             settle.failed(desk, call, error)
+            raise
+        return settle.answered(desk, call, answer)
+
+    async def _made(self, call: Call, plan: Plan, tried: Tried | None = None) -> Answer:
+        """The answer of a model that is good enough, or what stands in for it; kept for the next one who asks."""
+        climb = Climb(self._desk, self._exchange, call, plan, tried)
+        try:
+            answer = await climb.up()  # shape, attempt, good enough? else the next tier
+        except InterlockError as cause:
+            answer = await climb.down(cause)  # the degradation ladder
+        cache.keep(self._desk, call, answer)
+        return answer
+
+    async def _go_on(self, call: Call, plan: Plan, tried: Tried) -> ChatReply:
+        """The rest of the walk of a call whose first try was sent the short way and has failed. Raises as `chat`."""
+        desk = self._desk
+        try:
+            with desk.gate.place:
+                answer = await self._made(call, plan, tried)
+        except BaseException as gone:
+            cache.leave(desk, call, gone)
+            settle.failed(desk, call, gone)
             raise
         return settle.answered(desk, call, answer)
 

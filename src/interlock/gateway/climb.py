@@ -15,8 +15,8 @@ from interlock.core.errors import InterlockError, OutputInvalid
 from interlock.core.events import Escalation
 
 from . import degrade, escalate, fitting, ladder, mend, verify
-from .attempt import first
-from .call import Answer, Call
+from .attempt import after, first
+from .call import Answer, Call, Tried
 from .checks import NOT_LOOKED, Seen
 from .desk import Desk
 from .escalate import Good, Repair, Up
@@ -27,9 +27,11 @@ from .route import Candidate, Plan
 class Climb:
     """One call's way up its tiers."""
 
-    __slots__ = ("_asked", "_call", "_desk", "_exchange", "_plan", "held")
+    __slots__ = ("_asked", "_call", "_desk", "_exchange", "_plan", "_tried", "held")
 
-    def __init__(self, desk: Desk, exchange: Exchange, call: Call, plan: Plan) -> None:
+    def __init__(self, desk: Desk, exchange: Exchange, call: Call, plan: Plan, tried: Tried | None = None) -> None:
+        """`tried`: its first try is over already."""
+        self._tried = tried
         self._desk = desk
         self._exchange = exchange
         self._call = call
@@ -81,6 +83,9 @@ class Climb:
         return answer
 
     async def _first(self, candidates: Sequence[Candidate], request: ChatRequest) -> Answer:
+        tried, self._tried = self._tried, None
+        if tried is not None:
+            return await after(self._desk, self._call, candidates, request, self._exchange.whole, tried)
         return await first(self._desk, self._call, candidates, request, self._exchange.whole)
 
     def _checked(self, answer: Answer) -> tuple[Answer, list[str]]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
+from interlock.core.budget import Spend
 from interlock.core.errors import InterlockError
 from interlock.core.ports import Deployment
 from interlock.core.time import Clock
 
-from . import balance
+from . import balance, tokens
 from .admit import Gate
 from .breaker import Breaker
 from .gradient import Gradient
@@ -164,6 +165,11 @@ class DeploymentHealth:
         self.input_share = _moved(self.input_share, input_share)
         if output_share is not None:
             self.output_share = _moved(self.output_share, output_share)
+
+    def weight(self, ask: Spend) -> int:
+        """Tokens that the vendor will likely count against its limits for a try."""
+        share = tokens.LIKELY_SHARE if self.input_share is None else self.input_share
+        return round(ask.input_tokens * share) + min(ask.output_tokens, 1_000)
 
     def take_retry(self) -> bool:
         """Takes one retry out of what is in hand."""

@@ -28,7 +28,7 @@ from interlock.core.errors import (
 from interlock.core.money import Usage
 from interlock.core.time import Deadline
 
-from . import bill, retry, shape, tokens
+from . import bill, retry, shape
 from .admit import NORMAL
 from .call import Answer, Call, Guess, Trial
 from .desk import Desk
@@ -91,7 +91,7 @@ async def ask(desk: Desk, call: Call, candidate: Candidate, job: Job[T], last: b
     try:
         return await _timed(desk, call, trial, job.send, last)
     except (UpstreamError, InvalidRequest, Shed) as error:
-        _count(desk, call, trial, error)
+        count(desk, call, trial, error)
         raise
     except BaseException as error:
         health.breaker.abandoned()
@@ -136,7 +136,7 @@ async def _leave_to_send(desk: Desk, call: Call, trial: Trial, health: Deploymen
         error.deployment = name
         raise error
     if health.limits.known:
-        trial.weight = _weight(health, trial)
+        trial.weight = health.weight(trial.fitted.ask)
         health.limits.sent(trial.weight, clock.monotonic_s())
 
 
@@ -186,7 +186,7 @@ async def _room(desk: Desk, call: Call, trial: Trial, health: DeploymentHealth, 
     parts, retrying, name = desk.parts, desk.settings.retrying, trial.candidate.name
     for _ in range(ROOM_ROUNDS):
         now_s = parts.clock.monotonic_s()
-        wait_s = max(health.blocked_s(now_s), health.limits.wait_s(_weight(health, trial), now_s))
+        wait_s = max(health.blocked_s(now_s), health.limits.wait_s(health.weight(trial.fitted.ask), now_s))
         if not wait_s:
             return
         if not last or wait_s > retrying.retry_after_max_s or wait_s >= call.deadline.left_s(parts.clock):
@@ -194,18 +194,12 @@ async def _room(desk: Desk, call: Call, trial: Trial, health: DeploymentHealth, 
         call.note(f"{name} wants no call for another {wait_s:.1f} s: waited")
         await parts.sleep(wait_s + parts.rng.uniform(0.0, min(wait_s, retrying.base_s)))
     now_s = parts.clock.monotonic_s()
-    wait_s = max(health.blocked_s(now_s), health.limits.wait_s(_weight(health, trial), now_s))
+    wait_s = max(health.blocked_s(now_s), health.limits.wait_s(health.weight(trial.fitted.ask), now_s))
     if wait_s:
         call.note(f"{name} not asked: it wants no call for another {wait_s:.1f} s")
         error = RateLimited(f"not asked: rate limited for another {wait_s:.1f} s.", upstream_status=429)
         error.retry_after_s, error.deployment = wait_s, name
         raise error
-
-
-def _weight(health: DeploymentHealth, trial: Trial) -> int:
-    """Tokens that the vendor will likely count against its limits for this try."""
-    share = tokens.LIKELY_SHARE if health.input_share is None else health.input_share
-    return round(trial.fitted.ask.input_tokens * share) + min(trial.fitted.ask.output_tokens, 1_000)
 
 
 async def _timed(desk: Desk, call: Call, trial: Trial, send: Send[T], last: bool) -> T:
@@ -228,12 +222,15 @@ async def _timed(desk: Desk, call: Call, trial: Trial, send: Send[T], last: bool
     except InterlockError:
         raise
     except Exception as error:  # a plug-in's own fault must not pass for ours, nor leave the call without fallback
-        raise BadReply(
-            f"the provider plug-in of {trial.candidate.name} failed: {type(error).__name__}: {error}"
-        ) from error
+        raise plugin_failed(trial, error) from error
 
 
-def _count(desk: Desk, call: Call, trial: Trial, error: UpstreamError | InvalidRequest | Shed) -> None:
+def plugin_failed(trial: Trial, error: Exception) -> BadReply:
+    """What a plug-in's own fault is told as."""
+    return BadReply(f"the provider plug-in of {trial.candidate.name} failed: {type(error).__name__}: {error}")
+
+
+def count(desk: Desk, call: Call, trial: Trial, error: UpstreamError | InvalidRequest | Shed) -> None:
     """Counts a failed try, on the call and on the deployment."""
     name = trial.candidate.name
     if isinstance(error, UpstreamError):

@@ -273,6 +273,10 @@ class Quotas:
             self._shared.settle(held.remote.reservation, held.remote.asks, used, counted=held.remote.counted)
             held.remote = None
 
+    def let_go(self, held: Held) -> None:
+        """Nothing is held any more, as if it had never been asked."""
+        self.settle(held, NOTHING)
+
     # --- off the request path ---
 
     def count_in(self, cells: Cells | None, lost: str = "") -> None:

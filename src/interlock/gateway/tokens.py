@@ -7,6 +7,7 @@ Russian, Chinese and Japanese samples (November 2026), the upper ones with the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -90,6 +91,14 @@ def of_request(request: ChatRequest) -> int:
         total += of_value(tool)
     if request.output_schema is not None:
         total += of_value(request.output_schema.schema)
+    return total
+
+
+def of_texts(texts: Sequence[str]) -> int:
+    """As `of_request`, of messages that hold a text each and nothing else."""
+    total = MESSAGE_OVERHEAD * len(texts)
+    for text in texts:
+        total += int(len(text) * ASCII_UPPER) + 1 if text.isascii() else upper(text)
     return total
 
 

@@ -13,7 +13,6 @@ import asyncio
 import math
 import ssl
 from collections.abc import AsyncIterator
-from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +23,9 @@ from interlock.core.ports import NOTHING_SENT, HttpRequest, HttpResponse
 from interlock.core.time import Clock, Deadline
 
 from .connection import Connection, Sink, StaleConnection, Terms, Want
-from .head import encode_head, encode_own
+from .head import encode_head, encode_own, sendable
+from .leaving import HANG_UP_S, check_encoding, was_coming
+from .line import Line
 from .pool import OriginPool, PoolLimits
 from .url import Origin, parse_target
 
@@ -75,7 +76,7 @@ class PooledClient:
         response = HttpResponse(connection.status, connection.headers, connection.take())
         pool.give_back(connection)
         if "content-encoding" in response.headers:
-            _check_encoding(response.headers, request.url)
+            check_encoding(response.headers, request.url)
         return response
 
     def stream(
@@ -87,6 +88,14 @@ class PooledClient:
         `stall_s` each silence after that. Raises as `request` does.
         """
         return StreamLoan(self, request, deadline, stall_s, first_byte_s)
+
+    def line(self, request: HttpRequest, key_header: str) -> Line:
+        """`core.short.HasLines`. Raises InvalidRequest: address or headers cannot be sent."""
+        loop = asyncio.get_running_loop()
+        lane = self._lanes.get((request.method, request.url, request.headers)) or self._lane(loop, request)
+        if key_header:
+            sendable(key_header, "")
+        return Line(loop, lane.pool, request.url, lane.head, key_header, self._clock, self._max_body_bytes)
 
     async def open_stream(
         self, request: HttpRequest, deadline: Deadline, stall_s: float, first_byte_s: float | None
@@ -136,7 +145,7 @@ class PooledClient:
             except StaleConnection:
                 pool.give_back(connection)
             except BaseException as fault:
-                if isinstance(fault, asyncio.CancelledError) and await _was_coming(loop, connection, want, fault):
+                if isinstance(fault, asyncio.CancelledError) and await was_coming(loop, connection, want, fault):
                     return pool, connection
                 connection.abort()
                 pool.give_back(connection)
@@ -165,10 +174,6 @@ class PooledClient:
         tls = self._tls if origin.scheme == "https" else None
         pool = self._pools[origin] = OriginPool(loop, origin, self._limits, tls)
         return pool
-
-
-HANG_UP_S = 0.05
-"""How long a reader that was cancelled still hears what is on its way, once the vendor has been told. Then the connection is cut."""
 
 
 class StreamLoan:
@@ -200,7 +205,7 @@ class StreamLoan:
         self.status = connection.status
         self.headers = connection.headers
         try:
-            _check_encoding(self.headers, self._request.url)
+            check_encoding(self.headers, self._request.url)
         except BadReply:
             self._give_back()
             raise
@@ -283,30 +288,6 @@ class StreamLoan:
         if self._pool is not None and self._connection is not None:
             self._pool.give_back(self._connection)
             self._pool = self._connection = None
-
-
-async def _was_coming(
-    loop: asyncio.AbstractEventLoop, connection: Connection, want: Want, gone: asyncio.CancelledError
-) -> bool:
-    """Hangs up for a caller that was cancelled. True where what it wanted was on its way already: billed, it is handed out all the same.
-
-    A stream goes on to what was sent of it, and then raises `gone`.
-    """
-    if connection.done or not connection.hang_up(gone, HANG_UP_S):
-        return connection.done and connection.error is None and connection.status == HTTPStatus.OK
-    try:
-        if not connection.ready(want):
-            await asyncio.wait((connection.coming(),), timeout=max(0.0, connection.gone_until - loop.time()))
-    except asyncio.CancelledError:
-        return False
-    # A refusal is billed to nobody, and must not set off another try for a caller that is gone.
-    return connection.error is None and connection.ready(want) and connection.status == HTTPStatus.OK
-
-
-def _check_encoding(headers: dict[str, str], url: str) -> None:
-    encoding = headers.get("content-encoding", "identity")
-    if encoding not in ("", "identity"):
-        raise BadReply(f"{url} answered compressed ({encoding}) though that was not asked for")
 
 
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:

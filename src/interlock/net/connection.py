@@ -82,33 +82,50 @@ class Connection(asyncio.Protocol):
         """Why it has been hung up; never used again after that."""
         self.gone_until = 0.0
         self._sink: Sink | None = None
+        self._told: Callable[[], None] | None = None
 
     # --- the exchange, from the consumer's side ---
 
     def start(self, data: bytes, terms: Terms, want: Want) -> asyncio.Future[None]:
         """Sends a whole request; the exchange then runs under `terms`. The future is as that of `coming`, for `want`."""
+        waiter = self._loop.create_future()
+        if self._begin(data, terms, want):
+            self._waiter = waiter
+        else:
+            waiter.set_result(None)
+        return waiter
+
+    def tell(self, data: bytes, terms: Terms, told: Callable[[], None]) -> bool:
+        """As `start`, for the whole reply: `told` is called in the callback that ends the exchange. False: it ended at once, untold."""
+        begun = self._begin(data, terms, Want.END)
+        self._told = told if begun else None
+        return begun
+
+    def forget(self) -> None:
+        """Nobody is told of the exchange's end any more; it can be awaited by `coming`."""
+        self._told = None
+
+    def _begin(self, data: bytes, terms: Terms, want: Want) -> bool:
+        """Sends; False where the connection turns out to be closed, which `error` then says."""
         self.status = self._unread = self._received = 0
         self.headers = {}
         self.headed = self._keep = self._interim = self.done = False
         self._pieces = []
-        self.error = self._sink = None
+        self.error = self._sink = self._told = None
         self.exchanges += 1
         self._terms = terms
         self._want = want
         transport = self._transport
         if transport is None or transport.is_closing():
             self._settle_loss()
-            waiter = self._loop.create_future()
-            waiter.set_result(None)
-            return waiter
+            return False
         transport.write(data)
         now = self._loop.time()
         self.idle_s = now - self.idle_since
         due = terms.first_byte_at if terms.whole else min(terms.first_byte_at, now + terms.stall_s)
         if self._timer is None or self._timer_at > due:
             self._arm(due)
-        waiter = self._waiter = self._loop.create_future()
-        return waiter
+        return True
 
     def pour(self, sink: Sink) -> asyncio.Future[None]:
         """Hands what comes of the body to `sink`, in the callback of the socket; done when it refuses, or when the body has ended."""
@@ -213,7 +230,10 @@ class Connection(asyncio.Protocol):
         return self._want is Want.PIECE and bool(self._pieces)
 
     def _wake(self) -> None:
-        waiter = self._waiter
+        told, waiter = self._told, self._waiter
+        if told is not None and (self.done or self.error is not None):
+            self._told = None
+            told()
         if waiter is not None and (self.done or self._ready()):
             self._waiter = None
             if not waiter.done():

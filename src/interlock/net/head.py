@@ -36,10 +36,15 @@ def encode_own(headers: Iterable[tuple[str, str]]) -> bytes:
     """Header lines. Raises as `encode_head`, naming the header at fault, never its value: it may be a credential."""
     lines: list[str] = []
     for name, value in headers:
-        if name in _OWN_HEADERS or not _NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
-            raise _unsendable(name)
+        sendable(name, value)
         lines.append(f"{name}: {value}\r\n")
     return "".join(lines).encode("ascii")
+
+
+def sendable(name: str, value: str) -> None:
+    """Raises as `encode_own` for a header that cannot be sent."""
+    if name in _OWN_HEADERS or not _NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
+        raise _unsendable(name)
 
 
 def _unsendable(name: str) -> InvalidRequest:

@@ -42,21 +42,9 @@ class Keys:
         Raises:
             NotAuthorised: missing, no key of ours, revoked or expired.
         """
-        scheme, _, secret = authorization.partition(b" ")
-        if scheme.lower() == b"bearer":
-            presented = hash_of(secret.strip())
-            own = self._own.get(presented)
-            if own is not None:
-                return own
-            record = self._book.find(presented, self._clock.wall_ns())
-            if record is not None:
-                made = self._callers.get(record.id)
-                if made is None or made.tenant != record.tenant or made.user != record.user:
-                    made = record.caller()
-                    if self._versions is not None:
-                        made = structs.replace(made, versions=self._versions)
-                    self._callers[record.id] = made
-                return made
+        holder = self.holder(self.presented(authorization))
+        if holder is not None:
+            return holder
         if not authorization:
             raise NotAuthorised(
                 "no key was presented", hint="Send it as `Authorization: Bearer <key>` (the client's `api_key`)."
@@ -66,6 +54,27 @@ class Keys:
             hint="It is `server.api_key` of interlock.yaml, the one in the file that `interlock serve` names, "
             "or one of `interlock keys`.",
         )
+
+    def presented(self, authorization: bytes) -> str:
+        """What this header presents, as `holder` takes it; empty where it is no bearer key."""
+        scheme, _, secret = authorization.partition(b" ")
+        return hash_of(secret.strip()) if scheme.lower() == b"bearer" else ""
+
+    def holder(self, presented: str) -> Caller | None:
+        """Whom a presented key stands for now: the same value as long as nothing about it has changed."""
+        own = self._own.get(presented)
+        if own is not None:
+            return own
+        record = self._book.find(presented, self._clock.wall_ns())
+        if record is None:
+            return None
+        made = self._callers.get(record.id)
+        if made is None or made.tenant != record.tenant or made.user != record.user:
+            made = record.caller()
+            if self._versions is not None:
+                made = structs.replace(made, versions=self._versions)
+            self._callers[record.id] = made
+        return made
 
     def admin(self, authorization: bytes) -> Caller:
         """The same, for those who may manage keys: the server's own key, and virtual ones that were made for it.

@@ -6,27 +6,44 @@ Above: the faces (openai). Below: protocol, which makes these.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from interlock.core.errors import InterlockError
 
 if TYPE_CHECKING:
     from .protocol import HotProtocol
 
-HotHandler = Callable[["Exchange"], Awaitable[None]]
+HotHandler = Callable[["Exchange"], Coroutine[Any, Any, None]]
+ShortWay = Callable[["Exchange"], bool]
+"""Takes an ordinary request without a task (`Exchange.turn` is set then); False, and nothing done, for any other."""
+
+
+class Turn(Protocol):
+    """A request that was taken the short way."""
+
+    async def left(self) -> None:
+        """The client is gone."""
+        ...
+
+
+class Head(dict[bytes, bytes]):
+    """The headers of a request by name, in lower case: the same object for all requests of a connection that have the same head."""
+
+    __slots__ = ("known",)
+
+    def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """The values of a repeated name are joined by commas, which means the same (RFC 9110 §5.3)."""
+        super().__init__(headers)
+        if len(self) != len(headers):
+            for name in self:
+                self[name] = b", ".join([value for known, value in headers if known == name])
+        self.known: object = None
+        """What a face worked out from these headers, for the next request that has them."""
+
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-
-
-def by_name(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """The value of each name; those of a repeated one are joined by commas, which means the same (RFC 9110 §5.3)."""
-    found = dict(headers)
-    if len(found) != len(headers):
-        for name in found:
-            found[name] = b", ".join([value for known, value in headers if known == name])
-    return found
 
 
 class Exchange:
@@ -47,13 +64,14 @@ class Exchange:
         "size",
         "started",
         "task",
+        "turn",
     )
 
     def __init__(
         self,
         protocol: HotProtocol,
         handler: HotHandler,
-        headers: dict[bytes, bytes],
+        headers: Head,
         keep_alive: bool,
         http_version: str,
     ) -> None:
@@ -61,7 +79,6 @@ class Exchange:
         self._chunked = http_version == "1.1"
         self.handler = handler
         self.headers = headers
-        """By name, in lower case."""
         self.keep_alive = keep_alive and self._chunked
         self.pieces: list[bytes] = []
         self.size = 0
@@ -74,6 +91,8 @@ class Exchange:
         self.response_complete = False
         self.disconnected = False
         self.task: asyncio.Task[None] | None = None
+        self.turn: Turn | None = None
+        """Answers it, where no task does."""
 
     @property
     def its_turn(self) -> bool:
@@ -133,6 +152,14 @@ class Exchange:
     def _date(self) -> bytes:
         defaults = self._protocol.server_state.default_headers
         return b"date: %b\r\n" % defaults[0][1] if defaults else b""
+
+    def finished(self) -> None:
+        """To be called by whoever took it the short way, after its last word."""
+        self._protocol.finished(self)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Goes on with what was taken the short way in a task, which ends when the client goes."""
+        self._protocol.spawn(self, work)
 
     # What uvicorn's own code expects of the request that came last; `HotProtocol.connection_lost` does the cancelling.
 

@@ -14,12 +14,14 @@ from interlock.core.chat import ChatRequest, Chunk
 from interlock.core.errors import InterlockError, UpstreamCut
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway, ChatReply, Tap
+from interlock.core.short import HasShortcut
 from interlock.core.time import NS_PER_S, Clock
 
 from .auth import Keys
 from .behalf import facts_of, on_behalf
 from .exchange import Exchange
 from .openai_read import RequestReader
+from .openai_short import OpenAIShort
 from .openai_write import EVENTS, StreamWriter, error_body, error_headers, error_status, header, reply_headers, whole
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ class OpenAIFace:
         self._ids = ids
         self._clock = clock
         self._reader = RequestReader()
+        self.short = (
+            OpenAIShort(gateway.shortcut, keys, self._refuse).take if isinstance(gateway, HasShortcut) else None
+        )
+        """Takes plain requests without a task, where the gateway has a short way."""
 
     async def chat_completions(self, exchange: Exchange) -> None:
         """One call, straight through. Whatever goes wrong becomes an error in OpenAI's shape."""

@@ -148,6 +148,31 @@ class _Usual(_Body, frozen=True, forbid_unknown_fields=True):
     """A request that says nothing beyond them, which is the usual one and costs one pass to read."""
 
 
+class _PlainMessage(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    role: Role
+    content: str
+
+
+class Plain(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request that says nothing but the most usual things: texts, caps, sampling. Read in one quick pass; there is nothing else in it."""
+
+    model: str
+    messages: list[_PlainMessage]
+    temperature: Annotated[float, Meta(ge=0)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+
+    @property
+    def cap(self) -> int | None:
+        """The most output tokens that are wanted."""
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+
+
 _KNOWN = frozenset(_Body.__struct_fields__)
 _MEANINGLESS: dict[str, Any] = {
     "frequency_penalty": 0,
@@ -163,9 +188,18 @@ class RequestReader:
     """Decoders, made once."""
 
     def __init__(self) -> None:
+        self._plain = msgspec.json.Decoder(Plain)
         self._usual = msgspec.json.Decoder(_Usual)
         self._body = msgspec.json.Decoder(_Body)
         self._fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+    def plain(self, raw: bytes) -> Plain | None:
+        """The request, if it is a plain one."""
+        try:
+            found = self._plain.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+        return found if found.messages else None
 
     def read(self, raw: bytes, facts: dict[str, Fact], tenant: str = "") -> ChatRequest:
         """The request that `raw` holds; `facts` is what routing conditions may look at.

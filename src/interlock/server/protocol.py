@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, NamedTuple, cast
 
 import httptools
@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 
 from interlock.core.errors import Shed, TooLarge
 
-from .exchange import Exchange, HotHandler, by_name
+from .exchange import Exchange, Head, HotHandler, ShortWay
 
 MAX_PIPELINED = 8
 """Whole requests that may wait behind the one being answered; reading pauses there, so no client can queue without bound."""
@@ -46,7 +46,7 @@ class SameHead(NamedTuple):
     before: bytes
     after: bytes
     handler: HotHandler
-    headers: dict[bytes, bytes]
+    headers: Head
 
 
 async def _no_app(*_: Any) -> None:
@@ -65,11 +65,18 @@ class HotProtocol(HttpToolsProtocol):
         *,
         hot: Mapping[bytes, HotHandler],
         max_body_bytes: int,
+        short: Mapping[HotHandler, ShortWay] | None = None,
+        riding: set[HotProtocol] | None = None,
     ) -> None:
-        """`hot`: path → who answers a POST there. `max_body_bytes` bounds their bodies; ASGI apps bound their own."""
+        """`hot`: path → who answers a POST there. `max_body_bytes` bounds their bodies; ASGI apps bound their own.
+
+        `short`: the short way of those that have one. `riding`: the connections whose request is on it, of the whole server.
+        """
         super().__init__(config, server_state, app_state, _loop)
         self._hot = hot
         self._max_body_bytes = max_body_bytes
+        self._short = short or {}
+        self._riding: set[HotProtocol] = set() if riding is None else riding
         self._receiving: Exchange | None = None
         self._running: Exchange | None = None
         self._in_head = False
@@ -184,7 +191,7 @@ class HotProtocol(HttpToolsProtocol):
             self._hand_to_asgi()
             return
         exchange = self._expect(
-            Exchange(self, handler, by_name(self.headers), parser.should_keep_alive(), parser.get_http_version())
+            Exchange(self, handler, Head(self.headers), parser.should_keep_alive(), parser.get_http_version())
         )
         length = exchange.header(b"content-length")
         if length.isdigit() and int(length) > self._max_body_bytes:
@@ -249,15 +256,33 @@ class HotProtocol(HttpToolsProtocol):
         exchange.started = True
         exchange.previous = None
         limit = self.limit_concurrency
-        if limit is not None and len(self.tasks) >= limit:
+        if limit is not None and len(self.tasks) + len(self._riding) >= limit:
             exchange.refusal = Shed(f"{limit} requests are being answered already", retry_after_s=1.0)
         self._running = exchange
-        exchange.task = self.loop.create_task(self._run(exchange))
+        short = self._short.get(exchange.handler)
+        if short is not None and short(exchange):
+            self._riding.add(self)
+        else:
+            self.spawn(exchange, exchange.handler(exchange))
+
+    def spawn(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
+        """Answers the request in a task."""
+        self._riding.discard(self)
+        exchange.turn = None
+        exchange.task = self.loop.create_task(self._run(exchange, work))
         self.tasks.add(exchange.task)
 
-    async def _run(self, exchange: Exchange) -> None:
+    def finished(self, exchange: Exchange) -> None:
+        """The request was answered the short way, or in the task that went on with it, which sees to the rest itself."""
+        if exchange.task is None:
+            self._riding.discard(self)
+            self._running = None
+            exchange.turn = None
+            self._finish(exchange)
+
+    async def _run(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await exchange.handler(exchange)
+            await work
         except Exception:  # the outermost frame of a request: recorded, and the connection is ended below
             self.logger.exception("a request was not answered because of a defect in its handler")
         finally:
@@ -312,11 +337,19 @@ class HotProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._reading is not None:
             self._reading.cancel()
-        running = self._running
-        if running is not None and running.task is not None:
-            running.task.cancel()
+        self.leave()
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
         self.pipeline.clear()
         self._receiving = None
         super().connection_lost(exc)
+
+    def leave(self) -> None:
+        """Nobody waits for the answer any more: ends what is being done for it."""
+        running = self._running
+        if running is None:
+            return
+        if running.task is not None:
+            running.task.cancel()
+        elif running.turn is not None:
+            self.spawn(running, running.turn.left())

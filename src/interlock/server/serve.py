@@ -33,6 +33,7 @@ from .anthropic import AnthropicFace
 from .asgi import ColdApp
 from .auth import Keys
 from .embeddings import EmbeddingsFace
+from .exchange import HotHandler, ShortWay
 from .health import Health, HealthFace
 from .models import Cards, ModelsFace
 from .openai import OpenAIFace
@@ -198,14 +199,18 @@ def _cannot_listen(host: str, port: int, fault: OSError | OverflowError) -> Cann
 def _config(parts: Parts, settings: ServerSettings) -> uvicorn.Config:
     face = OpenAIFace(parts.gateway, parts.keys, parts.ids, parts.clock)
     anthropic = AnthropicFace(parts.gateway, parts.keys, parts.ids)
-    hot = {CHAT_COMPLETIONS.encode(): face.chat_completions}
+    chat: HotHandler = face.chat_completions
+    hot: dict[bytes, HotHandler] = {CHAT_COMPLETIONS.encode(): chat}
     hot |= {path.encode(): anthropic.messages for path in MESSAGES}
     hot |= {path.encode(): anthropic.count_tokens for path in COUNT_TOKENS}
     responses = ResponsesFace(parts.gateway, parts.keys, parts.ids, parts.clock, parts.kept)
     hot[RESPONSES.encode()] = responses.create
     hot[RESPONSE_TOKENS.encode()] = responses.input_tokens
     hot[EMBEDDINGS.encode()] = EmbeddingsFace(parts.embeddings, parts.keys, parts.ids).create
-    protocol = functools.partial(HotProtocol, hot=hot, max_body_bytes=settings.max_body_bytes)
+    short: dict[HotHandler, ShortWay] = {} if face.short is None else {chat: face.short}
+    protocol = functools.partial(
+        HotProtocol, hot=hot, max_body_bytes=settings.max_body_bytes, short=short, riding=set[HotProtocol]()
+    )
     faces = (responses, ModelsFace(parts.keys, parts.models), HealthFace(parts.keys, parts.health), *parts.more)
     cold = [route for face in faces for route in face.routes()]
     app = ColdApp(parts.ids, cold, [path.decode() for path in hot])
@@ -236,7 +241,10 @@ class Server(uvicorn.Server):
         self.on_started()
 
     async def finish_cancelled(self) -> None:
-        """Returns when the calls that shutdown cancelled have settled."""
+        """Returns when the calls that shutdown cancelled have settled, and those that no task answers, too."""
+        for connection in tuple[object, ...](self.server_state.connections):
+            if isinstance(connection, HotProtocol):
+                connection.leave()
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
 
     @contextlib.contextmanager

@@ -25,6 +25,9 @@ class MemoryLedger:
     async def ready(self, deadline: Deadline) -> None:
         """Room comes or does not come at once here."""
 
+    def has_room(self) -> bool:
+        return self.room is None or self.room > 0
+
     def open(self, if_crashed: Settled) -> int:
         if self.room is not None:
             if self.room <= 0:

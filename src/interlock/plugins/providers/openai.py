@@ -1,6 +1,6 @@
 """OpenAI's chat completions, as OpenAI, vLLM, Ollama and many others speak it; the server is a matter of `base_url`.
 
-Above: found by name. Below: `core`, `plugins.wire`, `plugins.profiles`, `plugins.openai_ask`, `plugins.openai_wire`. A caller of the same dialect has its own bytes
+Above: found by name. Below: `core`, `plugins.wire`, `plugins.profiles`, `plugins.openai_ask`, `plugins.openai_short`, `plugins.openai_wire`. A caller of the same dialect has its own bytes
 forwarded with the model's name and the output cap patched in, and gets the vendor's own bytes back.
 Source: the API reference for chat completions (platform.openai.com/docs/api-reference/chat), November 2026.
 """
@@ -16,11 +16,13 @@ from interlock.core.chat import ChatRequest, ChatResponse, Chunk
 from interlock.core.embed import EmbedRequest, EmbedResponse
 from interlock.core.errors import UpstreamCut
 from interlock.core.ports import Deployment, HttpRequest, PluginEnv, Tap
+from interlock.core.short import HasLines
 from interlock.core.time import Deadline
 from interlock.plugins import embed_wire, openai_ask, profiles, responses_wire, rooms, wire
 from interlock.plugins import openai_wire as codec
 from interlock.plugins.openai_batch import OpenAIBatches
 from interlock.plugins.openai_plain import Gate
+from interlock.plugins.openai_short import OpenAIWire
 from interlock.plugins.options import Options
 
 DIALECT = "openai"
@@ -134,6 +136,14 @@ class OpenAI:
                     gate.learn(tap, raw, chunk)
         if not finished:
             raise UpstreamCut(f"{deployment.name} ended its stream before its finish.")
+
+    def wire(self, deployment: Deployment) -> OpenAIWire | None:
+        """`core.short.HasWires`. Models that take less than the whole dialect need each request looked at."""
+        lane, client = self._lane(deployment), self._env.http
+        if not lane.profile.sampling or not isinstance(client, HasLines):
+            return None
+        line = client.line(HttpRequest("POST", lane.completions, lane.headers), lane.settings.idempotency_header)
+        return OpenAIWire(self._env, line, deployment, lane.profile, lane.cap)
 
     async def embed(self, deployment: Deployment, request: EmbedRequest, deadline: Deadline, key: str) -> EmbedResponse:
         lane = self._lane(deployment)

@@ -1,0 +1,131 @@
+"""The short way: what the rooms need from one another to answer an ordinary call in the callbacks of its sockets, without a task of its own.
+
+Above: server asks, gateway decides, plugins and net send. Below: the values of `core`. The short way is the long one (`ports.ChatGateway`) for the call that
+nothing happens to: whoever finds anything unusual says no before anything was done, or hands over to the long way where a try has failed. Both leave the
+same events, replies and counts (`tests/gateway/test_short.py`).
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from .caller import Caller
+from .chat import ChatRequest, ChatResponse
+from .ports import ChatReply, Deployment, HttpRequest, HttpResponse
+from .time import Deadline
+
+# --- HTTP, upstream ---------------------------------------------------------------------------------------------
+
+
+class Reader(Protocol):
+    """Who takes a whole reply, in the callback of the socket; one of the two is called, once."""
+
+    def came(self, response: HttpResponse) -> None: ...
+
+    def failed(self, error: Exception) -> None:
+        """Of the kinds that `ports.HttpClient` raises."""
+        ...
+
+
+class Sending(Protocol):
+    """A request that was sent, and whose reply its `Reader` is told."""
+
+    async def hear_out(self) -> CancelledError | None:
+        """Hangs up. `None`: the reply was on its way already, and the reader has been told. Else it will be told nothing any more, and this is
+        what a task that waited would have ended with (`ports.NOTHING_SENT`).
+        """
+        ...
+
+
+class HttpLine(Protocol):
+    """Where requests of one address and one set of headers go."""
+
+    def post(self, key: str, body: bytes, deadline: Deadline, reader: Reader) -> Sending:
+        """Sends, at once where a connection is open and idle. The reader is told later, never from inside of this."""
+        ...
+
+
+@runtime_checkable
+class HasLines(Protocol):
+    """An HTTP client with a short way."""
+
+    def line(self, request: HttpRequest, key_header: str) -> HttpLine:
+        """`request` without its body; `key_header` names the header that carries each request's key, empty for none."""
+        ...
+
+
+# --- Providers --------------------------------------------------------------------------------------------------
+
+
+class Wire(Protocol):
+    """A provider's short way to one deployment."""
+
+    @property
+    def dialect(self) -> str:
+        """Requests of this dialect (`ChatRequest.raw_dialect`) can be sent."""
+        ...
+
+    def send(self, request: ChatRequest, key: str, deadline: Deadline, reader: Reader) -> Sending:
+        """As `HttpLine.post`. The request's fields stand in its `raw`, but for its model."""
+        ...
+
+    def answer(self, request: ChatRequest, response: HttpResponse) -> ChatResponse:
+        """What the reply says. Raises as `ports.Provider.chat`."""
+        ...
+
+
+@runtime_checkable
+class HasWires(Protocol):
+    """A provider with a short way."""
+
+    def wire(self, deployment: Deployment) -> Wire | None:
+        """`None` where every request to it needs a closer look."""
+        ...
+
+
+# --- The gateway ------------------------------------------------------------------------------------------------
+
+
+class Asker(Protocol):
+    """Who asked the short way. One of `answered` and `refused` is called, once, and not before `Shortcut.take` has returned."""
+
+    def answered(self, reply: ChatReply) -> None: ...
+
+    def refused(self, error: Exception) -> None: ...
+
+    def whole(self) -> ChatRequest:
+        """The request with everything that it says; the long way needs that."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs the rest in a task; one that is cancelled when the client goes."""
+        ...
+
+
+class Ride(Protocol):
+    """A call that goes the short way."""
+
+    async def left(self) -> None:
+        """The client is gone: hangs up, and settles with what is known."""
+        ...
+
+
+class Shortcut(Protocol):
+    """The gateway's short way for whole answers."""
+
+    def take(self, caller: Caller, request: ChatRequest, texts: Sequence[str], asker: Asker) -> Ride | None:
+        """The call, under way; `None`, and nothing done, where it has to go the long way.
+
+        `request` lacks its messages, each of which has a role and one of `texts`, and nothing else; it names no user, tools or schema.
+        """
+        ...
+
+
+@runtime_checkable
+class HasShortcut(Protocol):
+    """A gateway with a short way."""
+
+    @property
+    def shortcut(self) -> Shortcut: ...

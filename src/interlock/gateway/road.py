@@ -1,0 +1,153 @@
+"""What the ordinary calls of one caller for one model have in common, worked out once: the plan of the short way.
+
+Above: shortcut. Below: desk, lane, route, settings. Frozen but for what is asked anew with each call (health, price of the minute). Whether there is a
+short way at all is decided here, and closed by default: a setting or a part that this file does not know closes it as soon as it is switched on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct, structs
+
+from interlock.core.caller import Caller
+from interlock.core.errors import InterlockError
+from interlock.core.short import HasWires, Wire
+
+from .desk import Desk
+from .lane import Lane
+from .once import LEAST_PART_S, PATIENCE
+from .route import Candidate, Plan
+from .settings import Parts, Settings, Workflow
+
+OF_SETTINGS = frozenset(
+    (
+        *(
+            "default_model",
+            "degradation",
+            "workflows",
+            "anywhere",
+            "caching",
+            "retrying",
+            "breaking",
+            "admission",
+            "ejecting",
+        ),
+        *("input_caps", "shaping", "priorities", "continuing", "timeout_s", "self_judging", "min_output_tokens"),
+        *("slo_miss_share", "rules"),
+    )
+)
+"""Kept to on the short way, looked at below, or of no concern before a try has failed."""
+OF_WORKFLOW = frozenset(("limits", "p95_latency_slo_ms"))
+OF_CACHING = frozenset(("exact", "exact_ttl_s", "sampled", "refusals", "coalesce", "stale_s"))
+OF_PARTS = frozenset(
+    (
+        *(
+            "ledger",
+            "clock",
+            "ids",
+            "rng",
+            "price_of",
+            "providers",
+            "tiers_of",
+            "target_of",
+            "profile_of",
+            "validator_of",
+        ),
+        *(
+            "unusable",
+            "answers",
+            "quotas",
+            "semantic",
+            "prompt_vector",
+            "code_runner",
+            "short_of_cpu",
+            "redact",
+            "sleep",
+        ),
+    )
+)
+
+
+class Road:
+    """One caller's, for one model."""
+
+    __slots__ = ("caller", "candidate", "health", "lane", "plan", "profile", "timeout_s", "wire", "workflow")
+
+    def __init__(self, caller: Caller, plan: Plan, lane: Lane, wire: Wire, workflow: Workflow) -> None:
+        self.caller = caller
+        self.plan = plan
+        self.candidate: Candidate = plan.candidates[0]
+        self.lane = lane
+        self.health = lane.health
+        self.profile = lane.profile
+        self.wire = wire
+        self.workflow = workflow
+        self.timeout_s = self.candidate.deployment.timeout_s
+
+    def holds(self, desk: Desk) -> bool:
+        """What it was worked out of is still so."""
+        return desk.lane(self.candidate) is self.lane
+
+    def clear(self, desk: Desk, now_s: float) -> bool:
+        """Nothing stands in the way of a call right now: no queue, no circuit, no pause, nothing left out."""
+        health, gate = self.health, desk.gate
+        line = health.line
+        return (
+            gate.inside < gate.limit
+            and line.inside < line.limit
+            and health.breaker.closed
+            and health.of is not None
+            and not desk.health.out
+            and (not health.blocked_until_s or not health.blocked_s(now_s))
+        )
+
+
+def road(desk: Desk, caller: Caller, model: str, dialect: str) -> Road | None:
+    """The short way of `caller` to `model` with requests of `dialect`; `None` where there is none."""
+    parts, settings = desk.parts, desk.settings
+    workflow = settings.workflow(caller.workflow)
+    if not model or caller.task or caller.step or desk.needs_confidence or not _plain(settings, parts, workflow):
+        return None
+    try:
+        plan = desk.router.plan(model)
+    except InterlockError:
+        return None
+    candidate = plan.candidates[0]
+    deployment = candidate.deployment
+    names = (caller.workflow, model, candidate.name)
+    if any(name in settings.shaping or name in settings.input_caps for name in names):
+        return None
+    if settings.rules and deployment.dialect not in settings.self_judging:
+        return None
+    if len(plan.candidates) > 1 and max(LEAST_PART_S, PATIENCE * settings.timeout_s) < deployment.timeout_s:
+        return None  # a part of its time would be kept back for whoever stands in
+    lane = desk.lane(candidate)
+    provider = lane.provider
+    wire = provider.wire(deployment) if isinstance(provider, HasWires) else None
+    if wire is None or wire.dialect != dialect:
+        return None
+    return Road(caller, plan, lane, wire, workflow)
+
+
+def _plain(settings: Settings, parts: Parts, workflow: Workflow) -> bool:
+    """Nothing is switched on that calls for more than the short way does."""
+    return (
+        _else_default(settings, OF_SETTINGS)
+        and _else_default(parts, OF_PARTS)
+        and _else_default(workflow, OF_WORKFLOW)
+        and _else_default(settings.caching, OF_CACHING)
+        and workflow.limits.max_seconds is None
+    )
+
+
+def _else_default(value: Struct, known: frozenset[str]) -> bool:
+    """Every field but the known ones stands at its default."""
+    return all(
+        getattr(value, field.name) == _default(field) for field in structs.fields(value) if field.name not in known
+    )
+
+
+def _default(field: structs.FieldInfo) -> Any:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()

@@ -1,0 +1,41 @@
+"""What becomes of a reply whose reader leaves: what is on its way is billed, so it is heard out for a moment.
+
+Above: client, line. Below: connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+from interlock.core.errors import BadReply
+
+from .connection import Connection, Want
+
+HANG_UP_S = 0.05
+"""How long a reader that was cancelled still hears what is on its way, once the vendor has been told. Then the connection is cut."""
+
+
+async def was_coming(
+    loop: asyncio.AbstractEventLoop, connection: Connection, want: Want, gone: asyncio.CancelledError
+) -> bool:
+    """Hangs up for a caller that was cancelled. True where what it wanted was on its way already: billed, it is handed out all the same.
+
+    A stream goes on to what was sent of it, and then raises `gone`.
+    """
+    if connection.done or not connection.hang_up(gone, HANG_UP_S):
+        return connection.done and connection.error is None and connection.status == HTTPStatus.OK
+    try:
+        if not connection.ready(want):
+            await asyncio.wait((connection.coming(),), timeout=max(0.0, connection.gone_until - loop.time()))
+    except asyncio.CancelledError:
+        return False
+    # A refusal is billed to nobody, and must not set off another try for a caller that is gone.
+    return connection.error is None and connection.ready(want) and connection.status == HTTPStatus.OK
+
+
+def check_encoding(headers: dict[str, str], url: str) -> None:
+    """Raises BadReply for a body that is compressed."""
+    encoding = headers.get("content-encoding", "identity")
+    if encoding not in ("", "identity"):
+        raise BadReply(f"{url} answered compressed ({encoding}) though that was not asked for")

@@ -1,0 +1,131 @@
+"""One address of one origin, and requests to it whose whole replies are told in the callback of the socket (`core.short`).
+
+Above: client. Below: connection, leaving, pool. No task and no future belongs to such a request; what is rare about it (a kept connection that had been closed
+meanwhile, a client that leaves) is done by a task as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from interlock.core.errors import InterlockError
+from interlock.core.ports import NOTHING_SENT, HttpResponse
+from interlock.core.short import Reader
+from interlock.core.time import Clock, Deadline
+
+from .connection import Connection, StaleConnection, Terms, Want
+from .leaving import check_encoding, was_coming
+from .pool import OriginPool
+
+
+class Line:
+    """`core.short.HttpLine`."""
+
+    __slots__ = ("_clock", "_head", "_key_header", "_loop", "_max_body_bytes", "_pool", "_url")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        pool: OriginPool,
+        url: str,
+        head: bytes,
+        key_header: str,
+        clock: Clock,
+        max_body_bytes: int,
+    ) -> None:
+        """`head`: request line and headers that are always the same. `key_header`: the name of the one that is each request's own."""
+        self._loop = loop
+        self._pool = pool
+        self._url = url
+        self._head = head
+        self._key_header = key_header.encode("ascii")
+        self._clock = clock
+        self._max_body_bytes = max_body_bytes
+
+    def post(self, key: str, body: bytes, deadline: Deadline, reader: Reader) -> Told:
+        own = b"%b: %b\r\n" % (self._key_header, key.encode("ascii")) if self._key_header else b""
+        data = b"%b%bcontent-length: %d\r\n\r\n%b" % (self._head, own, len(body), body)
+        due = self._loop.time() + deadline.left_s(self._clock)
+        told = Told(self, data, Terms(True, due, due, math.inf, self._max_body_bytes), reader)
+        connection = self._pool.spare()
+        if connection is None:
+            told.opening = self._loop.create_task(self._open(told))
+        else:
+            told.connection = connection
+            if not connection.tell(data, told.terms, told.end):
+                self._loop.call_soon(told.end)
+        return told
+
+    def end(self, told: Told) -> None:
+        """The exchange has ended: its connection goes back, and its reader is told."""
+        connection = told.connection
+        assert connection is not None, "an exchange that ends has a connection"
+        error = connection.error
+        if error is None:
+            response = HttpResponse(connection.status, connection.headers, connection.take())
+            self._pool.give_back(connection)
+            try:
+                if "content-encoding" in response.headers:
+                    check_encoding(response.headers, self._url)
+            except InterlockError as fault:
+                told.reader.failed(fault)
+                return
+            told.reader.came(response)
+        elif isinstance(error, StaleConnection):
+            self._pool.give_back(connection)
+            told.connection = None  # it had been closed while it was idle, and took nothing
+            told.opening = self._loop.create_task(self._open(told))
+        else:
+            connection.abort()
+            self._pool.give_back(connection)
+            told.reader.failed(error)
+
+    async def _open(self, told: Told) -> None:
+        """Sends on a connection that is opened for it, or that another request gives back."""
+        try:
+            connection = told.connection = await self._pool.take(told.terms.deadline_at)
+        except InterlockError as error:
+            told.reader.failed(error)
+            return
+        if not connection.tell(told.data, told.terms, told.end):
+            self.end(told)
+
+    async def hear_out(self, told: Told) -> asyncio.CancelledError | None:
+        """As `core.short.Sending.hear_out`."""
+        connection = told.connection
+        if connection is None:
+            if told.opening is not None:
+                told.opening.cancel()
+            return asyncio.CancelledError(NOTHING_SENT)
+        connection.forget()
+        gone = asyncio.CancelledError()
+        if await was_coming(self._loop, connection, Want.END, gone):
+            self.end(told)
+            return None
+        connection.abort()
+        self._pool.give_back(connection)
+        return gone
+
+
+class Told:
+    """`core.short.Sending`: one request, and who is told of its reply."""
+
+    __slots__ = ("_line", "connection", "data", "opening", "reader", "terms")
+
+    def __init__(self, line: Line, data: bytes, terms: Terms, reader: Reader) -> None:
+        self._line = line
+        self.data = data
+        self.terms = terms
+        self.reader = reader
+        self.connection: Connection | None = None
+        """`None` until there is one."""
+        self.opening: asyncio.Task[None] | None = None
+        """Waits for one."""
+
+    def end(self) -> None:
+        self._line.end(self)
+
+    async def hear_out(self) -> asyncio.CancelledError | None:
+        """Hangs up, as a task that waits for the reply does when it is cancelled."""
+        return await self._line.hear_out(self)

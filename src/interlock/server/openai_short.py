@@ -1,0 +1,126 @@
+"""The short way of the OpenAI face: plain requests that are answered whole, without a task.
+
+Above: openai. Below: auth, behalf, exchange, openai_read, openai_write, `core.short`. What the headers say is worked out once for all requests of a connection that
+have the same; the key is looked up anew each time, so that one that was revoked opens nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from interlock.core.caller import Caller
+from interlock.core.chat import ChatRequest
+from interlock.core.errors import InterlockError
+from interlock.core.ports import ChatReply
+from interlock.core.short import Ride, Shortcut
+
+from .auth import Keys
+from .behalf import facts_of, on_behalf
+from .exchange import Exchange
+from .openai_read import DIALECT, RequestReader
+from .openai_write import reply_headers, whole
+
+logger = logging.getLogger("interlock.server")
+
+
+class Known:
+    """What a head says, as long as its key opens."""
+
+    __slots__ = ("caller", "holder", "presented")
+
+    def __init__(self, presented: str, holder: Caller, caller: Caller) -> None:
+        self.presented = presented
+        self.holder = holder
+        """Whom the key stands for."""
+        self.caller = caller
+        """On whose behalf, too."""
+
+
+class OpenAIShort:
+    """Takes plain requests; `take` is an `exchange.ShortWay`."""
+
+    def __init__(self, shortcut: Shortcut, keys: Keys, refuse: Callable[[Exchange, InterlockError], None]) -> None:
+        self._shortcut = shortcut
+        self._keys = keys
+        self._reader = RequestReader()
+        self.refuse = refuse
+
+    def take(self, exchange: Exchange) -> bool:
+        known = exchange.headers.known
+        if exchange.refusal is not None:
+            return False
+        if not isinstance(known, Known) or self._keys.holder(known.presented) is not known.holder:
+            known = exchange.headers.known = self._known(exchange)
+            if known is None:
+                return False
+        raw = exchange.body
+        plain = self._reader.plain(raw)
+        if plain is None or plain.stream or plain.stream_options is not None:
+            return False
+        caller = known.caller
+        request = ChatRequest(
+            plain.model,
+            (),
+            max_output_tokens=plain.cap,
+            temperature=plain.temperature,
+            tenant=caller.tenant,
+            raw=raw,
+            raw_dialect=DIALECT,
+        )
+        turn = _Turn(self, exchange, caller)
+        turn.ride = self._shortcut.take(caller, request, [each.content for each in plain.messages], turn)
+        if turn.ride is None:
+            return False
+        exchange.turn = turn
+        return True
+
+    def whole(self, exchange: Exchange, caller: Caller) -> ChatRequest:
+        """Everything that the request says."""
+        return self._reader.read(exchange.body, {}, caller.tenant)
+
+    def _known(self, exchange: Exchange) -> Known | None:
+        """`None` for a request that has no key of ours, or that needs a closer look."""
+        try:
+            presented = self._keys.presented(exchange.header(b"authorization"))
+            holder = self._keys.holder(presented)
+            if holder is None or facts_of(exchange):
+                return None
+            return Known(presented, holder, on_behalf(holder, exchange, ""))
+        except InterlockError:
+            return None
+
+
+class _Turn:
+    """One request on the short way: the `core.short.Asker` of its answer."""
+
+    __slots__ = ("_caller", "_exchange", "_face", "ride")
+
+    def __init__(self, face: OpenAIShort, exchange: Exchange, caller: Caller) -> None:
+        self._face = face
+        self._exchange = exchange
+        self._caller = caller
+        self.ride: Ride | None = None
+
+    def answered(self, reply: ChatReply) -> None:
+        exchange = self._exchange
+        exchange.reply(200, reply_headers(reply.settled), whole(reply))
+        exchange.finished()
+
+    def refused(self, error: Exception) -> None:
+        if not isinstance(error, InterlockError):
+            logger.error("a defect kept a chat completion from being answered", exc_info=error)
+            error = InterlockError("the server failed on this request", hint="See its log.")
+        self._face.refuse(self._exchange, error)
+        self._exchange.finished()
+
+    def whole(self) -> ChatRequest:
+        return self._face.whole(self._exchange, self._caller)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._exchange.spawn(work)
+
+    async def left(self) -> None:
+        if self.ride is not None:
+            await self.ride.left()
