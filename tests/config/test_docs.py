@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
+from interlock.config.alerts import Alerts, Email
 from interlock.config.anomalies import Anomalies, Bounds
 from interlock.config.blocks import Block
 from interlock.config.contract import AgentContract, Approval, Input, Logging, Tier0, ToolRule, ToolUse, Value
@@ -44,6 +45,7 @@ from interlock.config.schema import (
     Settings,
     TaskBudget,
 )
+from interlock.config.slo import Cited, Slo
 from interlock.config.sql import Database, GovernedTable
 from interlock.config.webhooks import Webhook
 
@@ -78,6 +80,8 @@ SECTIONS: dict[str, type[Block]] = {
     "mcp": Mcp,
     "mcp.servers.<name>": McpServer,
     "webhooks[]": Webhook,
+    "alerts": Alerts,
+    "alerts.email": Email,
     "credentials.<name>": CredentialSource,
     "credentials.<name>.token": TokenRequest,
     "logging": CallLogging,
@@ -93,6 +97,8 @@ SECTIONS: dict[str, type[Block]] = {
     "telemetry": Telemetry,
     "telemetry.metrics": MetricsSettings,
     "telemetry.otlp": OtlpSettings,
+    "agent.slo": Slo,
+    "agent.slo.cited": Cited,
     "agent.tools[]": ToolUse,
     "agent.tools[].rules[]": ToolRule,
     "agent.information": FlowRules,

@@ -47,6 +47,7 @@ from interlock.tools.define import Tool
 from interlock.tools.threads import Threads
 
 from . import caches, policy, steering, tier0
+from .alerting import Alerting
 from .limiting import Limiting
 from .reading import worth_of
 from .tasking import Tasking
@@ -216,6 +217,10 @@ class Interlock:
             return engine.report.summary()
 
         return await Threads(limit=1).run(ready)
+
+    def alerting(self) -> Alerting:
+        """Looks at every promise and tells people; runs where its `run` does."""
+        return Alerting(self.workspace, self._store, self._clock, self.webhooks(), spare=self.gateway.spare)
 
     def webhooks(self) -> Webhooks:
         """Tells the receivers that the workspace names what is kept for them; runs where its `run` does."""

@@ -14,20 +14,28 @@ from interlock.config.load import load
 from interlock.config.workspace import Workspace
 from interlock.core.errors import InvalidRequest
 from interlock.core.store import RollFilter, TaskFilter
+from interlock.core.time import Clock, SystemClock
 from interlock.economics import Statement, Worth, exports, statements
 from interlock.economics.verify import Verdict, verified
 from interlock.ledger.read import Reader, TaskSummary, Trace
-from interlock.storage import SqliteStore
+from interlock.observe.incidents import Book
+from interlock.observe.slo import Standing
+
+from .stores import open_store
+
+from .looking import Look, book_of, held_back
 
 
 class Reading:
     """What a workspace's store says. A context manager: it holds the store open."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, clock: Clock | None = None) -> None:
         """Raises StoreUnavailable when there is a store and it cannot be read."""
         self.workspace = workspace
-        self._store = SqliteStore.open(workspace.store)
+        self._clock = clock or SystemClock()
+        self._store = open_store(workspace)
         self._reader = Reader(self._store)
+        self._look = Look(workspace, self._store)
 
     def __enter__(self) -> Self:
         return self
@@ -53,6 +61,21 @@ class Reading:
             since_ns=since_ns,
             until_ns=until_ns,
         )
+
+    def standings(self, workflow: str = "") -> dict[str, list[Standing]]:
+        """How each promise is kept, by workflow. Raises ConfigError: there is no such workflow."""
+        if workflow:
+            self.workspace.agent(workflow)
+        found = self._look.standings(self._clock.wall_ns())
+        return {name: held for name, held in found.items() if workflow in ("", name)}
+
+    def held_back(self, standings: Mapping[str, Sequence[Standing]]) -> list[tuple[str, Standing]]:
+        """Workflows whose spent budget stops rollouts, with the promise that did it."""
+        return held_back(self._look.terms, standings)
+
+    def incidents(self) -> Book:
+        """What has gone wrong, as the server keeps it."""
+        return book_of(self._store, self.workspace.settings.tenant)
 
     def verify(
         self, data: bytes, name: str, *, providers: Sequence[str], keys: Sequence[str], tolerance: float

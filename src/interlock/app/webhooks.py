@@ -23,6 +23,7 @@ from interlock.core.errors import LedgerFull, StoreUnavailable, UpstreamError
 from interlock.core.outbox import OutboxRow
 from interlock.core.ports import HttpClient, HttpRequest
 from interlock.core.time import NS_PER_S, Clock, Deadline
+from interlock.observe.incidents import Incident
 
 from .telling import receiver_id
 
@@ -74,6 +75,13 @@ class Webhooks:
     def nudge(self) -> None:
         """There is something to be sent."""
         self._due.set()
+
+    def alerted(self, incident: Incident, address: str) -> None:
+        """Something is wrong, has become worse, or is over; `address`: where a person sees more of it."""
+        found = incident.found
+        event = "alert" if incident.open else "alert_closed"
+        about = f"{incident.id}:{found.severity if incident.open else 'closed'}"
+        self.post(event, found.workflow, about, {**msgspec.to_builtins(incident), "address": address})
 
     def post(self, event: str, workflow: str, about: str, data: Any) -> None:
         """A message that is of no task; kept with the next delivery. `about` is its id: the same one again is the same message."""

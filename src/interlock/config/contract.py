@@ -28,6 +28,7 @@ from .blocks import (
 from .flow import Flow
 from .flow_terms import FlowRules, FlowTerms
 from .schema import LimitsBlock, Verifiers
+from .slo import Slo
 
 InputType = Literal["string", "number", "integer", "boolean"]
 
@@ -171,6 +172,8 @@ class AgentContract(Block):
     """When a task goes in circles or costs far more than it should."""
     when_changed: Literal["pin", "migrate", "fail"] = "migrate"
     """What becomes of a task under way when this contract or its prompt has changed since it began."""
+    slo: Slo | None = None
+    """What was promised of it."""
 
     @model_validator(mode="after")
     def _tools_once(self) -> AgentContract:

@@ -16,6 +16,7 @@ from interlock.core.events import RUNGS, Rung
 from interlock.core.money import Rates
 from interlock.core.store import StorePrompts
 
+from .alerts import Alerts
 from .blocks import (
     Address,
     Amount,
@@ -335,7 +336,9 @@ class Settings(Block):
     """Secrets that contracts may lend to tools."""
     mcp: Mcp = Field(default_factory=Mcp)
     webhooks: tuple[Webhook, ...] = ()
-    """Who is told of questions to people and of results."""
+    """Who is told of questions to people, of results and of alerts."""
+    alerts: Alerts = Field(default_factory=Alerts)
+    """When promises are looked at, and who gets mail."""
     logging: CallLogging = Field(default_factory=CallLogging)
     server: Server = Field(default_factory=Server)
     limits: LimitList = ()

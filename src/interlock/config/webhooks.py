@@ -8,7 +8,7 @@ from pydantic import Field
 
 from .blocks import Address, Block, Seconds, SecretText, Texts
 
-Told = Literal["approval_asked", "task_finished"]
+Told = Literal["approval_asked", "task_finished", "alert", "alert_closed"]
 
 
 class Webhook(Block):

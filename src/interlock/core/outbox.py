@@ -10,8 +10,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-TextKind = Literal["contract", "schedule"]
-"""A contract by its content hash · when a schedule last came due."""
+TextKind = Literal["contract", "schedule", "incidents"]
+"""A contract by its content hash · when a schedule last came due · the book of incidents."""
 
 
 class OutboxRow(Struct, frozen=True):

@@ -23,6 +23,8 @@ from .route import Plan, Router
 from .settings import Parts, Settings
 
 TENANTS_KEPT = 10_000
+PREMIUM = frozenset(("premium",))
+"""Tiers that a spent budget keeps calls from, where no cap names others."""
 VECTOR_WITHIN_S = 0.25
 """A vector that takes longer is done without; on a quiet machine it takes 7 to 25 ms."""
 
@@ -30,7 +32,7 @@ VECTOR_WITHIN_S = 0.25
 class Steering:
     """One process's steering; holds the state of the cap by tenant."""
 
-    __slots__ = ("_caps", "_parts", "_rates", "_router", "_settings", "watches")
+    __slots__ = ("_caps", "_parts", "_rates", "_router", "_settings", "sparing", "watches")
 
     def __init__(self, settings: Settings, parts: Parts, router: Router) -> None:
         self._settings = settings
@@ -41,6 +43,8 @@ class Steering:
         steered = any(each.checks or each.learned for each in (settings.anywhere, *settings.workflows.values()))
         self.watches = bool(settings.rules) or settings.premium is not None or steered
         """Whether an answer may be found not good enough at all."""
+        self.sparing: frozenset[str] = frozenset()
+        """Workflows whose error budget is spent, and which choose no premium tier until it is not."""
 
     def rated(self, call: Call) -> None:
         """Counts a call that has its answer; one that escalated is told how often its tenant's workflow does."""
@@ -74,7 +78,9 @@ class Steering:
         steered = call.steered = await self._looked(call, learned)
         chances = learned.route.before.chances(steered.task, steered.measured, {}, steered.vector)
         dearer = self._dearer(learned.route, cap)
-        allowed = [each for each in usable if cap is None or cap.open or not self._is_premium(plan, each)]
+        spares = call.caller.workflow in self.sparing
+        may = not spares and (cap is None or cap.open)
+        allowed = [each for each in usable if may or not self._is_premium(plan, each)]
         choice = routes.start(learned.route, chances, allowed or usable[:1], dearer)
         call.note(f"{choice.reason}, version {learned.version}")
         if choice.model == plan.candidates[0].tier or choice.model == plan.candidates[0].name:
@@ -102,6 +108,8 @@ class Steering:
 
     def refusal(self, call: Call, tier: str) -> str:
         """Why a premium tier may not be asked by choice now; empty where it may, and then it is counted."""
+        if call.caller.workflow in self.sparing and tier in self._premium and not call.premium:
+            return "the error budget is spent, so premium calls are not chosen (slo.when_spent: cap_premium)"
         cap = self.cap(call.caller.tenant)
         if cap is None or tier not in self._premium or call.premium:
             return ""
@@ -126,7 +134,7 @@ class Steering:
 
     @property
     def _premium(self) -> frozenset[str]:
-        return frozenset() if self._settings.premium is None else self._settings.premium.tiers
+        return PREMIUM if self._settings.premium is None else self._settings.premium.tiers
 
     def _arrived(self, call: Call, plan: Plan) -> Cap | None:
         """The tenant's cap with this call counted; what the on-device tier answers is no call of a model."""

@@ -95,7 +95,8 @@ async def serve_workspace(
     lead = worker is None or worker.number == 0
     working = [asyncio.create_task(il.agents.keep_working())] if lead else []
     working.append(asyncio.create_task(waiting.worker.keep_working()))
-    beside: list[asyncio.Task[None]] = []
+    alerting = il.alerting()
+    beside: list[asyncio.Task[None]] = [asyncio.create_task(alerting.run() if lead else alerting.follow())]
     if lead and files.webhooks:
         beside.append(asyncio.create_task(il.webhooks().run()))
     sock, parent = (worker.sock, worker.parent) if worker else (None, None)

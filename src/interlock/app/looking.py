@@ -1,0 +1,116 @@
+"""One reading of every promise: how it is kept, what is not as it was, and who has to be told of what.
+
+Above: alerting, reading, pages. Below: observe, a store. All of it is called from threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from interlock.config.workspace import Workspace
+from interlock.core.caller import Versions
+from interlock.core.events import Started
+from interlock.core.store import Store, TaskFilter, TaskRow
+from interlock.core.time import NS_PER_S
+from interlock.observe.alarms import SHOWN, of_changes, of_standing, of_stopped_tasks
+from interlock.observe.change import MOST, Change, changes, versions_along
+from interlock.observe.incidents import Book, Found
+from interlock.observe.slo import Standing, Terms
+from interlock.observe.standing import Standings
+
+from .agreements import terms_of
+
+HOUR_NS = 3_600 * NS_PER_S
+CHANGES_OVER_NS = 28 * 24 * HOUR_NS
+_KIND, _KEY = "incidents", "book"
+
+
+class Look:
+    """One reading of everything, from a thread; remembers what need not be read again."""
+
+    def __init__(self, workspace: Workspace, store: Store) -> None:
+        self._tenant, self._store = workspace.settings.tenant, store
+        self.terms: Mapping[str, Terms] = terms_of(workspace)
+        self._workflows = tuple(workspace.agents)
+        self._standings = Standings(store)
+        self._changes: dict[str, list[Change]] = {}
+        self._changed_ns = 0
+
+    def standings(self, now_ns: int) -> dict[str, list[Standing]]:
+        """Every promise of every workflow. Raises StoreUnavailable."""
+        return {name: self._standings.of(self._tenant, name, terms, now_ns) for name, terms in self.terms.items()}
+
+    def changes(self, now_ns: int) -> Mapping[str, list[Change]]:
+        """What is not as it was, by workflow; looked for once an hour."""
+        if now_ns - self._changed_ns >= HOUR_NS:
+            self._changes = {name: self._changes_of(name, now_ns) for name in self._workflows}
+            self._changed_ns = now_ns
+        return self._changes
+
+    def found(self, standings: Mapping[str, Sequence[Standing]], now_ns: int) -> list[Found]:
+        """What somebody has to be told of."""
+        found: list[Found] = []
+        for name, held in standings.items():
+            for each in held:
+                tasks = self._behind(name, each, now_ns) if each.spent or each.firing else ()
+                found += of_standing(self._tenant, name, each, self.terms[name], tasks)
+        for name in self._workflows:
+            found += of_stopped_tasks(self._tenant, name, self._recent(name, now_ns))
+        for name, changed in self.changes(now_ns).items():
+            found += of_changes(self._tenant, name, changed)
+        return found
+
+    def _behind(self, workflow: str, each: Standing, now_ns: int) -> tuple[str, ...]:
+        span_s = each.firing.long_s if each.firing else self.terms[workflow].window_s
+        since = now_ns - round(span_s * NS_PER_S)
+        rows = self._standings.culprits(self._tenant, workflow, each.objective, since, SHOWN)
+        return tuple(row.id for row in rows)
+
+    def _recent(self, workflow: str, now_ns: int) -> list[TaskRow]:
+        which = TaskFilter(tenant=self._tenant, workflow=workflow, kind="task", since_ns=now_ns - HOUR_NS, limit=500)
+        return [row for row in self._store.tasks.list(which) if row.status == "finished"]
+
+    def _changes_of(self, workflow: str, now_ns: int) -> list[Change]:
+        since = now_ns - CHANGES_OVER_NS
+        which = TaskFilter(tenant=self._tenant, workflow=workflow, kind="task", since_ns=since, limit=MOST)
+        rows = [row for row in self._store.tasks.list(which) if row.status == "finished"]
+        return changes(versions_along(rows, self._versions))
+
+    def _versions(self, task: str) -> Versions:
+        for record in self._store.records(task):
+            if isinstance(record.event, Started):
+                return record.event.versions
+        return Versions()
+
+
+def sparing(terms: Mapping[str, Terms], standings: Mapping[str, Sequence[Standing]]) -> tuple[str, ...]:
+    """Workflows whose spent budget keeps calls from premium tiers."""
+    wanted = (name for name, held in standings.items() if "cap_premium" in terms[name].when_spent and _spent(held))
+    return tuple(sorted(wanted))
+
+
+def held_back(terms: Mapping[str, Terms], standings: Mapping[str, Sequence[Standing]]) -> list[tuple[str, Standing]]:
+    """Workflows whose spent budget stops rollouts, with the promise that did it."""
+    return [
+        (name, each)
+        for name, held in standings.items()
+        for each in held
+        if each.spent and "stop_rollouts" in terms[name].when_spent
+    ]
+
+
+def _spent(held: Sequence[Standing]) -> bool:
+    return any(each.spent for each in held)
+
+
+def book_of(store: Store, tenant: str) -> Book:
+    """The incidents as they were kept. Raises StoreUnavailable."""
+    text = store.texts.get(tenant, _KIND, _KEY)
+    return Book() if text is None else msgspec.json.decode(text, type=Book)
+
+
+def keep(store: Store, tenant: str, book: Book, at_ns: int) -> None:
+    """Keeps the book. Raises StoreUnavailable."""
+    store.texts.put(tenant, _KIND, _KEY, msgspec.json.encode(book).decode(), at_ns)
