@@ -346,11 +346,11 @@ class Settings(Block):
     redis: RedisSettings = Field(default_factory=RedisSettings)
     responses: Responses = Field(default_factory=Responses)
     batches: Batches = Field(default_factory=Batches)
+    telemetry: Telemetry = Field(default_factory=Telemetry)
+    """Where spans and metrics go."""
 
     @model_validator(mode="after")
     def _rungs_once(self) -> Settings:
-    telemetry: Telemetry = Field(default_factory=Telemetry)
-    """Where spans and metrics go."""
         if len(set(self.degradation)) != len(self.degradation):
             raise ValueError("degradation: each rung stands at most once")
         return self
