@@ -28,7 +28,7 @@ from interlock.config.resilience import (
     Room,
     ShapeSettings,
 )
-from interlock.config.sandbox import SandboxLimits, SandboxSettings
+from interlock.config.sandbox import SandboxLimits, SandboxSettings, SandboxWorker
 from interlock.config.schema import (
     Batches,
     Caching,
@@ -75,6 +75,7 @@ SECTIONS: dict[str, type[Block]] = {
     "egress.allow[]": AllowedHost,
     "egress.credentials.<name>": HostCredential,
     "sandbox": SandboxSettings,
+    "sandbox.worker": SandboxWorker,
     "sandbox.limits": SandboxLimits,
     "databases.<name>.tables.<table>": GovernedTable,
     "mcp": Mcp,

@@ -55,9 +55,12 @@ class LocalSeat:
         pool = await sandbox.pool(first)
         talk = await pool.take(first)
         made = cls(pool, talk)
-        made._connect = await made._connection.enter_async_context(
-            sandbox.connected(talk, first.network, made._decisions)
-        )
+        try:
+            serving = sandbox.connected(talk, first.network, made._decisions)
+            made._connect = await made._connection.enter_async_context(serving)
+        except BaseException:
+            await made.close()
+            raise
         return made
 
     @property

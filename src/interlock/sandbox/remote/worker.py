@@ -191,9 +191,10 @@ class _Call:
         """Ends whatever is under way; returns when its processes are told to go."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
         if self._seat is not None:
             await self._seat.close()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
         await self._streams.close()
 
     def _job(self, head: words.Head) -> Job:
