@@ -43,6 +43,8 @@ class Entry:
     """A settled call and the slot that remembers it."""
 
     __slots__ = ("at_s", "records", "size", "slot")
+    weight = holds = 1
+    """Records, and slots."""
 
     def __init__(self, records: tuple[Record, ...], slot: int, size: int) -> None:
         self.records = records
@@ -54,9 +56,11 @@ class Entry:
 class Appended:
     """Records that somebody waits for."""
 
-    __slots__ = ("at_s", "records", "size", "written")
+    __slots__ = ("at_s", "records", "size", "weight", "written")
+    holds = 0
 
     def __init__(self, records: tuple[Record, ...], size: int, written: Written[None]) -> None:
+        self.weight = len(records)
         self.records = records
         self.size = size
         self.written = written
@@ -67,6 +71,7 @@ class Job:
     """Another write, in its place in the order."""
 
     __slots__ = ("at_s", "job", "size", "written")
+    weight, holds = 1, 0
 
     def __init__(self, job: Callable[[Store], Any], written: Written[Any] | None, size: int = 256) -> None:
         self.job = job
@@ -92,6 +97,9 @@ class Queue:
         self._change = threading.Condition(self._lock)
         self._urgent = False
         self._closed = False
+        self._records = 0
+        self.slots = 0
+        """How many of the waiting items hold a slot."""
         self.bytes = 0
 
     def put(self, item: Item, *, urgent: bool = False) -> None:
@@ -99,6 +107,8 @@ class Queue:
         with self._lock:
             self._waiting.append(item)
             self.bytes += item.size
+            self._records += item.weight
+            self.slots += item.holds
             many = len(self._waiting)
             if urgent or many >= self._hurry:
                 self._urgent = True
@@ -121,7 +131,7 @@ class Queue:
             while self._waiting and records < most:
                 item = self._waiting.popleft()
                 taken.append(item)
-                records += 1 if isinstance(item, Job) else len(item.records)
+                records += item.weight
             self._urgent = self._urgent and bool(self._waiting)
             self._taken = list(taken)
             return taken
@@ -130,7 +140,7 @@ class Queue:
         """These, the oldest of what was taken, are written (or refused for good)."""
         with self._change:
             del self._taken[: len(items)]
-            self.bytes -= sum(item.size for item in items)
+            self._uncount(items)
 
     def put_back(self, items: list[Item]) -> None:
         """These could not be written; they are the oldest again."""
@@ -145,7 +155,7 @@ class Queue:
                 self._waiting.remove(item)
             except ValueError:
                 return False
-            self.bytes -= item.size
+            self._uncount((item,))
             return True
 
     def pause(self, seconds: float) -> None:
@@ -159,15 +169,13 @@ class Queue:
             self._closed = True
             self._change.notify_all()
 
-    @property
-    def slots(self) -> int:
-        """How many of the waiting items hold a slot."""
-        with self._change:
-            return sum(isinstance(item, Entry) for item in (*self._taken, *self._waiting))
-
     def state(self) -> tuple[int, float]:
         """How many records wait, and how long the oldest has waited (seconds)."""
         with self._change:
-            items = (*self._taken, *self._waiting)
-            records = sum(1 if isinstance(item, Job) else len(item.records) for item in items)
-            return records, self._clock.monotonic_s() - items[0].at_s if items else 0.0
+            oldest = self._taken[0] if self._taken else self._waiting[0] if self._waiting else None
+            return self._records, self._clock.monotonic_s() - oldest.at_s if oldest else 0.0
+
+    def _uncount(self, items: Sequence[Item]) -> None:
+        self.bytes -= sum([item.size for item in items])
+        self._records -= sum([item.weight for item in items])
+        self.slots -= sum([item.holds for item in items])

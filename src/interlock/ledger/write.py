@@ -174,16 +174,11 @@ class Writer:
 
     def _new_prices(self, groups: Groups) -> list[Price]:
         """The prices that these groups name and the store does not have yet."""
-        fresh: dict[str, Price] = {}
-        for group in groups:
-            for record in group:
-                if isinstance(record.event, Settled):
-                    for version in (record.event.price, *(attempt.price for attempt in record.event.attempts)):
-                        if version and version not in self._kept and version not in fresh:
-                            price = self._price_of_version(version)
-                            if price is not None:
-                                fresh[version] = price
-        return list(fresh.values())
+        calls = [record.event for group in groups for record in group if isinstance(record.event, Settled)]
+        named = {call.price for call in calls}
+        named.update([attempt.price for call in calls for attempt in call.attempts])
+        fresh = [self._price_of_version(version) for version in named - self._kept if version]
+        return [price for price in fresh if price is not None]
 
 
 def _run(items: list[Item]) -> list[Entry | Appended]:

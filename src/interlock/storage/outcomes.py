@@ -1,6 +1,6 @@
 """How finished tasks are counted by the hour in which they began, so that nobody ever counts tasks.
 
-Above: writes. Below: lone, rows. All but `merge_outcomes` is pure.
+Above: writes. Below: rolls, rows. All but `merge_outcomes` is pure.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from .lone import Call
-from .rolls import NS_PER_HOUR
-from .rows import lone_outcome, money
+from interlock.core.events import Settled
+from interlock.core.store import money_of
+
+from .rolls import NS_PER_HOUR, Kinds
+from .rows import lone_outcome
 from .statements import statements
 
 Kind = tuple[int, str, str, str, str, str, int, int]
@@ -39,35 +41,31 @@ class Ended(NamedTuple):
     escalations: int
 
 
-def alone_ended(calls: Sequence[Call]) -> dict[Kind, Counted]:
+def alone_ended(kinds: Kinds) -> dict[Kind, Counted]:
     """What lone calls add."""
-    groups: dict[Kind, list[tuple[int, int, int, int]]] = {}
-    outcomes: dict[tuple[str, bool], str] = {}
-    for record, call in calls:
-        kind = (call.status, call.simulated)
-        outcome = outcomes.get(kind)
-        if outcome is None:
-            outcome = outcomes[kind] = lone_outcome(call)
-        key = (
-            call.started_ns // NS_PER_HOUR,
-            record.tenant,
-            call.caller.workflow,
-            "call",
-            outcome,
-            call.tier,
-            int(call.simulated),
-            _UNSAID,
-        )
-        group = groups.get(key)
-        if group is None:
-            group = groups[key] = []
-        group.append((*money(call), call.kind == "model", len(call.escalations)))
-    return {key: _summed(group) for key, group in groups.items()}
+    sums: dict[Kind, Counted] = {}
+    for (key, _), calls in kinds.usual.items():
+        spent = sum([call.cost_nano_usd for call in calls])
+        real, simulated = (0, spent) if calls[0].simulated else (spent, 0)
+        _add(sums, _kind(key[0], key[1], calls[0]), (len(calls), real, simulated, *_asked(calls)))
+    for tenant, call in kinds.others:
+        _add(sums, _kind(call.started_ns // NS_PER_HOUR, tenant, call), (1, *money_of(call), *_asked((call,))))
+    return sums
 
 
-def _summed(group: Sequence[tuple[int, int, int, int]]) -> Counted:
-    real, simulated, calls, escalations = map(sum, zip(*group, strict=True))
-    return len(group), real, simulated, calls, escalations
+def _kind(hour: int, tenant: str, call: Settled) -> Kind:
+    outcome = lone_outcome(call)
+    return hour, tenant, call.caller.workflow, "call", outcome, call.tier, int(call.simulated), _UNSAID
+
+
+def _asked(calls: Sequence[Settled]) -> tuple[int, int]:
+    """Model calls, and escalations, of calls of one kind."""
+    return len(calls) if calls[0].kind == "model" else 0, sum([len(call.escalations) for call in calls])
+
+
+def _add(sums: dict[Kind, Counted], kind: Kind, more: Counted) -> None:
+    there = sums.get(kind, (0, 0, 0, 0, 0))
+    sums[kind] = tuple(map(sum, zip(there, more, strict=True)))  # pyright: ignore[reportArgumentType]
 
 
 def changed(before: Iterable[Ended], after: Iterable[Ended]) -> dict[Kind, Counted]:
@@ -75,9 +73,7 @@ def changed(before: Iterable[Ended], after: Iterable[Ended]) -> dict[Kind, Count
     sums: dict[Kind, Counted] = {}
     for sign, tasks in ((-1, before), (1, after)):
         for task in tasks:
-            one = (sign, *(sign * amount for amount in task[8:]))
-            there = sums.get(task[:8], (0,) * 5)
-            sums[task[:8]] = tuple(map(sum, zip(there, one, strict=True)))  # pyright: ignore[reportArgumentType]
+            _add(sums, task[:8], (sign, *(sign * amount for amount in task[8:])))  # pyright: ignore[reportArgumentType]
     return {kind: counted for kind, counted in sums.items() if any(counted)}
 
 

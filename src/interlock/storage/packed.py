@@ -76,9 +76,9 @@ def find(db: Session, sql: Sql, task: str) -> Holding | None:
         return None
     segment, calls, contents, place = row
     pieces = pieces_of(calls)
-    at = place - segment
+    at = int(place) - int(segment)
     # A segment whose last call went is no more, and then the one before it was found.
-    there: bool = at < len(pieces) and pieces[at] != NOTHING
+    there = at < len(pieces) and pieces[at] != NOTHING
     return Holding(segment, pieces, contents_of(contents, len(pieces)), at) if there else None
 
 

@@ -6,14 +6,13 @@ and each column is summed once.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from interlock.core.events import Record, Settled
-from interlock.core.meters import metered
 from interlock.core.money import BUCKETS, Price, Usage, bucket_cost
 from interlock.core.sketch import Counts, bucket_of, packed
 from interlock.core.store import LINES, parts_of
@@ -51,58 +50,70 @@ class RollSum:
         bucket = bucket_of(duration_us)
         self.latency[bucket] = self.latency.get(bucket, 0) + 1
 
+    def took_all(self, durations_us: Sequence[int]) -> None:
+        for bucket, n in Counter(map(bucket_of, durations_us)).items():
+            self.latency[bucket] = self.latency.get(bucket, 0) + n
+
     def row(self, key: RollKey) -> tuple[Any, ...]:
         """The parameters of `roll.merge`."""
         return (*key, self.n, *self.counts, self.saved, *self.usage, *self.lines, packed(self.latency))
 
 
-def roll_sums(records: Iterable[Record], price_of: PriceOfVersion) -> dict[RollKey, RollSum]:
-    """What the calls among `records` add to the roll-ups."""
-    usual: dict[tuple[RollKey, str], list[Settled]] = {}
-    shares: dict[tuple[RollKey, str], list[Share]] = {}
-    sums: dict[RollKey, RollSum] = defaultdict(RollSum)
+class Kinds(Struct, frozen=True):
+    """The calls of a batch, those of one kind together."""
+
+    usual: dict[tuple[RollKey, str], list[Settled]]
+    """Nearly all: at most one try, and that the one which answered. By their roll-up and price."""
+    others: list[tuple[str, Settled]]
+    """The rest, each with its tenant."""
+
+
+def kinds_of(records: Iterable[Record]) -> Kinds:
+    """The calls among `records`."""
+    kinds = Kinds({}, [])
+    usual = kinds.usual
     for record in records:
         call = record.event
-        if isinstance(call, Settled):
-            if _in_one_part(call):
-                usual.setdefault(_key_of_whole(record.tenant, call), []).append(call)
-            else:
-                _add_parts(shares, sums, record.tenant, call)
-    for (key, version), calls in usual.items():
+        if not isinstance(call, Settled):
+            continue
+        if not _in_one_part(call):
+            kinds.others.append((record.tenant, call))
+            continue
+        kind = _kind(record.tenant, call)
+        calls = usual.get(kind)
+        if calls is None:
+            usual[kind] = [call]
+        else:
+            calls.append(call)
+    return kinds
+
+
+def sums_of(kinds: Kinds, price_of: PriceOfVersion) -> dict[RollKey, RollSum]:
+    """What calls add to the roll-ups."""
+    shares: dict[tuple[RollKey, str], list[Share]] = {}
+    sums: dict[RollKey, RollSum] = defaultdict(RollSum)
+    for tenant, call in kinds.others:
+        _add_parts(shares, sums, tenant, call)
+    for (key, version), calls in kinds.usual.items():
         into = sums[key]
         into.saved += sum([call.saved_nano_usd for call in calls])
-        for call in calls:
-            into.took(call.duration_us)
+        into.took_all([call.duration_us for call in calls])
         shares.setdefault((key, version), []).extend([(call.usage, call.cost_nano_usd) for call in calls])
     for (key, version), parts in shares.items():
         _add(sums[key], parts, key[_SIMULATED], price_of(version) if version else None)
     return sums
 
 
-def meter_sums(records: Iterable[Record]) -> list[tuple[int, str, str, str, str, int]]:
-    """The parameters of `meters.merge` for what happened inside the calls among `records`."""
-    counts: dict[tuple[int, str, str, str, str], int] = {}
-    for record in records:
-        call = record.event
-        if isinstance(call, Settled):
-            hour, workflow = call.started_ns // NS_PER_HOUR, call.caller.workflow
-            for meter, label, n in metered(call):
-                key = (hour, record.tenant, workflow, meter, label)
-                counts[key] = counts.get(key, 0) + n
-    return [(*key, n) for key, n in counts.items()]
-
-
 def _in_one_part(call: Settled) -> bool:
-    """Nearly every call: at most one try, and that the one which answered."""
-    attempts = call.attempts
-    if not attempts:
-        return True
-    return len(attempts) == 1 and attempts[0].status == "ok" and attempts[0].deployment == call.deployment
+    tries = call.attempts
+    if len(tries) != 1:
+        return not tries
+    own = tries[0]
+    return own.status == "ok" and own.deployment == call.deployment and own.simulated == call.simulated
 
 
-def _key_of_whole(tenant: str, call: Settled) -> tuple[RollKey, str]:
-    """Where the whole of such a call is summed up, and at which price."""
-    own = call.attempts[0] if call.attempts else None
+def _kind(tenant: str, call: Settled) -> tuple[RollKey, str]:
+    """Where the whole of a usual call is summed up, and at which price."""
     key: RollKey = (
         call.started_ns // NS_PER_HOUR,
         tenant,
@@ -112,11 +123,11 @@ def _key_of_whole(tenant: str, call: Settled) -> tuple[RollKey, str]:
         call.name,
         call.deployment,
         call.tier,
-        int(own.simulated if own else call.simulated),
+        int(call.simulated),
         call.cache,
         call.status,
     )
-    return key, (own.price if own else "") or call.price
+    return key, (call.attempts[0].price if call.attempts else "") or call.price
 
 
 def _add_parts(

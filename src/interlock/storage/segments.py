@@ -77,9 +77,7 @@ def piece_of(record: Record) -> bytes:
 
 def body_of(record: Record) -> bytes:
     """Its content as JSON, likewise."""
-    if record.content is None:
-        return NOTHING
-    return record.body or encode(record.content).encode()
+    return record.body or (NOTHING if record.content is None else encode(record.content).encode())
 
 
 def packed(calls: Sequence[Call]) -> list[tuple[Segment, list[str]]]:

@@ -6,7 +6,7 @@ Above: `SqliteStore.write`. Below: packed, outcomes, rolls, rows.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -16,8 +16,9 @@ from interlock.core.events import Finished, Record, Settled, Started
 from interlock.core.money import Price
 
 from . import lone, packed
+from .meters import meter_sums
 from .outcomes import Ended, alone_ended, changed, merge_outcomes
-from .rolls import NS_PER_HOUR, PriceOfVersion, RollKey, RollSum, meter_sums, roll_sums
+from .rolls import NS_PER_HOUR, Kinds, PriceOfVersion, RollKey, RollSum, kinds_of, sums_of
 from .rows import decode_event, encode, event_row, late, task_rows, to_parent
 from .statements import statements
 
@@ -32,8 +33,9 @@ def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: Pric
         alone = [call for call in alone if call[0].task not in strange]
         others = [place for place, group in enumerate(groups) if place in set(others) or group[0].task in strange]
         _write_alone(db, alone)
-    _merge_sums(db, [record for record, _ in alone], price_of)
-    merge_outcomes(db, alone_ended(alone))
+    kinds = kinds_of([record for record, _ in alone])
+    _merge_sums(db, sums_of(kinds, price_of), kinds)
+    merge_outcomes(db, alone_ended(kinds))
     refused: list[Fenced | None] = [None] * len(groups)
     if others:
         for place, no in zip(others, _write(db, [groups[place] for place in others], price_of), strict=True):
@@ -200,10 +202,13 @@ def merge(db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVe
     for row in rows.values():
         if (row["asked"] or row["doubted"] or "unpaused" in row) and row["status"] != "finished":
             db.execute(statements("tasks")["settle_status"], (row["id"],))
-    ended = [(record, record.event) for record in records if isinstance(record.event, Finished)]
-    for record, finished in ended:
-        db.executemany(statements("signals")["add"], to_parent(record, finished))
-    _merge_sums(db, records, price_of, [record.task for record, _ in ended])
+    kinds = kinds_of(records)
+    sums = sums_of(kinds, price_of)
+    for record in records:
+        if isinstance(record.event, Finished):
+            _roll_task(db, sums, record.task)
+            db.executemany(statements("signals")["add"], to_parent(record, record.event))
+    _merge_sums(db, sums, kinds)
 
 
 def _give_rows(db: sqlite3.Connection, tasks: Sequence[str]) -> None:
@@ -213,15 +218,9 @@ def _give_rows(db: sqlite3.Connection, tasks: Sequence[str]) -> None:
         db.execute(statements("events")["insert"], (held.place, *event_row(held.call.record(held.content))))
 
 
-def _merge_sums(
-    db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVersion, ended: Sequence[str] = ()
-) -> None:
-    """Adds what `records` say, and the tasks that have `ended`, to their hours."""
-    sums = roll_sums(records, price_of)
-    for task in ended:
-        _roll_task(db, sums, task)
+def _merge_sums(db: sqlite3.Connection, sums: Mapping[RollKey, RollSum], kinds: Kinds) -> None:
     db.executemany(statements("roll")["merge"], [each.row(key) for key, each in sums.items()])
-    db.executemany(statements("meters")["merge"], meter_sums(records))
+    db.executemany(statements("meters")["merge"], meter_sums(kinds))
 
 
 def _known(db: sqlite3.Connection, tasks: Sequence[str]) -> set[str]:

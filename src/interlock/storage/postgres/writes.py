@@ -16,8 +16,9 @@ from interlock.core.events import Finished, Record, Settled, Started
 from interlock.core.money import Price
 from interlock.core.sketch import Counts
 from interlock.storage import lone
+from interlock.storage.meters import meter_sums
 from interlock.storage.outcomes import Counted, Ended, Kind, alone_ended, changed
-from interlock.storage.rolls import NS_PER_HOUR, PriceOfVersion, RollKey, RollSum, meter_sums, roll_sums
+from interlock.storage.rolls import NS_PER_HOUR, PriceOfVersion, RollKey, RollSum, kinds_of, sums_of
 from interlock.storage.rows import decode_event, encode, event_row, late, task_rows, to_parent
 from interlock.storage.session import Session
 from interlock.storage.statements import statements
@@ -46,7 +47,7 @@ def write_groups(db: Session, groups: Sequence[Group], price_of: PriceOfVersion)
     others = [place for place, group in enumerate(groups) if group[0].task not in done]
     refused: list[Fenced | None] = [None] * len(groups)
     records = [record for record, _ in alone]
-    counts = [alone_ended(alone)]
+    counts = [alone_ended(kinds_of(records))]
     if others:
         written, answers, changes = _write(db, [groups[place] for place in others])
         records += written
@@ -196,12 +197,13 @@ def _merge_sums(
     db: Session, records: Sequence[Record], counts: Iterable[Mapping[Kind, Counted]], price_of: PriceOfVersion
 ) -> None:
     """Adds what was written to its hours: the last thing that a transaction does, since every process adds to the same rows."""
-    sums = roll_sums(records, price_of)
+    kinds = kinds_of(records)
+    sums = sums_of(kinds, price_of)
     ended = [record.task for record in records if isinstance(record.event, Finished)]
     if ended:
         _roll_tasks(db, sums, ended)
     db.executemany(sql("roll")["merge"], [_roll_row(key, sums[key]) for key in sorted(sums)])
-    db.executemany(sql("meters")["merge"], sorted(meter_sums(records)))
+    db.executemany(sql("meters")["merge"], sorted(meter_sums(kinds)))
     rows = sorted((*kind[:6], bool(kind[6]), kind[7], *counted) for each in counts for kind, counted in each.items())
     db.executemany(sql("outcomes")["merge"], rows)
 
