@@ -128,7 +128,6 @@ async def serve_workspace(
             await asyncio.gather(each, return_exceptions=True)
 
 
-def _entrance(dashboard: Dashboard, url: str) -> Callable[[], str]:
 def _ended(task: asyncio.Task[None]) -> None:
     """What runs beside the calls ends with the server; when it ends by itself, that is told."""
     if not task.cancelled() and (failed := task.exception()) is not None:
@@ -146,6 +145,7 @@ def _watched(watching: Watching, keys: Keys) -> tuple[Face, ...]:
     return (MetricsFace(keys, watching.instruments, exposition, needs_key=not open_to_all),)
 
 
+def _entrance(dashboard: Dashboard, url: str) -> Callable[[], str]:
     return lambda: url + dashboard.address() if dashboard.there else ""
 
 
