@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -10,7 +12,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from interlock.cli.main import main
+from interlock.core.time import SystemClock
+from interlock.net.client import PooledClient
+from interlock.observe.families import Family
+from interlock.observe.instruments import Instruments
+from interlock.observe.meter import Meter
 from interlock.observe.otlp import Otlp
+from interlock.observe.post import Post
+from interlock.observe.post import Receiver as Address
+from interlock.observe.semconv import words
+from interlock.storage import SqliteStore
 from interlock.testing.upstream import Answer, Asked, Upstream
 from tests.observe.receiver import Receiver, attributes, receiving
 
@@ -133,3 +144,33 @@ def test_a_receiver_without_the_library_is_an_error_at_the_start(
         Otlp({}, version="1")
     assert main(["serve", "-w", str(policy_folder.root), "--port", "0"]) != 0
     assert "pip install 'interlock[otel]'" in capsys.readouterr().err
+
+
+class Still:
+    """A clock that stands."""
+
+    def wall_ns(self) -> int:
+        return 1_790_000_000_000_000_000
+
+    def monotonic_s(self) -> float:
+        return 0.0
+
+
+@pytest.mark.requirement("OB-01")
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_a_receiver_of_traces_alone_is_not_pestered_with_metrics(
+    tmp_path: Path, status: int, caplog: pytest.LogCaptureFixture
+):
+    store, http = SqliteStore.open(tmp_path / "il.db"), PooledClient(SystemClock())
+    async with receiving() as receiver:
+        receiver.answers = [(status, b"")]
+        otlp, chosen = Otlp({}, version="1"), words("latest")
+        post = Post(Address(receiver.endpoint), otlp, http, SystemClock(), random.Random(7))
+        instruments = Instruments(store, Still(), lambda: [Family("interlock_x", "x", "gauge", (), {(): 1.0})])
+        meter = Meter(post, instruments, otlp=otlp, words=chosen, clock=Still(), every_s=0.01)
+        async with asyncio.timeout(10):
+            await meter.run()
+    await http.close()
+    store.close()
+    assert receiver.asked == 1
+    assert caplog.messages == [f"{receiver.endpoint} takes no metrics (it answered {status}): none are sent"]

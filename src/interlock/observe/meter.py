@@ -20,11 +20,13 @@ from .otlp import Otlp
 from .post import Post
 from .semconv import Words
 
+_NO_METRICS = frozenset({404, 405, 501})
+"""Answers of receivers that take traces alone."""
 _log = logging.getLogger("interlock.telemetry")
 
 
 class Meter:
-    """Sends; `run` until cancelled."""
+    """Sends; `run` until cancelled, or until the receiver says that it takes no metrics."""
 
     def __init__(
         self,
@@ -41,19 +43,26 @@ class Meter:
         self._clock, self._every_s, self._sleep = clock, every_s, sleep
 
     async def run(self) -> None:
-        while True:
+        wanted = True
+        while wanted:
             try:
-                await self.step()
+                wanted = await self.step()
             except StoreUnavailable as gone:
                 _log.warning("metrics wait for the store: %s", gone)
             await self._sleep(self._every_s)
 
-    async def step(self) -> None:
-        """Sends every metric as it is now."""
+    async def step(self) -> bool:
+        """Sends every metric as it is now; False when the receiver has no use for them at all."""
         body, points = await asyncio.to_thread(self._message)
         answer = await self._post.send_once("metrics", body)
+        if answer is not None and answer.status in _NO_METRICS:
+            _log.warning(
+                "%s takes no metrics (it answered %d): none are sent", self._post.receiver.endpoint, answer.status
+            )
+            return False
         if answer is not None:
             self._post.refused("metrics", answer, points)
+        return True
 
     def _message(self) -> tuple[bytes, int]:
         own = self._instruments.collect()
