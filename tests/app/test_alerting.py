@@ -18,6 +18,7 @@ from interlock.app.alerting import Alerting
 from interlock.app.letters import letter_of
 from interlock.app.looking import book_of
 from interlock.app.mail import Mail
+from interlock.app.usual import Usuals
 from interlock.app.webhooks import Webhooks
 from interlock.config.load import load
 from interlock.config.webhooks import Webhook
@@ -67,7 +68,7 @@ class Memory:
     async def tell(self, rows: Sequence[OutboxRow]) -> None:
         self.rows.update({row.id: row for row in rows})
 
-    async def take(self, _until_ns: int, *, limit: int) -> list[OutboxRow]:
+    async def take(self, until_ns: int, *, limit: int) -> list[OutboxRow]:
         return list(self.rows.values())[:limit]
 
     async def again(self, message: str, next_ns: int) -> None:
@@ -192,3 +193,20 @@ async def test_three_tasks_in_an_hour_that_were_stopped_are_an_incident(tmp_path
     store.close()
     (found,) = [each.found for each in book.of("acme") if each.found.kind == "stopped"]
     assert (found.about, set(found.tasks)) == ("loop", {"l0", "l1", "l2"})
+
+
+@pytest.mark.requirement("OB-06")
+async def test_what_successes_need_is_known_to_the_tasks_that_begin_after_it_was_read(tmp_path: Path):
+    store = SqliteStore.open(tmp_path / "store.db")
+    clock = FakeClock()
+    now = clock.wall_ns()
+    usuals = Usuals(store, "acme", clock, {"support": 30})
+    assert usuals("support") is None
+    await asyncio.sleep(0)
+    store.write([ran(f"t{n}", n * MINUTE, now_ns=now, cost=n * 1_000, calls=1) for n in range(1, 41)])
+    store.write([ran("bad", MINUTE, "failed", now_ns=now, cost=10**9)])
+    await usuals.read("support")
+    known = usuals("support")
+    store.close()
+    assert known is not None
+    assert (known.runs, known.cost_nano_usd) == (40, 40_000)

@@ -30,6 +30,29 @@ async def payer(contract_folder: Folder) -> AsyncGenerator[Folder]:
         yield contract_folder
 
 
+@pytest.mark.requirement("EC-01")
+async def test_what_became_of_a_task_is_said_long_after_and_by_who_knows_best(payer: Folder):
+    async with serving(payer) as address, client(address, payer.root) as http:
+        lone = await http.post(
+            "/v1/chat/completions", json={"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "?"}]}
+        )
+        call = lone.headers["x-interlock-call-id"].replace("cal_", "tsk_")
+        liked = await http.post(f"/api/tasks/{call}/outcome", json={"success": False, "who": "u-7", "note": "wrong"})
+        task = (await http.post("/api/tasks", json=NEW)).json()["task"]
+        early = await http.post(f"/api/tasks/{task}/outcome", json={"success": True})
+        judged = await http.post(f"/api/tasks/{call}/outcome", json={"success": True, "source": "judge"})
+        person = await http.post(f"/api/tasks/{call}/outcome", json={"success": True, "source": "person", "who": "mia"})
+        again = await http.post(f"/api/tasks/{call}/outcome", json={"success": True, "source": "person", "who": "mia"})
+        trace = (await http.get(f"/api/tasks/{call}/trace")).json()
+        nobody = await http.post("/api/tasks/tsk_none/outcome", json={"success": True})
+
+    assert (liked.status_code, liked.json()["success"], liked.json()["success_source"]) == (200, False, "user")
+    assert (early.status_code, judged.status_code, nobody.status_code) == (400, 400, 404)
+    assert "user has spoken" in judged.json()["error"]["message"]
+    assert (person.json()["success"], again.json()["success_source"]) == (True, "person")
+    assert [each["detail"]["source"] for each in trace["steps"] if each["type"] == "outcome_seen"] == ["user", "person"]
+
+
 class Receiver:
     """Takes signed messages; refuses the first one, to be told again."""
 

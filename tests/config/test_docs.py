@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 from interlock.config.alerts import Alerts, Email
 from interlock.config.anomalies import Anomalies, Bounds
 from interlock.config.blocks import Block
-from interlock.config.contract import AgentContract, Approval, Input, Logging, Tier0, ToolRule, ToolUse, Value
+from interlock.config.contract import AgentContract, Approval, Input, Logging, OutcomeRules, Tier0, ToolRule, ToolUse, Value
 from interlock.config.credentials import CredentialSource, TokenRequest
 from interlock.config.egress import AllowedHost, Egress, HostCredential
 from interlock.config.flow import Flow, Slot, Step
@@ -98,6 +98,7 @@ SECTIONS: dict[str, type[Block]] = {
     "telemetry": Telemetry,
     "telemetry.metrics": MetricsSettings,
     "telemetry.otlp": OtlpSettings,
+    "agent.outcome": OutcomeRules,
     "agent.slo": Slo,
     "agent.slo.cited": Cited,
     "agent.tools[]": ToolUse,

@@ -26,7 +26,7 @@ from interlock.tools.define import Tool
 from interlock.tools.verdict import Rule
 
 from .builtin import awaits_of, child_tool, waiting_tools
-from .contract import Contract, Flow, FlowStep, Input, Slot
+from .contract import Contract, Ends, Flow, FlowStep, Input, Slot
 
 
 def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "default", model: str = "") -> Contract:
@@ -49,6 +49,7 @@ def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "
         approvals={name: rule for name, use in used.items() if (rule := _rule(use)) is not None},
         information=_information(used, tools),
         unsure=declared.information.unsure,
+        ends=Ends(declared.outcome.tool, declared.outcome.sla or 0.0),
         limits=agent.limits,
         anomalies=_anomalies(declared.anomalies),
         output_schema=OutputSchema(declared.output_schema, agent.output_schema) if agent.output_schema else None,

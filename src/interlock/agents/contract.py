@@ -28,6 +28,15 @@ TIER0_MODEL = f"{ON_DEVICE}/"
 """Prefix of the model names that the gateway answers on the device; what follows is the workflow."""
 
 
+class Ends(Struct, frozen=True):
+    """What a resolved task has to show before it is a success."""
+
+    tool: str = ""
+    """This tool has acknowledged it."""
+    sla_s: float = 0.0
+    """It took no longer, waiting included; zero: however long."""
+
+
 class Checker(Protocol):
     """Checks a value against a JSON Schema."""
 
@@ -110,6 +119,8 @@ class Contract(Struct, frozen=True):
     """Where the values of the tools' calls have to come from; without it nothing is asked of them."""
     unsure: Literal["ask", "deny"] = "ask"
     """What becomes of a call whose values have no known origin."""
+    ends: Ends = Ends()
+    """What makes a resolved task a success."""
     limits: Limits = Limits()
     anomalies: AnomalyTerms = AnomalyTerms()
     """When a task goes in circles."""

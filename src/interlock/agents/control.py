@@ -23,6 +23,7 @@ from .journal import Journal
 from .listen import CALL_PREFIX, PAUSE_SIGNAL, RESUME_SIGNAL
 from .question import Question, questions_of
 from .state import fold
+from .verdicts import Verdicts
 
 Ruling = Literal["approve", "edit", "deny", "done", "redo", "skip", "compensate"]
 LONGEST_NAME = 200
@@ -37,6 +38,8 @@ class Control:
     ) -> None:
         self._contracts = contracts
         self._journal, self._clock, self._ids, self._redact = journal, clock, ids, redact
+        self.verdicts = Verdicts(journal, clock)
+        """What becomes known of tasks after their end."""
         self._nudged = asyncio.Event()
         """There is something to work on before the next look would find it."""
         self._called: set[str] = set()

@@ -35,6 +35,7 @@ from .result import TaskResult, result_of
 from .run import AT_ONCE_NS, Parts, Score, Tell, Worker
 from .score import score
 from .state import State, fold
+from .verdicts import at_end
 from .versions import Kept, NoneKept, terms_of
 
 _log = logging.getLogger("interlock.agents")
@@ -217,7 +218,9 @@ class Agents(Control):
         self, state: State, contract: Contract, fence: int, expected: Mapping[str, Any] | None
     ) -> TaskResult:
         assert state.started is not None
-        judge: Score | None = partial(_judge, expected) if expected else None
+        judge: Score | None = None
+        if expected or contract.ends.tool or contract.ends.sla_s:
+            judge = partial(_judge, expected or {}, contract, self._clock)
         self._leases.hold(state.task)
         try:
             worker = Worker(self._parts, waits.within(contract, state), state.started.caller, fence, judge)
@@ -282,5 +285,6 @@ def _unknown(_workflow: str) -> Usual | None:
     return None
 
 
-def _judge(expected: Mapping[str, Any], state: State) -> OutcomeSeen | None:
-    return score(state, expected)
+def _judge(expected: Mapping[str, Any], contract: Contract, clock: Clock, state: State) -> OutcomeSeen | None:
+    """What labels say; without any, what the contract asks of a success."""
+    return score(state, expected) or at_end(state, contract.ends, clock.wall_ns())

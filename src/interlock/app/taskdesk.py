@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 
 from interlock.agents.question import Question
 from interlock.agents.service import Agents
+from interlock.agents.verdicts import Source
 from interlock.core.caller import Caller
 from interlock.core.errors import UnknownTask
 from interlock.core.store import TaskFilter
@@ -105,6 +106,14 @@ class TaskDesk:
         """A person's answer; the task goes on. Raises UnknownTask, InvalidRequest: nothing (any more) is asked there."""
         await self.one(caller, task)
         await self._agents.decide(task, step, decision, who=who, note=note, arguments=arguments)
+
+    async def outcome(
+        self, caller: Caller, task: str, *, success: bool, source: Source, who: str, note: str
+    ) -> TaskSummary:
+        """What became of a task according to somebody who knows. Raises UnknownTask, InvalidRequest."""
+        await self.one(caller, task)
+        await self._agents.verdicts.seen(task, success=success, source=source, who=who, note=note)
+        return await self.one(caller, task)
 
     async def cancel(self, caller: Caller, task: str, who: str) -> None:
         """Asks it to end; its reversible effects are undone. Raises UnknownTask."""

@@ -23,6 +23,7 @@ from interlock.tools.define import Tool
 from .credentials import broker_of
 from .pins import Pins
 from .telling import Telling
+from .usual import Usuals
 from .webhooks import Webhooks
 
 
@@ -65,6 +66,8 @@ class Tasking:
             redact=redact,
             kept=Pins(workspace.agents, tools, settings.tenant, model, self.beside),
         )
+        least = {name: agent.contract.anomalies.usual_runs for name, agent in workspace.agents.items()}
+        self.agents.usually = Usuals(store, settings.tenant, clock, least)
         if settings.webhooks:
             self.agents.tell = Telling(settings.webhooks, self.beside.tell, self._sent_soon)
 

@@ -48,6 +48,7 @@ VERBS = {
     "approve": "decide what waits for a person",
     "mcp": "approve what MCP servers say of their tools; offer an agent's tools to MCP clients",
     "route": "learned routes: train one on labels or the ledger, show one, judge one",
+    "outcome": "say what became of a task: a success or not, and who says so",
     "slo": "what was promised, the error budgets that are left, and what has gone wrong",
     "pnl": "the token P&L: cost, revenue and margin per successful task",
 }

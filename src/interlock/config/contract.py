@@ -28,7 +28,7 @@ from .blocks import (
 from .flow import Flow
 from .flow_terms import FlowRules, FlowTerms
 from .schema import LimitsBlock, Verifiers
-from .slo import Slo
+from .slo import Slo, Time
 
 InputType = Literal["string", "number", "integer", "boolean"]
 
@@ -140,6 +140,15 @@ class Value(Block):
         return round(self.human_minute_nano_usd * self.human_minutes)
 
 
+class OutcomeRules(Block):
+    """What a resolved task has to show before it counts as a success; users, judges and people may say otherwise later."""
+
+    tool: Text = ""
+    """This tool has acknowledged it: a call of it settled well."""
+    sla: Time | None = None
+    """It took no longer, waiting included."""
+
+
 def _default_inputs() -> dict[str, Input]:
     return {"text": Input(type="string")}
 
@@ -172,6 +181,8 @@ class AgentContract(Block):
     """When a task goes in circles or costs far more than it should."""
     when_changed: Literal["pin", "migrate", "fail"] = "migrate"
     """What becomes of a task under way when this contract or its prompt has changed since it began."""
+    outcome: OutcomeRules = Field(default_factory=OutcomeRules)
+    """What makes a resolved task a success."""
     slo: Slo | None = None
     """What was promised of it."""
 

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from interlock.agents.verdicts import Source
 from interlock.app.taskdesk import Decision, TaskDesk
 from interlock.core import webhook
 from interlock.core.caller import Caller, Secret
@@ -49,6 +50,15 @@ class Decided(Struct, frozen=True, forbid_unknown_fields=True):
     arguments: dict[str, Any] | None = None
 
 
+class Became(Struct, frozen=True, forbid_unknown_fields=True):
+    """What POST /api/tasks/{task}/outcome takes."""
+
+    success: bool
+    source: Source = "user"
+    who: str = ""
+    note: str = ""
+
+
 class TasksFace:
     """The routes."""
 
@@ -66,6 +76,7 @@ class TasksFace:
             Route("/api/tasks/{task}/trace", self._trace, methods=["GET"]),
             Route("/api/tasks/{task}/events", self._events, methods=["GET"]),
             Route("/api/tasks/{task}/cancel", self._cancel, methods=["POST"]),
+            Route("/api/tasks/{task}/outcome", self._outcome, methods=["POST"]),
             Route("/api/approvals", self._waiting, methods=["GET"]),
             Route("/api/approvals/{task}", self._questions, methods=["GET"]),
             Route("/api/approvals/{task}/{step:int}", self._decide, methods=["POST"]),
@@ -123,6 +134,18 @@ class TasksFace:
         caller = self._keys.caller(authorization(request))
         await self._desk.cancel(caller, request.path_params["task"], caller.user or caller.key_id)
         return _json(await self._desk.one(caller, request.path_params["task"]), 202)
+
+    async def _outcome(self, request: Request) -> Response:
+        """What became of it: users' feedback from any key of the tenant, what people and programs know from one that may manage."""
+        caller = self._keys.caller(authorization(request))
+        said = await _body(request, Became)
+        if said.source != "user":
+            caller = self._keys.admin(authorization(request))
+        who = said.who or caller.user or caller.key_id
+        task = request.path_params["task"]
+        return _json(
+            await self._desk.outcome(caller, task, success=said.success, source=said.source, who=who, note=said.note)
+        )
 
     async def _waiting(self, request: Request) -> Response:
         return _json({"questions": await self._desk.waiting(self._keys.admin(authorization(request)))})
