@@ -4,10 +4,11 @@ import asyncio
 import datetime as dt
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from interlock.core.caller import Secret
 from interlock.core.egress import EgressDecision, EgressPolicy
 from interlock.net import http1
 from interlock.net.authority import Authority
@@ -16,6 +17,16 @@ from interlock.net.proxy import Proxy
 NOW = dt.datetime.now(dt.UTC)
 Handler = Callable[[http1.Request], bytes]
 PUBLIC = "93.184.216.34"
+
+
+def given(*secrets: str) -> Callable[[], Awaitable[Secret]]:
+    """A credential's secret, request by request; the last one stays."""
+    left = list(secrets)
+
+    async def one() -> Secret:
+        return Secret(left.pop(0) if len(left) > 1 else left[0])
+
+    return one
 
 
 class Web:

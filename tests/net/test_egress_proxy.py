@@ -6,8 +6,9 @@ import pytest
 
 from interlock.core.caller import Secret
 from interlock.core.egress import Allow, Credential, EgressDecision, EgressPolicy
+from interlock.core.errors import ToolError
 from interlock.net import http1
-from tests.net.egress_kit import Web, ask, ask_plain, ask_tls, sandbox
+from tests.net.egress_kit import Web, ask, ask_plain, ask_tls, given, sandbox
 
 
 def hello(request: http1.Request) -> bytes:
@@ -104,7 +105,7 @@ async def test_what_two_parsers_could_read_in_two_ways_is_not_sent_on(raw: bytes
     assert web.dialled == []
 
 
-KEY = Credential("github", "il-cred-4f1c", lambda: Secret("ghp_real_secret"), ("api.example.com",))
+KEY = Credential("github", "il-cred-4f1c", given("ghp_real_secret"), ("api.example.com",))
 WITH_KEY = EgressPolicy((Allow("api.example.com"), Allow("other.example.com")), (KEY,))
 
 
@@ -119,6 +120,28 @@ async def test_a_credential_is_put_in_outside_and_taken_out_of_what_comes_back(t
     assert b"ghp_real_secret" not in answer
     assert b"Bearer il-cred-4f1c" in answer
     assert "ghp_real" not in str(decided)
+
+
+@pytest.mark.requirement("TL-05", "TL-08")
+async def test_a_credential_is_asked_for_with_every_request_and_one_that_cannot_be_had_refuses_it(tmp_path: Path):
+    async def none() -> Secret:
+        raise ToolError("credential_unavailable", "the credential 'gone' cannot be had: its issuer answered 503")
+
+    turning = Credential("github", "il-cred-4f1c", given("token-of-yesterday", "token-of-today"), ("api.example.com",))
+    gone = Credential("gone", "il-cred-none", none, ("api.example.com",))
+    web, decided = Web(hello), list[EgressDecision]()
+    policy = EgressPolicy((Allow("api.example.com"),), (turning, gone))
+    async with web.running(), sandbox(web, policy, decided, tmp_path) as (port, pem):
+        answers = [
+            await ask_tls(
+                port, "api.example.com:443", pem, get("/", f"authorization: {held}"), server_name="api.example.com"
+            )
+            for held in ("il-cred-4f1c", "il-cred-4f1c", "il-cred-none")
+        ]
+
+    assert [dict(each.headers)["authorization"] for each in web.asked] == ["token-of-yesterday", "token-of-today"]
+    assert all(b"token-of" not in each for each in answers)
+    assert (decided[-1].allowed, "issuer answered 503" in decided[-1].reason) == (False, True)
 
 
 @pytest.mark.requirement("TL-05", "TL-08")

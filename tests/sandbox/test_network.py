@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from interlock.core.caller import Secret
 from interlock.core.egress import Allow, Credential, EgressDecision, EgressPolicy
 from interlock.core.errors import SandboxRefused
 from interlock.core.time import SystemClock
 from interlock.sandbox.local import LocalSandbox, Options
+from tests.net.egress_kit import given
 
 from . import kit
 
@@ -84,9 +84,7 @@ async def test_a_call_reaches_the_proxy_and_its_listener_names_the_policy(connec
 async def test_the_authority_of_looked_into_tls_and_the_stand_ins_of_secrets_are_given_to_the_call(
     connected: LocalSandbox,
 ):
-    policy = EgressPolicy(
-        (Allow("shop"),), (Credential("shop-key", "placeholder-1", lambda: Secret("real"), ("shop",)),)
-    )
+    policy = EgressPolicy((Allow("shop"),), (Credential("shop-key", "placeholder-1", given("real"), ("shop",)),))
     code = "import os; [open(os.environ['SSL_CERT_FILE']).read(), os.environ['SHOP_KEY'], 'real' in str(os.environ)]"
 
     outcome = await kit.run(connected, code, network=policy)

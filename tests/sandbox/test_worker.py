@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 
 from interlock import Interlock
-from interlock.core.caller import Caller, Secret
+from interlock.core.caller import Caller
 from interlock.core.egress import Allow, Credential, EgressPolicy
 from interlock.core.errors import SandboxRefused, Shed
 from interlock.core.sandbox import Job, RunLimits
 from interlock.sandbox.remote.websocket import WebSocket, masked, offer
 from interlock.tools.line import ToolRequest
+from tests.net.egress_kit import given
 
 from . import kit
 from .certificates import Authority
@@ -85,7 +86,7 @@ async def test_without_a_certificate_nothing_is_said(worker: Distant, tmp_path: 
 
 async def test_the_network_of_its_code_is_the_gateways_and_secrets_stay_there(worker: Distant):
     proxy = Proxy()
-    policy = EgressPolicy((Allow("shop"),), (Credential("shop-key", "stand-in", lambda: Secret("real"), ("shop",)),))
+    policy = EgressPolicy((Allow("shop"),), (Credential("shop-key", "stand-in", given("real"), ("shop",)),))
     remote = worker.sandbox(egress=proxy)
     get = (
         "import os, urllib.request\n[urllib.request.urlopen('http://example.test/path', timeout=5).read().decode(),"

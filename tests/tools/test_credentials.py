@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from interlock.app import Interlock
+from interlock.config.load import load
 from interlock.core.caller import Secret
 from interlock.core.errors import ToolError
 from interlock.testing.clock import FakeClock
@@ -65,6 +66,26 @@ async def test_what_a_tool_returns_or_raises_is_searched_for_what_it_was_lent():
 
     assert all(CANARY not in f"{reply.content} {reply.settled}" for reply in replies)
     assert replies[0].content["result"]["headers"] == [{"authorization": "Bearer [credential crm]"}]
+
+
+@pytest.mark.requirement("TL-05", "TL-08")
+async def test_egress_and_tools_borrow_from_one_broker_and_a_rotated_file_is_used_without_a_restart(tmp_path: Path):
+    (tmp_path / "crm.token").write_text("token-of-yesterday")
+    (tmp_path / "interlock.yaml").write_text(
+        "credentials: {crm: {file: crm.token, life_s: 60}}\n"
+        "egress: {allow: [{host: crm.example.com}], credentials: {crm: {hosts: [crm.example.com]}}}\n"
+    )
+    clock = FakeClock()
+    async with Interlock(load(tmp_path), clock=clock) as il:
+        (crm,) = il._toolbox.egress.credentials
+        before = (await crm.secret()).reveal()
+        (tmp_path / "crm.token").write_text("token-of-today")
+        clock.advance(60)
+        after = (await crm.secret()).reveal()
+        lent = (await il.tasking.broker.lend(["crm"]))["crm"].reveal()
+
+    assert (before, after, lent) == ("token-of-yesterday", "token-of-today", "token-of-today")
+    assert crm.placeholder not in (before, after)
 
 
 @pytest.mark.requirement("TL-08")

@@ -143,6 +143,7 @@ class Interlock:
             opened.push_async_callback(self.gateway.embeddings.close)
             self.waiting = self._waiting()
             self.tasking = self._tasking()
+            self._toolbox.lending.broker = self.tasking.broker
             self.agents, self.desk, self.contracts = self.tasking.agents, self.tasking.desk, self.tasking.contracts
             self.reader = Reader(self._store)
             opened.callback(self.agents.stop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from interlock.config.credentials import CredentialSource, TokenRequest
+from interlock.config.schema import Settings
 from interlock.core.caller import Secret
 from interlock.core.errors import ToolError, UpstreamError
 from interlock.core.ports import HttpClient, HttpRequest
@@ -27,6 +28,38 @@ class _Token(Struct):
 
     access_token: str
     expires_in: float = DEFAULT_LIFE_S
+
+
+class Lending:
+    """The workspace's broker for what is made before it: the egress proxy asks it, request by request."""
+
+    def __init__(self) -> None:
+        self.broker: Broker | None = None
+
+    def of(self, name: str) -> Callable[[], Awaitable[Secret]]:
+        """What fetches the credential of this name, as it is then."""
+
+        async def one() -> Secret:
+            if self.broker is None:
+                raise _unavailable(name, "nothing lends credentials here")
+            return (await self.broker.lend([name]))[name]
+
+        return one
+
+
+def lent_by(settings: Settings) -> dict[str, CredentialSource]:
+    """Every credential of the workspace by the name it is asked for, those that egress has to itself among them."""
+    own = {
+        egress_name(name): CredentialSource(value=each.secret)
+        for name, each in settings.egress.credentials.items()
+        if each.secret
+    }
+    return {**settings.credentials, **own}
+
+
+def egress_name(name: str) -> str:
+    """Under which name a secret that stands under `egress.credentials` itself is lent."""
+    return f"egress.credentials.{name}"
 
 
 def broker_of(sources: Mapping[str, CredentialSource], root: Path, http: HttpClient, clock: Clock) -> Broker:

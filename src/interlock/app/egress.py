@@ -6,29 +6,35 @@ Above: compose. Below: config, net, tools. Nothing of it is loaded where a works
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from pathlib import Path
 
 from interlock.config.egress import Egress
-from interlock.core.caller import Secret
 from interlock.core.egress import Allow, Credential, EgressPolicy, EgressProxy
 from interlock.core.errors import ConfigError, Fault
 from interlock.core.ids import Ids
 from interlock.core.time import NS_PER_S, Clock
 from interlock.tools.define import Tool
 
+from .credentials import Lending, egress_name
+
 MAX_PAGE_BYTES = 2_000_000
 
 
-def policy_of(files: Egress, ids: Ids) -> EgressPolicy:
-    """What the files allow. Placeholders are made anew for every process: knowing one is worth nothing elsewhere."""
+def policy_of(files: Egress, ids: Ids, lending: Lending) -> EgressPolicy:
+    """What the files allow; credentials are asked for at the broker, request by request. Placeholders are made anew for every process: knowing one is worth nothing elsewhere."""
     return EgressPolicy(
         tuple(
             Allow(each.host, each.ports, tuple(m.upper() for m in each.methods), each.paths, each.private)
             for each in files.allow
         ),
         tuple(
-            Credential(name, ids.new("crd"), _kept(each.secret), each.hosts, tuple(h.lower() for h in each.headers))
+            Credential(
+                name,
+                ids.new("crd"),
+                lending.of(egress_name(name) if each.secret else name),
+                each.hosts,
+                tuple(h.lower() for h in each.headers),
+            )
             for name, each in files.credentials.items()
         ),
         files.max_request_bytes,
@@ -78,7 +84,3 @@ def proxy_of(clock: Clock) -> EgressProxy:
     except ModuleNotFoundError:
         authority = None
     return Proxy(system_resolver, plain_dialer, authority)
-
-
-def _kept(secret: Secret) -> Callable[[], Secret]:
-    return lambda: secret

@@ -88,10 +88,13 @@ async def pin(workspace: Workspace, names: list[str]) -> dict[str, list[str]]:
 def _sandboxed(workspace: Workspace) -> Sandboxed:
     """A sandbox for the time of pinning: a server is no more trusted then than later."""
     from . import egress
+    from .credentials import Lending
     from .sandbox import Sandboxed
 
     clock = SystemClock()
-    return Sandboxed(workspace, clock, egress.policy_of(workspace.settings.egress, SystemIds(clock)), egress.proxy_of)
+    return Sandboxed(
+        workspace, clock, egress.policy_of(workspace.settings.egress, SystemIds(clock), Lending()), egress.proxy_of
+    )
 
 
 def link_of(name: str, server: McpServer, root: Path, sandboxed: Sandboxed) -> Link:

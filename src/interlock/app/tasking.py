@@ -20,7 +20,7 @@ from interlock.ledger import Beside, Recorder, TaskLog
 from interlock.tools.call import ToolDesk
 from interlock.tools.define import Tool
 
-from .credentials import broker_of
+from .credentials import broker_of, lent_by
 from .pins import Pins
 from .telling import Telling
 from .usual import Usuals
@@ -50,8 +50,8 @@ class Tasking:
         """Hear of messages for webhooks, where this process sends them."""
         self.log = TaskLog(recorder, store, clock)
         self.beside = Beside(recorder, store, clock)
-        broker = broker_of(settings.credentials, root, http, clock)
-        self.desk = ToolDesk(recorder, clock, ids, random.Random(), root, broker=broker)
+        self.broker = broker_of(lent_by(settings), root, http, clock)
+        self.desk = ToolDesk(recorder, clock, ids, random.Random(), root, broker=self.broker)
         self.contracts = {
             name: compile_contract(agent, tools, tenant=settings.tenant, model=model)
             for name, agent in workspace.agents.items()

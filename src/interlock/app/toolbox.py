@@ -16,6 +16,7 @@ from interlock.tools.define import Tool
 from interlock.tools.load import load_tools
 
 from . import egress
+from .credentials import Lending
 from .databases import Databases
 from .mcp import McpTools
 from .sandbox import Sandboxed
@@ -28,7 +29,8 @@ class Toolbox:
         """Raises ConfigError: a file or an extra is missing or wrong, or two tools share a name."""
         settings = workspace.settings
         self._databases = Databases(workspace, clock)
-        self.egress = egress.policy_of(settings.egress, ids)
+        self.lending = Lending()
+        self.egress = egress.policy_of(settings.egress, ids, self.lending)
         self.sandboxed = Sandboxed(workspace, clock, self.egress, egress.proxy_of)
         self._mcp = McpTools(workspace, self.sandboxed)
         file = workspace.tools_file

@@ -50,9 +50,10 @@ class AllowedHost(Block):
 
 
 class HostCredential(Block):
-    """A secret that is put into requests outside of the sandbox, where its placeholder stands."""
+    """A credential that is put into requests outside of the sandbox, where its placeholder stands: the one of the same name under `credentials`."""
 
     secret: SecretText = Secret("")
+    """In place of an entry under `credentials`, for one that never changes."""
     hosts: Annotated[tuple[Host, ...], Field(min_length=1)]
     headers: Texts = ("authorization",)
 

@@ -350,6 +350,15 @@ class Settings(Block):
     """Where spans and metrics go."""
 
     @model_validator(mode="after")
+    def _credentials_are_there(self) -> Settings:
+        for name, each in self.egress.credentials.items():
+            if bool(each.secret) == (name in self.credentials):
+                raise ValueError(
+                    f"egress.credentials.{name}: expected either a secret of its own or an entry of that name under credentials"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _rungs_once(self) -> Settings:
         if len(set(self.degradation)) != len(self.degradation):
             raise ValueError("degradation: each rung stands at most once")

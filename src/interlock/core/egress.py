@@ -5,7 +5,7 @@ Above: `net`, which enforces it; `sandbox` and `tools`, which ask. Below: core's
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,8 +42,8 @@ class Credential(Struct, frozen=True):
 
     name: str
     placeholder: str
-    secret: Callable[[], Secret]
-    """Asked for every request, so that a rotated secret is used at once."""
+    secret: Callable[[], Awaitable[Secret]]
+    """Asked for every request, so that one that was rotated, or has run out, is not used. Raises ToolError: it cannot be had."""
     hosts: tuple[str, ...]
     headers: tuple[str, ...] = ("authorization",)
 

@@ -6,9 +6,10 @@ Above: proxy, fetch. Below: walls, `core.egress`. Pure: the same request and pol
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
+from interlock.core.caller import Secret
 from interlock.core.egress import Allow, Credential, EgressDecision, EgressPolicy
 
 from .walls import Place
@@ -46,24 +47,29 @@ def names(pattern: str, host: str) -> bool:
     return host == pattern
 
 
-def injected(
-    policy: EgressPolicy, place: Place, headers: Sequence[tuple[str, str]]
-) -> tuple[list[tuple[str, str]], list[Credential], str]:
-    """(headers with secrets put in, the credentials used, why not). A placeholder towards another host is refused, and so is one elsewhere."""
-    made: list[tuple[str, str]] = []
+def asked_for(policy: EgressPolicy, place: Place, headers: Sequence[tuple[str, str]]) -> tuple[list[Credential], str]:
+    """(the credentials whose placeholders stand in the headers, why not). A placeholder towards another host is refused, and so is one elsewhere."""
     used: list[Credential] = []
-    for name, given in headers:
-        value = given
+    for name, value in headers:
         for credential in policy.credentials:
             if credential.placeholder not in value:
                 continue
             bound = any(names(host, place.host) for host in credential.hosts)
             if not bound or name not in credential.headers or place.scheme != "https":
-                return [], [], f"the credential {credential.name} is not for this host, header or scheme"
-            value = value.replace(credential.placeholder, credential.secret().reveal())
+                return [], f"the credential {credential.name} is not for this host, header or scheme"
             used.append(credential)
+    return used, ""
+
+
+def put_in(headers: Sequence[tuple[str, str]], secrets: Mapping[str, Secret]) -> list[tuple[str, str]]:
+    """The headers with each secret in the place of its placeholder."""
+    made: list[tuple[str, str]] = []
+    for name, given in headers:
+        value = given
+        for placeholder, secret in secrets.items():
+            value = value.replace(placeholder, secret.reveal())
         made.append((name, value))
-    return made, used, ""
+    return made
 
 
 def _mismatch(entry: Allow, method: str, place: Place) -> str:

@@ -11,12 +11,14 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from msgspec import structs
 
-from interlock.core.egress import Credential, EgressDecision, EgressPolicy
+from interlock.core.caller import Secret
+from interlock.core.egress import EgressDecision, EgressPolicy
+from interlock.core.errors import ToolError
 
 from . import egress, hello, http1
 from .authority import Authority
@@ -116,7 +118,7 @@ class _Client:
             await self._refuse(writer, EgressDecision(False, request.method, "", 0, "", str(wrong)))
             return
         decision, entry = egress.judge(self._policy, request.method, place)
-        headers, used, why = egress.injected(self._policy, place, request.headers)
+        used, why = egress.asked_for(self._policy, place, request.headers)
         if entry is None or why or place.scheme != scheme:
             reason = why or (decision.reason if entry is None else "https has to come through a tunnel")
             await self._refuse(writer, structs.replace(decision, allowed=False, reason=reason))
@@ -126,15 +128,21 @@ class _Client:
         except Refused as wrong:
             await self._refuse(writer, structs.replace(decision, allowed=False, reason=str(wrong)))
             return
+        try:
+            secrets = {each.placeholder: await each.secret() for each in used}
+        except ToolError as missing:
+            await self._refuse(writer, structs.replace(decision, allowed=False, reason=missing.message))
+            return
+        headers = egress.put_in(request.headers, secrets)
         sent = http1.request_bytes(request.method, place.path, place.authority, headers, request.body)
-        await self._exchange(structs.replace(decision, address=address), place, sent, used, writer)
+        await self._exchange(structs.replace(decision, address=address), place, sent, secrets, writer)
 
     async def _exchange(
         self,
         decision: EgressDecision,
         place: Place,
         sent: bytes,
-        used: Sequence[Credential],
+        secrets: Mapping[str, Secret],
         writer: asyncio.StreamWriter,
     ) -> None:
         status = received = 0
@@ -146,7 +154,7 @@ class _Client:
                 reply = http1.Reply(up_reader, bodyless=decision.method == "HEAD")
                 await reply.head()
                 status = reply.status
-                received = await self._relay(reply, _Hidden(used), writer)
+                received = await self._relay(reply, _Hidden(secrets), writer)
             finally:
                 up_writer.close()
         except (OSError, http1.BadMessage) as failed:
@@ -257,8 +265,9 @@ class _Client:
 class _Hidden:
     """Takes secrets out of what comes back, so that a server that repeats its request gives none away."""
 
-    def __init__(self, used: Sequence[Credential]) -> None:
-        self._pairs = [(each.secret().reveal().encode(), each.placeholder.encode()) for each in used]
+    def __init__(self, secrets: Mapping[str, Secret]) -> None:
+        """`secrets` by the placeholders that stand for them."""
+        self._pairs = [(secret.reveal().encode(), placeholder.encode()) for placeholder, secret in secrets.items()]
         self._held = b""
 
     def text(self, value: str) -> str:
