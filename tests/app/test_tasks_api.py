@@ -37,6 +37,9 @@ async def test_what_became_of_a_task_is_said_long_after_and_by_who_knows_best(pa
             "/v1/chat/completions", json={"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "?"}]}
         )
         call = lone.headers["x-interlock-call-id"].replace("cal_", "tsk_")
+        async with asyncio.timeout(20):
+            while (await http.get(f"/api/tasks/{call}")).status_code == 404:
+                await asyncio.sleep(0.02)
         liked = await http.post(f"/api/tasks/{call}/outcome", json={"success": False, "who": "u-7", "note": "wrong"})
         task = (await http.post("/api/tasks", json=NEW)).json()["task"]
         early = await http.post(f"/api/tasks/{task}/outcome", json={"success": True})
