@@ -92,14 +92,25 @@ class Fetched(Struct, frozen=True):
     charset: str
     body: bytes
     truncated: bool
-    hops: tuple[EgressDecision, ...]
 
 
 class Fetcher(Protocol):
     """Gets pages through the same walls as the proxy."""
 
-    async def get(self, url: str, policy: EgressPolicy, deadline: Deadline, *, max_bytes: int) -> Fetched:
-        """Raises ToolError: `egress_denied` with the reason, `fetch_failed` with what the network said."""
+    async def get(
+        self,
+        url: str,
+        policy: EgressPolicy,
+        deadline: Deadline,
+        *,
+        max_bytes: int,
+        decided: Callable[[EgressDecision], None],
+    ) -> Fetched:
+        """`decided` hears of each request, redirects among them, also where it was refused.
+
+        Raises:
+            ToolError: `egress_denied` with the reason, `fetch_failed` with what the network said.
+        """
         ...
 
 

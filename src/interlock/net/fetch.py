@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from urllib.parse import urljoin
 
 from msgspec import structs
@@ -31,8 +32,16 @@ class PageFetcher:
         self._clock, self._resolve, self._dial, self._agent = clock, resolve, dial, agent
         self._tls: ssl.SSLContext | None = None
 
-    async def get(self, url: str, policy: EgressPolicy, deadline: Deadline, *, max_bytes: int) -> Fetched:
-        """See `core.egress.Fetcher.get`. Credentials are sent to the first host alone."""
+    async def get(
+        self,
+        url: str,
+        policy: EgressPolicy,
+        deadline: Deadline,
+        *,
+        max_bytes: int,
+        decided: Callable[[EgressDecision], None],
+    ) -> Fetched:
+        """See `core.egress.Fetcher.get`."""
         hops: list[EgressDecision] = []
         try:
             async with asyncio.timeout(min(policy.timeout_s, deadline.left_s(self._clock))):
@@ -43,11 +52,17 @@ class PageFetcher:
                         return answer
                     place = place_of(urljoin(place.url, location))
         except Refused as wrong:
+            if not hops or hops[-1].status:  # an address without a reading: there was nothing to judge yet
+                hops.append(EgressDecision(False, "GET", "", 0, "", str(wrong)))
+            hops[-1] = structs.replace(hops[-1], allowed=False, reason=str(wrong))
             raise _denied(str(wrong)) from wrong
         except TimeoutError as late:
             raise ToolError("fetch_failed", f"{url} did not answer in time", retryable=True) from late
         except (OSError, http1.BadMessage) as failed:
             raise ToolError("fetch_failed", f"{url}: {failed}", retryable=isinstance(failed, OSError)) from failed
+        finally:
+            for each in hops:
+                decided(each)
         raise _denied(f"more than {MAX_HOPS} redirects")
 
     async def _once(
@@ -98,7 +113,6 @@ async def _page(place: Place, reply: http1.Reply, max_bytes: int, hops: list[Egr
         charset,
         b"".join(pieces)[:max_bytes],
         size > max_bytes,
-        tuple(hops),
     )
 
 

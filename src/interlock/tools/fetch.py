@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from interlock.core.egress import EgressPolicy, Fetcher
+from interlock.core.egress import EgressDecision, EgressPolicy, Fetcher
 from interlock.core.errors import ToolError
 from interlock.core.time import Clock, Deadline
 
-from .define import Tool, make
+from .define import Tool, ToolContext, make
 
 NAME = "web.fetch"
 MAX_TEXT = 20_000
@@ -24,8 +24,11 @@ def fetch_tool(fetcher: Fetcher, policy: EgressPolicy, clock: Clock, *, max_byte
     """
     from .page import text_of
 
-    async def fetch(url: str) -> dict[str, Any]:
-        page = await fetcher.get(url, policy, Deadline.after(clock, timeout_s), max_bytes=max_bytes)
+    async def fetch(url: str, ctx: ToolContext) -> dict[str, Any]:
+        def decided(decision: EgressDecision) -> None:
+            ctx.note(decision.told)
+
+        page = await fetcher.get(url, policy, Deadline.after(clock, timeout_s), max_bytes=max_bytes, decided=decided)
         if page.status >= 400:
             raise ToolError("fetch_failed", f"{page.url} answered {page.status}", retryable=page.status >= 500)
         try:
