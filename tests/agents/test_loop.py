@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from interlock.agents.shift import Terms
 from interlock.config.jsonschema import Validator
 from interlock.core.caller import Versions
 from interlock.core.chat import OutputSchema
@@ -276,7 +277,7 @@ async def test_a_server_goes_on_with_what_is_due_until_it_is_stopped(world: Worl
     declared = contract(make(lambda: ran.append(1), name="act", effect="idempotent"), approvals={"act": True})
     agents = world.agents(declared, [wants(("act", {})), says("Done.")])
     waiting = await agents.run("support", {"text": "go"})
-    working = asyncio.ensure_future(agents.keep_working(every_s=0.001))
+    working = asyncio.ensure_future(agents.shift(Terms(every_s=0.001)).run())
     [question] = await agents.questions(waiting.task)
     await agents.decide(waiting.task, question.step, "approve", who="pat")
     async with asyncio.timeout(10):

@@ -9,7 +9,17 @@ from pydantic_core import PydanticUndefined
 from interlock.config.alerts import Alerts, Email
 from interlock.config.anomalies import Anomalies, Bounds
 from interlock.config.blocks import Block
-from interlock.config.contract import AgentContract, Approval, Input, Logging, OutcomeRules, Tier0, ToolRule, ToolUse, Value
+from interlock.config.contract import (
+    AgentContract,
+    Approval,
+    Input,
+    Logging,
+    OutcomeRules,
+    Tier0,
+    ToolRule,
+    ToolUse,
+    Value,
+)
 from interlock.config.credentials import CredentialSource, TokenRequest
 from interlock.config.egress import AllowedHost, Egress, HostCredential
 from interlock.config.flow import Flow, Slot, Step
@@ -47,9 +57,10 @@ from interlock.config.schema import (
 )
 from interlock.config.slo import Cited, Slo
 from interlock.config.sql import Database, GovernedTable
-from interlock.config.webhooks import Webhook
-
 from interlock.config.telemetry import MetricsSettings, OtlpSettings, Telemetry
+from interlock.config.webhooks import Webhook
+from interlock.config.workers import WorkerSettings
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 SECTIONS: dict[str, type[Block]] = {
     "The top level": Settings,
@@ -89,6 +100,7 @@ SECTIONS: dict[str, type[Block]] = {
     "server": Server,
     "limits[]": LimitSettings,
     "redis": RedisSettings,
+    "workers": WorkerSettings,
     "responses": Responses,
     "batches": Batches,
     "agent": AgentContract,

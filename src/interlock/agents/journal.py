@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from interlock.core.due import Wanted
 from interlock.core.events import Record
 from interlock.core.store import Signal, StorePrompts, TaskRow
 
@@ -28,6 +29,10 @@ class Journal(Protocol):
 
     async def claim(self, task: str) -> int | None:
         """The new fence, or `None` while somebody else holds the task, or when it is finished or unknown."""
+        ...
+
+    async def take(self, wanted: Wanted) -> Sequence[TaskRow]:
+        """Claims due tasks; their rows hold the new fences."""
         ...
 
     async def renew(self, tasks: Sequence[str]) -> Sequence[str]:

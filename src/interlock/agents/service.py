@@ -34,6 +34,7 @@ from .lease import Leases
 from .result import TaskResult, result_of
 from .run import AT_ONCE_NS, Parts, Score, Tell, Worker
 from .score import score
+from .shift import Shift, Terms
 from .state import State, fold
 from .verdicts import at_end
 from .versions import Kept, NoneKept, terms_of
@@ -89,6 +90,10 @@ class Agents(Control):
     def stop(self) -> None:
         """Lets every task go at its next step; they resume where they are."""
         self._stopping.set()
+        self._nudged.set()
+
+    def nudge(self) -> None:
+        """There may be something to work on before the next look would find it."""
         self._nudged.set()
 
     @property
@@ -161,6 +166,10 @@ class Agents(Control):
         if fence is None:
             state = fold(await self._journal.records(task))
             return result_of(state) if state.finished else None
+        return await self._go_on(task, fence, expected)
+
+    async def _go_on(self, task: str, fence: int, expected: Mapping[str, Any] | None = None) -> TaskResult | None:
+        """Works on a task whose lease is held."""
         state = fold(await self._journal.records(task))
         if state.started is None:
             await self._journal.release(task, fence, wake_at_ns=0)
@@ -203,16 +212,18 @@ class Agents(Control):
         results = await asyncio.gather(*(one(row.id) for row in rows[:limit]))
         return [result for result in results if result is not None]
 
-    async def keep_working(self, *, every_s: float = 1.0, concurrency: int = 8) -> None:
-        """`work_off` again and again until `stop`; for a server, where nobody else resumes tasks. A store that is away is waited for."""
-        while not self.stopping:
-            with suppress(StoreUnavailable, LedgerFull):
-                await self.work_off(concurrency=concurrency)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(every_s):
-                    await self._nudged.wait()
-            if not self.stopping:
-                self._nudged.clear()
+    def shift(self, terms: Terms | None = None) -> Shift:
+        """What takes due tasks from whichever process they come, and works on them until `stop`. A store that is away is waited for."""
+        served = [(contract.tenant, workflow) for workflow, contract in self._contracts.items()]
+        return Shift(
+            lambda row: self._go_on(row.id, row.fence),
+            self._journal,
+            served,
+            self._clock,
+            terms or Terms(),
+            nudged=self._nudged,
+            stopping=self._stopping.is_set,
+        )
 
     async def _work_on(
         self, state: State, contract: Contract, fence: int, expected: Mapping[str, Any] | None

@@ -12,9 +12,9 @@ from pathlib import Path
 from interlock.config.load import load
 from interlock.core.answers import ScopeState
 from interlock.core.store import Store
-from interlock.storage import SqliteStore
 
 from .semantic import joined, state_of
+from .stores import open_store
 
 
 class CacheDesk:
@@ -42,7 +42,7 @@ class CacheDesk:
 @contextmanager
 def open_caches(path: Path | None) -> Generator[CacheDesk]:
     """The caches of the workspace at `path`. Raises ConfigError, StoreUnavailable."""
-    store = SqliteStore.open(load(path or Path()).store)
+    store = open_store(load(path or Path()))
     try:
         yield CacheDesk(store)
     finally:

@@ -10,18 +10,18 @@ import random
 from interlock.config.schema import Settings as Files
 from interlock.core.answers import AnswerStore
 from interlock.core.errors import ConfigError, Fault
+from interlock.core.store import Store
 from interlock.core.time import Clock
 from interlock.gateway.settings import Caching
 from interlock.ledger import Recorder, StoredCache
 from interlock.plugins.caches.front import FrontedCache
 from interlock.plugins.caches.memory import MemoryCache
-from interlock.storage import SqliteStore
 
 from .semantic import Similar
 from .tier0 import Model
 
 
-def exact(files: Files, clock: Clock, store: SqliteStore, recorder: Recorder) -> FrontedCache:
+def exact(files: Files, clock: Clock, store: Store, recorder: Recorder) -> FrontedCache:
     """Memory before the back end that the files name."""
     terms = files.caching.exact_cache
     memory = MemoryCache(max_entries=terms.max_entries, max_bytes=terms.max_megabytes * 1024 * 1024)
@@ -34,13 +34,13 @@ def exact(files: Files, clock: Clock, store: SqliteStore, recorder: Recorder) ->
     )
 
 
-def similar(files: Files, model: Model, clock: Clock, store: SqliteStore, recorder: Recorder) -> Similar | None:
+def similar(files: Files, model: Model, clock: Clock, store: Store, recorder: Recorder) -> Similar | None:
     """The semantic cache, where the files ask for one. Raises ConfigError where the embedding model is not on this machine."""
     terms = files.caching.semantic_cache
     return Similar(terms, model, random.Random(), clock, recorder, store.similar) if terms.enabled else None
 
 
-def _behind(files: Files, clock: Clock, store: SqliteStore, recorder: Recorder) -> AnswerStore | None:
+def _behind(files: Files, clock: Clock, store: Store, recorder: Recorder) -> AnswerStore | None:
     terms = files.caching.exact_cache
     if not terms.enabled or terms.backend == "memory":
         return None

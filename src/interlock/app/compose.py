@@ -18,6 +18,7 @@ from interlock.agents.control import Ruling
 from interlock.agents.lines import Line
 from interlock.agents.question import Question
 from interlock.agents.result import TaskResult
+from interlock.agents.shift import Listening, Terms
 from interlock.config.jsonschema import Validator
 from interlock.config.load import load
 from interlock.config.workspace import Workspace
@@ -42,7 +43,6 @@ from interlock.ledger.read import Reader
 from interlock.net.client import PooledClient
 from interlock.net.pool import PoolLimits
 from interlock.plugins.profiles import profile_of
-from interlock.storage import SqliteStore
 from interlock.tools.define import Tool
 from interlock.tools.threads import Threads
 
@@ -50,11 +50,11 @@ from . import caches, policy, steering, tier0
 from .alerting import Alerting
 from .limiting import Limiting
 from .reading import worth_of
+from .stores import open_store
 from .tasking import Tasking
 from .toolbox import Toolbox
 from .waiting import Waiting
 from .webhooks import Webhooks
-
 
 if TYPE_CHECKING:
     from .telemetry import Watching
@@ -103,7 +103,7 @@ class Interlock:
         """
         path = self.workspace.store
         async with AsyncExitStack() as opened:  # what was opened is closed again where a later part fails
-            self._store = SqliteStore.open(path)
+            self._store = await asyncio.to_thread(open_store, self.workspace)
             opened.callback(self._store.close)
             crowd = self.workspace.settings.resilience.admission.max_concurrent
             self._recorder = Recorder(
@@ -181,6 +181,24 @@ class Interlock:
         """What became of each line, as they end. With a `batch` name, a rerun resumes: finished lines are not run again."""
         self.require(workflow)
         return run_batch(self.agents, workflow, lines, concurrency=concurrency, batch=batch)
+
+    async def work(self, *, concurrency: int = 0) -> int:
+        """Takes due tasks, whichever process they come from, and works on them until `agents.stop`; returns how many it took.
+
+        `concurrency` (tasks at once) stands in for what the files say.
+        """
+        said = self.workspace.settings.workers
+        shift = self.agents.shift(Terms(concurrency or said.concurrency, said.per_tenant or 0, said.priorities))
+        waker = self._store.waker()
+        listening = None if waker is None else Listening(waker, self.agents.nudge)
+        if listening is not None:
+            listening.start()
+        try:
+            await shift.run()
+        finally:
+            if listening is not None:
+                listening.stop()
+        return shift.worked
 
     async def resume(self, task: str) -> TaskResult | None:
         """Goes on with a task; `None` while another worker does."""

@@ -20,7 +20,9 @@ from interlock.core.ids import Ids
 from interlock.core.keys import KeyBook, KeyRecord, KeyStore, made, rotated
 from interlock.core.time import NS_PER_S, Clock, SystemClock
 from interlock.gateway.quota import Quotas
-from interlock.storage import MappedCells, SqliteStore
+from interlock.storage import MappedCells
+
+from .stores import open_store
 
 if TYPE_CHECKING:
     from interlock.storage.redis_counts import RedisCounts
@@ -150,7 +152,7 @@ def _counts(workspace: Workspace, clock: Clock, ids: Ids) -> RedisCounts | None:
 def open_keys(path: Path) -> Generator[tuple[KeyDesk, str]]:
     """The keys of the workspace at `path`, for a command, and the workspace's tenant. Raises StoreUnavailable, ConfigError."""
     workspace = load(path)
-    store = SqliteStore.open(workspace.store)
+    store = open_store(workspace)
     try:
         yield KeyDesk(key_store(workspace, store.keys), SystemClock()), workspace.settings.tenant
     finally:

@@ -20,9 +20,9 @@ from interlock.economics.verify import Verdict, verified
 from interlock.ledger.read import Reader, TaskSummary, Trace
 from interlock.observe.incidents import Book
 from interlock.observe.slo import Standing
-from interlock.storage import SqliteStore
 
 from .looking import Look, book_of, held_back
+from .stores import open_store
 
 
 class Reading:
@@ -32,7 +32,7 @@ class Reading:
         """Raises StoreUnavailable when there is a store and it cannot be read."""
         self.workspace = workspace
         self._clock = clock or SystemClock()
-        self._store = SqliteStore.open(workspace.store)
+        self._store = open_store(workspace)
         self._reader = Reader(self._store)
         self._look = Look(workspace, self._store)
 

@@ -16,9 +16,9 @@ from interlock.core.events import Record, Settled, Started
 from interlock.core.ports import ON_DEVICE_TIER
 from interlock.core.routes import Example
 from interlock.core.store import Store, TaskFilter
-from interlock.storage import SqliteStore
 
 from .labels import Labelled
+from .stores import name_of, open_store
 
 MOST_TASKS = 100_000
 
@@ -30,7 +30,7 @@ def from_ledger(path: Path, workflow: str) -> Labelled:
         ConfigError: no task has a known outcome. StoreUnavailable: the store cannot be read.
     """
     workspace = load(path)
-    store = SqliteStore.open(workspace.store)
+    store = open_store(workspace)
     try:
         rows = store.tasks.list(TaskFilter(workflow=workflow, limit=MOST_TASKS))
         known = [row for row in rows if row.success is not None and not row.simulated]
@@ -41,7 +41,7 @@ def from_ledger(path: Path, workflow: str) -> Labelled:
     if not examples:
         message = f"{len(rows)} tasks, none with a known outcome that a model worked on"
         hint = "Say whether tasks succeeded (labels in the input file, or feedback), or give --data FILE."
-        raise ConfigError([Fault(str(workspace.store), 0, 0, "ledger", message, hint)])
+        raise ConfigError([Fault(name_of(workspace), 0, 0, "ledger", message, hint)])
     return Labelled(tuple(examples), models, len(rows) - len(known))
 
 

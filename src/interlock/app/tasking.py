@@ -48,7 +48,7 @@ class Tasking:
         self._receivers, self._http, self._clock = settings.webhooks, http, clock
         self._senders: list[Callable[[], object]] = []
         """Hear of messages for webhooks, where this process sends them."""
-        self.log = TaskLog(recorder, store, clock)
+        self.log = TaskLog(recorder, store, clock, lease_s=settings.workers.lease_s)
         self.beside = Beside(recorder, store, clock)
         self.broker = broker_of(lent_by(settings), root, http, clock)
         self.desk = ToolDesk(recorder, clock, ids, random.Random(), root, broker=self.broker)

@@ -109,12 +109,14 @@ async def priced(il: Interlock, *, aloud: bool) -> None:
 
 def announce(il: Interlock, opened: Opened) -> None:
     """What whoever started it needs to know."""
+    from interlock.app.stores import name_of
+
     names = opened.names
     listed = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
     say(f"interlock serves {il.workspace.name} at {opened.url}/v1")
     say(f"  key      {told(opened)}")
     say(f"  models   {listed + '; ' if listed else ''}any model or provider/model works")
-    say(f"  ledger   {il.workspace.store}")
+    say(f"  ledger   {name_of(il.workspace)}")
     entrance = opened.enter()
     say(f"  pages    {entrance or 'none; pip install ' + repr('interlock[dashboard]') + ' shows them at /ui'}")
     if entrance:

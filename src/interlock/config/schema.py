@@ -41,8 +41,9 @@ from .resilience import BalanceSettings, Resilience, ShapeSettings
 from .sandbox import SandboxSettings
 from .shapes import is_section
 from .sql import Databases
-from .webhooks import Webhook
 from .telemetry import Telemetry
+from .webhooks import Webhook
+from .workers import WorkerSettings
 
 BUILT_IN_FACTS = frozenset(
     (
@@ -313,8 +314,8 @@ class Settings(Block):
 
     workspace: Text = ""
     tenant: Annotated[Text, Field(min_length=1)] = "default"
-    store: Text = ".interlock/interlock.db"
-    """Path of the SQLite file, relative to the workspace."""
+    store: SecretText = Secret(".interlock/interlock.db")
+    """Path of the SQLite file, relative to the workspace, or the address of a PostgreSQL; a password in it is shown nowhere."""
     providers: dict[str, ProviderSettings] = Field(default_factory=dict[str, ProviderSettings])
     models: dict[str, Annotated[Tiers, BeforeValidator(_tiers)]] = Field(default_factory=dict[str, Tiers])
     """Aliases: tiers in order, smallest first; in a tier the first model is preferred and the rest are its fallback."""
@@ -344,6 +345,8 @@ class Settings(Block):
     limits: LimitList = ()
     """Rate limits and budgets of keys, tenants, users, workflows and models."""
     redis: RedisSettings = Field(default_factory=RedisSettings)
+    workers: WorkerSettings = Field(default_factory=WorkerSettings)
+    """How due tasks are shared out."""
     responses: Responses = Field(default_factory=Responses)
     batches: Batches = Field(default_factory=Batches)
     telemetry: Telemetry = Field(default_factory=Telemetry)

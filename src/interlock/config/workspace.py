@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from interlock.core.budget import Limits
-from interlock.core.caller import Versions
+from interlock.core.caller import Secret, Versions
 from interlock.core.errors import ConfigError, Fault, UnknownModel
 
 from .contract import AgentContract
@@ -17,6 +17,8 @@ from .names import nearest
 from .schema import Settings
 from .steering import RouteFile
 from .tree import Mark, fault_at
+
+LOCAL_STORE = ".interlock/interlock.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,14 @@ class Workspace:
 
     @property
     def store(self) -> Path:
-        """The SQLite file."""
-        return self.root / self.settings.store
+        """The SQLite file. Where the store is a server's, what each machine keeps of its own stands where the file would."""
+        return self.root / (LOCAL_STORE if self.database else self.settings.store.reveal())
+
+    @property
+    def database(self) -> Secret | None:
+        """The address of the PostgreSQL that is the store; `None` where it is a file."""
+        said = self.settings.store
+        return said if said.reveal().startswith(("postgres://", "postgresql://")) else None
 
     def agent(self, name: str) -> Agent:
         """Raises ConfigError, with the nearest name, when there is no such agent."""

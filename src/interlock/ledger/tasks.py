@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from interlock.core.due import Wanted
 from interlock.core.events import Record
 from interlock.core.store import Signal, Store, StorePrompts, TaskRow
 from interlock.core.time import NS_PER_S, Clock
@@ -57,6 +58,15 @@ class TaskLog:
             return store.tasks.claim(task, self.owner, now_ns=now_ns, lease_until_ns=until_ns, alive=self._alive)
 
         return await self._recorder.run(claiming)
+
+    async def take(self, wanted: Wanted) -> Sequence[TaskRow]:
+        """Claims due tasks, as `claim` does one by one; their rows hold the new fences."""
+        now_ns, until_ns = self._clock.wall_ns(), self._until_ns()
+
+        def taking(store: Store) -> list[TaskRow]:
+            return store.tasks.take(wanted, self.owner, now_ns=now_ns, lease_until_ns=until_ns, alive=self._alive)
+
+        return await self._recorder.run(taking)
 
     async def renew(self, tasks: Sequence[str]) -> list[str]:
         """Extends leases; returns the tasks that this worker no longer holds."""

@@ -93,7 +93,7 @@ async def serve_workspace(
     )
     names = tuple(il.served_names())
     lead = worker is None or worker.number == 0
-    working = [asyncio.create_task(il.agents.keep_working())] if lead else []
+    working: list[asyncio.Task[object]] = [asyncio.create_task(il.work())] if lead and files.workers.serve else []
     working.append(asyncio.create_task(waiting.worker.keep_working()))
     alerting = il.alerting()
     beside: list[asyncio.Task[None]] = [asyncio.create_task(alerting.run() if lead else alerting.follow())]

@@ -105,7 +105,7 @@ WITH released AS (
     UPDATE tasks SET owner = '', lease_until_ns = 0, wake_at_ns = coalesce(%s::bigint, wake_at_ns) WHERE id = %s AND fence = %s
     RETURNING status, wake_at_ns
 )
-SELECT CASE WHEN status = 'running' AND wake_at_ns = 0 THEN pg_notify('interlock_due', '') END FROM released;
+SELECT CASE WHEN wake_at_ns = 1 OR (status = 'running' AND wake_at_ns = 0) THEN pg_notify('interlock_due', '') END FROM released;
 
 -- name: get
 -- One task that has a row of its own.

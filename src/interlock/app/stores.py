@@ -1,0 +1,32 @@
+"""Which store a workspace has: a SQLite file of its own, or a PostgreSQL that many processes share.
+
+Above: compose, and every command that looks into a store. Below: config, storage.
+"""
+
+from __future__ import annotations
+
+from interlock.config.workspace import Workspace
+from interlock.core.store import Store
+from interlock.storage import SqliteStore
+
+
+def open_store(workspace: Workspace) -> Store:
+    """The workspace's store, brought to the newest schema.
+
+    Raises:
+        StoreUnavailable: it cannot be opened, or was written by a newer version.
+    """
+    if not workspace.database:
+        return SqliteStore.open(workspace.store)
+    from interlock.storage.postgres import PostgresStore  # psycopg, which only those who share a store need
+
+    return PostgresStore.open(workspace.database.reveal())
+
+
+def name_of(workspace: Workspace) -> str:
+    """The store as people may see it: without a password."""
+    if not workspace.database:
+        return str(workspace.store)
+    from interlock.storage.postgres import shown
+
+    return shown(workspace.database.reveal())
