@@ -1,5 +1,8 @@
 """Control groups: where they are taken and where not, on trees made of files; and for real where this machine lends some."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,6 +90,49 @@ def test_a_group_that_nobody_gave_away_is_left_alone(tmp_path: Path):
     assert (
         found.holds == frozenset() or Path(tmp_path).stat().st_uid != 0
     )  # an ordinary user's own folder counts as given
+
+
+MOVE = """
+import os, sys
+from pathlib import Path
+from interlock.sandbox import cgroups
+base = Path(sys.argv[1])
+(base / "cgroup.procs").write_text("0")
+friend = os.fork()
+if not friend:
+    os.execvp("sleep", ["sleep", "60"])
+try:
+    alone = cgroups._enable(base / "missing", ("hugetlb",))
+    held = cgroups._enable(base, ("hugetlb",))
+    own = dict(cgroups._own(Path("/proc/self/cgroup")))[""]
+    print(alone, held, own.rpartition("/")[2], (base / "cgroup.procs").read_text().split(), (base / "cgroup.subtree_control").read_text().strip())
+finally:
+    os.kill(friend, 9)
+    os.wait()
+"""
+
+
+def test_a_service_that_stands_in_what_is_delegated_to_it_moves_itself_aside_for_real():
+    """With whatever controller version 2 has here: the kernel refuses it while a process stands in the group itself."""
+    mount = dict(cgroups._mounts(Path("/proc/self/mountinfo"))).get("")
+    if mount is None or "hugetlb" not in (mount / "cgroup.controllers").read_text():
+        pytest.skip("no unified hierarchy with a controller here")
+    base = mount / f"interlock-test-{os.getpid()}"
+    was_on = "hugetlb" in (mount / "cgroup.subtree_control").read_text()
+    try:
+        base.mkdir()
+        (mount / "cgroup.subtree_control").write_text("+hugetlb")
+    except OSError as refused:
+        pytest.skip(f"its groups are not ours: {refused}")
+    try:
+        told = subprocess.run([sys.executable, "-c", MOVE, str(base)], capture_output=True, text=True, check=False)
+    finally:
+        for left in (*base.glob("interlock-*"), base):
+            left.rmdir()
+        if not was_on:
+            (mount / "cgroup.subtree_control").write_text("-hugetlb")
+
+    assert told.stdout == "False True interlock-service [] hugetlb\n", told.stderr
 
 
 def test_groups_can_be_switched_off():

@@ -1,6 +1,6 @@
 """Control groups around a child: the only limits that hold for a tree of processes. Above: pool, talk. Below: the cgroup file systems.
 
-Version 2 is used where a part of the tree is delegated to this process (`Delegate=yes`, or `sandbox.cgroup`). Version 1 is used only for
+Version 2 is used where a part of the tree is delegated to this process (`Delegate=yes`, or `sandbox.cgroup`); it moves itself into a leaf there. Version 1 is used only for
 controllers in whose root this process stands: a group that something else put us into is that one's business. Leaves are used again, since
 making one costs more than a call may; each is empty when it is lent. Source: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from errno import EBUSY
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,6 +19,8 @@ from interlock.core.sandbox import RunLimits
 
 _WANTED = ("memory", "pids", "cpu", "cpuacct")
 _V1_ROOT = "/"
+_SERVICE = "interlock-service"
+"""Where this service's own processes stand, in a part of the tree that is delegated to it whole."""
 
 
 class Counted(Struct, frozen=True):
@@ -203,15 +206,34 @@ def _ours(folder: Path) -> bool:
     return False
 
 
-def _enable(base: Path) -> bool:
+def _enable(base: Path, controllers: tuple[str, ...] = ("memory", "pids")) -> bool:
     """Whether groups below `base` can limit memory and processes, switching that on where it is off."""
+    switch = base / "cgroup.subtree_control"
+    wanted = " ".join(f"+{each}" for each in controllers)
     try:
-        on = (base / "cgroup.subtree_control").read_text().split()
-        if not {"memory", "pids"} <= set(on):
-            (base / "cgroup.subtree_control").write_text("+memory +pids")
+        if not set(controllers) <= set(switch.read_text().split()):
+            try:
+                switch.write_text(wanted)
+            except OSError as busy:
+                if busy.errno != EBUSY:
+                    raise
+                _step_aside(base)
+                switch.write_text(wanted)
         return True
     except OSError:
         return False
+
+
+def _step_aside(base: Path) -> None:
+    """Moves the processes that stand in `base`, this one among them, into a group below: a group limits groups only when no process is in it itself.
+
+    Only what was delegated to us is asked for; the processes in it are this service's.
+    """
+    aside = base / _SERVICE
+    aside.mkdir(exist_ok=True)
+    for pid in (base / "cgroup.procs").read_text().split():
+        with suppress(ProcessLookupError):
+            (aside / "cgroup.procs").write_text(pid)
 
 
 def _version_1(mounts: dict[str, Path], own: dict[str, str], name: str) -> Iterator[tuple[str, Path]]:
