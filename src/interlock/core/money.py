@@ -42,6 +42,21 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     def output_total(self) -> int:
         return self.output + self.reasoning + self.output_image + self.output_audio
 
+    @property
+    def plain(self) -> bool:
+        """Nothing but uncached text and visible output, as of nearly every call."""
+        return not (
+            self.cache_read
+            or self.reasoning
+            or self.cache_write
+            or self.cache_write_1h
+            or self.input_image
+            or self.input_audio
+            or self.output_image
+            or self.output_audio
+            or self.compute_ms
+        )
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(*(a + b for a, b in zip(structs.astuple(self), structs.astuple(other), strict=True)))
 
@@ -87,7 +102,7 @@ class Price(Struct, frozen=True, omit_defaults=True):
 
 def cost_of(rates: Rates, usage: Usage) -> int:
     """Nano-dollars that `usage` costs at `rates`: each bucket rounded up, then summed, so that lines add up exactly."""
-    if usage == Usage(input=usage.input, output=usage.output):  # nearly every call
+    if usage.plain:
         return -(-usage.input * rates.input // TOKENS_PER_RATE) - (-usage.output * rates.output // TOKENS_PER_RATE)
     total = 0
     for name, amount, rate in zip(BUCKETS, structs.astuple(usage), structs.astuple(rates), strict=True):

@@ -42,6 +42,7 @@ class Beginner:
             NotPermitted, QuotaReached, LimitUnknown: its key or a limit has no room for it; settled.
         """
         desk = self._desk
+        desk.afterwards.flush()
         call = self.call(caller, request, budget, deadline, fence, tokens.of_request(request))
         refusal: Exception | None = None
         plan: Plan | None = None

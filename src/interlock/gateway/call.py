@@ -209,24 +209,17 @@ class Call(Struct, eq=False):
 
     def end(self, trial: Trial, status: Status, usage: Usage, error: InterlockError | None, *, simulated: bool) -> int:
         """Gives the reservation back, counts what was used, and returns its cost."""
-        cost = cost_of(trial.price.rates, usage)
+        cost, ask = cost_of(trial.price.rates, usage), trial.fitted.ask
+        into, out = usage.input_total, usage.output_total
         trial.over = True
         if self.open_trial is trial:
             self.open_trial = None
         if self.budget is not None:
-            ran = status == "ok" or usage.input_total or usage.output_total
-            used = Spend(
-                model_calls=1 if ran else 0,
-                input_tokens=usage.input_total,
-                output_tokens=usage.output_total,
-                cost_nano_usd=cost,
-            )
-            self.budget.settle(trial.fitted.ask, used)
+            ran = status == "ok" or into or out
+            used = Spend(model_calls=1 if ran else 0, input_tokens=into, output_tokens=out, cost_nano_usd=cost)
+            self.budget.settle(ask, used)
         if self.held is not None:
-            ask = trial.fitted.ask
-            self.held.try_ends(
-                usage.input_total - ask.input_tokens, usage.output_total - ask.output_tokens, cost - ask.cost_nano_usd
-            )
+            self.held.try_ends(into - ask.input_tokens, out - ask.output_tokens, cost - ask.cost_nano_usd)
         self.attempts.append(
             Attempt(
                 deployment=trial.candidate.name,

@@ -44,10 +44,6 @@ class Gateway:
         """From now on these workflows choose no premium tier, and all others do as before."""
         self._desk.steering.sparing = workflows
 
-    def spare(self, workflows: frozenset[str]) -> None:
-        """From now on these workflows choose no premium tier, and all others do as before."""
-        self._desk.steering.sparing = workflows
-
     def breakers(self) -> dict[str, str]:
         """`closed`, `open` or `half_open`, by deployment that was called."""
         return self._desk.health.breakers()

@@ -1,11 +1,12 @@
 """What every step of a walk shares.
 
-Above: every step. Below: admit, flight, health, lane, route, settings, watch.
+Above: every step. Below: admit, afterwards, flight, health, lane, route, settings, watch.
 """
 
 from __future__ import annotations
 
 from .admit import Budgets, Gate
+from .afterwards import Afterwards
 from .flight import Flights
 from .health import KEPT, Health
 from .lane import Lane
@@ -21,6 +22,7 @@ class Desk:
     __slots__ = (
         "_forgotten",
         "_lanes",
+        "afterwards",
         "budgets",
         "flights",
         "gate",
@@ -40,6 +42,7 @@ class Desk:
         self.gate = Gate(settings.admission)
         self.watch = Watch()
         self.flights = Flights()
+        self.afterwards = Afterwards()
         self.budgets = Budgets()
         self.router = Router(parts.tiers_of, parts.target_of, parts.unusable)
         self._lanes: dict[str, Lane] = {}

@@ -135,12 +135,18 @@ class DeploymentHealth:
 
     def left(self, began_s: float, clock: Clock, output_tokens: int, crowd: int, *, stream: bool) -> None:
         """A call that was begun with `crowd` under way was answered, or its stream has begun: its place is free."""
+        self.paced(began_s, clock, clock.monotonic_s(), output_tokens, crowd, self.line.inside, stream=stream)
+        self.line.leave()
+
+    def paced(
+        self, began_s: float, clock: Clock, ended_s: float, output_tokens: int, crowd: int, beside: int, *, stream: bool
+    ) -> None:
+        """What a call's pace says of how many at once are too many; `beside`: that were under way when it ended, itself among them."""
         line, gradient = self.line, self.gradient
         if gradient is not None:
-            gradient.answered(began_s, clock.monotonic_s(), output_tokens, crowd, line.inside, stream=stream)
+            gradient.answered(began_s, ended_s, output_tokens, crowd, beside, stream=stream)
             if gradient.limit != line.limit or gradient.congested != line.pressed:
                 line.follow(gradient.limit, clock, pressed=gradient.congested)
-        line.leave()
 
     def failed(self, now_s: float, error: InterlockError) -> None:
         """It failed in a way that another caller would have seen too."""

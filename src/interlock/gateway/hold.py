@@ -13,6 +13,7 @@ from interlock.core.money import Usage
 
 from .call import Call
 from .desk import Desk
+from .quota import Held
 from .route import Plan
 
 _NOT_COUNTED = frozenset(("refused", "shed"))
@@ -50,11 +51,8 @@ async def hold(desk: Desk, call: Call, plan: Plan, upper: Usage, upper_nano_usd:
         call.note(f"output capped at {cap} tokens: all that its limits have left")
 
 
-def release(desk: Desk, call: Call, event: Settled) -> None:
+def release(held: Held, event: Settled) -> None:
     """Puts what the event says in place of what was held."""
-    held, call.held = call.held, None
-    if held is None or desk.parts.quotas is None:
-        return
     usage = event.usage
     counted = 0 if event.status in _NOT_COUNTED and not event.attempts else 1
-    desk.parts.quotas.settle(held, vector(counted, usage.input_total, usage.output_total, event.cost_nano_usd))
+    held.quotas.settle(held, vector(counted, usage.input_total, usage.output_total, event.cost_nano_usd))

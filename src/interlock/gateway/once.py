@@ -270,43 +270,61 @@ def begun(desk: Desk, trial: Trial) -> None:
 
 
 def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -> Answer:
-    """Counts a try that brought a whole answer."""
-    name, usage = trial.candidate.name, response.usage
-    health = desk.health.deployment(name)
-    if not usage.input_total and not usage.output_total and not usage.compute_ms:
+    """Counts a try that brought a whole answer, and learns from it."""
+    health = desk.health.deployment(trial.candidate.name)
+    answer = counted(desk, health, call, trial, response)
+    beside = health.line.inside if trial.placed and not trial.fitted.request.stream else 0
+    learn(desk, health, trial, response, desk.parts.clock.monotonic_s(), beside)
+    if trial.placed:
+        trial.placed = False
+        health.line.leave()
+    return answer
+
+
+def counted(desk: Desk, health: DeploymentHealth, call: Call, trial: Trial, response: ChatResponse) -> Answer:
+    """What the call used, everywhere it goes."""
+    candidate, usage = trial.candidate, response.usage
+    into = usage.input_total
+    if not into and not usage.output_total and not usage.compute_ms:
         usage = bill.of_silent(health, trial, response)
-        call.note(f"{name} named no usage: estimated from the text")
-    else:
-        bill.learn(health, trial, response)
-    if trial.price.above_input or usage.input_total > trial.fitted.ask.input_tokens:
+        call.note(f"{candidate.name} named no usage: estimated from the text")
+        into = usage.input_total
+    if trial.price.above_input or into > trial.fitted.ask.input_tokens:
         # Only more input than was estimated, or a dear tier taken by estimate, can make another price apply.
-        trial.price = desk.parts.price_of(trial.candidate.deployment, usage.input_total)
-    call.end(trial, "ok", usage, None, simulated=response.simulated or trial.candidate.deployment.simulated)
+        trial.price = desk.parts.price_of(candidate.deployment, into)
+    call.end(trial, "ok", usage, None, simulated=response.simulated or candidate.deployment.simulated)
     if call.guesses:
         _learn_better(call, trial, usage)
     if trial.weight:
         health.limits.ended(trial.weight)
     if trial.extra:
         _proved(desk, health, trial, well=True)
-    if desk.health.hedges is not None:
-        desk.health.hedges.answered()
-    now_s = desk.parts.clock.monotonic_s()
-    health.answered(trial.started_s, now_s, usage.output_total)
-    if trial.placed:
-        trial.placed = False
-        if trial.fitted.request.stream:
-            health.line.leave()
-        else:
-            health.left(trial.started_s, desk.parts.clock, usage.output_total, trial.crowd, stream=False)
     return Answer(
-        response=response,
-        candidate=trial.candidate,
-        deployment=name,
-        tier=trial.candidate.tier,
-        price=trial.price.version,
+        response,
+        candidate.name,
+        candidate.tier,
+        candidate,
+        trial.price.version,
         confidence=response.confidence,
         cut_to=trial.fitted.cut_to if response.finish == "length" else 0,
     )
+
+
+def learn(
+    desk: Desk, health: DeploymentHealth, trial: Trial, response: ChatResponse, ended_s: float, beside: int
+) -> None:
+    """What a whole answer says about its deployment. `beside`: calls that were under way there when it ended; 0 where its place had been
+    given back before.
+    """
+    usage = response.usage
+    output = usage.output_total
+    if output or usage.input_total or usage.compute_ms:
+        bill.learn(health, trial, response)
+    if desk.health.hedges is not None:
+        desk.health.hedges.answered()
+    health.answered(trial.started_s, ended_s, output)
+    if beside:
+        health.paced(trial.started_s, desk.parts.clock, ended_s, output, trial.crowd, beside, stream=False)
 
 
 def _learn_better(call: Call, trial: Trial, usage: Usage) -> None:

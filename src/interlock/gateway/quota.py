@@ -64,30 +64,27 @@ class Remote(Struct, frozen=True):
     """False where the store could not be asked; it is told afterwards."""
 
 
-class Held:
+class Held(Struct, eq=False):
     """What is held back for one call."""
 
-    __slots__ = ("_quotas", "amounts", "cost", "into", "out", "output_cap", "remote", "spans", "who")
-
-    def __init__(
-        self, quotas: Quotas, who: Who, amounts: Vector, spans: Sequence[Span], output_cap: int | None = None
-    ) -> None:
-        self._quotas = quotas
-        self.into = self.out = self.cost = 0
-        """Input tokens, output tokens and nano-dollars of its tries so far: used, or reserved by those under way."""
-        self.who = who
-        self.amounts = amounts
-        self.spans = spans
-        self.output_cap = output_cap
-        """Output tokens that fit, where that is fewer than were asked for."""
-        self.remote: Remote | None = None
+    quotas: Quotas
+    who: Who
+    amounts: Vector
+    spans: Sequence[Span]
+    output_cap: int | None = None
+    """Output tokens that fit, where that is fewer than were asked for."""
+    into: int = 0
+    """Input tokens of its tries so far: used, or reserved by those under way; as below."""
+    out: int = 0
+    cost: int = 0
+    remote: Remote | None = None
 
     def try_begins(self, input_tokens: int, output_tokens: int, nano_usd: int) -> None:
         """Sees to it that what a further try may use is held as well. Raises QuotaReached: it may not be sent."""
         into, out, cost = self.into + input_tokens, self.out + output_tokens, self.cost + nano_usd
         have = self.amounts
         if into > have[INPUT] or out > have[OUTPUT] or cost > have[MONEY]:
-            self._quotas.cover(self, into, out, cost)
+            self.quotas.cover(self, into, out, cost)
         self.into, self.out, self.cost = into, out, cost
 
     def try_ends(self, input_tokens: int, output_tokens: int, nano_usd: int) -> None:

@@ -1,6 +1,6 @@
 """One call that goes the short way, from its being sent to its being settled, told by the callbacks of the vendor's socket.
 
-Above: shortcut. Below: cache, once, road, settle: the steps of the long way. A try that fails is handed to the long way with all that it holds.
+Above: shortcut. Below: afterwards, cache, hold, once, road, settle: the steps of the long way. A try that fails is handed to the long way with all that it holds.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 
 from interlock.core.errors import InvalidRequest, Shed, UpstreamError
+from interlock.core.events import Settled
 from interlock.core.ports import ChatReply, HttpResponse
 from interlock.core.short import Asker, Sending
 
 from . import cache, once, settle
-from .call import Call, Trial, Tried
+from .call import Answer, Call, Trial, Tried
 from .desk import Desk
+from .hold import release
+from .quota import Held
 from .road import Road
 from .route import Plan
 
@@ -25,7 +28,19 @@ GoOn = Callable[[Call, Plan, Tried], Awaitable[ChatReply]]
 class Ride:
     """`core.short.Ride`, and the `Reader` of its reply."""
 
-    __slots__ = ("_asker", "_call", "_desk", "_go_on", "_road", "_trial", "sending")
+    __slots__ = (
+        "_answer",
+        "_asker",
+        "_beside",
+        "_call",
+        "_desk",
+        "_event",
+        "_go_on",
+        "_held",
+        "_road",
+        "_trial",
+        "sending",
+    )
 
     def __init__(self, desk: Desk, road: Road, call: Call, trial: Trial, asker: Asker, go_on: GoOn) -> None:
         self._desk = desk
@@ -35,6 +50,11 @@ class Ride:
         self._asker = asker
         self._go_on = go_on
         self.sending: Sending | None = None
+        self._answer: Answer | None = None
+        self._event: Settled | None = None
+        self._held: Held | None = None
+        self._beside = 0
+        """Calls that were under way at its deployment when it ended."""
 
     def came(self, response: HttpResponse) -> None:
         desk, call = self._desk, self._call
@@ -46,21 +66,32 @@ class Ride:
         except Exception as error:  # noqa: BLE001 - a plug-in's own fault must not pass for ours
             self.failed(once.plugin_failed(self._trial, error))
             return
-        try:
-            answer = once.end_answered(desk, call, self._trial, said)
-            cache.keep(desk, call, answer)
-        except Exception as error:  # noqa: BLE001 - handed to whoever asked, after it has settled
-            desk.gate.leave()
-            self._end(error)
-            self._asker.refused(error)
-            return
+        trial, health = self._trial, self._road.health
+        held, beside = call.held, health.line.inside
+        answer = once.counted(desk, health, call, trial, said)
+        call.held, trial.placed = None, False  # settled afterwards
+        health.line.leave()
         desk.gate.leave()
-        self._asker.answered(settle.answered(desk, call, answer))
+        reply = settle.answered(desk, call, answer)
+        self._asker.answered(reply)
+        self._answer, self._event, self._held, self._beside = answer, reply.settled, held, beside
+        desk.afterwards.add(self._see_to)
 
     def failed(self, error: Exception) -> None:
         if not isinstance(error, (UpstreamError, InvalidRequest, Shed)):
             error = once.plugin_failed(self._trial, error)
         self._asker.spawn(self._rest(Tried(self._trial, error)))
+
+    def _see_to(self) -> None:
+        """What need not be done before the answer is out."""
+        desk, call, trial, event = self._desk, self._call, self._trial, self._event
+        assert self._answer is not None, "it was answered"
+        assert event is not None, "it was settled"
+        if self._held is not None:
+            release(self._held, event)
+        ended_s = call.started_s + event.duration_us / 1e6
+        once.learn(desk, self._road.health, trial, self._answer.response, ended_s, self._beside)
+        cache.keep(desk, call, self._answer)
 
     async def left(self) -> None:
         """The client is gone: hangs up, and settles with what is known; what was on its way already settles as ever."""

@@ -167,7 +167,8 @@ def _write(desk: Desk, call: Call, event: Settled, response: ChatResponse | None
         return
     slot, call.slot = call.slot, -1
     if call.held is not None:
-        release(desk, call, event)
+        held, call.held = call.held, None
+        release(held, event)
     if desk.settings.premium is not None:
         desk.steering.settled(call)
     slo_ms = call.workflow.p95_latency_slo_ms

@@ -1,0 +1,53 @@
+"""What ordinary calls leave to be done once their answers are out: limits settled, health learnt, answers kept for the next who ask.
+
+Above: ride, desk. Below: asyncio. Nobody waits for any of it, so it is done for many calls in one go: the same few steps in a row cost half of what they
+cost one by one between two system calls. The calls themselves have settled in the ledger before. Whoever looks at what this changes (the long
+way, a limit that seems to be reached, an identical call) has it done first, so that the delay is never seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+MOST = 64
+WITHIN_S = 0.005
+_log = logging.getLogger("interlock.gateway")
+
+
+class Afterwards:
+    """Work that waits for company. It belongs to the event loop that uses it."""
+
+    __slots__ = ("_due", "_loop", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[], None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._due = False
+
+    def add(self, work: Callable[[], None]) -> None:
+        """Does it within a few milliseconds."""
+        waiting = self._waiting
+        waiting.append(work)
+        if len(waiting) >= MOST:
+            self.flush()
+        elif not self._due:
+            self._due = True
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_later(WITHIN_S, self._work_off)
+
+    def flush(self) -> None:
+        """Does everything now."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        for work in waiting:
+            try:
+                work()
+            except Exception:  # noqa: BLE001 - what is left undone of one call must not keep the others from it
+                _log.exception("a defect kept an answered call from being learnt from")
+
+    def _work_off(self) -> None:
+        self._due = False
+        self.flush()
