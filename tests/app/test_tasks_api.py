@@ -208,3 +208,37 @@ async def test_nobody_decides_without_a_key_that_may(payer: Folder):
     assert begun.status_code == 400
     assert listed == []
     assert payer.calls() == []
+
+
+@pytest.mark.requirement("AG-09", "AG-14")
+async def test_a_task_is_paused_goes_on_hears_a_signal_and_its_result_is_waited_for(contract_folder: Folder):
+    waits = Answer(tool_calls=(("task_wait", '{"name": "shipped"}'),))
+    contract = contract_folder.root / "agents" / "agent_contract.yaml"
+    contract.write_text(contract.read_text().replace("  tools:\n", "  tools:\n    - name: task.wait\n"))
+    async with Upstream(in_turn(waits, GOOD)) as upstream:
+        contract_folder.provider("openai", upstream.base_url)
+        async with serving(contract_folder) as address, client(address, contract_folder.root) as http:
+            task = (await http.post("/api/tasks", json=NEW)).json()["task"]
+            await until(http, task, "waiting")
+            open_result = await http.get(f"/api/tasks/{task}/result")
+            await http.post(f"/api/tasks/{task}/pause")
+            await until(http, task, "paused")
+            sent = {"name": "shipped", "payload": {"parcel": 7}}
+            first = await http.post(f"/api/tasks/{task}/signals", json=sent, headers={"idempotency-key": "e1"})
+            again = await http.post(f"/api/tasks/{task}/signals", json=sent, headers={"idempotency-key": "e1"})
+            await asyncio.sleep(0.2)
+            paused = (await http.get(f"/api/tasks/{task}")).json()["status"]
+            result = asyncio.ensure_future(http.get(f"/api/tasks/{task}/result?wait_s=20"))
+            await http.post(f"/api/tasks/{task}/resume")
+            done = await result
+            late = await http.post(f"/api/tasks/{task}/pause")
+            closed = await http.post(f"/api/tasks/{task}/close", json={"success": True, "note": "seen"})
+            twice = await http.post(f"/api/tasks/{task}/close", json={"success": True})
+            wrong = await http.get(f"/api/tasks/{task}/result?wait_s=soon")
+            document = (await http.get("/api/openapi.json")).json()
+    assert (open_result.status_code, open_result.json()["outcome"]) == (202, "waiting")
+    assert (first.status_code, again.status_code, paused) == (202, 200, "paused")
+    assert (done.status_code, done.json()["outcome"]) == (200, "resolved")
+    assert (late.status_code, closed.status_code, twice.status_code, wrong.status_code) == (400, 200, 400, 400)
+    assert closed.json()["success"] is True
+    assert "/api/tasks/{task}/signals" in document["paths"]

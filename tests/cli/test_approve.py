@@ -78,7 +78,7 @@ def test_a_decision_can_be_recorded_without_going_on(asking: Cli):
     ("arguments", "words"),
     [
         (("--yes",), "name the task"),
-        (("last", "--done"), "--done, --redo or --skip are for calls in doubt"),
+        (("last", "--done"), "--done, --redo, --skip and --compensate are for calls in doubt"),
         (("last", "--yes", "--step", "99"), "does not ask that"),
         (("last", "--edit", "{"), "not JSON"),
         (("last", "--edit", "[]"), "expected a JSON object"),

@@ -39,6 +39,7 @@ from interlock.config.resilience import (
     ShapeSettings,
 )
 from interlock.config.sandbox import SandboxLimits, SandboxSettings, SandboxWorker
+from interlock.config.schedules import Schedule
 from interlock.config.schema import (
     Batches,
     Caching,
@@ -94,6 +95,7 @@ SECTIONS: dict[str, type[Block]] = {
     "webhooks[]": Webhook,
     "alerts": Alerts,
     "alerts.email": Email,
+    "schedules[]": Schedule,
     "credentials.<name>": CredentialSource,
     "credentials.<name>.token": TokenRequest,
     "logging": CallLogging,

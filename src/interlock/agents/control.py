@@ -12,7 +12,7 @@ from typing import Any, Literal
 from interlock.core.errors import InvalidRequest
 from interlock.core.events import OutcomeSeen, Record
 from interlock.core.ids import Ids
-from interlock.core.store import Signal
+from interlock.core.store import Signal, TaskRow
 from interlock.core.time import Clock
 
 from .approve import APPROVAL_SIGNAL
@@ -22,7 +22,7 @@ from .doubt import DOUBT_SIGNAL
 from .journal import Journal
 from .listen import CALL_PREFIX, PAUSE_SIGNAL, RESUME_SIGNAL
 from .question import Question, questions_of
-from .state import fold
+from .state import State, fold
 from .verdicts import Verdicts
 
 Ruling = Literal["approve", "edit", "deny", "done", "redo", "skip", "compensate"]
@@ -52,6 +52,14 @@ class Control:
             known = ", ".join(sorted(self._contracts)) or "none"
             raise InvalidRequest(f"there is no workflow {workflow!r}", param="workflow", hint=f"Known: {known}.")
         return contract
+
+    async def row(self, task: str) -> TaskRow | None:
+        """The task as lists show it."""
+        return await self._journal.get(task)
+
+    async def state(self, task: str) -> State:
+        """The task as its log says; an empty state where there is none."""
+        return fold(await self._journal.records(task))
 
     async def questions(self, task: str) -> list[Question]:
         """What the task waits for a person to say."""

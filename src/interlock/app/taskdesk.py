@@ -8,17 +8,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Literal, cast
+from contextlib import suppress
+from typing import Any, cast
 
+from interlock.agents.control import Ruling
 from interlock.agents.question import Question
+from interlock.agents.result import TaskResult, result_of
 from interlock.agents.service import Agents
 from interlock.agents.verdicts import Source
 from interlock.core.caller import Caller
-from interlock.core.errors import UnknownTask
+from interlock.core.errors import InvalidRequest, UnknownTask
 from interlock.core.store import TaskFilter
-from interlock.ledger.read import Reader, TaskSummary, Trace, TracedStep
+from interlock.ledger.read import Reader, TaskSummary, Trace
 
-Decision = Literal["approve", "edit", "deny", "done", "redo", "skip"]
+from .following import Came, Place, news
+
+Decision = Ruling
+
 POLL_S = 0.3
 LONGEST_STREAM_S = 3_600.0
 
@@ -43,10 +49,17 @@ class TaskDesk:
         task, new = await self._agents.submit(workflow, given, caller=caller, digest=digest)
         return await self.one(caller, task), new
 
-    async def list(self, caller: Caller, *, workflow: str = "", status: str = "", limit: int = 50) -> list[TaskSummary]:
+    async def list(
+        self, caller: Caller, *, workflow: str = "", status: str = "", outcome: str = "", limit: int = 50
+    ) -> list[TaskSummary]:
         """The tenant's tasks, newest first."""
         which = TaskFilter(
-            tenant=caller.tenant, kind="task", workflow=workflow, status=cast("Any", status), limit=limit
+            tenant=caller.tenant,
+            kind="task",
+            workflow=workflow,
+            status=cast("Any", status),
+            outcome=outcome,
+            limit=limit,
         )
         return await asyncio.to_thread(self._reader.tasks, which)
 
@@ -65,19 +78,40 @@ class TaskDesk:
             raise UnknownTask(task)
         return found
 
-    async def events(self, caller: Caller, task: str, after: int) -> AsyncIterator[TracedStep | None]:
-        """Steps as they are recorded, those after `after` first; `None` where nothing has come for a while. Ends with the task."""
+    async def result(self, caller: Caller, task: str, wait_s: float) -> tuple[TaskResult, bool]:
+        """How far it got, and whether it is over; waits for its end, `wait_s` at most. Raises UnknownTask."""
+        await self.one(caller, task)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while True:
+                    if await self._over(task):
+                        break
+                    await asyncio.sleep(POLL_S)
+        state = await self._agents.state(task)
+        if state.started is None:
+            raise InvalidRequest(f"{task} is a call, not a task", param="task", hint="Its trace has the answer.")
+        return result_of(state), state.finished is not None
+
+    async def events(self, caller: Caller, task: str, place: Place) -> AsyncIterator[Came | None]:
+        """Records as they come, those behind `place` first; `None` where nothing has come for a while. Ends with the task."""
+        seen = -1
         async with asyncio.timeout(LONGEST_STREAM_S):
             while True:
-                trace = await self.trace(caller, task)
-                for step in trace.steps:
-                    if step.step > after:
-                        after = step.step
-                        yield step
-                if trace.task.status == "finished":
-                    return
+                row = await self._agents.row(task)
+                if row is None or row.events != seen:  # a look at the row is all that an idle stream costs
+                    trace = await self.trace(caller, task)
+                    for came in news(trace.steps, place):
+                        place = came.place
+                        yield came
+                    seen = row.events if row else -1
+                    if trace.task.status == "finished":
+                        return
                 yield None
                 await asyncio.sleep(POLL_S)
+
+    async def _over(self, task: str) -> bool:
+        row = await self._agents.row(task)
+        return row is None or row.status == "finished"
 
     async def waiting(self, caller: Caller) -> list[Question]:
         """Every question that the tenant's tasks put to a person, oldest first."""
@@ -97,15 +131,16 @@ class TaskDesk:
         caller: Caller,
         task: str,
         step: int,
-        decision: Decision,
+        decision: Ruling,
         *,
         who: str,
         note: str,
         arguments: Mapping[str, Any] | None,
+        result: Any = None,
     ) -> None:
         """A person's answer; the task goes on. Raises UnknownTask, InvalidRequest: nothing (any more) is asked there."""
         await self.one(caller, task)
-        await self._agents.decide(task, step, decision, who=who, note=note, arguments=arguments)
+        await self._agents.decide(task, step, decision, who=who, note=note, arguments=arguments, result=result)
 
     async def outcome(
         self, caller: Caller, task: str, *, success: bool, source: Source, who: str, note: str
@@ -116,6 +151,31 @@ class TaskDesk:
         return await self.one(caller, task)
 
     async def cancel(self, caller: Caller, task: str, who: str) -> None:
-        """Asks it to end; its reversible effects are undone. Raises UnknownTask."""
-        await self.one(caller, task)
+        """Asks it to end; its reversible effects are undone. Raises UnknownTask, InvalidRequest: it is over."""
+        await self._going_on(caller, task)
         await self._agents.cancel(task, who=who)
+
+    async def pause(self, caller: Caller, task: str, who: str) -> None:
+        """Asks that it makes no further step. Raises UnknownTask, InvalidRequest: it is over."""
+        await self._going_on(caller, task)
+        await self._agents.pause(task, who=who)
+
+    async def unpause(self, caller: Caller, task: str, who: str) -> None:
+        """Lets it go on. Raises UnknownTask, InvalidRequest: it is over."""
+        await self._going_on(caller, task)
+        await self._agents.unpause(task, who=who)
+
+    async def signal(self, caller: Caller, task: str, name: str, payload: Any, *, who: str, key: str) -> bool:
+        """Sends it something; False where that `key` has been sent before. Raises UnknownTask, InvalidRequest: it is over."""
+        await self._going_on(caller, task)
+        return await self._agents.signal(task, name, payload, who=who, key=f"{who}:{key}" if key else "")
+
+    async def close(self, caller: Caller, task: str, *, success: bool, who: str, note: str) -> None:
+        """What became of a task that was handed over. Raises UnknownTask, InvalidRequest: it is not over, or was closed before."""
+        await self.one(caller, task)
+        await self._agents.close(task, success=success, who=who, note=note)
+
+    async def _going_on(self, caller: Caller, task: str) -> None:
+        found = await self.one(caller, task)
+        if found.kind != "task" or found.status == "finished":
+            raise InvalidRequest(f"{task} is over", param="task", hint="Nothing more can be asked of it.")

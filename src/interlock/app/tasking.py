@@ -22,6 +22,7 @@ from interlock.tools.define import Tool
 
 from .credentials import broker_of, lent_by
 from .pins import Pins
+from .schedules import Schedules
 from .telling import Telling
 from .usual import Usuals
 from .webhooks import Webhooks
@@ -46,6 +47,7 @@ class Tasking:
         """`model` stands in for the contracts' own."""
         settings, root = workspace.settings, workspace.root
         self._receivers, self._http, self._clock = settings.webhooks, http, clock
+        self._schedules, self._tenant = settings.schedules, settings.tenant
         self._senders: list[Callable[[], object]] = []
         """Hear of messages for webhooks, where this process sends them."""
         self.log = TaskLog(recorder, store, clock, lease_s=settings.workers.lease_s)
@@ -70,6 +72,10 @@ class Tasking:
         self.agents.usually = Usuals(store, settings.tenant, clock, least)
         if settings.webhooks:
             self.agents.tell = Telling(settings.webhooks, self.beside.tell, self._sent_soon)
+
+    def schedules(self) -> Schedules:
+        """Begins tasks that come round by themselves; runs where its `run` does."""
+        return Schedules(self._schedules, self._tenant, self.agents, self.beside, self._clock)
 
     def webhooks(self) -> Webhooks:
         """Tells the receivers that the workspace names what is kept for them; runs where its `run` does."""

@@ -17,7 +17,10 @@ from .text import plural
 if TYPE_CHECKING:
     from .asking import Waiting
 
-Decision = Literal["approve", "edit", "deny", "done", "redo", "skip"]
+Decision = Literal["approve", "edit", "deny", "done", "redo", "skip", "compensate"]
+
+
+RULINGS = ("done", "redo", "skip", "compensate")
 
 
 def options() -> argparse.ArgumentParser:
@@ -36,6 +39,10 @@ def options() -> argparse.ArgumentParser:
     which.add_argument("--done", dest="decision", action="store_const", const="done", help="in doubt: it did happen")
     which.add_argument("--redo", dest="decision", action="store_const", const="redo", help="in doubt: do it again")
     which.add_argument("--skip", dest="decision", action="store_const", const="skip", help="in doubt: leave it undone")
+    which.add_argument(
+        "--compensate", dest="decision", action="store_const", const="compensate", help="in doubt: have it undone"
+    )
+    made.add_argument("--result", metavar="JSON", help="with --done: what the call returned, as far as you know")
     made.add_argument("--who", default="", metavar="NAME", help="who decides, for the log (default: the login name)")
     made.add_argument("--note", default="", metavar="TEXT", help="why, for the log")
     made.add_argument("--no-resume", action="store_true", help="record the decision only; another worker goes on")
@@ -61,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
             raise InvalidRequest(f"task {task} waits for nobody", hint="`interlock approve` lists what does.")
         if not deciding:
             return listed(given, found)
-    chosen = one_of(found, given.step, doubt=given.decision in ("done", "redo", "skip"))
+    chosen = one_of(found, given.step, doubt=given.decision in RULINGS)
     return decide(given, chosen, given.decision or "edit", edited(given.edit, chosen))
 
 
@@ -93,12 +100,12 @@ def asked(question: Waiting) -> tuple[Decision | None, dict[str, Any] | None]:
     choices: dict[str, Decision] = (
         {"y": "approve", "n": "deny"}
         if question.kind == "approval"
-        else {"done": "done", "redo": "redo", "skip": "skip"}
+        else {"done": "done", "redo": "redo", "skip": "skip", "undo": "compensate"}
     )
     told = (
         "y = let it, n = deny"
         if question.kind == "approval"
-        else "done = it did happen, redo = do it again, skip = leave it"
+        else "done = it did happen, redo = do it again, skip = leave it, undo = have it undone"
     )
     try:
         answer = input(f"{told}, enter = leave it open: ").strip().lower()
@@ -122,24 +129,33 @@ def one_of(found: Sequence[Waiting], step: int | None, *, doubt: bool) -> Waitin
     steps = ", ".join(f"{each.step} ({each.kind} of {each.tool})" for each in found)
     if fitting:
         raise InvalidRequest("the task asks several things", hint=f"Name one with --step: {steps}.")
-    how = "--done, --redo or --skip are for calls in doubt" if doubt else "--yes, --deny and --edit are for approvals"
+    how = (
+        "--done, --redo, --skip and --compensate are for calls in doubt"
+        if doubt
+        else "--yes, --deny and --edit are for approvals"
+    )
     raise InvalidRequest(f"the task does not ask that; {how}", hint=f"It asks at step {steps}.")
 
 
 def edited(text: str | None, question: Waiting) -> dict[str, Any] | None:
     """The arguments to call the tool with: those it asked for, with the given ones put in their place."""
-    from msgspec import DecodeError, json
-
     if text is None:
         return None
-    try:
-        changes = json.decode(text)
-    except DecodeError as invalid:
-        raise InvalidRequest(f"--edit: not JSON: {invalid}", hint="""E.g. --edit '{"amount_usd": 40}'.""") from None
+    changes = value_of(text, "--edit", '{"amount_usd": 40}')
     if not isinstance(changes, dict):
         raise InvalidRequest("--edit: expected a JSON object", hint="""E.g. --edit '{"amount_usd": 40}'.""")
     before = question.arguments
     return {**cast("dict[str, Any]", before if isinstance(before, dict) else {}), **changes}
+
+
+def value_of(text: str, option: str, example: str) -> Any:
+    """JSON that was given with an option. Raises InvalidRequest."""
+    from msgspec import DecodeError, json
+
+    try:
+        return json.decode(text)
+    except DecodeError as invalid:
+        raise InvalidRequest(f"{option}: not JSON: {invalid}", hint=f"E.g. {option} '{example}'.") from None
 
 
 def decide(
@@ -169,7 +185,10 @@ async def act(
     who = given.who or login()
     async with Interlock.from_file(workspace_path(given.workspace)) as il:
         try:
-            await il.decide(question.task, question.step, decision, who, arguments=arguments, note=given.note)
+            known = None if given.result is None else value_of(given.result, "--result", "{}")
+            await il.decide(
+                question.task, question.step, decision, who, arguments=arguments, note=given.note, result=known
+            )
         except ToolArgumentsInvalid as refused:
             raise InvalidRequest(f"--edit: {refused.message}", hint="Nothing was decided.") from refused
         return None if given.no_resume else await il.resume(question.task)

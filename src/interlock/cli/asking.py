@@ -13,7 +13,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from interlock.app.reading import Reading
-from interlock.ledger.read import Trace, iso
+from interlock.core.time import SystemClock
+from interlock.ledger.read import Trace, TracedStep, iso
 
 from .options import moment
 from .palette import ACCENT, DIM, WARN
@@ -42,17 +43,19 @@ class Waiting(Struct, frozen=True):
     seen: tuple[str, ...]
     """What the task found out so far, a line for each call."""
     card: tuple[str, ...] = ()
-    """What the policy holds against the call: each value without a known origin, and where it was seen."""
+    """What the policy holds against the call: each value without a known origin, and where it was seen. Of a call in doubt: what is known of it."""
 
 
 def waiting(reading: Reading, task: str = "") -> list[Waiting]:
-    """Everything that waits, oldest first; of one task only where it is named."""
+    """Everything that can still be decided, oldest first; of one task only where it is named."""
     if task:
         traces = [reading.trace(task)]
     else:
         rows = sorted(reading.waiting(limit=LIMIT), key=lambda row: row.waiting_since)
         traces = [reading.trace(row.task) for row in rows]
-    return [question for trace in traces if trace for question in questions(trace)]
+    asked = [question for trace in traces if trace for question in questions(trace)]
+    now = iso(SystemClock().wall_ns())
+    return [question for question in asked if not question.expires or question.expires > now]
 
 
 def questions(trace: Trace) -> list[Waiting]:
@@ -68,12 +71,14 @@ def questions(trace: Trace) -> list[Waiting]:
         if step.type == "approval_asked" and step.step not in answered:
             arguments, rule = (step.content or {}).get("arguments"), str(detail.get("rule", ""))
             expires, on_expiry = iso(detail.get("expires_ns", 0)), str(detail.get("on_expiry", "deny"))
+            card = tuple(map(str, (step.content or {}).get("card", ())))
             place: tuple[Literal["approval", "doubt"], int] = ("approval", step.step)
         elif step.type == "in_doubt" and detail["step"] not in settled:
             call = calls.get(detail["step"])
             arguments = (call.content or {}).get("arguments") if call else None
             rule, expires, on_expiry = "the process ended in the middle of it: nobody knows whether it happened", "", ""
             place = ("doubt", detail["step"])
+            card = known(trace, call, detail["step"])
         else:
             continue
         found.append(
@@ -88,10 +93,18 @@ def questions(trace: Trace) -> list[Waiting]:
                 on_expiry,
                 given,
                 seen(trace),
-                tuple(map(str, (step.content or {}).get("card", ()))),
+                card,
             )
         )
     return found
+
+
+def known(trace: Trace, call: TracedStep | None, place: int) -> tuple[str, ...]:
+    """Of a call in doubt: what to look for outside, and how it ended here."""
+    ended = next((step.call for step in trace.steps if step.step == place and step.call is not None), None)
+    said = ": ".join(filter(None, (ended.error, ended.message))) if ended else ""
+    how = f"it ended as {ended.status}{f' ({said})' if said else ''}" if ended else "nothing came back"
+    return (f"begun {call.at}; idempotency key {call.detail['key']}", how) if call else (how,)
 
 
 def seen(trace: Trace) -> tuple[str, ...]:
@@ -136,5 +149,5 @@ def until(question: Waiting) -> str:
 
 
 def commands(question: Waiting, of_workspace: str) -> Text:
-    ways = "--yes | --deny | --edit JSON" if question.kind == "approval" else "--done | --redo | --skip"
+    ways = "--yes | --deny | --edit JSON" if question.kind == "approval" else "--done | --redo | --skip | --compensate"
     return cell(f"interlock approve {question.task}{of_workspace} {ways}")

@@ -6,6 +6,8 @@ Above: `run`. Below: config's contract.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from interlock.config.contract import Input
 
 
+STDIN = Path("-")
+MOST_BYTES = 256_000_000
+"""Of standard input."""
+
+
 def options() -> argparse.ArgumentParser:
     """What `interlock run` takes."""
     made = parser("run", "Runs a workflow over a file of inputs, or over one input.")
@@ -27,7 +34,11 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("values", nargs="*", metavar="key=value", help="one input, field by field")
     made.add_argument("--text", metavar="TEXT", help="one input whose field `text` is this")
     made.add_argument(
-        "-i", "--input", type=Path, metavar="FILE", help="inputs: .jsonl (an object per line) or .csv (a header)"
+        "-i",
+        "--input",
+        type=Path,
+        metavar="FILE",
+        help="inputs: .jsonl (an object per line), .csv (a header), - (stdin)",
     )
     made.add_argument("-m", "--model", default="", metavar="M", help="alias, model or provider/model, for this run")
     made.add_argument("--concurrency", type=positive, default=8, metavar="N", help="tasks at the same time (default 8)")
@@ -46,6 +57,22 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
     return number
+
+
+def from_stdin(folder: Path) -> Path:
+    """Standard input as a file in `folder`, named by its content: the same lines again are the same run, and go on where it stopped.
+
+    Raises:
+        InvalidRequest: there is nothing, or more than is kept.
+    """
+    held = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if not held.strip() or len(held) > MOST_BYTES:
+        raise InvalidRequest(f"standard input is empty or longer than {MOST_BYTES:,} bytes", param="input")
+    ending = ".jsonl" if held.lstrip()[:1] in (b"{", b"[") else ".csv"
+    path = folder / f"{hashlib.sha256(held).hexdigest()[:12]}{ending}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(held)
+    return path
 
 
 def one_input(text: str | None, pairs: Sequence[str], fields: Mapping[str, Input]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ VERBS = {
     "keys": "make, list, rotate and revoke virtual keys",
     "cache": "how the semantic cache stands; clear stored answers, begin anew",
     "tasks": "list tasks",
+    "task": "end, pause, let go on, signal or close one task; its result",
     "trace": "show one task or call, step by step",
     "replay": "decide a task once more from its log, and name what would come out otherwise",
     "fork": "go on from a step under another prompt or model, effects held back, and compare",

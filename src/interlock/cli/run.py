@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from interlock.config.names import nearest
 from interlock.core.time import SystemClock
 
-from .given import one_input, options
+from .given import STDIN, from_stdin, one_input, options
 from .options import console, millis, print_json, say, workspace_path
 from .palette import ACCENT, BAD_ENDS, DIM, OUTCOMES, words
 from .text import cell, clean, money, plural
@@ -45,6 +45,8 @@ def run(arguments: Sequence[str]) -> int:
         fields = ", ".join(f"{name}{'' if each.required else '?'}" for name, each in agent.contract.inputs.items())
         made.error(f"nothing to run: give --input FILE, --text TEXT or key=value; {given.workflow} takes {fields}")
     if not single:
+        if given.input == STDIN:
+            given.input = from_stdin(workspace.store.parent / "stdin")
         return run_file(given, workspace)
     values = one_input(given.text, given.values, agent.contract.inputs)
     result = asyncio.run(run_one(given, workspace, values))

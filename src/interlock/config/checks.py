@@ -173,6 +173,19 @@ def unknown_offers(settings: Settings, node: Node, drafts: Collection[Draft]) ->
     ]
 
 
+def unknown_schedules(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:
+    """Schedules of workflows that no contract declares, and names that two of them share."""
+    names, found = [draft.name for draft in drafts], list[Fault]()
+    for at, schedule in enumerate(settings.schedules):
+        key, where = f"schedules[{at}]", place(node, ("schedules", at))
+        if schedule.workflow not in names:
+            hint = nearest(schedule.workflow, names)
+            found.append(fault_at(where, f"{key}.workflow", f"no agent {schedule.workflow!r}", hint))
+        if any(other.name == schedule.name for other in settings.schedules[:at]):
+            found.append(fault_at(where, f"{key}.name", f"another schedule is called {schedule.name!r}", "Rename one."))
+    return found
+
+
 def budgets_of_nobody(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:
     """Warnings: task budgets that no contract of the workspace has the name of."""
     names = [draft.name for draft in drafts]

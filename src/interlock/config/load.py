@@ -121,6 +121,7 @@ def _check_policy(findings: Findings, settings: Settings, built_in: Settings, re
     findings.faults.extend(checks.unshared_stores(settings, node))
     if read.contracts_whole and not lone:
         findings.faults.extend(checks.unknown_offers(settings, node, drafts))
+        findings.faults.extend(checks.unknown_schedules(settings, node, drafts))
     findings.warnings.extend(checks.models_without_key(settings, node, drafts))
     if not lone:
         findings.warnings.extend(checks.budgets_of_nobody(settings, node, drafts))

@@ -39,6 +39,7 @@ from .limits import LimitList, RedisSettings
 from .mcp import Mcp
 from .resilience import BalanceSettings, Resilience, ShapeSettings
 from .sandbox import SandboxSettings
+from .schedules import Schedule
 from .shapes import is_section
 from .sql import Databases
 from .telemetry import Telemetry
@@ -340,6 +341,8 @@ class Settings(Block):
     """Who is told of questions to people, of results and of alerts."""
     alerts: Alerts = Field(default_factory=Alerts)
     """When promises are looked at, and who gets mail."""
+    schedules: tuple[Schedule, ...] = ()
+    """Tasks that are begun again and again."""
     logging: CallLogging = Field(default_factory=CallLogging)
     server: Server = Field(default_factory=Server)
     limits: LimitList = ()

@@ -69,7 +69,8 @@ async def serve_workspace(
     keys = Keys({key: caller}, il.limiting.book, clock, il.workspace.versions)
     further, running = _further(il, keys)
     desk = TaskDesk(il.agents, il.reader)
-    tasks = TasksFace(desk, keys, clock, caller, [each.secret for each in files.webhooks])
+    schedules = il.tasking.schedules()
+    tasks = TasksFace(desk, keys, clock, caller, [each.secret for each in files.webhooks], schedules)
     waiting = waiting_of(il, keys, clock)
     watching = il.watching()
     dashboard = Dashboard(il, desk, keys, clock)
@@ -97,6 +98,8 @@ async def serve_workspace(
     working.append(asyncio.create_task(waiting.worker.keep_working()))
     alerting = il.alerting()
     beside: list[asyncio.Task[None]] = [asyncio.create_task(alerting.run() if lead else alerting.follow())]
+    if lead and files.schedules:
+        beside.append(asyncio.create_task(schedules.run()))
     if lead and files.webhooks:
         beside.append(asyncio.create_task(il.webhooks().run()))
     sock, parent = (worker.sock, worker.parent) if worker else (None, None)

@@ -1,0 +1,108 @@
+"""What is sent to the addresses of tasks, and how it is read. Above: tasks, openapi. Below: `core`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+
+from interlock.agents.verdicts import Source
+from interlock.app.taskdesk import Decision
+from interlock.core.errors import InvalidRequest, TooLarge
+
+T = TypeVar("T")
+MOST_BYTES = 1_000_000
+LONGEST_WAIT_S = 60.0
+_Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class NewTask(Struct, frozen=True, forbid_unknown_fields=True):
+    """What POST /api/tasks takes."""
+
+    workflow: str
+    input: dict[str, Any]
+    user: str = ""
+
+
+class Decided(Struct, frozen=True, forbid_unknown_fields=True):
+    """What POST /api/approvals/{task}/{step} takes."""
+
+    decision: Decision
+    who: str = ""
+    note: str = ""
+    arguments: dict[str, Any] | None = None
+    """Of `edit`."""
+    result: Any = None
+    """Of `done`: what the call returned, as far as somebody knows."""
+
+
+class Sent(Struct, frozen=True, forbid_unknown_fields=True):
+    """What POST /api/tasks/{task}/signals takes."""
+
+    name: _Name
+    payload: Any = None
+
+
+class Became(Struct, frozen=True, forbid_unknown_fields=True):
+    """What POST /api/tasks/{task}/outcome takes."""
+
+    success: bool
+    source: Source = "user"
+    who: str = ""
+    note: str = ""
+
+
+class Closed(Struct, frozen=True, forbid_unknown_fields=True):
+    """What POST /api/tasks/{task}/close takes."""
+
+    success: bool
+    note: str = ""
+
+
+async def body_of(request: Request, kind: type[T]) -> T:
+    """The body as one of the forms above. Raises InvalidRequest, TooLarge."""
+    return read(await bytes_of(request), kind)
+
+
+async def bytes_of(request: Request) -> bytes:
+    """The body. Raises TooLarge."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        pieces.append(piece)
+        size += len(piece)
+        if size > MOST_BYTES:
+            raise TooLarge(f"the request's body is larger than {MOST_BYTES} bytes", hint="Send less at once.")
+    return b"".join(pieces)
+
+
+def read(body: bytes, kind: type[T]) -> T:
+    """JSON as one of the forms above. Raises InvalidRequest."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
+        raise InvalidRequest(
+            f"the body is not as it should be: {wrong}", param="body", hint="See docs/tasks-api.md."
+        ) from wrong
+
+
+def whole(given: str, name: str, default: int, most: int) -> int:
+    """A number of the query. Raises InvalidRequest."""
+    if not given:
+        return default
+    if not (given.isascii() and given.isdigit() and len(given) < 10 and 1 <= int(given) <= most):
+        raise InvalidRequest(f"{name} is 1 to {most}", param=name)
+    return int(given)
+
+
+def seconds(given: str) -> float:
+    """How long a caller wants to wait. Raises InvalidRequest."""
+    try:
+        wait_s = float(given or 0)
+    except ValueError:
+        wait_s = -1.0
+    if not 0 <= wait_s <= LONGEST_WAIT_S:
+        raise InvalidRequest(f"wait_s is 0 to {LONGEST_WAIT_S:.0f}", param="wait_s")
+    return wait_s
