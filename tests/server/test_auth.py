@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from msgspec import structs
@@ -10,6 +10,7 @@ from msgspec import structs
 from interlock.core.caller import Caller, Secret, Versions
 from interlock.core.errors import NotAuthorised, NotPermitted
 from interlock.core.keys import KeyBook, KeyRecord, made
+from interlock.core.roles import RIGHTS, ROLES, Right, Role
 from interlock.server.auth import Keys, load_or_make_key
 from interlock.server.behalf import on_behalf
 from interlock.testing.clock import FakeClock
@@ -58,14 +59,36 @@ def test_an_expired_or_revoked_key_opens_nothing_from_the_next_call_on():
         keys.caller(bearer(secret))
 
 
-def test_only_the_servers_own_key_and_admin_keys_manage_keys():
-    plain, secret = key()
-    admin, admin_secret = key("root", admin=True)
-    keys = Keys({Secret("il-own"): OWN}, KeyBook([plain, admin]), FakeClock())
-    assert keys.admin(b"Bearer il-own") is OWN
-    assert keys.admin(bearer(admin_secret)).key_id == "key_root"
-    with pytest.raises(NotPermitted):
-        keys.admin(bearer(secret))
+@pytest.mark.requirement("SG-06")
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_do_what_its_row_says_and_nothing_else(role: Role):
+    record, secret = key(role=role)
+    keys = Keys({Secret("il-own"): OWN}, KeyBook([record]), FakeClock())
+    for right in get_args(Right):
+        assert keys.access(b"Bearer il-own", right).everywhere
+        if right in RIGHTS[role]:
+            access = keys.access(bearer(secret), right)
+            assert (access.caller.key_id, access.role, access.everywhere) == ("key_ann", role, False)
+        else:
+            with pytest.raises(NotPermitted, match=f"the role '{role}' has no right to '{right}'"):
+                keys.may(bearer(secret), right)
+    if "call" in RIGHTS[role]:
+        assert keys.caller(bearer(secret)).key_id == "key_ann"
+    else:
+        with pytest.raises(NotPermitted):
+            keys.caller(bearer(secret))
+
+
+@pytest.mark.requirement("SG-06")
+def test_an_admin_key_from_before_there_were_roles_is_an_admin():
+    record, secret = key("root", admin=True)
+    assert Keys({}, KeyBook([record]), FakeClock()).access(bearer(secret), "manage").role == "admin"
+    with pytest.raises(NotAuthorised):
+        Keys({}, KeyBook([]), FakeClock()).access(bearer(secret), "figures")
+
+
+def test_nobody_but_an_admin_both_begins_tasks_and_decides_on_them():
+    assert [role for role in ROLES if {"call", "decide"} <= RIGHTS[role]] == ["admin"]
 
 
 @pytest.mark.requirement("GW-34")

@@ -55,7 +55,7 @@ async def door(folder, limits="[]"):
                 models=il.served_models,
                 embeddings=il.gateway.embeddings,
                 kept=il.kept_responses,
-                more=(KeysFace(keys, il.limiting, clock, "house"),),
+                more=(KeysFace(keys, il.limiting, clock),),
             )
             config = _config(parts, ServerSettings())
             config.load()
@@ -87,6 +87,38 @@ async def test_keys_are_made_shown_rotated_and_ended_by_those_who_may(tmp_path):
         assert (await send("DELETE", f"/api/keys/{made['id']}"))[2]["state"] == "revoked"
         for each in (secret, rotated["secret"]):
             assert (await send("POST", "/v1/chat/completions", ASK, each))[0] == 401
+
+
+@pytest.mark.requirement("SG-05", "SG-06")
+async def test_an_admin_of_a_tenant_sees_makes_and_ends_keys_of_that_tenant_alone(tmp_path):
+    async with door(tmp_path) as send:
+        _, _, house = await send("POST", "/api/keys", {"name": "ours"})
+        _, _, admin = await send("POST", "/api/keys", {"name": "boss", "tenant": "acme", "role": "admin"})
+        boss = admin["secret"]
+        status, _, made = await send("POST", "/api/keys", {"name": "theirs", "role": "viewer"}, key=boss)
+        assert (status, made["tenant"], made["role"]) == (201, "acme", "viewer")
+        assert (await send("POST", "/api/keys", {"tenant": "house"}, key=boss))[0] == 403
+        assert {each["name"] for each in (await send("GET", "/api/keys", key=boss))[2]["keys"]} == {"boss", "theirs"}
+        for method, path in (
+            ("GET", f"/api/keys/{house['id']}"),
+            ("GET", "/api/keys/ours"),
+            ("DELETE", f"/api/keys/{house['id']}"),
+            ("POST", "/api/keys/ours/rotate"),
+        ):
+            status, _, said = await send(method, path, {}, key=boss)
+            assert (status, "no keys are called" in said["error"]["message"]) == (400, True)
+        assert (await send("GET", "/api/limits", key=boss))[0] == 403
+        assert (await send("GET", f"/api/keys/{house['id']}"))[2]["state"] == "active"
+
+
+@pytest.mark.requirement("SG-06")
+async def test_a_key_for_looking_makes_no_calls_on_any_face(tmp_path):
+    async with door(tmp_path) as send:
+        _, _, made = await send("POST", "/api/keys", {"role": "viewer"})
+        for path, header in (("/v1/chat/completions", "authorization: Bearer"), ("/v1/messages", "x-api-key:")):
+            assert (await send("POST", path, ASK, made["secret"], header))[0] == 403
+        assert (await send("POST", "/v1/embeddings", {"model": "m", "input": "x"}, made["secret"]))[0] == 403
+        assert (await send("GET", "/api/keys", key=made["secret"]))[0] == 403
 
 
 @pytest.mark.parametrize(

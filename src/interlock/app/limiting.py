@@ -192,9 +192,9 @@ class KeyDesk:
             self._store.put_key(record)
         return record
 
-    def find(self, name: str) -> KeyRecord:
-        """Raises InvalidRequest where none or several answer to `name`."""
-        records = self._store.records()
+    def find(self, name: str, tenant: str = "") -> KeyRecord:
+        """Among those of `tenant`, where one is given. Raises InvalidRequest where none or several answer to `name`."""
+        records = [each for each in self._store.records() if not tenant or each.tenant == tenant]
         exact = [each for each in records if name in (each.id, each.name)]
         found = exact or [each for each in records if name and each.id.startswith(name)]
         if len(found) != 1:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from interlock.core.keys import KeyRecord
     from interlock.core.limits import Limit
 
+ROLES = ("machine", "viewer", "approver", "auditor", "developer", "admin")
 AMOUNTS = ("requests", "tokens", "input_tokens", "output_tokens", "usd", "concurrency")
 
 
@@ -35,7 +36,8 @@ def options() -> argparse.ArgumentParser:
         help="create: usd=50/month, requests=100/minute, tokens=1000000/day~ (~: rolling), concurrency=8; repeatable",
     )
     made.add_argument("--expires", type=seconds_of, metavar="SPAN", help="create: ends after so long: 12h, 30d")
-    made.add_argument("--admin", action="store_true", help="create: may manage keys over HTTP")
+    made.add_argument("--role", choices=ROLES, default="machine", help="create: what may be done with it (machine)")
+    made.add_argument("--admin", action="store_true", help="create: the role admin")
     made.add_argument(
         "--overlap", type=seconds_of, default=0.0, metavar="SPAN", help="rotate: how long the old secret goes on"
     )
@@ -83,6 +85,7 @@ def wanted(given: argparse.Namespace, tenant: str) -> KeyRecord:
         limits=limits_of(given.limit),
         expires_ns=expires_ns,
         admin=given.admin,
+        role=given.role,
     )
 
 
@@ -131,13 +134,14 @@ def listed(records: Sequence[KeyRecord], *, as_json: bool) -> int:
             cell(each.name),
             cell(each.tenant),
             cell(each.user),
+            cell(each.holds),
             cell(shown(each)["state"]),
             cell(", ".join(each.models) or "any"),
             cell(", ".join(limit.name for limit in each.limits)),
         ]
         for each in records
     ]
-    console().print(table(["key", "secret", "name", "tenant", "user", "state", "models", "limits"], rows))
+    console().print(table(["key", "secret", "name", "tenant", "user", "role", "state", "models", "limits"], rows))
     return 0
 
 
@@ -159,6 +163,7 @@ def shown(record: KeyRecord) -> dict[str, Any]:
         "workflows": list(record.workflows),
         "limits": [each.name for each in record.limits],
         "admin": record.admin,
+        "role": record.holds,
         "created": when(record.created_ns),
         "expires": when(record.expires_ns),
         "revoked": when(record.revoked_ns),

@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 from .caller import Caller, Secret
 from .limits import Limit
+from .roles import Role
 
 PREFIX = "il-"
 SHOWN = 10
@@ -42,7 +43,8 @@ class KeyRecord(Struct, frozen=True, omit_defaults=True):
     expires_ns: int = 0
     revoked_ns: int = 0
     admin: bool = False
-    """May manage keys."""
+    """As the role of that name; keys made before there were roles say it so."""
+    role: Role = "machine"
     before_hash: str = ""
     """Of the secret before the last rotation, good until `before_until_ns`."""
     before_until_ns: int = 0
@@ -56,6 +58,11 @@ class KeyRecord(Struct, frozen=True, omit_defaults=True):
     def state(self, now_ns: int) -> str:
         """`active`, `revoked` or `expired`."""
         return "revoked" if self.revoked_ns else "expired" if 0 < self.expires_ns <= now_ns else "active"
+
+    @property
+    def holds(self) -> Role:
+        """The role it is held in."""
+        return "admin" if self.admin else self.role
 
     @property
     def grant(self) -> Grant:

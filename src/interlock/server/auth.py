@@ -11,12 +11,24 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from interlock.core.caller import Caller, Secret, Versions
 from interlock.core.errors import NotAuthorised, NotPermitted
-from interlock.core.keys import PREFIX, KeyBook, hash_of
+from interlock.core.keys import PREFIX, KeyBook, KeyRecord, hash_of
+from interlock.core.roles import RIGHTS, ROLES, Right, Role, holders
 from interlock.core.time import Clock, SystemClock
+
+_CALLS_NOTHING = frozenset(role for role in ROLES if "call" not in RIGHTS[role])
+
+
+class Access(Struct, frozen=True):
+    """Who is let in, and as what."""
+
+    caller: Caller
+    role: Role
+    everywhere: bool = False
+    """The server's own key: above tenants."""
 
 
 class Keys:
@@ -37,23 +49,13 @@ class Keys:
         self._callers: dict[str, Caller] = {}
 
     def caller(self, authorization: bytes) -> Caller:
-        """Who presents this `Authorization` header; headers that name a tenant or an identity are not looked at.
+        """Who presents this `Authorization` header, to make a call; headers that name a tenant or an identity are not looked at.
 
         Raises:
-            NotAuthorised: missing, no key of ours, revoked or expired.
+            NotAuthorised: missing, no key of ours, revoked or expired. NotPermitted: its role makes no calls.
         """
         holder = self.holder(self.presented(authorization))
-        if holder is not None:
-            return holder
-        if not authorization:
-            raise NotAuthorised(
-                "no key was presented", hint="Send it as `Authorization: Bearer <key>` (the client's `api_key`)."
-            )
-        raise NotAuthorised(
-            "the key that was presented is not one of this server's, or has expired or been revoked",
-            hint="It is `server.api_key` of interlock.yaml, the one in the file that `interlock serve` names, "
-            "or one of `interlock keys`.",
-        )
+        return self.may(authorization, "call") if holder is None else holder
 
     def presented(self, authorization: bytes) -> str:
         """What this header presents, as `holder` takes it; empty where it is no bearer key."""
@@ -61,13 +63,38 @@ class Keys:
         return hash_of(secret.strip()) if scheme.lower() == b"bearer" else ""
 
     def holder(self, presented: str) -> Caller | None:
-        """Whom a presented key stands for now: the same value as long as nothing about it has changed."""
+        """Whom a presented key that may make calls stands for now: the same value as long as nothing about it has changed."""
         own = self._own.get(presented)
         if own is not None:
             return own
         record = self._book.find(presented, self._clock.wall_ns())
+        return None if record is None or record.role in _CALLS_NOTHING else self._stands_for(record)
+
+    def access(self, authorization: bytes, right: Right | None = None) -> Access:
+        """Who presents it, to do what `right` is for; without one, any key of ours will do.
+
+        Raises:
+            NotAuthorised, NotPermitted.
+        """
+        presented = self.presented(authorization)
+        own = self._own.get(presented)
+        if own is not None:
+            return Access(own, "admin", everywhere=True)
+        record = self._book.find(presented, self._clock.wall_ns())
         if record is None:
-            return None
+            raise _unknown(authorization)
+        if right is not None and right not in RIGHTS[record.holds]:
+            raise NotPermitted(
+                f"the role {record.holds!r} has no right to {right!r}",
+                hint=f"Present a key of a role that has it: {holders(right)}.",
+            )
+        return Access(self._stands_for(record), record.holds)
+
+    def may(self, authorization: bytes, right: Right) -> Caller:
+        """The caller alone. Raises NotAuthorised, NotPermitted."""
+        return self.access(authorization, right).caller
+
+    def _stands_for(self, record: KeyRecord) -> Caller:
         made = self._callers.get(record.id)
         if made is None or made.tenant != record.tenant or made.user != record.user:
             made = record.caller()
@@ -76,20 +103,17 @@ class Keys:
             self._callers[record.id] = made
         return made
 
-    def admin(self, authorization: bytes) -> Caller:
-        """The same, for those who may manage keys: the server's own key, and virtual ones that were made for it.
 
-        Raises:
-            NotAuthorised, NotPermitted.
-        """
-        caller = self.caller(authorization)
-        record = self._book.find(hash_of(authorization.partition(b" ")[2].strip()), self._clock.wall_ns())
-        if record is not None and not record.admin:
-            raise NotPermitted(
-                "this key may neither manage keys nor decide approvals",
-                hint="Use the server's own key, or one with `admin`.",
-            )
-        return caller
+def _unknown(authorization: bytes) -> NotAuthorised:
+    if not authorization:
+        return NotAuthorised(
+            "no key was presented", hint="Send it as `Authorization: Bearer <key>` (the client's `api_key`)."
+        )
+    return NotAuthorised(
+        "the key that was presented is not one of this server's, or has expired or been revoked",
+        hint="It is `server.api_key` of interlock.yaml, the one in the file that `interlock serve` names, "
+        "or one of `interlock keys`.",
+    )
 
 
 def load_or_make_key(path: Path) -> tuple[Secret, bool]:

@@ -57,7 +57,7 @@ class HealthFace:
         health = self._health()
         status = health.get("status", "ok")
         try:
-            self._keys.caller(authorization(request))
+            self._keys.access(authorization(request))
             told: dict[str, Any] = dict(health)
         except NotAuthorised:
             told = {"status": status}

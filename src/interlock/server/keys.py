@@ -1,6 +1,6 @@
 """Managing virtual keys over HTTP: GET and POST /api/keys, GET and DELETE /api/keys/{key}, POST /api/keys/{key}/rotate.
 
-Above: serve. Below: asgi, auth, app. Only the server's own key, and virtual keys made for it, may come in here.
+Above: serve. Below: asgi, auth, app. Only the server's own key and those of admins may come in; an admin sees and makes keys of the own tenant.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from starlette.routing import BaseRoute, Route
 
 from interlock.app.limiting import Limiting
 from interlock.config.limits import limits_of
-from interlock.core.errors import InvalidRequest, TooLarge
+from interlock.core.errors import InvalidRequest, NotPermitted, TooLarge
 from interlock.core.keys import KeyRecord
+from interlock.core.roles import Role
 from interlock.core.time import NS_PER_S, Clock
 
 from .asgi import authorization
-from .auth import Keys
+from .auth import Access, Keys
 
 T = TypeVar("T")
 MOST_BYTES = 65_536
@@ -32,7 +33,7 @@ class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
     """What may be asked for a new key."""
 
     tenant: str = ""
-    """Default: the workspace's."""
+    """Default: that of the key which asks for it."""
     name: str = ""
     user: str = ""
     models: tuple[str, ...] = ()
@@ -41,6 +42,8 @@ class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
     """As in `limits:` of interlock.yaml; `per` is the key."""
     expires_in_s: float = 0.0
     admin: bool = False
+    """The role of that name."""
+    role: Role = "machine"
 
 
 class Rotation(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,12 +54,11 @@ class Rotation(Struct, frozen=True, forbid_unknown_fields=True):
 class KeysFace:
     """The routes."""
 
-    def __init__(self, keys: Keys, limiting: Limiting, clock: Clock, tenant: str) -> None:
+    def __init__(self, keys: Keys, limiting: Limiting, clock: Clock) -> None:
         self._keys = keys
         self._desk = limiting.keys
         self._limiting = limiting
         self._clock = clock
-        self._tenant = tenant
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -69,53 +71,62 @@ class KeysFace:
         ]
 
     async def _list(self, request: Request) -> Response:
-        self._keys.admin(authorization(request))
-        records = await asyncio.to_thread(self._desk.list)
+        access = self._admin(request)
+        records = [each for each in await asyncio.to_thread(self._desk.list) if _within(access, each.tenant)]
         return _json({"keys": [shown(each, self._clock.wall_ns()) for each in records]})
 
     async def _one(self, request: Request) -> Response:
-        self._keys.admin(authorization(request))
-        record = await asyncio.to_thread(self._desk.find, request.path_params["key"])
-        return _json(shown(record, self._clock.wall_ns()))
+        return _json(shown(await self._found(request), self._clock.wall_ns()))
 
     async def _create(self, request: Request) -> Response:
-        self._keys.admin(authorization(request))
-        wanted = await _body(request, Wanted)
-        record, secret = await asyncio.to_thread(self._desk.create, self._record(wanted))
+        access = self._admin(request)
+        record = self._record(await _body(request, Wanted), access.caller.tenant)
+        if not _within(access, record.tenant):
+            raise NotPermitted(f"an admin of the tenant {access.caller.tenant!r} makes keys of that tenant alone")
+        record, secret = await asyncio.to_thread(self._desk.create, record)
         await self._limiting.refresh()
         return _json({**shown(record, self._clock.wall_ns()), "secret": secret.reveal()}, 201)
 
     async def _rotate(self, request: Request) -> Response:
-        self._keys.admin(authorization(request))
+        found = await self._found(request)
         wanted = await _body(request, Rotation)
         if not 0 <= wanted.overlap_s <= LONGEST_OVERLAP_S:
             raise InvalidRequest(f"overlap_s is 0 to {LONGEST_OVERLAP_S}", param="overlap_s")
-        name = request.path_params["key"]
-        record, secret = await asyncio.to_thread(self._desk.rotate, name, wanted.overlap_s)
+        record, secret = await asyncio.to_thread(self._desk.rotate, found.id, wanted.overlap_s)
         await self._limiting.refresh()
         return _json({**shown(record, self._clock.wall_ns()), "secret": secret.reveal()})
 
     async def _revoke(self, request: Request) -> Response:
-        self._keys.admin(authorization(request))
-        record = await asyncio.to_thread(self._desk.revoke, request.path_params["key"])
+        record = await asyncio.to_thread(self._desk.revoke, (await self._found(request)).id)
         await self._limiting.refresh()
         return _json(shown(record, self._clock.wall_ns()))
 
     async def _standings(self, request: Request) -> Response:
-        """How every count of this process stands."""
-        self._keys.admin(authorization(request))
+        """How every count of this process stands; counts of all tenants stand in one list, so it is for the server's own key."""
+        if not self._admin(request).everywhere:
+            raise NotPermitted("the counts of all tenants are for the server's own key")
         names = ("limit", "of", "amount", "used_or_reserved", "maximum")
         rows = [dict(zip(names, row, strict=True)) for row in self._limiting.quotas.standings()]
         return _json({"limits": rows})
 
-    def _record(self, wanted: Wanted) -> KeyRecord:
+    def _admin(self, request: Request) -> Access:
+        return self._keys.access(authorization(request), "manage")
+
+    async def _found(self, request: Request) -> KeyRecord:
+        """The key that the address names; one of another tenant is none."""
+        access = self._admin(request)
+        name = request.path_params["key"]
+        tenant = "" if access.everywhere else access.caller.tenant
+        return await asyncio.to_thread(self._desk.find, name, tenant)
+
+    def _record(self, wanted: Wanted, tenant: str) -> KeyRecord:
         now_ns = self._clock.wall_ns()
         if wanted.expires_in_s < 0:
             raise InvalidRequest("expires_in_s lies in the past", param="expires_in_s")
         return KeyRecord(
             id="",
             name=wanted.name,
-            tenant=wanted.tenant or self._tenant,
+            tenant=wanted.tenant or tenant,
             hash="",
             shown="",
             created_ns=now_ns,
@@ -125,6 +136,7 @@ class KeysFace:
             limits=limits_of(wanted.limits),
             expires_ns=now_ns + round(wanted.expires_in_s * NS_PER_S) if wanted.expires_in_s else 0,
             admin=wanted.admin,
+            role=wanted.role,
         )
 
 
@@ -149,11 +161,16 @@ def shown(record: KeyRecord, now_ns: int) -> dict[str, Any]:
         "workflows": record.workflows,
         "limits": limits,
         "admin": record.admin,
+        "role": record.holds,
         "created": record.created_ns // NS_PER_S,
         "expires": record.expires_ns // NS_PER_S or None,
         "revoked": record.revoked_ns // NS_PER_S or None,
         "old_secret_until": record.before_until_ns // NS_PER_S if record.before_until_ns > now_ns else None,
     }
+
+
+def _within(access: Access, tenant: str) -> bool:
+    return access.everywhere or tenant == access.caller.tenant
 
 
 async def _body(request: Request, kind: type[T]) -> T:

@@ -11,11 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from interlock.core.errors import NotPermitted
 from interlock.observe.instruments import Instruments
 from interlock.observe.prometheus import Exposition
 
 from .asgi import authorization
 from .auth import Keys
+
+_HINT = "Or set telemetry.metrics.open, behind a wall of your own."
 
 
 class MetricsFace:
@@ -31,8 +34,8 @@ class MetricsFace:
         return [Route("/metrics", self._metrics, methods=["GET"])]
 
     async def _metrics(self, request: Request) -> Response:
-        if self._needs_key:
-            self._keys.admin(authorization(request))
+        if self._needs_key and not self._keys.access(authorization(request), "manage").everywhere:
+            raise NotPermitted("the metrics of all tenants are for the server's own key", hint=_HINT)
         accept = request.headers.get("accept", "")
         async with self._one:
             body, content_type = await asyncio.to_thread(self._written, accept)

@@ -80,7 +80,7 @@ class TasksFace:
         return _json(document())
 
     async def _list(self, request: Request) -> Response:
-        caller, asked = self._keys.caller(authorization(request)), request.query_params
+        caller, asked = self._keys.may(authorization(request), "figures"), request.query_params
         status, outcome = asked.get("status", ""), asked.get("outcome", "")
         _known(status, "status", STATUSES)
         _known(outcome, "outcome", OUTCOMES)
@@ -107,21 +107,21 @@ class TasksFace:
         return _json(task, 202 if new else 200, location=f"/api/tasks/{task.task}")
 
     async def _one(self, request: Request) -> Response:
-        return _json(await self._desk.one(self._keys.caller(authorization(request)), _task(request)))
+        return _json(await self._desk.one(self._keys.may(authorization(request), "figures"), _task(request)))
 
     async def _trace(self, request: Request) -> Response:
-        return _json(await self._desk.trace(self._keys.caller(authorization(request)), _task(request)))
+        return _json(await self._desk.trace(self._keys.may(authorization(request), "content"), _task(request)))
 
     async def _result(self, request: Request) -> Response:
         """At once, or when the task is over; 202 while it is not."""
-        caller = self._keys.caller(authorization(request))
+        caller = self._keys.may(authorization(request), "content")
         wait_s = seconds(request.query_params.get("wait_s", ""))
         result, over = await self._desk.result(caller, _task(request), wait_s)
         return _json(result, 200 if over else 202)
 
     async def _events(self, request: Request) -> Response:
         """Server-sent events; `Last-Event-ID` says what the client has already."""
-        caller, task = self._keys.caller(authorization(request)), _task(request)
+        caller, task = self._keys.may(authorization(request), "content"), _task(request)
         await self._desk.one(caller, task)
         last = request.headers.get("last-event-id", "")
         return StreamingResponse(
@@ -142,7 +142,7 @@ class TasksFace:
         """An address that asks something of a task and answers with how it stands."""
 
         async def answered(request: Request) -> Response:
-            caller, task = self._keys.caller(authorization(request)), _task(request)
+            caller, task = self._keys.may(authorization(request), "operate"), _task(request)
             await verb(caller, task, caller.user or caller.key_id)
             return _json(await self._desk.one(caller, task), 202)
 
@@ -150,14 +150,14 @@ class TasksFace:
 
     async def _signal(self, request: Request) -> Response:
         """202 for a new one, 200 for one whose Idempotency-Key was sent before."""
-        caller, task = self._keys.caller(authorization(request)), _task(request)
+        caller, task = self._keys.may(authorization(request), "operate"), _task(request)
         sent, key = await body_of(request, Sent), request.headers.get("idempotency-key", "")[:256]
         who = caller.user or caller.key_id
         new = await self._desk.signal(caller, task, sent.name, sent.payload, who=who, key=key)
         return _json(await self._desk.one(caller, task), 202 if new else 200)
 
     async def _close(self, request: Request) -> Response:
-        caller, task = self._keys.admin(authorization(request)), _task(request)
+        caller, task = self._keys.may(authorization(request), "decide"), _task(request)
         closed = await body_of(request, Closed)
         who = caller.user or caller.key_id
         await self._desk.close(caller, task, success=closed.success, who=who, note=closed.note)
@@ -168,7 +168,7 @@ class TasksFace:
         caller = self._keys.caller(authorization(request))
         said = await body_of(request, Became)
         if said.source != "user":
-            caller = self._keys.admin(authorization(request))
+            caller = self._keys.may(authorization(request), "decide")
         who = said.who or caller.user or caller.key_id
         task = _task(request)
         return _json(
@@ -176,20 +176,20 @@ class TasksFace:
         )
 
     async def _waiting(self, request: Request) -> Response:
-        return _json({"questions": await self._desk.waiting(self._keys.admin(authorization(request)))})
+        return _json({"questions": await self._desk.waiting(self._keys.may(authorization(request), "decide"))})
 
     async def _questions(self, request: Request) -> Response:
-        caller = self._keys.admin(authorization(request))
+        caller = self._keys.may(authorization(request), "decide")
         return _json({"questions": await self._desk.questions(caller, _task(request))})
 
     async def _decide(self, request: Request) -> Response:
-        """By a key that may manage, or by a message that a webhook's secret has signed."""
+        """By a key that may decide, or by a message that a webhook's secret has signed."""
         body = await bytes_of(request)
         if request.headers.get("webhook-signature"):
             webhook.verify(self._secrets, request.headers, body, self._clock.wall_ns() // NS_PER_S)
             caller, by = self._signer, "webhook"
         else:
-            caller = self._keys.admin(authorization(request))
+            caller = self._keys.may(authorization(request), "decide")
             by = caller.user or caller.key_id
         decided, step = read(body, Decided), request.path_params["step"]
         await self._desk.decide(
@@ -205,7 +205,7 @@ class TasksFace:
         return _json(await self._desk.one(caller, _task(request)), 202)
 
     async def _scheduled(self, request: Request) -> Response:
-        self._keys.admin(authorization(request))
+        self._keys.may(authorization(request), "figures")
         return _json({"schedules": await self._schedules.standings()})
 
 

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from interlock.app.taskdesk import TaskDesk
 from interlock.core.errors import InterlockError, NotAuthorised, RequestRefused, Shed
+from interlock.core.roles import Right
 
 from .draw import HEADERS, Drawing, as_json
 from .guard import COOKIE, Guard, Visitor, let_in
@@ -50,6 +51,9 @@ SPOTS = (
     Spot("pnl", "/ui/pnl", "P&L", "p"),
     Spot("models", "/ui/models", "Models", "m"),
 )
+
+NEEDS: dict[str, Right] = {"trace": "content", "approvals": "content"}
+"""What a page's visitor has to have a right to, beside figures."""
 
 
 class DashboardFace:
@@ -86,21 +90,23 @@ class DashboardFace:
             Route("/ui/approvals/{task}/{step:int}", self._decide, methods=["POST"]),
         ]
         for path, (name, read) in pages.items():
-            made.append(Route(f"{path}.json", partial(self._twin, read), methods=["GET"]))
+            made.append(Route(f"{path}.json", partial(self._twin, name, read), methods=["GET"]))
             made.append(Route(path, partial(self._page, name, read), methods=["GET"]))
         return made
 
-    async def _twin(self, read: Read, request: Request) -> Response:
-        return as_json(await read(await self._guard.visitor(request), request))
+    async def _twin(self, name: str, read: Read, request: Request) -> Response:
+        visitor = await self._guard.visitor(request, NEEDS.get(name, "figures"))
+        return as_json(await read(visitor, request))
 
     async def _page(self, name: str, read: Read, request: Request) -> Response:
         if _wants_json(request):
-            return await self._twin(read, request)
+            return await self._twin(name, read, request)
         try:
             visitor = await self._guard.visitor(request)
         except NotAuthorised:
             return RedirectResponse("/ui/login", 303, HEADERS)
         try:
+            visitor.require(NEEDS.get(name, "figures"))
             return await self._draw(name, visitor, await read(visitor, request))
         except InterlockError as error:
             return await self._draw("error", visitor, error, error.status)
@@ -143,7 +149,7 @@ class DashboardFace:
     # --- Changing something ---------------------------------------------------------------------------------------
 
     async def _decide(self, request: Request) -> Response:
-        visitor = await self._guard.visitor(request)
+        visitor = await self._guard.visitor(request, "decide")
         sent = await self._guard.form(request, visitor)
         task, step = request.path_params["task"], request.path_params["step"]
         try:
@@ -163,7 +169,7 @@ class DashboardFace:
         return RedirectResponse("/ui/approvals", 303, HEADERS)
 
     async def _cancel(self, request: Request) -> Response:
-        visitor = await self._guard.visitor(request)
+        visitor = await self._guard.visitor(request, "operate")
         await self._guard.form(request, visitor)
         who = visitor.caller.user or visitor.caller.key_id
         await self._desk.cancel(visitor.caller, request.path_params["task"], who)

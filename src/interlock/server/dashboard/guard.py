@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest, NotAuthorised, NotPermitted, TooLarge
+from interlock.core.roles import RIGHTS, Right, Role, holders
 from interlock.server.asgi import authorization
 from interlock.server.auth import Keys
 
@@ -30,6 +31,17 @@ class Visitor(Struct, frozen=True):
     caller: Caller
     csrf: str
     """Empty for a program, which no foreign page can make ask."""
+    role: Role = "admin"
+
+    def has(self, right: Right) -> bool:
+        return right in RIGHTS[self.role]
+
+    def require(self, right: Right) -> None:
+        """Raises NotPermitted."""
+        if not self.has(right):
+            raise NotPermitted(
+                f"the role {self.role!r} has no right to {right!r}", hint=f"Roles that have it: {holders(right)}."
+            )
 
 
 class Guard:
@@ -38,15 +50,22 @@ class Guard:
     def __init__(self, sessions: Sessions, keys: Keys) -> None:
         self._sessions, self._keys = sessions, keys
 
-    async def visitor(self, request: Request) -> Visitor:
-        """Who asks.
+    async def visitor(self, request: Request, right: Right = "figures") -> Visitor:
+        """Who asks, for what `right` is needed for.
 
         Raises:
-            NotAuthorised: no session and no key. NotPermitted: a key that may not manage.
+            NotAuthorised: no session and no key. NotPermitted: a role without it.
         """
         presented = authorization(request)
         if presented:
-            return Visitor(self._keys.admin(presented), "")
+            access = self._keys.access(presented, "pages")
+            visitor = Visitor(access.caller, "", access.role)
+        else:
+            visitor = await self._of_session(request)
+        visitor.require(right)
+        return visitor
+
+    async def _of_session(self, request: Request) -> Visitor:
         secret = request.cookies.get(COOKIE, "")
         found = await asyncio.to_thread(self._sessions.find, secret) if secret else None
         if found is None:
@@ -54,7 +73,7 @@ class Guard:
                 "the dashboard shows nothing without a session",
                 hint="Open the one-time address that `interlock serve` printed, or sign in with the server's key.",
             )
-        return Visitor(Caller(found.tenant, key_id=found.name), found.csrf)
+        return Visitor(Caller(found.tenant, key_id=found.name), found.csrf, found.role)
 
     async def form(self, request: Request, visitor: Visitor) -> dict[str, str]:
         """The fields that a visitor sends.
@@ -89,9 +108,10 @@ class Guard:
         return await asyncio.to_thread(self._sessions.exchange, token)
 
     async def sign_in(self, key: str) -> str:
-        """The secret of a session for a key that may manage. Raises NotAuthorised, NotPermitted."""
-        caller = self._keys.admin(b"Bearer " + key.strip().encode())
-        return await asyncio.to_thread(self._sessions.begin, caller.tenant, caller.user or caller.key_id)
+        """The secret of a session for a key whose role opens pages. Raises NotAuthorised, NotPermitted."""
+        access = self._keys.access(b"Bearer " + key.strip().encode(), "pages")
+        who = access.caller.user or access.caller.key_id
+        return await asyncio.to_thread(self._sessions.begin, access.caller.tenant, who, access.role)
 
     async def leave(self, request: Request) -> None:
         """Ends the session."""

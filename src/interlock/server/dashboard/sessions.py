@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from interlock.core.roles import Role
 from interlock.core.time import NS_PER_S, Clock
 
 SESSION_S = 12 * 3600
@@ -30,6 +31,7 @@ class Session(Struct, frozen=True):
     csrf: str
     """Every form sends it back."""
     until_ns: int
+    role: Role = "viewer"
 
 
 class Sessions:
@@ -39,8 +41,8 @@ class Sessions:
         self._folder, self._clock = folder, clock
 
     def token(self, tenant: str, name: str) -> str:
-        """A token that opens one session, within `TOKEN_S`."""
-        return self._write("once", Session(tenant, name, "", self._clock.wall_ns() + TOKEN_S * NS_PER_S))
+        """A token that opens one session of an admin, within `TOKEN_S`."""
+        return self._write("once", Session(tenant, name, "", self._clock.wall_ns() + TOKEN_S * NS_PER_S, "admin"))
 
     def exchange(self, token: str) -> str | None:
         """The secret of a new session for a token that nobody has used, whoever asks first."""
@@ -50,12 +52,12 @@ class Sessions:
             path.unlink()
         except FileNotFoundError:
             return None
-        return None if found is None else self.begin(found.tenant, found.name)
+        return None if found is None else self.begin(found.tenant, found.name, found.role)
 
-    def begin(self, tenant: str, name: str) -> str:
+    def begin(self, tenant: str, name: str, role: Role) -> str:
         """The secret of a new session."""
         until = self._clock.wall_ns() + SESSION_S * NS_PER_S
-        return self._write("session", Session(tenant, name, secrets.token_urlsafe(24), until))
+        return self._write("session", Session(tenant, name, secrets.token_urlsafe(24), until, role))
 
     def find(self, secret: str) -> Session | None:
         """The session that a secret stands for, while it lasts."""
