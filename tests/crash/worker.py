@@ -2,13 +2,15 @@
 
 A tenth of the orders goes through a flow, another tenth fails and is undone, the rest is a model's with tools in parallel.
 
-Run from the checkout as `python -m tests.crash.worker FOLDER TASKS SEED PAUSE_S`; prints `ready` once it works and `done` at the end.
+Run from the checkout as `python -m tests.crash.worker FOLDER TASKS SEED PAUSE_S LEASE_S [ADDRESS]`, where ADDRESS is a PostgreSQL's; prints
+`ready` once it works and `done` at the end.
 """
 
 import asyncio
 import json
 import random
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +18,22 @@ from msgspec.structs import replace
 
 from interlock.agents.batch import Line, run_batch
 from interlock.agents.contract import Contract, Flow, FlowStep
-from interlock.agents.service import Agents, Question
+from interlock.agents.question import Question
+from interlock.agents.service import Agents
 from interlock.config.templates import Arguments, Template
 from interlock.core.budget import Budget
 from interlock.core.caller import Caller, Versions
 from interlock.core.chat import ChatRequest, ChatResponse, ToolCall
-from interlock.core.errors import InvalidRequest
+from interlock.core.errors import InvalidRequest, LedgerFull, StoreUnavailable
 from interlock.core.events import Attempt, Settled
 from interlock.core.ids import SystemIds
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
+from interlock.core.store import Store
 from interlock.core.time import Deadline, SystemClock
 from interlock.ledger import Recorder, TaskLog
 from interlock.storage import SqliteStore
+from interlock.storage.postgres import PostgresStore
 from interlock.tools.call import Grant, ToolDesk
 from tests.crash.shop import Shop, read
 
@@ -36,6 +41,9 @@ COST_NANO_USD = 700
 PAUSE_S = 0.01
 """Before a line is looked at again that another worker has."""
 USED = Usage(input=50, output=10)
+FROZEN = "frozen"
+"""A file in the folder while some worker stands still: nobody can say yet what it has done."""
+OPENING_TRIES = 600
 
 
 class Model:
@@ -126,13 +134,27 @@ def lines(tasks: int) -> list[Line]:
     return [Line(n, {"text": f"o{n}"}) for n in range(1, tasks + 1)]
 
 
-async def main(folder: Path, tasks: int, seed: int, pause_s: float) -> None:
+def opened(folder: Path, address: str) -> Store:
+    """The store, as soon as it can be opened: its server may be starting at this moment."""
+    for left in range(OPENING_TRIES, -1, -1):
+        try:
+            if address:
+                return PostgresStore.open(address)
+            return SqliteStore.open(folder / "interlock.db", synchronous="normal", busy_timeout_s=10)
+        except StoreUnavailable:
+            if not left:
+                raise
+        time.sleep(0.05)
+    raise AssertionError
+
+
+async def main(folder: Path, tasks: int, seed: int, pause_s: float, lease_s: float, address: str) -> None:
     clock = SystemClock()
-    store = SqliteStore.open(folder / "interlock.db", synchronous="normal", busy_timeout_s=10)
+    store = opened(folder, address)
     ledger = Recorder(store, clock, path=folder / "interlock.db")
     ledger.start()
     shop = Shop(folder, pause_s)
-    log = TaskLog(ledger, store, clock)
+    log = TaskLog(ledger, store, clock, lease_s=lease_s)
     ids = SystemIds(clock)
     desk = ToolDesk(ledger, clock, ids, random.Random(seed), folder)
     agents = Agents(
@@ -147,22 +169,29 @@ async def main(folder: Path, tasks: int, seed: int, pause_s: float) -> None:
     print("ready", flush=True)
     unfinished = {line.number for line in lines(tasks)}
     while unfinished:
-        async for done in run_batch(
-            agents, "shop", [x for x in lines(tasks) if x.number in unfinished], batch="b", concurrency=6
-        ):
-            if done.fault.startswith("another worker"):
-                await asyncio.sleep(PAUSE_S)
-                continue
-            if done.result is None:
-                raise SystemExit(f"line {done.line.number}: {done.fault}")
-            if done.result.outcome != "waiting_approval":
-                unfinished.discard(done.line.number)
-                continue
-            for question in await agents.questions(done.result.task):
-                await answer(agents, question, folder)
+        try:
+            await work(agents, unfinished, tasks, folder)
+        except (StoreUnavailable, LedgerFull):
+            await asyncio.sleep(PAUSE_S)  # what was under way goes on where it is
     await ledger.close()
     store.close()
     print("done", flush=True)
+
+
+async def work(agents: Agents, unfinished: set[int], tasks: int, folder: Path) -> None:
+    """Once over all lines that are not finished, which `unfinished` loses as they end."""
+    left = [line for line in lines(tasks) if line.number in unfinished]
+    async for done in run_batch(agents, "shop", left, batch="b", concurrency=6):
+        if done.fault.startswith("another worker"):
+            await asyncio.sleep(PAUSE_S)
+            continue
+        if done.result is None:
+            raise SystemExit(f"line {done.line.number}: {done.fault}")
+        if done.result.outcome != "waiting_approval":
+            unfinished.discard(done.line.number)
+            continue
+        for question in await agents.questions(done.result.task):
+            await answer(agents, question, folder)
 
 
 async def answer(agents: Agents, question: Question, folder: Path) -> None:
@@ -170,6 +199,9 @@ async def answer(agents: Agents, question: Question, folder: Path) -> None:
     decision: Any = "approve"
     result: Any = "posted"
     if question.kind == "doubt":
+        if (folder / FROZEN).exists():
+            await asyncio.sleep(PAUSE_S)
+            return  # whoever began it may still go on with it: first that has to be known
         # A refund comes here too when a busy machine has had it killed again and again before it began.
         book = "refund" if question.tool == "payments.refund" else "post"
         orders = [line.split()[0] for line in read(folder, book)]
@@ -182,4 +214,5 @@ async def answer(agents: Agents, question: Question, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
+    place, count, drawn, pause, lease, *server = sys.argv[1:]
+    asyncio.run(main(Path(place), int(count), int(drawn), float(pause), float(lease), server[0] if server else ""))
