@@ -59,7 +59,8 @@ def test_the_statement_of_a_workflow_line_by_line(store):
     assert sum(each.cost_nano_usd for each in statement.lines) == statement.cost_nano_usd
     assert line(statement, "cache_read").cost_nano_usd == -(-500 * 75_000 // 10**6)
     assert line(statement, "cache_read").tokens == 500
-    assert line(statement, "failed_attempts").cost_nano_usd == statement.waste.failed_attempts_nano_usd == DONE
+    assert line(statement, "timeouts").cost_nano_usd == statement.waste.failed_attempts_nano_usd == DONE
+    assert statement.tries == {"retries": 1}
     assert (line(statement, "tools").cost_nano_usd, line(statement, "tools").calls) == (5_000, 1)
     assert line(statement, "on_device").calls == 1
     assert line(statement, "other").cost_nano_usd == 0

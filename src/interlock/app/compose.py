@@ -49,7 +49,7 @@ from interlock.tools.threads import Threads
 from . import caches, policy, steering, tier0
 from .alerting import Alerting
 from .limiting import Limiting
-from .reading import worth_of
+from .reading import premium_of, worth_of
 from .stores import open_store
 from .tasking import Tasking
 from .toolbox import Toolbox
@@ -282,6 +282,7 @@ class Interlock:
         return statements(
             self._store,
             worth=worth_of(self.workspace),
+            premium=premium_of(self.workspace, self._tiers_of, self._prices),
             workflow=workflow or None,
             tenant=tenant,
             since_ns=since_ns,

@@ -5,23 +5,29 @@ Above: cli. Below: config, ledger, economics, storage.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from interlock.config.load import load
 from interlock.config.workspace import Workspace
-from interlock.core.errors import InvalidRequest
+from interlock.core.errors import InvalidRequest, UnknownModel
+from interlock.core.money import Price
+from interlock.core.ports import PriceOf
 from interlock.core.store import RollFilter, TaskFilter
 from interlock.core.time import Clock, SystemClock
 from interlock.economics import Statement, Worth, exports, statements
+from interlock.economics.prices import PriceBook
 from interlock.economics.verify import Verdict, verified
+from interlock.gateway.settings import Tier
 from interlock.ledger.read import Reader, TaskSummary, Trace
 from interlock.observe.incidents import Book
 from interlock.observe.slo import Standing
 
 from .looking import Look, book_of, held_back
+from .policy import tiers_of
 from .stores import open_store
 
 
@@ -35,6 +41,7 @@ class Reading:
         self._store = open_store(workspace)
         self._reader = Reader(self._store)
         self._look = Look(workspace, self._store)
+        self._prices = PriceBook(workspace.settings.prices, self._clock)
 
     def __enter__(self) -> Self:
         return self
@@ -55,6 +62,7 @@ class Reading:
         return statements(
             self._store,
             worth=worth_of(self.workspace),
+            premium=premium_of(self.workspace, tiers_of(self.workspace.settings), self._prices),
             workflow=workflow or None,
             tenant=tenant,
             since_ns=since_ns,
@@ -116,3 +124,14 @@ def worth_of(workspace: Workspace) -> Mapping[str, Worth]:
         )
         for name, agent in workspace.agents.items()
     }
+
+
+def premium_of(workspace: Workspace, tiers: Callable[[str], Sequence[Tier]], prices: PriceOf) -> Mapping[str, Price]:
+    """What the best model that a workflow may ask costs: the first of the last tier of its alias, or the one model that it names."""
+    found: dict[str, Price] = {}
+    for name, agent in workspace.agents.items():
+        with suppress(UnknownModel):
+            asked = tiers(agent.model) if agent.model else ()
+            if asked and asked[-1].deployments:
+                found[name] = prices(asked[-1].deployments[0], 0)
+    return found

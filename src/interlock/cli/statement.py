@@ -19,6 +19,12 @@ from .text import cell, money, plural, share
 if TYPE_CHECKING:
     from interlock.economics.statement import Line, Statement
 
+TRIES = {
+    "retries": ("retry", "retries"),
+    "fallbacks": ("fallback", "fallbacks"),
+    "escalations": ("escalation", "escalations"),
+    "checks": ("check", "checks"),
+}
 Row = tuple[Text, Text, Text]
 
 
@@ -62,9 +68,11 @@ def money_rows(statement: Statement) -> Iterator[Row]:
     yield rule("margin", statement.margin_nano_usd, GOOD if statement.margin_nano_usd >= 0 else BAD)
     yield cell(""), cell(""), cell("")
     per = statement.cost_per_success_nano_usd
+    low, high = statement.cost_per_success_low_nano_usd, statement.cost_per_success_high_nano_usd
+    between = "" if low is None or high is None else f", 95 % between {money(low)} and {money(high)}"
     yield (
         cell("cost per success", ACCENT),
-        cell("models and tools"),
+        cell(f"models and tools{between}"),
         cell("none yet" if per is None else money(per), ACCENT),
     )
     if statement.succeeded and people.cost_nano_usd:
@@ -97,11 +105,17 @@ def remarks_of(statement: Statement) -> Iterator[tuple[str, Text]]:
             (waste.tasks_without_success_nano_usd, "on tasks without a success"),
             (waste.failed_attempts_nano_usd, "on failed attempts"),
             (waste.superseded_workers_nano_usd, "by workers that had lost their task"),
+            (waste.circles_nano_usd, "going in circles"),
+            (waste.repeated_nano_usd, f"on what had been answered before, in the newest {plural(waste.read, 'task')}"),
         )
         if amount
     ]
     yield "wasted", cell(" · ".join(parts) or "nothing")
     yield "saved", cell(" · ".join(savings_of(statement)) or "nothing")
+    tries = [plural(n, *TRIES.get(name, (name, name))) for name, n in statement.tries.items()]
+    if tries:
+        yield "tries", cell(" · ".join(tries))
+    yield from otherwise_of(statement)
     contradicted = statement.outcomes.get("resolved", 0) - statement.succeeded
     if contradicted > 0:
         said = f"{plural(contradicted, 'resolved task')} that labels or people contradict: no success, no revenue"
@@ -112,6 +126,20 @@ def remarks_of(statement: Statement) -> Iterator[tuple[str, Text]]:
         said = f"{plural(statement.simulated_tasks, 'task')}, no success, no money"
         cost = f"; at list price {money(statement.simulated_nano_usd)}" if statement.simulated_nano_usd else ""
         yield "simulated", cell(f"{said}{cost}{f' ({kinds})' if kinds else ''}", OUTCOMES["simulated"])
+
+
+def otherwise_of(statement: Statement) -> Iterator[tuple[str, Text]]:
+    """What would have been paid without routing, and without caches."""
+    other = statement.otherwise
+    if not other.actual_nano_usd:
+        return
+    parts: list[str] = []
+    if other.all_premium_nano_usd is not None:
+        parts.append(f"{money(other.all_premium_nano_usd)} with {other.premium} for everything")
+    if other.no_cache_nano_usd != other.actual_nano_usd:
+        parts.append(f"{money(other.no_cache_nano_usd)} without caches")
+    if parts:
+        yield "otherwise", cell(f"{' · '.join(parts)}; models came to {money(other.actual_nano_usd)}")
 
 
 def savings_of(statement: Statement) -> Iterator[str]:

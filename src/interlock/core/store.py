@@ -26,8 +26,8 @@ from .tail import Tail
 TaskStatus = Literal["running", "waiting", "in_doubt", "paused", "finished"]
 TaskKind = Literal["task", "call", "late"]
 """A run of a workflow · a lone gateway call · money spent by a worker that had lost its task meanwhile."""
-RollRole = Literal["call", "attempt", "task"]
-"""One call with the attempt that answered it · one further attempt (failed or superseded) · one finished task."""
+RollRole = Literal["call", "attempt", "check", "task"]
+"""One call with the attempt that answered it · one further attempt (failed or superseded) · one that checked an answer · one finished task."""
 StorePrompts = Literal["none", "redacted", "full"]
 ARRIVED = "arrived"
 """Name of the signal that a store sends to the parent of a child task in the transaction that ends the child."""
@@ -332,7 +332,7 @@ class Store(Protocol):
 class CostPart(Struct, frozen=True):
     """One share of a call's money, attributed to what was called."""
 
-    role: Literal["call", "attempt"]
+    role: Literal["call", "attempt", "check"]
     deployment: str
     tier: str
     status: Status
@@ -340,6 +340,9 @@ class CostPart(Struct, frozen=True):
     usage: Usage
     cost_nano_usd: int
     price: str
+
+
+_TRIED: tuple[Literal["attempt"], Literal["check"]] = ("attempt", "check")
 
 
 def parts_of(settled: Settled) -> list[CostPart]:
@@ -352,7 +355,7 @@ def parts_of(settled: Settled) -> list[CostPart]:
     rest: list[CostPart] = []
     if len(settled.attempts) > (own is not None):
         rest = [
-            CostPart("attempt", a.deployment, a.tier, a.status, a.simulated, a.usage, a.cost_nano_usd, a.price)
+            CostPart(_TRIED[bool(a.purpose)], a.deployment, a.tier, a.status, a.simulated, a.usage, a.cost_nano_usd, a.price)
             for index, a in enumerate(settled.attempts)
             if index != answered
         ]

@@ -6,12 +6,19 @@ over all time ends in exactly the ledger's total. What simulated models would ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
+from msgspec import structs
+
+from interlock.core.money import Price
 from interlock.core.ports import ON_DEVICE, ON_DEVICE_TIER
 from interlock.core.sketch import merged
 from interlock.core.store import OutcomeRow, RollFilter, RollRow, Store
 
+from .counter import otherwise
+from .sample import Sample, sampled
 from .statement import (
     LABELS,
     Line,
@@ -24,10 +31,14 @@ from .statement import (
     is_success,
     latency_of,
     per_success,
+    split_input,
 )
 from .worth import Worth
 
 NS_PER_HOUR = 3_600_000_000_000
+FAILED = ("failed_attempts", "timeouts")
+ATTEMPTS = (*FAILED, "superseded", "checks")
+"""Lines whose calls are attempts."""
 
 _LINE_OF_BUCKET: Mapping[str, str] = {
     "input": "input",
@@ -53,16 +64,25 @@ _TOKENS_OF_LINE: Mapping[str, tuple[str, ...]] = {
 }
 
 
+SampleOf = Callable[[str, str, int, int], Sample]
+"""(tenant, workflow, beginning and end of the period) → what the newest tasks say."""
+TRIES = ("retries", "fallbacks", "escalations", "checks")
+
+
 def statements(
     store: Store,
     *,
     worth: Mapping[str, Worth] | None = None,
+    premium: Mapping[str, Price] | None = None,
+    sample: SampleOf | None = None,
     workflow: str | None = None,
     tenant: str = "",
     since_ns: int = 0,
     until_ns: int = 0,
 ) -> list[Statement]:
-    """One statement for each workflow and tenant, by cost. `worth` by workflow.
+    """One statement for each workflow and tenant, by cost. `worth` and `premium` (the price of the best model it may ask) by workflow.
+
+    `sample`: for what no roll-up knows; default: the newest tasks are read.
 
     A period is made of whole hours: it begins with the hour of `since_ns` and ends before the hour after `until_ns` (zero: no
     end). Money counts in the hour in which its call started, tasks in the hour in which they were created.
@@ -71,14 +91,21 @@ def statements(
     until_ns = -(-until_ns // NS_PER_HOUR) * NS_PER_HOUR
     rolls = store.rolls(RollFilter(tenant=tenant, workflow=workflow, since_ns=since_ns, until_ns=until_ns))
     ended = store.tasks.outcomes(tenant=tenant, workflow=workflow, since_ns=since_ns, until_ns=until_ns)
+    meters = store.meters(RollFilter(tenant=tenant, workflow=workflow, since_ns=since_ns, until_ns=until_ns))
     keys = sorted({(row.tenant, row.workflow) for row in (*rolls, *ended)})
+    looked = sample or partial(sampled, store)
     found = [
-        _statement(
-            key,
-            (since_ns, until_ns),
-            [row for row in rolls if (row.tenant, row.workflow) == key],
-            [row for row in ended if (row.tenant, row.workflow) == key],
-            (worth or {}).get(key[1], Worth()),
+        _sampled(
+            _statement(
+                key,
+                (since_ns, until_ns),
+                [row for row in rolls if (row.tenant, row.workflow) == key],
+                [row for row in ended if (row.tenant, row.workflow) == key],
+                (worth or {}).get(key[1], Worth()),
+                (premium or {}).get(key[1]),
+                counted((m.meter, m.n) for m in meters if (m.tenant, m.workflow) == key and m.meter in TRIES),
+            ),
+            looked(*key, since_ns, until_ns) if key[1] else Sample(),
         )
         for key in keys
     ]
@@ -91,7 +118,13 @@ def succeeded(row: OutcomeRow) -> bool:
 
 
 def _statement(
-    key: tuple[str, str], period: tuple[int, int], rolls: list[RollRow], ended: list[OutcomeRow], worth: Worth
+    key: tuple[str, str],
+    period: tuple[int, int],
+    rolls: list[RollRow],
+    ended: list[OutcomeRow],
+    worth: Worth,
+    premium: Price | None,
+    tries: dict[str, int],
 ) -> Statement:
     calls = [row for row in rolls if row.role != "task"]
     tasks = [row for row in ended if row.kind != "late"]
@@ -121,6 +154,30 @@ def _statement(
         outcomes=counted((row.outcome or row.status, row.n) for row in tasks),
         latency=latency_of(latencies, worth.slo_ms),
         latencies=latencies,
+        tries=tries,
+        otherwise=otherwise(calls, premium),
+    )
+
+
+def _sampled(statement: Statement, sample: Sample) -> Statement:
+    """With what the newest tasks say. The interval is as wide as single tasks spread, for as many as the period has."""
+    per, factors = statement.cost_per_success_nano_usd, sample.factors
+    low = high = None
+    if per is not None and factors is not None:
+        reach = factors.high ** math.sqrt(min(1.0, sample.tasks / max(1, statement.tasks)))
+        low, high = round(per / reach), round(per * reach)
+    waste = structs.replace(
+        statement.waste,
+        circles_nano_usd=sample.circles_nano_usd,
+        repeated_nano_usd=sample.repeated_nano_usd,
+        read=sample.read,
+    )
+    return structs.replace(
+        statement,
+        lines=split_input(statement.lines, sample.retrieved),
+        waste=waste,
+        cost_per_success_low_nano_usd=low,
+        cost_per_success_high_nano_usd=high,
     )
 
 
@@ -129,7 +186,7 @@ def _lines(row: RollRow) -> Iterable[Line]:
     whole = _whole_line(row)
     if whole:
         money = row.cost_nano_usd + row.simulated_nano_usd
-        counts = row.role == "call" or whole == "failed_attempts"
+        counts = row.role == "call" or whole in ATTEMPTS
         yield Line(whole, LABELS[whole], money, _tokens(row, None), row.n if counts else 0, row.simulated)
         return
     spent = dict.fromkeys(_LINE_OF_BUCKET.values(), 0)
@@ -145,8 +202,10 @@ def _whole_line(row: RollRow) -> str:
     """The one line that takes all of a row's money, or nothing when its buckets decide."""
     if row.kind == "tool":
         return "tools"
-    if row.role == "attempt" and row.status != "ok":
-        return "failed_attempts"
+    if row.role == "check":
+        return "checks"
+    if row.role == "attempt":
+        return "superseded" if row.status == "ok" else "timeouts" if row.status == "timeout" else "failed_attempts"
     return "on_device" if row.deployment.startswith(f"{ON_DEVICE}/") else ""
 
 
@@ -161,7 +220,7 @@ def _waste(lines: Sequence[Line], ended: Sequence[OutcomeRow]) -> Waste:
     return Waste(
         tasks_without_success_nano_usd=sum(row.cost_nano_usd for row in lost),
         failed_attempts_nano_usd=sum(
-            line.cost_nano_usd for line in lines if line.line == "failed_attempts" and not line.simulated
+            line.cost_nano_usd for line in lines if line.line in FAILED and not line.simulated
         ),
         superseded_workers_nano_usd=sum(row.cost_nano_usd for row in ended if row.kind == "late"),
     )

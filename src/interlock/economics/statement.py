@@ -12,8 +12,11 @@ from msgspec import Struct, structs
 
 from interlock.core.sketch import bucket_of, merged, percentile_us
 
+from .counter import Otherwise
+
 LABELS: Mapping[str, str] = {
     "input": "uncached input",
+    "retrieved": "uncached input that tools and knowledge brought (estimated)",
     "cache_read": "cached input, read",
     "cache_write": "cached input, written",
     "output": "output",
@@ -22,7 +25,10 @@ LABELS: Mapping[str, str] = {
     "compute": "own compute",
     "tools": "tools",
     "on_device": "on-device tier",
-    "failed_attempts": "failed attempts and retries",
+    "failed_attempts": "failed tries (before a retry or a fallback)",
+    "timeouts": "tries that took too long",
+    "superseded": "answers that were escalated past",
+    "checks": "checks and judges of answers",
     "other": "not explained by a price (crashed calls' estimates, unknown prices)",
 }
 """The lines of a statement in their order, and what they are called."""
@@ -51,6 +57,12 @@ class Waste(Struct, frozen=True):
     failed_attempts_nano_usd: int = 0
     superseded_workers_nano_usd: int = 0
     """Spent by workers that had lost their task meanwhile."""
+    circles_nano_usd: int = 0
+    """Spent on tasks that were stopped for going in circles, among the newest thousand."""
+    repeated_nano_usd: int = 0
+    """Spent on answers to requests that had been answered word for word before: a cache would have had them. Among `read` tasks."""
+    read: int = 0
+    """Newest tasks whose content was looked into."""
 
 
 class Savings(Struct, frozen=True):
@@ -116,6 +128,13 @@ class Statement(Struct, frozen=True):
     latency: Latency
     latencies: dict[int, int] = {}
     """The distribution behind `latency`, see `core.sketch`."""
+    cost_per_success_low_nano_usd: int | None = None
+    """The real cost of a success lies between this and the next, 95 times of 100, as far as single tasks spread; `None` for few successes."""
+    cost_per_success_high_nano_usd: int | None = None
+    tries: dict[str, int] = {}
+    """How often calls were retried, fell back to another deployment, escalated, were checked."""
+    otherwise: Otherwise = Otherwise()
+    """What would have been paid without routing, and without caches."""
 
 
 class Report(Statement, frozen=True):
@@ -153,6 +172,9 @@ def total(parts: Sequence[Statement]) -> Statement:
             sum(part.waste.tasks_without_success_nano_usd for part in parts),
             sum(part.waste.failed_attempts_nano_usd for part in parts),
             sum(part.waste.superseded_workers_nano_usd for part in parts),
+            sum(part.waste.circles_nano_usd for part in parts),
+            sum(part.waste.repeated_nano_usd for part in parts),
+            sum(part.waste.read for part in parts),
         ),
         savings=Savings(
             sum(part.savings.exact_cache_nano_usd for part in parts),
@@ -168,7 +190,35 @@ def total(parts: Sequence[Statement]) -> Statement:
         outcomes=counted((outcome, n) for part in parts for outcome, n in part.outcomes.items()),
         latency=latency_of(latencies, None),
         latencies=latencies,
+        tries=counted((name, n) for part in parts for name, n in part.tries.items()),
+        otherwise=_otherwise([part.otherwise for part in parts]),
     )
+
+
+def _otherwise(parts: Sequence[Otherwise]) -> Otherwise:
+    """All of them as one; what premium models would have cost only where that is known of all that paid for models."""
+    paying = [part for part in parts if part.actual_nano_usd]
+    known = [part.all_premium_nano_usd for part in paying if part.all_premium_nano_usd is not None]
+    names = sorted({part.premium for part in paying if part.premium})
+    return Otherwise(
+        sum(part.actual_nano_usd for part in parts),
+        ", ".join(names),
+        sum(known) if known and len(known) == len(paying) else None,
+        sum(part.no_cache_nano_usd for part in parts),
+    )
+
+
+def split_input(lines: Iterable[Line], retrieved: float | None) -> tuple[Line, ...]:
+    """Of uncached input, the share that tools and knowledge brought on a line of its own; the sum stays what it was."""
+    found: list[Line] = []
+    for line in lines:
+        if line.line != "input" or not retrieved:
+            found.append(line)
+            continue
+        cost, tokens = round(line.cost_nano_usd * retrieved), round(line.tokens * retrieved)
+        rest = structs.replace(line, cost_nano_usd=line.cost_nano_usd - cost, tokens=line.tokens - tokens)
+        found += [rest, Line("retrieved", LABELS["retrieved"], cost, tokens, 0, line.simulated)]
+    return added(found)
 
 
 def added(lines: Iterable[Line]) -> tuple[Line, ...]:

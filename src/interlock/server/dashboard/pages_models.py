@@ -86,7 +86,7 @@ def models_page(span: str, rolls: Sequence[RollRow], breakers: Mapping[str, str]
 
 def _row(name: str, simulated: bool, rows: Sequence[RollRow], whole: int, breakers: Mapping[str, str]) -> ModelRow:
     calls = [row for row in rows if row.role == "call"]
-    tries = [row for row in rows if row.role == "attempt"]
+    tries = [row for row in rows if row.role in ("attempt", "check")]
     latency = merged(row.latency for row in calls if row.status == "ok" and not row.cache)
     cost = sum(row.cost_nano_usd for row in rows)
     return ModelRow(
