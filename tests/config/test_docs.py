@@ -38,6 +38,7 @@ from interlock.config.resilience import (
     Room,
     ShapeSettings,
 )
+from interlock.config.retention import RetentionSettings
 from interlock.config.sandbox import SandboxLimits, SandboxSettings, SandboxWorker
 from interlock.config.schedules import Schedule
 from interlock.config.schema import (
@@ -103,6 +104,7 @@ SECTIONS: dict[str, type[Block]] = {
     "limits[]": LimitSettings,
     "redis": RedisSettings,
     "workers": WorkerSettings,
+    "retention": RetentionSettings,
     "responses": Responses,
     "batches": Batches,
     "agent": AgentContract,

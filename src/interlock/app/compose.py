@@ -50,6 +50,7 @@ from . import caches, policy, steering, tier0
 from .alerting import Alerting
 from .limiting import Limiting
 from .reading import premium_of, worth_of
+from .retaining import retaining_of
 from .stores import open_store
 from .tasking import Tasking
 from .toolbox import Toolbox
@@ -146,6 +147,7 @@ class Interlock:
             self._toolbox.lending.broker = self.tasking.broker
             self.agents, self.desk, self.contracts = self.tasking.agents, self.tasking.desk, self.tasking.contracts
             self.reader = Reader(self._store)
+            self.retaining = retaining_of(self.workspace, self._store, self._clock)
             opened.callback(self.agents.stop)
             self._opened = opened.pop_all()
         return self

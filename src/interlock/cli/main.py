@@ -51,6 +51,7 @@ VERBS = {
     "mcp": "approve what MCP servers say of their tools; offer an agent's tools to MCP clients",
     "route": "learned routes: train one on labels or the ledger, show one, judge one",
     "outcome": "say what became of a task: a success or not, and who says so",
+    "retention": "how large the ledger is and what has left it; let go of what is older than the workspace says",
     "slo": "what was promised, the error budgets that are left, and what has gone wrong",
     "pnl": "the token P&L: cost, revenue and margin per successful task",
 }

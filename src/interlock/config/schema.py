@@ -38,6 +38,7 @@ from .egress import Egress
 from .limits import LimitList, RedisSettings
 from .mcp import Mcp
 from .resilience import BalanceSettings, Resilience, ShapeSettings
+from .retention import RetentionSettings
 from .sandbox import SandboxSettings
 from .schedules import Schedule
 from .shapes import is_section
@@ -354,6 +355,8 @@ class Settings(Block):
     batches: Batches = Field(default_factory=Batches)
     telemetry: Telemetry = Field(default_factory=Telemetry)
     """Where spans and metrics go."""
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    """How long the ledger keeps what."""
 
     @model_validator(mode="after")
     def _credentials_are_there(self) -> Settings:

@@ -21,6 +21,7 @@ from .keys import KeyStore
 from .meters import MeterRow
 from .money import BUCKETS, Price, Usage
 from .outbox import OutboxStore, TextStore
+from .retention import Retention
 from .tail import Tail
 
 TaskStatus = Literal["running", "waiting", "in_doubt", "paused", "finished"]
@@ -295,6 +296,8 @@ class Store(Protocol):
     def texts(self) -> TextStore: ...
     @property
     def tail(self) -> Tail: ...
+    @property
+    def retention(self) -> Retention | None: ...
 
     def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
         """Commits all groups in one transaction, each of them whole or not at all; says which were fenced out.

@@ -105,6 +105,8 @@ async def serve_workspace(
     sock, parent = (worker.sock, worker.parent) if worker else (None, None)
     if lead and watching.sent is not None:
         beside.append(asyncio.create_task(watching.run()))
+    if lead and il.retaining is not None:
+        beside.append(asyncio.create_task(il.retaining.run()))
     for each in beside:
         each.add_done_callback(_ended)
     try:

@@ -20,6 +20,7 @@ from interlock.core.sketch import unpacked
 from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Totals
 
 from . import packed
+from .archive import Archives
 from .aside import Cache, Signals
 from .batches import Batches, Files
 from .database import Database, Synchronous
@@ -39,6 +40,7 @@ from .writes import put_prices, write_groups
 MOST_PRICES = 10_000
 """Kept at hand; callers choose the models and so the prices."""
 
+_SUMMED = ("events", "segments", "archives", "outcomes", "roll")
 _HEAD = 15
 """Columns of `roll` before the usage buckets."""
 
@@ -63,6 +65,7 @@ class SqliteStore:
         self._outbox = Outbox(database)
         self._texts = Texts(database)
         self._tail = Tail(database)
+        self._retention = Archives(database)
         self._segments = statements("segments")
 
     @classmethod
@@ -126,6 +129,10 @@ class SqliteStore:
     @property
     def tail(self) -> Tail:
         return self._tail
+
+    @property
+    def retention(self) -> Archives:
+        return self._retention
 
     def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
         with self._database.transaction("write events") as db:
@@ -198,10 +205,9 @@ class SqliteStore:
 
     def totals(self) -> Totals:
         with self._database.snapshot("sum the ledger") as db:
-            events, lone, tasks, rolls = [
-                db.execute(statements(noun)["totals"]).fetchone() for noun in ("events", "segments", "outcomes", "roll")
-            ]
-        return Totals(events[0] + lone[0], tasks[0], rolls[0], events[1] + lone[1], tasks[1], rolls[1])
+            *raw, tasks, rolls = [db.execute(statements(noun)["totals"]).fetchone() for noun in _SUMMED]
+        real, simulated = (sum(each[place] for each in raw) for place in (0, 1))
+        return Totals(real, tasks[0], rolls[0], simulated, tasks[1], rolls[1])
 
     def waker(self) -> None:
         """Other processes on the file are not heard."""

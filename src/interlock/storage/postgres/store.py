@@ -152,6 +152,11 @@ class PostgresStore:
             ]
         return Totals(events[0] + lone[0], tasks[0], rolls[0], events[1] + lone[1], tasks[1], rolls[1])
 
+    @property
+    def retention(self) -> None:
+        """It keeps everything."""
+        return None
+
     def waker(self) -> Waker:
         return Waker(self._database)
 
