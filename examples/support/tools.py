@@ -225,11 +225,9 @@ def matching(products: list[sqlite3.Row], text: str) -> list[sqlite3.Row]:
         named = 0.0 if wrong_cut else sum(weight[word] for word in essential & asked)
         scores.append((round(named / whole, 3), round(named, 3)))
     best = max(scores)
-    return [
-        product
-        for product, score in zip(products, scores, strict=True)
-        if score == best and score[0] >= ENOUGH_OF_A_NAME
-    ]
+    if best[0] < ENOUGH_OF_A_NAME:
+        return []
+    return [product for product, score in zip(products, scores, strict=True) if score == best]
 
 
 def availability(product: sqlite3.Row) -> str:
@@ -241,9 +239,11 @@ def availability(product: sqlite3.Row) -> str:
     return f"{named} has been discontinued and will not come back"
 
 
-@tool(
+@tool(  # it works through a stranger's own words, and needs no more than what the shop offers: so it runs in the sandbox
     name="inventory.lookup",
     effect="none",
+    isolated=True,
+    reads=("data/shop.json", "data/schema.sql"),
     description="Stock, price and restock date of the product that a text names.",
 )
 def look_up_inventory(product: str, ctx: ToolContext) -> dict[str, Any]:

@@ -197,3 +197,33 @@ async def test_calls_of_one_task_at_once_take_turns_and_only_cells_that_changed_
     assert reply.content["result"]["value"] == [0, 1, 2]
     (journal,) = (tmp_path / ".interlock" / "sessions").iterdir()
     assert "_exit" not in journal.read_text()
+
+
+READS = """
+from interlock import ToolContext, tool
+
+@tool(isolated=True, effect="none", reads=("data/prices.csv",))
+def away(number: int, ctx: ToolContext) -> dict[str, object]:
+    found = (ctx.workspace / "data" / "prices.csv").read_text()
+    (ctx.workspace / "data" / "prices.csv").write_text("changed")
+    return {"found": found, "others": sorted(each.name for each in (ctx.workspace / "data").iterdir())}
+"""
+
+
+@pytest.mark.requirement("TL-03")
+async def test_an_isolated_function_has_copies_of_the_files_that_it_reads_and_no_others(tmp_path: Path):
+    kit.require_namespaces()
+    write(tmp_path)
+    (tmp_path / "tools.py").write_text(READS)
+    (tmp_path / "agents" / "analyst.yaml").write_text(
+        "agent: {name: analyst, model: simulated/simulated, tools: [{name: away, timeout_ms: 30000}]}"
+    )
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "prices.csv").write_text("tent,279")
+    (tmp_path / "data" / "secret.csv").write_text("canary")
+
+    async with Interlock.from_file(tmp_path) as running:
+        reply = await call(running, "away", number=1)
+
+    assert reply.content["result"] == {"found": "tent,279", "others": ["prices.csv"]}
+    assert (tmp_path / "data" / "prices.csv").read_text() == "tent,279"

@@ -18,7 +18,7 @@ from interlock.config.sandbox import SandboxSettings
 from interlock.config.workspace import Workspace
 from interlock.core.egress import EgressPolicy, EgressProxy
 from interlock.core.errors import SandboxRefused, ToolError
-from interlock.core.sandbox import Job, Program, RunOutcome, Sandbox
+from interlock.core.sandbox import FileIn, Job, Program, RunOutcome, Sandbox
 from interlock.core.time import Clock
 from interlock.core.verify import Ran
 from interlock.tools.define import Tool, ToolContext, make
@@ -133,6 +133,7 @@ class Sandboxed:
                 function=tool.function.__name__,
                 arguments=msgspec.to_builtins(arguments, enc_hook=str),
                 context=told if tool.takes_ctx else None,
+                files=tuple(FileIn(each, self._root / each) for each in tool.reads),
                 limits=self._settings.limits.run_limits(),
                 network=self._policy,
             )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints, overload
@@ -71,6 +71,8 @@ class Tool(Struct, frozen=True):
     takes_ctx: bool = False
     isolated: bool = False
     """Runs in the sandbox: no file, secret or network of this host, and nothing of its module but what it imports there."""
+    reads: tuple[str, ...] = ()
+    """Files of the workspace that an isolated tool is given copies of."""
     checker: Callable[[Any], list[str]] | None = None
     """For tools that are described by a JSON Schema alone: what is wrong with arguments. The function then takes them whole, as `arguments`."""
 
@@ -128,6 +130,7 @@ def tool(
     reconcile: Callable[..., Any] | None = None,
     description: str = "",
     isolated: bool = False,
+    reads: Sequence[str] = (),
 ) -> Callable[[Function], Function]: ...
 def tool(
     function: Any = None,
@@ -139,6 +142,7 @@ def tool(
     reconcile: Callable[..., Any] | None = None,
     description: str = "",
     isolated: bool = False,
+    reads: Sequence[str] = (),
 ) -> Any:
     """Marks a sync or async function as a tool; the function itself stays as it is.
 
@@ -149,6 +153,7 @@ def tool(
             person decides. The default is the careful one.
         reversible_by: name of the tool that undoes it when the task fails or is denied.
         isolated: it runs in the sandbox, where its file is loaded anew and finds the standard library only.
+        reads: files of the workspace that an isolated tool finds, as copies of its own, below `ctx.workspace`.
 
     Raises:
         TypeError: the signature has something a JSON object cannot carry, or `effect` and `reconcile` do not fit.
@@ -163,6 +168,7 @@ def tool(
             reconcile=reconcile,
             description=description,
             isolated=isolated,
+            reads=reads,
         )
         setattr(target, _MARK, made)
         return target
@@ -185,6 +191,7 @@ def make(
     reconcile: Callable[..., Any] | None = None,
     description: str = "",
     isolated: bool = False,
+    reads: Sequence[str] = (),
 ) -> Tool:
     """The `Tool` of a function; what `@tool` does, for functions that cannot be decorated."""
     title = name or function.__name__
@@ -194,6 +201,8 @@ def make(
         raise TypeError(f"tool {title}: effect {effect!r} is none of {', '.join(_EFFECTS)}")
     if (effect == "reconcile") != (reconcile is not None):
         raise TypeError(f"tool {title}: effect='reconcile' and reconcile=FUNCTION go together")
+    if reads and not isolated:
+        raise TypeError(f"tool {title}: reads=[...] is for isolated tools; any other reads its workspace itself")
     doc = inspect.getdoc(function) or ""
     parameters = _parameters(function, title)
     return Tool(
@@ -207,6 +216,7 @@ def make(
         reconcile=reconcile,
         takes_ctx="ctx" in inspect.signature(function).parameters,
         isolated=isolated,
+        reads=tuple(reads),
     )
 
 
