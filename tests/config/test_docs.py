@@ -24,6 +24,7 @@ from interlock.config.credentials import CredentialSource, TokenRequest
 from interlock.config.egress import AllowedHost, Egress, HostCredential
 from interlock.config.flow import Flow, Slot, Step
 from interlock.config.flow_terms import FlowArgument, FlowField, FlowRules, FlowTerms
+from interlock.config.guards import GuardSettings, InjectionSettings, Moderation, ModerationRule, Pii
 from interlock.config.knowledge import FrontMatter, IntentExamples
 from interlock.config.limits import LimitSettings, RedisSettings
 from interlock.config.mcp import Mcp, McpServer
@@ -112,6 +113,11 @@ SECTIONS: dict[str, type[Block]] = {
     "agent.anomalies": Anomalies,
     "agent.anomalies.<kind>": Bounds,
     "telemetry": Telemetry,
+    "pii": Pii,
+    "guards": GuardSettings,
+    "guards.injection": InjectionSettings,
+    "guards.moderation": Moderation,
+    "guards.moderation.rules[]": ModerationRule,
     "telemetry.metrics": MetricsSettings,
     "telemetry.otlp": OtlpSettings,
     "agent.outcome": OutcomeRules,

@@ -101,6 +101,7 @@ def _grant(use: ToolUse, tool: Tool) -> Grant:
         use.breaker_failures,
         use.breaker_cool_s,
         use.credentials,
+        reveal=use.reveal,
     )
 
 

@@ -13,9 +13,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from interlock.core.caller import Caller
 from interlock.core.errors import Fenced, InterlockError, InvalidRequest, LedgerFull, Shed, StoreUnavailable
 from interlock.core.events import OutcomeSeen, Record, Started, Usual
+from interlock.core.guards import Guards
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway
 from interlock.core.store import TaskRow
@@ -62,12 +65,14 @@ class Agents(Control):
         redact: Callable[[str], str],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         kept: Kept | None = None,
+        guards: Guards | None = None,
     ) -> None:
         """`redact` takes what is personal out of a text; contracts with `store_prompts: redacted` rely on it. `kept`: where old versions are found."""
         super().__init__(contracts, journal, clock, ids, redact)
         self._leases = Leases(journal, self._called.add)
         self._stopping = asyncio.Event()
         self._kept = kept or NoneKept()
+        self._guards = guards
         self.tell: Tell = _nobody
         """Asked before questions and ends are written, to keep what is to be told of them."""
         self.usually: Usually = _unknown
@@ -118,7 +123,7 @@ class Agents(Control):
             Fenced: another worker took it over, or has this line already. Shed: the process is ending, and the task was let go.
         """
         contract = self.contract(workflow)
-        values = checked(contract, given)
+        values = self._taken(contract, given)
         task = _line_task(contract, batch, line) if batch else self._ids.new("tsk")
         who = caller or Caller(contract.tenant)
         who = Caller(contract.tenant, who.user, who.key_id, workflow, task, versions=contract.versions)
@@ -144,7 +149,7 @@ class Agents(Control):
             raise InvalidRequest(
                 f"there is no workflow {workflow!r}", param="workflow", hint="Known: none of your tenant."
             )
-        values = checked(contract, given)
+        values = self._taken(contract, given)
         task = f"tsk_{short(bytes.fromhex(digest))}" if digest else self._ids.new("tsk")
         who = Caller(
             contract.tenant, caller.user, caller.key_id, workflow, task, versions=contract.versions, trace=caller.trace
@@ -165,7 +170,7 @@ class Agents(Control):
         fence = await self._journal.claim(task)
         if fence is None:
             state = fold(await self._journal.records(task))
-            return result_of(state) if state.finished else None
+            return self._shown(state) if state.finished else None
         return await self._go_on(task, fence, expected)
 
     async def _go_on(self, task: str, fence: int, expected: Mapping[str, Any] | None = None) -> TaskResult | None:
@@ -249,7 +254,19 @@ class Agents(Control):
         if state.finished is None and not state.waiting:
             raise Shed(f"the process is ending; task {state.task} goes on when it is resumed", retry_after_s=1.0)
         self._nudged.set()
-        return result_of(state)
+        return self._shown(state)
+
+    def _taken(self, contract: Contract, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The input as it is recorded. Raises InvalidRequest."""
+        values = checked(contract, given)
+        return values if self._guards is None else self._guards.given(contract.tenant, values)[0]
+
+    def _shown(self, state: State) -> TaskResult:
+        """The result as whoever began the task may see it."""
+        result = result_of(state)
+        if self._guards is None or result.answer is None:
+            return result
+        return replace(result, answer=self._guards.revealed(state.tenant, result.answer, ("*",)))
 
     async def _with_children(self, result: TaskResult) -> TaskResult:
         """Where nobody else does, works on what the task waits for, as long as that brings it forward."""

@@ -46,7 +46,7 @@ from interlock.plugins.profiles import profile_of
 from interlock.tools.define import Tool
 from interlock.tools.threads import Threads
 
-from . import caches, policy, steering, tier0
+from . import caches, guarding, policy, steering, tier0
 from .alerting import Alerting
 from .limiting import Limiting
 from .reading import premium_of, worth_of
@@ -140,6 +140,7 @@ class Interlock:
             if self._prompt_vectors is not None:
                 opened.callback(self._prompt_vectors.close)
             self._built = self._providers()
+            self.guards = guarding.guards_of(self.workspace, self._http, self._clock)
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
             opened.push_async_callback(self.gateway.embeddings.close)
             self.waiting = self._waiting()
@@ -342,6 +343,7 @@ class Interlock:
             prompt_vector=self._prompt_vectors,
             code_runner=self._toolbox.sandboxed,
             redact=redact,
+            guards=self.guards,
             short_of_cpu=Pressure(),
         )
 
@@ -391,6 +393,7 @@ class Interlock:
             http=self._http,
             clock=self._clock,
             ids=self._ids,
+            guards=self.guards,
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from interlock.agents.compile import compile_contract
 from interlock.agents.service import Agents
 from interlock.config.workspace import Workspace
+from interlock.core.guards import Guards
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway, HttpClient
 from interlock.core.store import Store
@@ -43,6 +44,7 @@ class Tasking:
         http: HttpClient,
         clock: Clock,
         ids: Ids,
+        guards: Guards | None = None,
     ) -> None:
         """`model` stands in for the contracts' own."""
         settings, root = workspace.settings, workspace.root
@@ -53,7 +55,7 @@ class Tasking:
         self.log = TaskLog(recorder, store, clock, lease_s=settings.workers.lease_s)
         self.beside = Beside(recorder, store, clock)
         self.broker = broker_of(lent_by(settings), root, http, clock)
-        self.desk = ToolDesk(recorder, clock, ids, random.Random(), root, broker=self.broker)
+        self.desk = ToolDesk(recorder, clock, ids, random.Random(), root, broker=self.broker, guards=guards)
         self.contracts = {
             name: compile_contract(agent, tools, tenant=settings.tenant, model=model)
             for name, agent in workspace.agents.items()
@@ -66,6 +68,7 @@ class Tasking:
             clock=clock,
             ids=ids,
             redact=redact,
+            guards=guards,
             kept=Pins(workspace.agents, tools, settings.tenant, model, self.beside),
         )
         least = {name: agent.contract.anomalies.usual_runs for name, agent in workspace.agents.items()}

@@ -35,6 +35,7 @@ from .blocks import (
 )
 from .credentials import CredentialSource
 from .egress import Egress
+from .guards import GuardSettings, Pii
 from .limits import LimitList, RedisSettings
 from .mcp import Mcp
 from .resilience import BalanceSettings, Resilience, ShapeSettings
@@ -355,6 +356,10 @@ class Settings(Block):
     batches: Batches = Field(default_factory=Batches)
     telemetry: Telemetry = Field(default_factory=Telemetry)
     """Where spans and metrics go."""
+    pii: Pii | None = None
+    """What is done about personal data and credentials in texts; absent: nothing before they are stored."""
+    guards: GuardSettings = Field(default_factory=GuardSettings)
+    """Injections, and what may not be said."""
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     """How long the ledger keeps what."""
 

@@ -123,6 +123,10 @@ class Settled(Struct, frozen=True, omit_defaults=True, tag="settled"):
     """What was done to input that was over its cap: `summarised 61234>7900`, in tokens."""
     schema_violations: int = 0
     """Answers, this one's tries included, that did not keep to the output schema; those that were mended on our side count too."""
+    private: dict[str, int] = {}
+    """How many pieces of personal data and credentials were covered on its way, by kind."""
+    signals: tuple[str, ...] = ()
+    """What stood out in its texts without being refused: `injection:override`, `moderation:violence`."""
 
 
 def is_lone(task: str, call: str) -> bool:

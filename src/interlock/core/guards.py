@@ -41,13 +41,16 @@ class ContentRefused(RequestRefused):
 class Seen(Struct, frozen=True):
     """What was found on the way of one call."""
 
-    private: Mapping[str, int] = {}
+    private: dict[str, int] = {}
     """How many of each kind were covered."""
     signals: tuple[str, ...] = ()
     """What stands out without forbidding anything, e.g. `injection:override`, `moderation:violence`."""
 
     def __bool__(self) -> bool:
         return bool(self.private or self.signals)
+
+
+NOTHING_SEEN = Seen()
 
 
 class Verdict(Struct, frozen=True):
@@ -86,9 +89,15 @@ class Guards(Protocol):
 
     holds_answers: bool
     """Answers are looked at as a whole before anything of them goes out, streamed ones too."""
+    holds_words: bool
+    """A word may have to be restored that no bracket announces: stand-ins are in use."""
 
-    async def enter(self, caller: Caller, request: ChatRequest, deadline: Deadline) -> tuple[ChatRequest, Seen]:
+    def enter(self, caller: Caller, request: ChatRequest) -> tuple[ChatRequest, Seen]:
         """The request as a model may see it; the same object where nothing was found. Raises ContentRefused."""
+        ...
+
+    async def admit(self, caller: Caller, request: ChatRequest, deadline: Deadline) -> Seen:
+        """What moderators say of it, as signals. Raises ContentRefused."""
         ...
 
     async def leave(self, caller: Caller, response: ChatResponse, deadline: Deadline) -> tuple[ChatResponse, Seen]:
@@ -104,7 +113,7 @@ class Guards(Protocol):
         ...
 
     def given(self, tenant: str, value: Any) -> tuple[Any, Seen]:
-        """What comes into a task, or out of a tool, as it may be recorded and shown to models; plain JSON values."""
+        """What comes into a task, or out of a tool, as it may be recorded and shown to models; plain JSON values. Never refuses."""
         ...
 
     def revealed(self, tenant: str, value: Any, kinds: Collection[str]) -> Any:

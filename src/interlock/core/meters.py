@@ -21,6 +21,8 @@ Meter = Literal[
     "degraded",  # an answer came from a lower rung; label: the rung
     "schema_violations",  # answers that did not keep to their schema
     "input_capped",  # inputs that were over their cap; label: what was done
+    "private",  # pieces of personal data and credentials that were covered; label: the kind
+    "signals",  # calls whose texts stood out; label: the signal
     "limited",  # calls that a limit refused; label: the limit
     "failures",  # calls without an answer; label: the error's code
     "context",  # calls by the length of their input; label: tokens, rounded up to a power of two
@@ -51,6 +53,10 @@ def metered(call: Settled) -> Iterator[tuple[Meter, str, int]]:
         yield "degraded", call.degraded, 1
     if call.schema_violations:
         yield "schema_violations", "", call.schema_violations
+    for kind, count in call.private.items():
+        yield "private", kind, count
+    for signal in call.signals:
+        yield "signals", signal, 1
     if call.input_cap:
         yield "input_capped", call.input_cap.partition(" ")[0], 1
     if call.limit:

@@ -1,6 +1,6 @@
 """The beginning of a call: who calls, under which limits, where it may go; noted in the ledger before anything is sent.
 
-Above: chat, stream. Below: call, desk, settle, shape, tokens.
+Above: chat, stream. Below: call, desk, guarded, settle, shape, tokens.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from interlock.core.ids import traceparent
 from interlock.core.money import Usage
 from interlock.core.time import Deadline
 
-from . import route, settle, shape, tokens
+from . import guarded, route, settle, shape, tokens
 from .call import Call
 from .desk import Desk
 from .hold import hold
@@ -47,6 +47,8 @@ class Beginner:
         refusal: Exception | None = None
         plan: Plan | None = None
         try:
+            if desk.parts.guards is not None:
+                guarded.enter(desk.parts.guards, call)
             plan = self._plan(call)
             if call.workflow.learned is not None or desk.settings.premium is not None:
                 plan = await desk.steering.start(call, plan)
@@ -62,6 +64,12 @@ class Beginner:
         if desk.parts.quotas is not None:
             try:
                 await hold(desk, call, plan, crashed.usage, crashed.cost_nano_usd)
+            except BaseException as error:
+                settle.failed(desk, call, error)
+                raise
+        if desk.parts.guards is not None:
+            try:
+                await guarded.admit(desk.parts.guards, call)
             except BaseException as error:
                 settle.failed(desk, call, error)
                 raise

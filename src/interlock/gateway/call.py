@@ -15,6 +15,7 @@ from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, ChatResponse, Chunk, Fact
 from interlock.core.errors import InterlockError, InvalidRequest, LimitReached, Shed, UpstreamError
 from interlock.core.events import Attempt, CacheKind, Escalation, Status
+from interlock.core.guards import NOTHING_SEEN, Seen
 from interlock.core.money import NANO_PER_USD, Price, Usage, cost_of
 from interlock.core.time import Clock, Deadline
 
@@ -154,6 +155,8 @@ class Call(Struct, eq=False):
     """It has been counted against the cap on premium calls."""
     steered: Steered | None = None
     """What the learned route made of it at its start."""
+    seen: Seen = NOTHING_SEEN
+    """What guards found in its texts."""
 
     def note(self, reason: str) -> None:
         """Keeps a decision for the event."""

@@ -14,7 +14,7 @@ from interlock.core.errors import InterlockError
 from interlock.core.ports import ChatReply, Room, Tap, TokenCount
 from interlock.core.time import Deadline
 
-from . import cache, settle
+from . import cache, guarded, settle
 from .begin import Beginner
 from .call import Answer, Call, Tried
 from .climb import Climb
@@ -82,7 +82,7 @@ class Gateway:
             cache.leave(desk, call, error)
             settle.failed(desk, call, error)
             raise
-        return settle.answered(desk, call, answer)
+        return self._settled(call, answer)
 
     async def _made(self, call: Call, plan: Plan, tried: Tried | None = None) -> Answer:
         """The answer of a model that is good enough, or what stands in for it; kept for the next one who asks."""
@@ -91,8 +91,14 @@ class Gateway:
             answer = await climb.up()  # shape, attempt, good enough? else the next tier
         except InterlockError as cause:
             answer = await climb.down(cause)  # the degradation ladder
+        if self._desk.parts.guards is not None:
+            answer = await guarded.leave(self._desk.parts.guards, call, answer)
         cache.keep(self._desk, call, answer)
         return answer
+
+    def _settled(self, call: Call, answer: Answer) -> ChatReply:
+        reply = settle.answered(self._desk, call, answer)
+        return reply if self._desk.parts.guards is None else guarded.restored(self._desk.parts.guards, call, reply)
 
     async def _go_on(self, call: Call, plan: Plan, tried: Tried) -> ChatReply:
         """The rest of the walk of a call whose first try was sent the short way and has failed. Raises as `chat`."""
@@ -122,7 +128,8 @@ class Gateway:
         Raises:
             InterlockError: also after pieces were yielded, when the answer broke off; the call has settled by then.
         """
-        return relay(self._desk, self._beginner, self._exchange, caller, request, budget, deadline, fence)
+        pieces = relay(self._desk, self._beginner, self._exchange, caller, request, budget, deadline, fence)
+        return pieces if self._desk.parts.guards is None else guarded.stream(self._desk.parts.guards, caller, pieces)
 
     async def count_tokens(
         self, caller: Caller, request: ChatRequest, *, deadline: Deadline | None = None

@@ -19,7 +19,7 @@ from interlock.core.events import Attempt
 from interlock.core.money import Usage
 from interlock.core.time import Deadline
 
-from . import settle, shape, split
+from . import guarded, settle, shape, split
 from .attempt import Send, end_answered, first
 from .begin import Beginner
 from .call import Answer, Call, Trial
@@ -48,6 +48,8 @@ class Embeddings:
             InterlockError: of the kind that says what the caller can do; the call has settled by then.
         """
         desk = self._desk
+        if desk.parts.guards is not None:
+            request = guarded.inputs(desk.parts.guards, caller, request)
         # Route and limits. From here on one event is owed, and the flight journal holds it should the process die.
         call, plan = await self._beginner.begin(caller, _as_chat(request), budget, deadline, 0)
         member: Member | None = None

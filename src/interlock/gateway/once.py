@@ -33,6 +33,7 @@ from .admit import NORMAL
 from .call import Answer, Call, Guess, Trial
 from .desk import Desk
 from .fair import PRIORITIES
+from .guarded import cleaned
 from .health import DeploymentHealth
 from .route import Candidate
 from .settle import status_of
@@ -350,6 +351,8 @@ def end_broken(desk: Desk, call: Call, trial: Trial, error: BaseException) -> No
     if estimated:
         call.guesses.append(Guess(len(call.attempts), trial, usage, bill.was_made(trial, error)))
     known = error if isinstance(error, InterlockError) else None
+    if known is not None:
+        cleaned(desk.parts.redact, known)
     call.end(trial, status_of(error), usage, known, simulated=candidate.deployment.simulated)
     _free(desk, health, trial, error)
 

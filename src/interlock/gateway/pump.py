@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from interlock.core.chat import Chunk
 from interlock.core.errors import InterlockError
 
-from . import cache, settle
+from . import cache, guarded, settle
 from .call import Answer, Call
 from .desk import Desk
 from .flight import Flight, Left
@@ -104,6 +104,8 @@ class Pump:
             held, taken.held = taken.held, []
             for chunk in held:
                 flight.add(chunk)
+            if desk.parts.guards is not None:
+                self.answer = await guarded.leave(desk.parts.guards, call, self.answer)
             cache.keep(desk, call, self.answer)
         except BaseException as error:  # noqa: BLE001 - handed to everybody who reads, the leader among them
             self._error = error

@@ -15,6 +15,7 @@ from msgspec import Struct
 from interlock.core.answers import AnswerCache, SimilarAnswers
 from interlock.core.budget import Limits
 from interlock.core.events import RUNGS, Rung
+from interlock.core.guards import Guards
 from interlock.core.ids import Ids
 from interlock.core.ports import Deployment, Ledger, PriceOf, Provider
 from interlock.core.time import Clock
@@ -248,6 +249,8 @@ class Parts(Struct, frozen=True):
     """Whether this process has too little CPU; slowness is then not put down to a vendor."""
     redact: Callable[[str], str] | None = None
     """Takes what is personal out of a text; without it `store_prompts: redacted` stores no prompt."""
+    guards: Guards | None = None
+    """What is done about personal data, injections and what may not be said; `None`: nothing is looked at."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 

@@ -76,6 +76,8 @@ def answered(desk: Desk, call: Call, answer: Answer) -> ChatReply:
         reasons=tuple(call.reasons),
         input_cap=call.input_cap,
         schema_violations=call.violations,
+        private=call.seen.private,
+        signals=call.seen.signals,
     )
     _write(desk, call, event, response)
     return ChatReply(response=response, settled=event)
@@ -105,6 +107,8 @@ def failed(desk: Desk, call: Call, error: BaseException, response: ChatResponse 
         reasons=tuple(call.reasons),
         input_cap=call.input_cap,
         schema_violations=call.violations,
+        private=call.seen.private,
+        signals=call.seen.signals,
         error=known.code if known else type(error).__name__,
         message=known.message if known else str(error),
         limit=known.limit if isinstance(known, LimitReached) else "",

@@ -17,7 +17,7 @@ from interlock.core.errors import InterlockError
 from interlock.core.ports import ChatReply, Tap
 from interlock.core.time import Deadline
 
-from . import cache, fitting, ladder, settle
+from . import cache, fitting, guarded, ladder, settle
 from .attempt import first
 from .begin import Beginner
 from .call import Answer, Call
@@ -74,6 +74,8 @@ async def relay(
                     answer = pump.whole() if pump is not None else taken.whole()  # good enough?
                     for chunk in taken.held:
                         yield chunk
+                if desk.parts.guards is not None and pump is None:
+                    answer = await guarded.leave(desk.parts.guards, call, answer)
                 cache.keep(desk, call, answer)
     except BaseException as error:
         if pump is not None and await pump.left(error):

@@ -13,7 +13,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,9 @@ from .signs import Signs
 
 SHIPPED = Path(__file__).with_name("injection.json")
 _WORDS = re.compile(r"[a-z']+|[0-9]+|[^\sa-z0-9]", re.ASCII)
-_HIDDEN = re.compile("[\U000e0020-\U000e007f]{4,}|[\u202a-\u202e\u2066-\u2069]|[\u200b-\u200d\u2060\ufeff]{6,}")
+_HIDDEN = re.compile(
+    "(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0020-\U000e007f]{4,}|[\u202d\u202e]|[\u200b\u2060\ufeff]{6,}"  # a flag has tags, too
+)
 FEWEST = 30
 """Different words and pairs of words that a text has at least before the classifier judges it."""
 MAX_CHARS = 16_000
@@ -110,10 +112,10 @@ def model_of(path: Path = SHIPPED) -> Model:
 
 
 class Injection:
-    """Made once. `model`: without one only the rules speak."""
+    """Made once. `model`: without one only the rules speak; without `rules` only it does."""
 
-    def __init__(self, model: Model | None) -> None:
-        self._model = model
+    def __init__(self, model: Model | None, *, rules: bool = True) -> None:
+        self._model, self._rules = model, rules
         self._families = tuple(family for family, patterns in RULES.items() for _ in patterns)
         self._wraps = tuple(unwrap.SIGNS)
 
@@ -130,6 +132,12 @@ class Injection:
         if len(text) < 8:
             return ()
         plain, _ = folded(text)
+        found = self._by_rules(text, plain) if self._rules else set[str]()
+        if self._model is not None and self._model.score(plain) >= self._model.threshold:
+            found.add("model")
+        return tuple(sorted(f"injection:{each}" for each in found))
+
+    def _by_rules(self, text: str, plain: str) -> set[str]:
         found, wraps = self._seen(plain)
         if not text.isascii() and _HIDDEN.search(text):
             found.add("hidden")
@@ -137,9 +145,7 @@ class Injection:
             inside, _ = self._seen(inner)
             if inside - found:
                 found |= {*inside, "encoded"}
-        if self._model is not None and self._model.score(plain) >= self._model.threshold:
-            found.add("model")
-        return tuple(sorted(f"injection:{each}" for each in found))
+        return found
 
     def _seen(self, text: str) -> tuple[set[str], set[str]]:
         """The families of rules that speak, and the encodings that it shows."""
@@ -147,8 +153,3 @@ class Injection:
         present = self._signs.of(text)
         families = {self._families[index] for index in present if index < rules}
         return families, {self._wraps[index - rules] for index in present if index >= rules}
-
-
-def union(parts: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """All of them, each once, sorted."""
-    return tuple(sorted({each for part in parts for each in part}))

@@ -59,6 +59,10 @@ class Veil:
         found = self._scanner.find(text)
         if not found:
             return text
+        refused = [each.kind for each in found if self._terms.of(each.kind) == "refuse"]
+        if refused:
+            categories = [f"pii:{kind}" for kind in dict.fromkeys(refused)]
+            raise ContentRefused("input", categories, f"the text holds what is not taken here: {', '.join(refused)}")
         return self._replaced(tenant, text, found, counts)
 
     def _replaced(self, tenant: str, text: str, found: list[Find], counts: Counts) -> str:
@@ -68,7 +72,9 @@ class Veil:
         return replaced(text, found, by)
 
     def cover_all(self, tenant: str, value: Any, counts: Counts) -> Any:
-        """The same for every text inside plain JSON values, each read with the name of its field before it; long numbers count as texts."""
+        """The same for every text inside plain JSON values, each read with the name of its field before it; long numbers count as texts.
+        Nothing is refused: what would be is redacted.
+        """
         if isinstance(value, dict):
             pairs = cast("dict[Any, Any]", value)
             return _same_or(
@@ -132,12 +138,10 @@ class Veil:
         if action == "leave" or any(start < find.end and find.start < end for start, end in ours):
             return value
         counts[find.kind] = counts.get(find.kind, 0) + 1
-        if action == "refuse":
-            raise ContentRefused("input", (f"pii:{find.kind}",), f"The text holds what is not taken here: {find.kind}")
         made = None
         if action == "stand_in":
             made = standins.stand_in(key, find.kind, value)
-        if made is None and action != "redact":
+        if made is None and action not in ("redact", "refuse"):
             made = tokens.token(key, find.kind, value)
         return f"[{find.kind}]" if made is None else made
 

@@ -60,6 +60,10 @@ COUNTERS: Mapping[str, Counter] = {
     "schema_violations": Counter(
         "interlock_schema_violations", "Answers that did not keep to their schema", (*_EVENT, "what")
     ),
+    "private": Counter(
+        "interlock_private", "Pieces of personal data and credentials that were covered", (*_EVENT, "kind")
+    ),
+    "signals": Counter("interlock_signals", "Calls whose texts stood out", (*_EVENT, "signal")),
     "input_capped": Counter("interlock_input_capped", "Inputs over their cap, by what was done", (*_EVENT, "done")),
     "limited": Counter("interlock_limited", "Calls that a limit refused", (*_EVENT, "limit")),
     "failures": Counter("interlock_failures", "Calls without an answer, by error; timeouts too", (*_EVENT, "error")),

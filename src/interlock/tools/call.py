@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,6 +19,7 @@ import msgspec
 from interlock.core.budget import Budget, Spend
 from interlock.core.caller import Caller
 from interlock.core.errors import ToolTimeout, ToolUnknown
+from interlock.core.guards import Guards
 from interlock.core.ids import Ids
 from interlock.core.ports import Ledger
 from interlock.core.time import Clock, Deadline
@@ -49,10 +51,12 @@ class ToolDesk:
         max_threads: int = 32,
         sleep: Sleep = asyncio.sleep,
         broker: Broker | None = None,
+        guards: Guards | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._ids = ids
+        self._guards = guards
         self.performer = Performer(clock, rng, workspace, Threads(max_threads), sleep, broker or Broker({}, clock))
         self._kept = KeptAnswers(clock)
         self._gates: dict[tuple[str, int], asyncio.Semaphore] = {}
@@ -75,15 +79,21 @@ class ToolDesk:
         """
         await self._ledger.ready(deadline or Deadline.after(self._clock, math.inf))
         line = Line(self._ledger, self._clock, caller, request, self._ids.new("cal"), fence)
+        line.guards = self._guards
         held = Spend()
         try:
             grant = find(grants, request.name)
             if request.refused:
                 raise ToolDenied(request.name, "information flow", request.refused, "")
-            grant.tool.convert(request.arguments)
-            line.arguments, decided = judge(request.name, grant.rules, request.arguments)
+            given = request.arguments
+            if line.guards is not None and grant.reveal:
+                given = line.guards.revealed(caller.tenant, given, grant.reveal)
+            grant.tool.convert(given)
+            line.arguments, decided = judge(request.name, grant.rules, given)
             line.reasons.extend(decided)
             arguments = grant.tool.convert(line.arguments)
+            if line.guards is not None:  # what is recorded, kept and handed to a stand-in is what its caller may see
+                line.arguments, _ = line.guards.given(caller.tenant, line.arguments)
             held = budget.reserve(ask) if budget else held
             result = await self._answer(line, grant, arguments, deadline)
             reply = line.done(*cap(result, grant.max_output_bytes))
@@ -121,7 +131,10 @@ class ToolDesk:
             except TimeoutError as late:
                 raise ToolTimeout(f"{grant.tool.name} (all {grant.max_concurrency} at work)", timeout_s) from late
         with _released(gate):
-            return await self.performer.run(line, grant, arguments, deadline)
+            result = await self.performer.run(line, grant, arguments, deadline)
+        if line.guards is not None:
+            result, line.seen = line.guards.given(line.caller.tenant, cap(result, sys.maxsize)[0])
+        return result
 
     def _gate(self, grant: Grant) -> asyncio.Semaphore | None:
         if grant.max_concurrency is None:

@@ -37,6 +37,8 @@ class Grant(Struct, frozen=True):
     breaker_cool_s: float = 30.0
     credentials: tuple[str, ...] = ()
     """Names of those that the tool is lent."""
+    reveal: tuple[str, ...] = ()
+    """Kinds of personal data whose tokens become what they stand for in its arguments; `*` for all."""
     fallback: Grant | None = None
     """Asked instead, when this tool could not answer and certainly did nothing."""
 

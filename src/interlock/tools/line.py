@@ -13,6 +13,7 @@ import msgspec
 from interlock.core.caller import Caller, Secret
 from interlock.core.errors import InterlockError, LimitReached, ToolArgumentsInvalid, ToolTimeout, ToolUnknown
 from interlock.core.events import Attempt, Settled, Status
+from interlock.core.guards import NOTHING_SEEN, Guards, Seen
 from interlock.core.ids import traceparent
 from interlock.core.ports import Ledger
 from interlock.core.time import Clock
@@ -41,6 +42,9 @@ class Line:
         self.cached = False
         self.lent: dict[str, Secret] = {}
         """Credentials that the tool was given; none of them leaves with its result."""
+        self.guards: Guards | None = None
+        """Look at what is recorded."""
+        self.seen: Seen = NOTHING_SEEN
         self._ledger, self._clock, self._fence = ledger, clock, fence
         self._began_s = clock.monotonic_s()
         self._opened = Settled(call, "tool", request.name, caller, "crashed", clock.wall_ns(), error="crashed")
@@ -100,8 +104,25 @@ class Line:
             limit=limit,
             cache="tool" if self.cached else "",
         )
+        if self.guards is not None:
+            settled, content = self._guarded(self.guards, settled, content)
         self._ledger.settle(self._slot, settled, content, fence=self._fence)
         return ToolReply(settled, content)
+
+    def _guarded(self, guards: Guards, settled: Settled, content: dict[str, Any]) -> tuple[Settled, dict[str, Any]]:
+        """Event and content as they may be recorded; what the tool was given is recorded as its caller wrote it."""
+        tenant = self.caller.tenant
+        content, seen = guards.given(tenant, content)
+        reasons, _ = guards.given(tenant, list(settled.reasons))
+        attempts = [msgspec.structs.replace(e, message=guards.given(tenant, e.message)[0]) for e in settled.attempts]
+        return msgspec.structs.replace(
+            settled,
+            message=guards.given(tenant, settled.message)[0],
+            reasons=tuple(reasons),
+            attempts=tuple(attempts),
+            private=self.seen.private or seen.private,
+            signals=self.seen.signals,
+        ), content
 
 
 def explain(error: BaseException) -> tuple[Status, str, str]:

@@ -1,0 +1,243 @@
+"""`core.guards.Guards` over a veil, signs of injections and moderators: what a workspace's `pii:` and `guards:` come to.
+
+Above: `app` makes it and hands it to the gateway, the tools and the tasks. Below: injection, streams, veil, `core.guards`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import Struct, structs
+
+from interlock.core.caller import Caller
+from interlock.core.chat import ChatRequest, ChatResponse, Choice, Message, Part, Thought, ToolCall
+from interlock.core.errors import UpstreamError
+from interlock.core.guards import NOTHING_SEEN, ContentRefused, Moderator, Seen, Stage, Uncover
+from interlock.core.time import Deadline
+
+from .injection import Injection
+from .streams import Uncovering
+from .veil import Counts, Veil
+
+Cover = Callable[[str], str]
+
+
+class Watching(Struct, frozen=True):
+    """What is done beside covering."""
+
+    rules: Injection | None = None
+    """Looks at what tools answered and at what users said."""
+    judged: Injection | None = None
+    """Looks at what users said in place of `rules`, where a classifier is to read that as well."""
+    before: tuple[Moderator, ...] = ()
+    after: tuple[Moderator, ...] = ()
+    refuse: frozenset[str] = frozenset()
+    """Categories that are refused; empty: all. Others are signals."""
+    when_unreachable: Literal["refuse", "pass"] = "refuse"
+    answers: Literal["restore", "keep"] = "restore"
+    """Tokens in answers to a caller outside of tasks."""
+
+
+class TextGuards:
+    """One workspace's. Safe for concurrent calls; keeps nothing of a call."""
+
+    def __init__(self, veil: Veil | None, watching: Watching) -> None:
+        self._veil, self._watching = veil, watching
+        self.holds_answers = bool(watching.after)
+        self.holds_words = veil is not None and veil.with_stand_ins
+
+    # --- a model call ---------------------------------------------------------------------------------------------
+
+    def enter(self, caller: Caller, request: ChatRequest) -> tuple[ChatRequest, Seen]:
+        """The request as a model may see it. Raises ContentRefused."""
+        signals = self._signals(request.messages)
+        if self._veil is None:
+            return request, Seen({}, signals) if signals else NOTHING_SEEN
+        counts: Counts = {}
+        veil, tenant = self._veil, caller.tenant
+        messages = tuple(
+            _message(
+                each, lambda text: veil.cover(tenant, text, counts), lambda text: veil.cover_json(tenant, text, counts)
+            )
+            for each in request.messages
+        )
+        user = veil.cover(tenant, request.user, counts) if request.user else ""
+        if not counts:
+            return request, Seen({}, signals) if signals else NOTHING_SEEN
+        return request.but(messages=messages, user=user), Seen(counts, signals)
+
+    async def admit(self, caller: Caller, request: ChatRequest, deadline: Deadline) -> Seen:
+        """What moderators say of what is new in the request. Raises ContentRefused."""
+        texts = [each.text for each in _new(request.messages) if each.role == "user"]
+        return await self._judged("input", self._watching.before, texts, deadline)
+
+    async def leave(self, caller: Caller, response: ChatResponse, deadline: Deadline) -> tuple[ChatResponse, Seen]:
+        """The answer as it may be kept and given out. Raises ContentRefused."""
+        texts = [response.text, response.refusal, *(each.text for each in response.others)]
+        texts += [each.arguments for each in response.tool_calls]
+        seen = await self._judged("output", self._watching.after, texts, deadline)
+        if self._veil is None:
+            return response, seen
+        counts: Counts = {}
+        veil, tenant = self._veil, caller.tenant
+        cover: Cover = lambda text: veil.cover_json(tenant, text, counts)  # noqa: E731
+        covered = _answer(response, cover, cover, lambda text: text)  # what was thought is sealed as it is
+        return (covered, Seen(counts, seen.signals)) if counts else (response, seen)
+
+    def restored(self, caller: Caller, response: ChatResponse) -> ChatResponse:
+        """The answer as its caller may see it; itself where there is nothing to restore."""
+        veil, tenant = self._veil, caller.tenant
+        if veil is None or self._watching.answers == "keep":
+            return response
+        back: Cover = lambda text: veil.uncover(tenant, text)  # noqa: E731
+        return _answer(response, back, lambda text: veil.uncover(tenant, text, inside_json=True), back)
+
+    def restoring(self, caller: Caller, *, inside_json: bool = False) -> Uncover:
+        """The same for one streamed text."""
+        if self._veil is None or self._watching.answers == "keep":
+            return _AsItIs()
+        return Uncovering(self._veil, caller.tenant, inside_json=inside_json)
+
+    # --- tasks and tools ------------------------------------------------------------------------------------------
+
+    def given(self, tenant: str, value: Any) -> tuple[Any, Seen]:
+        """What comes into a task or out of a tool, as it may be recorded; what is refused elsewhere is redacted here."""
+        rules = self._watching.rules
+        signals = () if rules is None else _union(rules.signals(text) for text in _texts(value))
+        if self._veil is None:
+            return value, Seen({}, signals) if signals else NOTHING_SEEN
+        counts: Counts = {}
+        covered = self._veil.cover_all(tenant, value, counts)
+        return covered, Seen(counts, signals) if counts or signals else NOTHING_SEEN
+
+    def revealed(self, tenant: str, value: Any, kinds: Collection[str]) -> Any:
+        """The value for somebody who may see these kinds; `*` for all."""
+        return value if self._veil is None or not kinds else self._veil.uncover_all(tenant, value, kinds)
+
+    # --- the parts ------------------------------------------------------------------------------------------------
+
+    def _signals(self, messages: Sequence[Message]) -> tuple[str, ...]:
+        rules, judged = self._watching.rules, self._watching.judged
+        found: list[tuple[str, ...]] = []
+        for each in _new(messages):
+            looks = judged if each.role == "user" and judged is not None else rules
+            if looks is not None and each.role in ("user", "tool"):
+                found.append(looks.signals(each.text))
+        return _union(found)
+
+    async def _judged(
+        self, stage: Stage, moderators: Sequence[Moderator], texts: Sequence[str], deadline: Deadline
+    ) -> Seen:
+        said = [text for text in texts if text and not text.isspace()]
+        if not moderators or not said:
+            return NOTHING_SEEN
+        signals: set[str] = set()
+        for moderator in moderators:
+            categories = await self._asked(stage, moderator, said, deadline)
+            if categories is None:
+                signals.add("moderation:unreachable")
+                continue
+            refused = [each for each in categories if not self._watching.refuse or each in self._watching.refuse]
+            if refused:
+                what = "the request" if stage == "input" else "the answer"
+                raise ContentRefused(stage, refused, f"{what} was refused: {', '.join(refused)}", by=moderator.name)
+            signals.update(f"moderation:{each}" for each in categories)
+        return Seen({}, tuple(sorted(signals))) if signals else NOTHING_SEEN
+
+    async def _asked(
+        self, stage: Stage, moderator: Moderator, texts: Sequence[str], deadline: Deadline
+    ) -> Sequence[str] | None:
+        """The categories; `None` where it could not be asked and that is to be let pass."""
+        try:
+            return (await moderator.judge(texts, deadline)).categories
+        except UpstreamError as failed:
+            if self._watching.when_unreachable == "pass":
+                return None
+            message = f"the moderator {moderator.name} could not be asked: {failed.message}"
+            hint = "Try again later, or set guards.moderation.when_unreachable to pass."
+            raise ContentRefused(stage, ("unreachable",), message, by=moderator.name, hint=hint) from failed
+
+
+class _AsItIs:
+    def feed(self, piece: str) -> str:
+        return piece
+
+    def end(self) -> str:
+        return ""
+
+
+def _new(messages: Sequence[Message]) -> Sequence[Message]:
+    """What was said since the model last spoke; what is older was looked at when it was new."""
+    for place in range(len(messages) - 1, -1, -1):
+        if messages[place].role == "assistant":
+            return messages[place + 1 :]
+    return messages
+
+
+def _message(message: Message, cover: Cover, cover_json: Cover) -> Message:
+    content = message.content
+    content = cover(content) if isinstance(content, str) else tuple(_part(each, cover) for each in content)
+    return structs.replace(
+        message,
+        content=content,
+        name=cover(message.name) if message.name else "",
+        refusal=cover(message.refusal) if message.refusal else "",
+        tool_calls=tuple(_call(each, cover_json) for each in message.tool_calls),
+        thoughts=tuple(_thought(each, cover) for each in message.thoughts),
+    )
+
+
+def _part(part: Part, cover: Cover) -> Part:
+    text, name = cover(part.text), cover(part.name)
+    return part if text is part.text and name is part.name else structs.replace(part, text=text, name=name)
+
+
+def _call(call: ToolCall, cover: Cover) -> ToolCall:
+    arguments = cover(call.arguments)
+    return call if arguments == call.arguments else structs.replace(call, arguments=arguments)
+
+
+def _thought(thought: Thought, cover: Cover) -> Thought:
+    text = cover(thought.text)
+    return thought if text == thought.text else structs.replace(thought, text=text)
+
+
+def _answer(response: ChatResponse, change: Cover, inside: Cover, thinking: Cover) -> ChatResponse:
+    """The answer with its texts changed (`inside`: of arguments); itself, with the vendor's own bytes, where nothing changed."""
+    changed: dict[str, Any] = {
+        "text": change(response.text),
+        "refusal": change(response.refusal),
+        "tool_calls": tuple(_call(each, inside) for each in response.tool_calls),
+        "thoughts": tuple(_thought(each, thinking) for each in response.thoughts),
+        "others": tuple(_choice(each, change, inside, thinking) for each in response.others),
+    }
+    if all(getattr(response, name) == value for name, value in changed.items()):
+        return response
+    return structs.replace(response, raw=b"", raw_dialect="", logprobs=(), **changed)
+
+
+def _choice(choice: Choice, change: Cover, inside: Cover, thinking: Cover) -> Choice:
+    return structs.replace(
+        choice,
+        text=change(choice.text),
+        refusal=change(choice.refusal),
+        tool_calls=tuple(_call(each, inside) for each in choice.tool_calls),
+        thoughts=tuple(_thought(each, thinking) for each in choice.thoughts),
+        logprobs=(),
+    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():  # pyright: ignore[reportUnknownVariableType] - plain JSON
+            yield from _texts(each)
+    elif isinstance(value, list | tuple):
+        for each in value:  # pyright: ignore[reportUnknownVariableType]
+            yield from _texts(each)
+
+
+def _union(parts: Any) -> tuple[str, ...]:
+    return tuple(sorted({each for part in parts for each in part}))
