@@ -25,6 +25,7 @@ from interlock.core.events import (
     Started,
 )
 from interlock.core.ids import SystemIds
+from interlock.core.keys import KeyBook
 from interlock.core.money import Price, Rates, Usage, cost_of
 from interlock.core.time import Clock, SystemClock
 from interlock.server.asgi import ColdApp
@@ -221,13 +222,13 @@ def write(root: Path, *pasts: Past) -> None:
 
 @asynccontextmanager
 async def dashboard(
-    root: Path, clock: Clock | None = None
+    root: Path, clock: Clock | None = None, book: KeyBook | None = None
 ) -> AsyncGenerator[tuple[Interlock, Dashboard, httpx2.AsyncClient]]:
     """The workspace open, its dashboard, and a browser that nobody has let in yet."""
     clock = clock or SystemClock()
     async with Interlock.from_file(root) as il:
         callers = {Secret(KEY): Caller(TENANT, key_id="server"), Secret(RIVAL): Caller("rival", key_id="rival")}
-        keys = Keys(callers)
+        keys = Keys(callers, book)
         made = Dashboard(il, TaskDesk(il.agents, il.reader), keys, clock)
         app = ColdApp(SystemIds(clock), made.routes(), [])
         transport = httpx2.ASGITransport(app=app)

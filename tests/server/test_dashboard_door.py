@@ -9,10 +9,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from interlock.core.time import NS_PER_S
+from interlock.core.keys import KeyBook, KeyRecord, made
+from interlock.core.roles import Role
+from interlock.core.time import NS_PER_S, SystemClock
 from interlock.server.dashboard import Dashboard
 from interlock.server.dashboard.sessions import SESSION_S, TOKEN_S
-from tests.ledger.kit import T0, Clock
+from tests.ledger.kit import Clock
 
 from .dashboard_kit import HOST, KEY, RIVAL, dashboard, waiting_task, workspace, write
 
@@ -24,7 +26,7 @@ Opened = tuple[Clock, Dashboard, httpx2.AsyncClient]
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncGenerator[Opened]:
     root, clock = workspace(tmp_path), Clock()
-    write(root, waiting_task(WAITS, T0))
+    write(root, waiting_task(WAITS, SystemClock().wall_ns()))
     async with dashboard(root, clock) as (_, made, browser):
         yield clock, made, browser
 
@@ -172,3 +174,43 @@ async def test_without_jinja2_the_address_says_how_to_get_it(tmp_path: Path, mon
         assert made.address() == ""
     assert {reply.status_code for reply in replies} == {501}
     assert "pip install 'interlock[dashboard]'" in replies[0].text
+
+
+@pytest.mark.requirement("SG-06")
+@pytest.mark.parametrize(
+    ("role", "reads", "decides", "cancels"),
+    [
+        ("viewer", False, False, False),
+        ("auditor", True, False, False),
+        ("approver", True, True, False),
+        ("developer", True, False, True),
+        ("admin", True, True, True),
+    ],
+)
+async def test_a_session_may_do_what_its_key_may(
+    tmp_path: Path, role: Role, *, reads: bool, decides: bool, cancels: bool
+):
+    record, secret = made(KeyRecord("key_x", "x", "acme", "", "", 1, role=role), lambda n: "x" * n)
+    root = workspace(tmp_path)
+    write(root, waiting_task(WAITS, SystemClock().wall_ns()))
+    async with dashboard(root, book=KeyBook([record])) as (_, _, browser):
+        await browser.post("/ui/login", data={"key": secret.reveal()})
+        for path in ("/ui", "/ui/live", "/ui/tasks", "/ui/pnl", "/ui/models"):
+            assert (await browser.get(path)).status_code == 200
+        for path in (f"/ui/tasks/{WAITS}", "/ui/approvals", f"/ui/tasks/{WAITS}.json", "/ui/approvals.json"):
+            assert (await browser.get(path)).status_code == (200 if reads else 403)
+        form = {"csrf": csrf_of((await browser.get("/ui")).text), "decision": "deny"}
+        cancelled = await browser.post(f"/ui/tasks/{WAITS}/cancel", data=form)
+        decided = await browser.post(f"/ui/approvals/{WAITS}/5", data=form)
+    assert cancelled.status_code == (303 if cancels else 403)
+    assert decided.status_code == (303 if decides else 403)
+
+
+@pytest.mark.requirement("SG-06")
+async def test_a_machines_key_opens_no_page(tmp_path: Path):
+    record, secret = made(KeyRecord("key_x", "x", "acme", "", "", 1), lambda n: "x" * n)
+    async with dashboard(workspace(tmp_path), book=KeyBook([record])) as (_, _, browser):
+        refused = await browser.post("/ui/login", data={"key": secret.reveal()})
+        twin = await browser.get("/ui/tasks.json", headers={"authorization": f"Bearer {secret.reveal()}"})
+    assert (refused.status_code, twin.status_code) == (403, 403)
+    assert "set-cookie" not in refused.headers
