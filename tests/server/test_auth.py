@@ -59,7 +59,7 @@ def test_an_expired_or_revoked_key_opens_nothing_from_the_next_call_on():
         keys.caller(bearer(secret))
 
 
-@pytest.mark.requirement("SG-05")
+@pytest.mark.requirement("SG-09")
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_may_do_what_its_row_says_and_nothing_else(role: Role):
     record, secret = key(role=role)
@@ -79,7 +79,7 @@ def test_a_role_may_do_what_its_row_says_and_nothing_else(role: Role):
             keys.caller(bearer(secret))
 
 
-@pytest.mark.requirement("SG-05")
+@pytest.mark.requirement("SG-09")
 def test_an_admin_key_from_before_there_were_roles_is_an_admin():
     record, secret = key("root", admin=True)
     assert Keys({}, KeyBook([record]), FakeClock()).access(bearer(secret), "manage").role == "admin"

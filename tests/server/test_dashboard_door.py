@@ -176,7 +176,7 @@ async def test_without_jinja2_the_address_says_how_to_get_it(tmp_path: Path, mon
     assert "pip install 'interlock[dashboard]'" in replies[0].text
 
 
-@pytest.mark.requirement("SG-05")
+@pytest.mark.requirement("SG-09")
 @pytest.mark.parametrize(
     ("role", "reads", "decides", "cancels"),
     [
@@ -206,7 +206,7 @@ async def test_a_session_may_do_what_its_key_may(
     assert decided.status_code == (303 if decides else 403)
 
 
-@pytest.mark.requirement("SG-05")
+@pytest.mark.requirement("SG-09")
 async def test_a_machines_key_opens_no_page(tmp_path: Path):
     record, secret = made(KeyRecord("key_x", "x", "acme", "", "", 1), lambda n: "x" * n)
     async with dashboard(workspace(tmp_path), book=KeyBook([record])) as (_, _, browser):

@@ -89,7 +89,7 @@ async def test_keys_are_made_shown_rotated_and_ended_by_those_who_may(tmp_path):
             assert (await send("POST", "/v1/chat/completions", ASK, each))[0] == 401
 
 
-@pytest.mark.requirement("SG-05")
+@pytest.mark.requirement("SG-05", "SG-09")
 async def test_an_admin_of_a_tenant_sees_makes_and_ends_keys_of_that_tenant_alone(tmp_path):
     async with door(tmp_path) as send:
         _, _, house = await send("POST", "/api/keys", {"name": "ours"})
@@ -111,7 +111,7 @@ async def test_an_admin_of_a_tenant_sees_makes_and_ends_keys_of_that_tenant_alon
         assert (await send("GET", f"/api/keys/{house['id']}"))[2]["state"] == "active"
 
 
-@pytest.mark.requirement("SG-05")
+@pytest.mark.requirement("SG-05", "SG-09")
 async def test_a_key_for_looking_makes_no_calls_on_any_face(tmp_path):
     async with door(tmp_path) as send:
         _, _, made = await send("POST", "/api/keys", {"role": "viewer"})
