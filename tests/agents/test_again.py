@@ -150,3 +150,23 @@ async def test_there_is_nothing_to_fork_in_the_middle_of_a_call(world: World):
     for at in (0, 2, 99):
         with pytest.raises(InvalidRequest):
             await agents.again.fork(result.task, at, lambda c: c)
+
+
+@pytest.mark.requirement("AG-08")
+async def test_a_replay_finds_one_changed_word_of_a_prompt(world: World):
+    agents = world.agents(contract(), [says("Hello.")])
+    task = (await agents.run("support", {"text": "hi"})).task
+    same = await agents.again.replay(task)
+    other = await world.agents(contract(prompt="You answer tickets!")).again.replay(task)
+    assert (same.identical, same.prompts, same.prompts_unread) == (True, 1, 0)
+    assert not other.identical
+    assert other.divergences[0].step == 1
+
+
+@pytest.mark.requirement("AG-08")
+async def test_where_texts_were_redacted_words_are_counted_as_unread_and_the_rest_is_compared(world: World):
+    agents = world.agents(contract(store_prompts="redacted"), [says("Hello.")])
+    agents._parts = replace(agents._parts, redact=lambda text: text.replace("hi", "[name]"))
+    task = (await agents.run("support", {"text": "hi"})).task
+    found = await agents.again.replay(task)
+    assert (found.identical, found.prompts, found.prompts_unread) == (True, 0, 1)

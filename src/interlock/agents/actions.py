@@ -115,5 +115,5 @@ def noted(name: str, reason: str, content: dict[str, Any] | None = None) -> Entr
 
 
 def arguments_hash(arguments: Any) -> str:
-    """16 hex digits that change when the arguments do; the order of their names does not matter."""
+    """16 hex digits that change when the arguments (or the words of a prompt) do; the order of their names does not matter."""
     return hashlib.sha256(msgspec.json.encode(arguments, order="sorted")).hexdigest()[:16]

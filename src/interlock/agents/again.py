@@ -23,6 +23,7 @@ from .question import questions_of
 from .replay import Replay, replay
 from .result import TaskResult
 from .state import State, fold
+from .versions import Kept, same
 
 Work = Callable[[State, Contract, int, Mapping[str, Any] | None], Awaitable[TaskResult]]
 Send = Callable[[str, str, dict[str, Any]], Awaitable[object]]
@@ -32,20 +33,30 @@ class Again:
     """Looks at old tasks with new eyes."""
 
     def __init__(
-        self, contract: Callable[[str], Contract], journal: Journal, clock: Clock, ids: Ids, work: Work, send: Send
+        self,
+        contract: Callable[[str], Contract],
+        journal: Journal,
+        clock: Clock,
+        ids: Ids,
+        work: Work,
+        send: Send,
+        kept: Kept,
     ) -> None:
-        """`work` goes on with a task until it ends or waits; `send` puts a signal."""
+        """`work` goes on with a task until it ends or waits; `send` puts a signal; `kept` finds contracts of earlier versions."""
+        self._kept = kept
         self._contract, self._journal, self._clock, self._ids = contract, journal, clock, ids
         self._work, self._send = work, send
 
-    async def replay(self, task: str) -> Replay:
-        """Decides the task once more from its log; calls and writes nothing.
+    async def replay(self, task: str, *, now: bool = False) -> Replay:
+        """Decides the task once more from its log, under the contract that it began with where that is kept; calls and writes nothing. `now`: under that of now.
 
         Raises:
             InvalidRequest: there is no such task, or its workflow is none of ours.
         """
         records = await self._journal.records(task)
-        return replay(records, self._contract(_workflow_of(records, task)))
+        contract, began = self._contract(_workflow_of(records, task)), fold(records[:1])
+        kept = None if now or same(contract, began) else await self._kept.find(contract, began)
+        return replay(records, kept or contract)
 
     async def fork(
         self, task: str, at: int, change: Callable[[Contract], Contract], *, effects: bool = False

@@ -59,7 +59,8 @@ def _model(state: State, decision: CallModel, now_ns: int, fence: int) -> Intent
     place = state.next_seq + len(decision.notes)
     step = place + 1
     key = decision.key or f"{state.task}:{step}"
-    intended = Intended(step=step, kind="model", name=decision.request.model, key=key)
+    words = hash_of(decision.request)
+    intended = Intended(step=step, kind="model", name=decision.request.model, key=key, arguments_hash=words)
     records = _entries(state, (*decision.notes, (intended, None)), now_ns, fence).records
     return Intention(records, (step,), (key,))
 

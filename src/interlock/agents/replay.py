@@ -19,6 +19,7 @@ from interlock.core.events import (
     Arrived,
     DoubtSettled,
     Event,
+    Intended,
     Noted,
     OutcomeSeen,
     Record,
@@ -62,6 +63,10 @@ class Replay(Struct, frozen=True):
     """The contract is another one than the task began with, so divergences are to be expected."""
     content_missing: bool
     """The log was scrubbed when the task ended, so decisions that looked at texts cannot be repeated."""
+    prompts: int = 0
+    """Of the decisions, requests to models; each is the same to the last word."""
+    prompts_unread: int = 0
+    """Further ones whose words cannot be compared: texts were redacted when the task ended, or the log is older than the hashes."""
 
     @property
     def identical(self) -> bool:
@@ -72,7 +77,8 @@ def replay(records: Sequence[Record], contract: Contract) -> Replay:
     """Decides every step of a task again. `records` is its whole log, in order; stops at the first divergence."""
     state = State()
     contract = waits.within(contract, fold(records[:1]))
-    decided = outside = at = 0
+    decided = outside = at = prompts = unread = 0
+    kept = contract.store_prompts == "full" or fold(records).finished is None
     divergences: list[Divergence] = []
     while at < len(records) and not divergences:
         record = records[at]
@@ -80,7 +86,8 @@ def replay(records: Sequence[Record], contract: Contract) -> Replay:
             state, at, outside = apply(state, record), at + 1, outside + 1
             continue
         made = _decided(state, contract, record)
-        fault = _compare(made, records[at:])
+        fault, words = _compare(made, records[at:], kept=kept)
+        prompts, unread = prompts + words.count(True), unread + words.count(False)
         if fault is not None:
             divergences.append(fault)
             break
@@ -89,7 +96,8 @@ def replay(records: Sequence[Record], contract: Contract) -> Replay:
         at, decided = at + len(made), decided + len(made)
     started = fold(records[:1]).started
     changed = started is not None and started.versions.contract != contract.versions.contract
-    return Replay(records[0].task if records else "", decided, outside, tuple(divergences), changed, _scrubbed(records))
+    task, lost = (records[0].task, _scrubbed(records)) if records else ("", False)
+    return Replay(task, decided, outside, tuple(divergences), changed, lost, prompts, unread)
 
 
 def from_outside(event: Event) -> bool:
@@ -113,16 +121,36 @@ def _decided(state: State, contract: Contract, record: Record) -> tuple[Record, 
     return intend(state, decide(state, contract, now_ns), now_ns, record.fence).records
 
 
-def _compare(made: Sequence[Record], recorded: Sequence[Record]) -> Divergence | None:
+def _compare(made: Sequence[Record], recorded: Sequence[Record], *, kept: bool) -> tuple[Divergence | None, list[bool]]:
+    """The first record that would come out otherwise, and of each request to a model whether its words could be compared.
+
+    `kept`: the log holds every text as it was.
+    """
     if not made:
-        return Divergence(recorded[0].seq, _plain(recorded[0]), None)
+        return Divergence(recorded[0].seq, _plain(recorded[0]), None), []
+    words: list[bool] = []
     for index, would in enumerate(made):
         stands = recorded[index] if index < len(recorded) else None
         if stands is None:
-            return None  # the process ended between two records of one decision
-        if stands.seq != would.seq or _bytes(stands) != _bytes(would):
-            return Divergence(stands.seq, _plain(stands), _plain(would))
-    return None
+            break  # the process ended between two records of one decision
+        if _words(would) is not None and _words(stands) is not None:
+            words.append(_words(would) == _words(stands))
+        unread = bool(words) and not words[-1] and (not _words(stands) or not kept)
+        seen = _with_words_of(would, stands) if unread and _words(would) is not None else would
+        if stands.seq != would.seq or _bytes(stands) != _bytes(seen):
+            return Divergence(stands.seq, _plain(stands), _plain(would)), words
+    return None, words
+
+
+def _words(record: Record) -> str | None:
+    """The hash of a request to a model; `None` for any other record."""
+    event = record.event
+    return event.arguments_hash if isinstance(event, Intended) and event.kind == "model" else None
+
+
+def _with_words_of(record: Record, other: Record) -> Record:
+    assert isinstance(record.event, Intended)
+    return replace(record, event=replace(record.event, arguments_hash=_words(other) or ""))
 
 
 def _bytes(record: Record) -> bytes:

@@ -77,7 +77,7 @@ class Agents(Control):
         """Asked before questions and ends are written, to keep what is to be told of them."""
         self.usually: Usually = _unknown
         """Asked whenever a task begins; what it says stands in the log from then on."""
-        self.again = Again(self.contract, journal, clock, ids, self._work_on, self._send)
+        self.again = Again(self.contract, journal, clock, ids, self._work_on, self._send, self._kept)
         self._children = Children(self.contract, journal, clock, self._usual, self._begin, self._send)
         self._parts = Parts(
             gateway,

@@ -24,6 +24,9 @@ def options() -> argparse.ArgumentParser:
     made.add_argument(
         "task", nargs="?", default="last", metavar="TASK", help="id of a task, a beginning of one, or `last`"
     )
+    made.add_argument(
+        "--now", action="store_true", help="under the contract in the files now, not the one it began with"
+    )
     return made
 
 
@@ -37,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     where = workspace_path(given.workspace)
     with open_reading(where) as reading:
         task = task_of(reading, given.task)
-    found = asyncio.run(_replayed(where, task))
+    found = asyncio.run(_replayed(where, task, now=given.now))
     if given.json:
         print_json(found)
     else:
@@ -57,6 +60,8 @@ def told(found: Replay) -> None:
         print(
             f"{found.task}: {found.decisions} decisions came out the same, {found.outside} records came from outside, nothing was called"
         )
+        lost = f"; of {found.prompts_unread} the words were not kept" if found.prompts_unread else ""
+        print(f"  requests to models: {found.prompts} the same to the last word{lost}")
         return
     for each in found.divergences:
         print(f"{found.task}: step {each.step} would come out otherwise")
@@ -64,8 +69,8 @@ def told(found: Replay) -> None:
         print(f"  decided:  {each.decided if each.decided is not None else 'nothing; the task would wait'}")
 
 
-async def _replayed(where: Path, task: str) -> Replay:
+async def _replayed(where: Path, task: str, *, now: bool) -> Replay:
     from interlock.app import Interlock
 
     async with Interlock.from_file(where) as il:
-        return await il.agents.again.replay(task)
+        return await il.agents.again.replay(task, now=now)

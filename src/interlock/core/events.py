@@ -184,6 +184,7 @@ class Intended(Struct, frozen=True, omit_defaults=True, tag="intended"):
     """Idempotency key, passed down to the tool: `task:step` of the first try."""
     effect: Effect = "none"
     arguments_hash: str = ""
+    """Of a model call: of its whole request, words and tools included."""
     tool_call_id: str = ""
     """The model's own id of the call; `flow:3` for the third step of a flow."""
     compensates: int = 0
