@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from interlock.agents.compile import UNDO_RETRIES
 from interlock.agents.contract import Contract, Flow
 from interlock.core.errors import ToolError
+from interlock.core.events import Settled
 from interlock.core.store import Signal
 from tests.agents.kit import World, contract, make, says, step, understands, wants
 
@@ -13,8 +16,8 @@ from tests.agents.kit import World, contract, make, says, step, understands, wan
 class Trip:
     """Three bookings that can each be undone, and a switch for where it fails."""
 
-    def __init__(self, fails_at: str = "", undo_fails: str = "") -> None:
-        self.fails_at, self.undo_fails = fails_at, undo_fails
+    def __init__(self, fails_at: str = "", undo_fails: str = "", undo_stumbles: int = 0) -> None:
+        self.fails_at, self.undo_fails, self.undo_stumbles = fails_at, undo_fails, undo_stumbles
         self.log: list[str] = []
 
     def tools(self) -> list[Any]:
@@ -39,6 +42,9 @@ class Trip:
         def cancel(booking: str) -> str:
             if name == self.undo_fails:
                 raise ToolError("too_late", f"{booking} cannot be cancelled")
+            if self.undo_stumbles:
+                self.undo_stumbles -= 1
+                raise ConnectionError("the line was cut")
             self.log.append(f"-{name}:{booking}")
             return "cancelled"
 
@@ -103,6 +109,19 @@ async def test_what_cannot_be_undone_goes_to_a_person_and_the_rest_is_undone(wor
     assert result.error is not None
     assert result.error.startswith("compensation_failed")
     assert (await world.state(result.task)).answer["not_undone"][0]["arguments"] == {"booking": "hotel-Rome"}
+
+
+async def test_undoing_is_tried_again_and_each_try_is_recorded(world: World):
+    trip = Trip(fails_at="car", undo_stumbles=2)
+    answers = [*turns("flight", "hotel", "car"), says(""), says("")]
+    declared = one_by_one(trip)
+    grants = {name: replace(each, retries=UNDO_RETRIES) for name, each in declared.undo_grants.items()}
+    result = await world.agents(replace(declared, undo_grants=grants), answers).run("support", {"text": "Rome"})
+    assert (result.outcome, trip.log) == ("failed", UNDONE["car"])
+    events = [each.event for each in await world.log.records(result.task) if isinstance(each.event, Settled)]
+    assert [[a.status for a in each.attempts] for each in events if each.name == "cancel.hotel"] == [
+        ["error", "error", "ok"]
+    ]
 
 
 async def test_undoing_is_not_held_back_by_the_limits(world: World):

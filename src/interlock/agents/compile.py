@@ -28,6 +28,9 @@ from interlock.tools.verdict import Rule
 from .builtin import awaits_of, child_tool, waiting_tools
 from .contract import Contract, Ends, Flow, FlowStep, Input, Slot
 
+UNDO_RETRIES = 3
+"""How often undoing is tried again, at least: what was done stands until it works, or a person is asked."""
+
 
 def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "default", model: str = "") -> Contract:
     """The contract of `agent`. Tools that nobody defined are left out: `Workspace.blockers` says so before a task runs.
@@ -106,12 +109,13 @@ def _grant(use: ToolUse, tool: Tool) -> Grant:
 
 
 def _undo_grants(used: Mapping[str, ToolUse], tools: Mapping[str, Tool]) -> dict[str, Grant]:
-    """The tools that undo those used, on the terms of the ones they undo unless the contract lists them itself."""
+    """The tools that undo those used, on the terms of the ones they undo unless the contract lists them itself; tried again where that does no harm."""
     grants: dict[str, Grant] = {}
     for name, use in used.items():
         undo = tools.get(tools[name].reversible_by)
         if undo is not None:
-            grants[undo.name] = _grant(used.get(undo.name, use), undo)
+            made = _grant(used.get(undo.name, use), undo)
+            grants[undo.name] = replace(made, retries=max(made.retries, UNDO_RETRIES))
     return grants
 
 
