@@ -22,7 +22,6 @@ from interlock.agents.shift import Listening, Terms
 from interlock.config.jsonschema import Validator
 from interlock.config.load import load
 from interlock.config.workspace import Workspace
-from interlock.core import plugins
 from interlock.core.answers import ScopeState
 from interlock.core.caller import Caller
 from interlock.core.cards import ModelCard
@@ -49,6 +48,7 @@ from interlock.tools.threads import Threads
 from . import caches, guarding, policy, steering, tier0
 from .alerting import Alerting
 from .limiting import Limiting
+from .providing import providers_of
 from .reading import premium_of, worth_of
 from .retaining import retaining_of
 from .stores import open_store
@@ -356,12 +356,7 @@ class Interlock:
             embed_texts=tier0.embedding(self._embedder),
             heard=self._heard,
         )
-        built: dict[str, Provider] = {}
-        for dialect in {each.dialect for each in self.workspace.settings.providers.values()}:
-            module = plugins.find("providers", dialect)
-            assert module is not None, f"config.load checked that the provider plug-in {dialect!r} exists"
-            built[dialect] = module.build(env)
-        return built
+        return providers_of((each.dialect for each in self.workspace.settings.providers.values()), env)
 
     def _waiting(self) -> Waiting:
         files = self.workspace.settings
