@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct, structs
 
 from .answers import CacheStore, SimilarStore
+from .audit import AuditStore
 from .batches import BatchStore, FileStore
 from .due import Waker, Wanted
 from .errors import Fenced
@@ -294,6 +295,8 @@ class Store(Protocol):
     def outbox(self) -> OutboxStore: ...
     @property
     def texts(self) -> TextStore: ...
+    @property
+    def audit(self) -> AuditStore: ...
     @property
     def tail(self) -> Tail: ...
     @property

@@ -22,6 +22,7 @@ from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Total
 from . import packed
 from .archive import Archives
 from .aside import Cache, Signals
+from .audit import Audit
 from .batches import Batches, Files
 from .database import Database, Synchronous
 from .kept import Responses
@@ -64,6 +65,7 @@ class SqliteStore:
         self._similar = SimilarAnswers(database)
         self._outbox = Outbox(database)
         self._texts = Texts(database)
+        self._audit = Audit(database)
         self._tail = Tail(database)
         self._retention = Archives(database)
         self._segments = statements("segments")
@@ -125,6 +127,10 @@ class SqliteStore:
     @property
     def texts(self) -> Texts:
         return self._texts
+
+    @property
+    def audit(self) -> Audit:
+        return self._audit
 
     @property
     def tail(self) -> Tail:

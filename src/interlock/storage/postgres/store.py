@@ -16,6 +16,7 @@ from interlock.core.meters import MeterRow
 from interlock.core.money import Price, Usage
 from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Totals
 from interlock.storage.aside import Cache, Signals
+from interlock.storage.audit import Audit
 from interlock.storage.batches import Batches, Files
 from interlock.storage.kept import Responses
 from interlock.storage.keys import Keys
@@ -57,6 +58,7 @@ class PostgresStore:
         self.similar = SimilarAnswers(database)
         self.outbox = Outbox(database)
         self.texts = Texts(database)
+        self.audit = Audit(database)
         self.tail = Tail(database, era)
 
     @classmethod
