@@ -132,19 +132,18 @@ def incidents(book: Book, tenant: str, given: argparse.Namespace) -> int:
 
 def tell(one: Incident) -> None:
     """The incident with its runbook."""
+    from rich.text import Text
+
     where, found = console(), one.found
     state = "open" if one.open else f"over since {moment(one.closed_ns)}"
-    where.print(cell(f"{found.title}", BAD if one.open else DIM))
-    where.print(cell(f"  {found.severity}, since {moment(one.opened_ns)}, {state}", DIM))
-    for fact in found.facts:
-        where.print(cell(f"  {fact.name}: {fact.said}"))
-    where.print(cell("What to do"))
-    for number, step in enumerate(found.runbook, 1):
-        where.print(cell(f"  {number}. {step}"), soft_wrap=True)
+    said = [f"{found.severity}, since {moment(one.opened_ns)}, {state}"]
+    said += [f"{fact.name}: {fact.said}" for fact in found.facts]
+    said += ["", "What to do", *(f"{number}. {step}" for number, step in enumerate(found.runbook, 1))]
     if found.tasks:
-        where.print(cell("Tasks behind it (`interlock trace ID --why`)"))
-        for task in found.tasks:
-            where.print(cell(f"  {task}"))
+        said += ["", "Tasks behind it (`interlock trace ID --why`)", *found.tasks]
+    where.print(cell(found.title, BAD if one.open else DIM), soft_wrap=True)
+    for line in said:
+        where.print(Text("  ").append(cell(line)), soft_wrap=True)
 
 
 def exported(reading: Reading, workflow: str) -> int:

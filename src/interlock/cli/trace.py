@@ -10,9 +10,12 @@ from interlock.core.errors import InvalidRequest
 from interlock.core.store import TaskFilter
 
 from .options import console, parser, workspace_path
+from .palette import ACCENT, DIM
+from .text import cell, money
 
 if TYPE_CHECKING:
     from interlock.app.reading import Reading
+    from interlock.ledger.read import Trace
 
 NEWEST = 5000
 """Among so many tasks the beginning of an id is looked for."""
@@ -32,6 +35,9 @@ def options() -> argparse.ArgumentParser:
         metavar="TASK",
         help="id of a task or call, a unique beginning of one, or `last`",
     )
+    made.add_argument(
+        "--why", action="store_true", help="for each decision: what was seen, which rule, which version, what it cost"
+    )
     return made
 
 
@@ -43,6 +49,8 @@ def run(arguments: Sequence[str]) -> int:
     with open_reading(workspace_path(given.workspace)) as reading:
         trace = reading.trace(task_of(reading, given.task))
     assert trace is not None, "task_of names tasks that exist"
+    if given.why:
+        return explained(trace, as_json=given.json)
     if given.json:
         from interlock.ledger.read import to_json
 
@@ -51,6 +59,29 @@ def run(arguments: Sequence[str]) -> int:
     from .tree import draw
 
     draw(console(), trace)
+    return 0
+
+
+def explained(trace: Trace, *, as_json: bool) -> int:
+    """The task decision by decision."""
+    from rich.text import Text
+
+    from interlock.ledger.read import to_json
+    from interlock.observe.why import why
+
+    found = why(trace)
+    if as_json:
+        print(to_json({"task": trace.task.task, "decisions": found}))
+        return 0
+    where = console()
+    where.print(cell(f"{trace.task.task}  {trace.task.workflow or 'lone call'}", ACCENT))
+    for each in found:
+        paid = each.cost_nano_usd or each.simulated_nano_usd
+        cost = f"   {money(paid)}{'' if each.cost_nano_usd else ' simulated'}" if paid else ""
+        where.print(Text(f" {each.step:>3}  ", DIM).append(cell(each.decided, ACCENT)).append(cost), soft_wrap=True)
+        for name, said in (("saw", each.seen), ("rule", each.rule), ("in", (each.version,) if each.version else ())):
+            for line in said:
+                where.print(Text(f"      {name:<5}", DIM).append(cell(line)), soft_wrap=True)
     return 0
 
 
