@@ -60,6 +60,7 @@ from .webhooks import Webhooks
 if TYPE_CHECKING:
     from .telemetry import Watching
 
+
 class Interlock:
     """One running instance over one workspace. An async context manager; everything is open inside it.
 
@@ -292,11 +293,6 @@ class Interlock:
             until_ns=until_ns,
         )
 
-    def ledger_health(self) -> Health:
-        return self._recorder.health()
-
-    def semantic_scopes(self) -> list[ScopeState]:
-        """How each scope of the semantic cache stands; empty without one."""
     def watching(self) -> Watching:
         """Its metrics, and what goes to an OpenTelemetry receiver; runs where its `run` does."""
         from .telemetry import Standing, Watching
@@ -307,6 +303,11 @@ class Interlock:
             files.telemetry, files.workspace, store=self._store, http=self._http, clock=self._clock, standing=standing
         )
 
+    def ledger_health(self) -> Health:
+        return self._recorder.health()
+
+    def semantic_scopes(self) -> list[ScopeState]:
+        """How each scope of the semantic cache stands; empty without one."""
         return [] if self._similar is None else self._similar.states()
 
     def breakers(self) -> Mapping[str, str]:

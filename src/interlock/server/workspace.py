@@ -84,7 +84,7 @@ async def serve_workspace(
         embeddings=il.gateway.embeddings,
         kept=il.kept_responses,
         more=(
-            KeysFace(keys, il.limiting, clock, files.tenant),
+            KeysFace(keys, il.limiting, clock),
             tasks,
             dashboard,
             *waiting.faces,
@@ -102,13 +102,13 @@ async def serve_workspace(
         beside.append(asyncio.create_task(schedules.run()))
     if lead and files.webhooks:
         beside.append(asyncio.create_task(il.webhooks().run()))
-    sock, parent = (worker.sock, worker.parent) if worker else (None, None)
     if lead and watching.sent is not None:
         beside.append(asyncio.create_task(watching.run()))
     if lead and il.retaining is not None:
         beside.append(asyncio.create_task(il.retaining.run()))
     for each in beside:
         each.add_done_callback(_ended)
+    sock, parent = (worker.sock, worker.parent) if worker else (None, None)
     try:
         told = functools.partial(Opened, key=key, key_file=key_file, key_is_new=is_new, names=names)
         async with running:
