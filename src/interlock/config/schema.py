@@ -356,12 +356,12 @@ class Settings(Block):
     batches: Batches = Field(default_factory=Batches)
     telemetry: Telemetry = Field(default_factory=Telemetry)
     """Where spans and metrics go."""
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    """How long the ledger keeps what."""
     pii: Pii | None = None
     """What is done about personal data and credentials in texts; absent: nothing before they are stored."""
     guards: GuardSettings = Field(default_factory=GuardSettings)
     """Injections, and what may not be said."""
-    retention: RetentionSettings = Field(default_factory=RetentionSettings)
-    """How long the ledger keeps what."""
 
     @model_validator(mode="after")
     def _credentials_are_there(self) -> Settings:
