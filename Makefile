@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check format lock requirements clean soak-crash soak-chaos soak-sandbox bench-sandbox bench-gateway
+.PHONY: help interop-mcp setup demo test bench check format lock requirements clean soak-crash soak-chaos soak-sandbox bench-sandbox bench-gateway
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -53,6 +53,11 @@ soak-crash: setup
 # The storm of the tests is 100 calls; this one is 10,000, with a new seed each day, and keeps its figures in bench/results.
 soak-sandbox: setup
 	INTERLOCK_SANDBOX_CALLS=10000 INTERLOCK_SANDBOX_SEED=$$(date +%Y%m%d) nice $(BIN)/python -m pytest tests/sandbox/test_leftovers.py -q -s -o faulthandler_timeout=0
+
+# MCP servers that others published, from the package index, in the sandbox.
+interop-mcp: setup
+	test -x build/mcp/bin/mcp-server-git || (python3 -m venv build/mcp && build/mcp/bin/pip install -q mcp-server-time==2026.10.19 mcp-server-git==2026.10.19)
+	INTERLOCK_MCP_SERVERS=build/mcp $(BIN)/python -m pytest tests/tools/mcp/test_public_servers.py -q
 
 bench-sandbox: setup
 	$(BIN)/python -m bench sandbox

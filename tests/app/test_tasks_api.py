@@ -163,6 +163,11 @@ async def test_a_webhook_is_told_signed_and_decides_signed(payer: Folder):
             content=answer,
             headers=dict(webhook.headers(secret, "msg_9", at_s - 1_000, answer)),
         )
+        much = json.dumps({"decision": "edit", "who": "mia", "arguments": {"amount_usd": "much"}}).encode()
+        wrong = await http.post(
+            asked["data"]["decide"], content=much, headers=dict(webhook.headers(secret, "msg_8", at_s, much))
+        )
+        answer = json.dumps({"decision": "edit", "who": "mia", "arguments": {"amount_usd": 30}}).encode()
         taken = await http.post(
             asked["data"]["decide"], content=answer, headers=dict(webhook.headers(secret, "msg_9", at_s, answer))
         )
@@ -176,7 +181,8 @@ async def test_a_webhook_is_told_signed_and_decides_signed(payer: Folder):
     assert (forged.status_code, old.status_code, taken.status_code) == (401, 401, 202)
     assert replayed.status_code in (202, 400)
     assert done["outcome"] == "resolved"
-    assert payer.calls() == ["pay 80.0"]
+    assert wrong.status_code == 422
+    assert payer.calls() == ["pay 30.0"]
 
 
 @pytest.mark.requirement("AG-06", "SG-05")
