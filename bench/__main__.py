@@ -32,6 +32,7 @@ NAMES = (
     "dashboard",
     "policy",
     "anomalies",
+    "runtime",
 )
 RESULTS = Path(__file__).parent / "results"
 

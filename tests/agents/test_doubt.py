@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from interlock.core.caller import Caller, Versions
+from interlock.core.errors import InvalidRequest
 from interlock.core.events import Intended, Record, Settled, Started, Status
 from interlock.tools.define import ToolContext
 from tests.agents.kit import World, contract, make, says, wants
@@ -200,3 +201,32 @@ async def test_a_call_that_a_crash_cut_off_counts_against_the_limits(world: Worl
     result = await world.agents(contract(limits={"max_model_calls": 1}), [says("Hello.")]).resume("tsk_1")
     assert result is not None
     assert (result.outcome, result.cost_nano_usd) == ("limit_reached", 700)
+
+
+@pytest.mark.requirement("AG-05", "AG-07")
+async def test_a_person_may_have_a_call_in_doubt_undone(world: World):
+    bank, undone = Bank(), list[int]()
+
+    def refund(amount: int) -> str:
+        undone.append(amount)
+        return "refunded"
+
+    pay = make(bank.pay, name="pay", effect="once", reversible_by="refund")
+    terms = contract(pay, undo=[make(refund, effect="idempotent")])
+    agents = world.agents(terms, [says("It was undone.")])
+    await agents.resume(await crashed_task(world, "once"))
+    [question] = await agents.questions("tsk_1")
+    assert any("idempotency key tsk_1:4" in line for line in question.card)
+    assert any("crashed" in line for line in question.card)
+    await agents.decide("tsk_1", question.step, "compensate", who="pat")
+    [result] = await agents.work_off()
+    assert (result.outcome, bank.keys, undone) == ("resolved", [], [5])
+    assert '"code":"undone"' in world.gateway.requests[0].messages[-1].text
+
+
+async def test_nothing_can_be_undone_that_no_tool_undoes(world: World):
+    agents = world.agents(contract(make(Bank().pay, name="pay", effect="once")))
+    await agents.resume(await crashed_task(world, "once"))
+    [question] = await agents.questions("tsk_1")
+    with pytest.raises(InvalidRequest, match="nothing undoes pay"):
+        await agents.decide("tsk_1", question.step, "compensate", who="pat")
