@@ -43,7 +43,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Opened]:
         if address:
             stores.append(PostgresStore.open(address, busy_timeout_s=2.0))
         else:
-            stores.append(SqliteStore.open(tmp_path / "store.db", busy_timeout_s=0.05, synchronous="normal"))
+            stores.append(SqliteStore.open(tmp_path / "store.db", busy_timeout_s=5.0, synchronous="normal"))
         return stores[-1]
 
     yield another

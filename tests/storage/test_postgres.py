@@ -46,7 +46,7 @@ def test_every_statement_says_what_it_does_and_is_valid(store, address):
             names = set(re.findall(r"%\((\w+)\)s", text))
             values = dict.fromkeys(names) if names else [None] * text.count("%s")
             with store._database.transaction("explain") as db:
-                db.execute(f"EXPLAIN {text}", values)
+                db.execute(text if text.startswith("LOCK") else f"EXPLAIN {text}", values)
 
 
 def test_a_schema_of_a_newer_version_is_refused_and_left_alone(store, address):

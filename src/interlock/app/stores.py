@@ -20,6 +20,7 @@ def open_store(workspace: Workspace) -> Store:
         return SqliteStore.open(workspace.store)
     from interlock.storage.postgres import PostgresStore  # psycopg, which only those who share a store need
 
+    workspace.store.parent.mkdir(parents=True, exist_ok=True)  # what this machine keeps of its own
     return PostgresStore.open(workspace.database.reveal())
 
 

@@ -123,13 +123,18 @@ class Database:
 
     def connect(self, purpose: Purpose) -> Connection:
         """A connection of its own, for the caller to close; each statement is a transaction until one is begun."""
-        settings = {
+        settings: dict[str, str | int] = {
+            "jit": "off",
             "lock_timeout": round(self._busy_timeout_s * 1000),
             "statement_timeout": STATEMENT_MS,
             "idle_in_transaction_session_timeout": IDLE_TRANSACTION_MS,
             "default_transaction_isolation": "read\\ committed",
             "default_transaction_read_only": "on" if purpose == "read" else "off",
         }
+        if purpose == "write":
+            settings["plan_cache_mode"] = (
+                "force_generic_plan"  # what is written is found by keys: planning would take longer than doing
+            )
         known = conninfo_to_dict(self._dsn)
         options = " ".join([str(known.get("options") or ""), *(f"-c {key}={value}" for key, value in settings.items())])
         bounded = make_conninfo(

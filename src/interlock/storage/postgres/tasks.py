@@ -6,6 +6,7 @@ Above: this folder's store. Below: database, calls, writes.
 from __future__ import annotations
 
 import builtins
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -68,8 +69,8 @@ class PostgresTasks:
     ) -> builtins.list[TaskRow]:
         with self._database.transaction("take due tasks") as db:
             db.execute(self._sql["taking"])
-            holders = [row[0] for row in db.execute(self._sql["owners"])] if alive else []
-            gone = [each for each in holders if alive and not alive(each)]
+            held = db.execute(self._sql["held"], (now_ns,)).fetchall()
+            gone = [holder for holder in {row[0] for row in held} if alive is not None and not alive(holder)]
             asked = {
                 "tenants": [tenant for tenant, _ in wanted.served],
                 "workflows": [workflow for _, workflow in wanted.served],
@@ -81,7 +82,9 @@ class PostgresTasks:
             due = [Due(*row) for row in db.execute(self._sql["due"], asked)]
             if not due:
                 return []
-            busy: dict[str, int] = dict(db.execute(self._sql["busy"], asked).fetchall())
+            busy = Counter[str]()
+            for holder, tenant, tasks in held:
+                busy[tenant] += 0 if holder in gone else tasks
             told = asked | {"tasks": chosen(due, busy, wanted), "owner": owner, "lease_until_ns": lease_until_ns}
             return _all(db.execute(self._sql["take"], told))
 

@@ -155,24 +155,20 @@ SELECT * FROM tasks WHERE batch = %s AND line = %s AND batch <> '' ORDER BY crea
 -- What the roll-up of finished tasks needs to know of them.
 SELECT id, tenant, workflow, outcome, tier, simulated, finished_ns, duration_us FROM tasks WHERE id = ANY(%s);
 
--- name: owners
--- Who holds tasks that are not over.
-SELECT DISTINCT owner FROM tasks WHERE owner <> '' AND status <> 'finished';
-
 -- name: taking
 -- Takes are one after the other, so that together they keep to each tenant's bound.
 SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' interlock take', 0));
 
--- name: busy
--- How many tasks of each tenant are under way.
-SELECT tenant, count(*) FROM tasks
-WHERE owner <> '' AND status <> 'finished' AND lease_until_ns > %(now_ns)s AND NOT owner = ANY(%(gone)s)
-GROUP BY tenant;
+-- name: held
+-- Who holds tasks that are not over, and how many of each tenant's under a lease that has not run out.
+SELECT owner, tenant, count(*) FILTER (WHERE lease_until_ns > %s) FROM tasks
+WHERE owner <> '' AND status <> 'finished' GROUP BY owner, tenant;
 
 -- name: due
 -- Tasks of the served workflows that have a reason to go on and that nobody holds, the oldest of each reason. Each by an index of its own: what
 -- waits costs nothing. A paused task wakes on a signal alone.
-WITH served AS (SELECT * FROM unnest(%(tenants)s::text[], %(workflows)s::text[]) AS s(tenant, workflow))
+WITH served AS (SELECT * FROM unnest(%(tenants)s::text[], %(workflows)s::text[]) AS s(tenant, workflow)),
+told AS MATERIALIZED (SELECT task, min(at_ns) AS since_ns FROM signals WHERE NOT consumed GROUP BY task)
 SELECT found.id, found.tenant, found.workflow, found.since_ns FROM served CROSS JOIN LATERAL (
     (SELECT id, tenant, workflow, created_ns AS since_ns FROM tasks
      WHERE status = 'running' AND tenant = served.tenant AND workflow = served.workflow AND wake_at_ns = 0
@@ -190,10 +186,9 @@ UNION ALL
    AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
  ORDER BY wake_at_ns LIMIT %(most)s)
 UNION ALL
-(SELECT t.id, tenant, workflow, min(s.at_ns) FROM signals AS s JOIN tasks AS t ON t.id = s.task JOIN served USING (tenant, workflow)
- WHERE NOT s.consumed AND t.status <> 'finished'
-   AND (t.owner = '' OR t.lease_until_ns <= %(now_ns)s OR t.owner = ANY(%(gone)s)) AND NOT t.id = ANY(%(but)s)
- GROUP BY t.id, tenant, workflow ORDER BY min(s.at_ns) LIMIT %(most)s);
+(SELECT id, tenant, workflow, since_ns FROM told JOIN tasks ON id = task JOIN served USING (tenant, workflow)
+ WHERE status <> 'finished' AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
+ ORDER BY since_ns LIMIT %(most)s);
 
 -- name: take
 -- Puts leases on these tasks, as far as they are still free; gives the tasks as they are then.
