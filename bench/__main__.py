@@ -19,6 +19,7 @@ from typing import Any
 NAMES = (
     "startup",
     "ledger",
+    "store",
     "gateway",
     "faces",
     "walk",

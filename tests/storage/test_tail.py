@@ -7,6 +7,7 @@ from msgspec import structs
 
 from interlock.core.events import OutcomeSeen, Record, lone_ids
 from interlock.core.meters import MeterRow
+from interlock.core.sketch import merged
 from interlock.core.store import RollFilter, TaskFilter
 from interlock.storage import SqliteStore
 from tests.ledger.kit import T0, attempt, record, started
@@ -126,3 +127,14 @@ def test_what_happened_inside_calls_is_counted_by_the_hour(store):
         MeterRow(hour + 1, "acme", "support_reply", "limited", "tokens", 1)
     ]
     assert store.meters(RollFilter(tenant="nobody")) == []
+
+
+def test_roll_ups_whose_hours_are_added_up_say_the_same_in_all(store):
+    store.write([[lone(n, started_ns=T0 + n * HOUR_NS // 2)] for n in range(9)])
+    hours, whole = (store.rolls(RollFilter(by_hour=by_hour)) for by_hour in (True, False))
+    assert len(hours) == 5
+    assert sum(row.n for row in whole) == sum(row.n for row in hours) == 9
+    assert sum(row.cost_nano_usd for row in whole) == sum(row.cost_nano_usd for row in hours)
+    assert merged(row.latency for row in whole) == merged(row.latency for row in hours)
+    lines = [sum(row.lines_nano_usd.get("other", 0) for row in rows) for rows in (hours, whole)]
+    assert lines[0] == lines[1] > 0

@@ -115,3 +115,14 @@ def bucket_cost(name: str, rate: int, amount: int) -> int:
     """Nano-dollars of one bucket, rounded up to the nano-dollar."""
     unit = MS_PER_HOUR if name == "compute_ms" else TOKENS_PER_RATE
     return -(-amount * rate // unit)
+
+
+class Totals(Struct, frozen=True):
+    """The same sums taken three ways; they are equal, or the ledger is broken."""
+
+    events_nano_usd: int
+    tasks_nano_usd: int
+    rolls_nano_usd: int
+    events_simulated_nano_usd: int
+    tasks_simulated_nano_usd: int
+    rolls_simulated_nano_usd: int

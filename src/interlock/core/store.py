@@ -20,7 +20,7 @@ from .events import CallKind, Outcome, Record, Settled, Status
 from .kept import ResponseStore
 from .keys import KeyStore
 from .meters import MeterRow
-from .money import BUCKETS, Price, Usage
+from .money import BUCKETS, Price, Totals, Usage
 from .outbox import OutboxStore, TextStore
 from .retention import Retention
 from .tail import Tail
@@ -125,6 +125,8 @@ class RollFilter(Struct, frozen=True):
     role: RollRole | Literal[""] = ""
     since_ns: int = 0
     until_ns: int = 0
+    by_hour: bool = True
+    """Off: a store may add hours up, since whoever asks does so anyway; `hour` is then the first."""
 
 
 class RollRow(Struct, frozen=True):
@@ -171,17 +173,6 @@ class OutcomeRow(Struct, frozen=True):
     simulated_nano_usd: int
     model_calls: int
     escalations: int
-
-
-class Totals(Struct, frozen=True):
-    """The same sums taken three ways; they are equal, or the ledger is broken."""
-
-    events_nano_usd: int
-    tasks_nano_usd: int
-    rolls_nano_usd: int
-    events_simulated_nano_usd: int
-    tasks_simulated_nano_usd: int
-    rolls_simulated_nano_usd: int
 
 
 class TaskStore(Protocol):

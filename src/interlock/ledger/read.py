@@ -15,8 +15,8 @@ from msgspec import Struct, structs
 from interlock.core.caller import Versions
 from interlock.core.events import Attempt, Escalation, Event, Record, Settled, Started
 from interlock.core.ids import trace_id
-from interlock.core.money import Price, Usage
-from interlock.core.store import RollFilter, RollRow, Store, TaskFilter, TaskRow, Totals, money_of
+from interlock.core.money import Price, Totals, Usage
+from interlock.core.store import RollFilter, RollRow, Store, TaskFilter, TaskRow, money_of
 from interlock.core.time import NS_PER_S
 
 

@@ -117,6 +117,7 @@ class Database:
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA secure_delete = 1")  # scrubbed content leaves no trace in free pages
         connection.create_function("merge_latency", 2, _merge_latency, deterministic=True)
+        connection.create_aggregate("merged_latency", 1, _Latencies)  # pyright: ignore[reportArgumentType]
         connection.create_function("compressed", 1, _compressed, deterministic=True)
         return connection
 
@@ -194,6 +195,19 @@ def _split(script: str) -> list[str]:
             found.append(pending)
             pending = ""
     return found
+
+
+class _Latencies:
+    """An SQL aggregate over distributions at rest."""
+
+    def __init__(self) -> None:
+        self._found: list[bytes] = []
+
+    def step(self, latency: bytes) -> None:
+        self._found.append(latency)
+
+    def finalize(self) -> bytes:
+        return packed(merged(map(unpacked, self._found)))
 
 
 def _compressed(text: str) -> bytes:

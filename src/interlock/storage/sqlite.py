@@ -15,9 +15,9 @@ import msgspec
 from interlock.core.errors import Fenced, InterlockError
 from interlock.core.events import Record
 from interlock.core.meters import MeterRow
-from interlock.core.money import BUCKETS, Price, Usage
+from interlock.core.money import BUCKETS, Price, Totals, Usage
 from interlock.core.sketch import unpacked
-from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Totals
+from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts
 
 from . import packed
 from .archive import Archives
@@ -187,7 +187,7 @@ class SqliteStore:
 
     def rolls(self, which: RollFilter) -> list[RollRow]:
         with self._database.reading("read roll-ups") as db:
-            rows = db.execute(statements("roll")["read"], _asked(which)).fetchall()
+            rows = db.execute(statements("roll")["read" if which.by_hour else "sums"], _asked(which)).fetchall()
         return [_roll_row(row) for row in rows]
 
     def meters(self, which: RollFilter) -> list[MeterRow]:

@@ -13,8 +13,8 @@ import msgspec
 from interlock.core.errors import Fenced, InterlockError
 from interlock.core.events import Record
 from interlock.core.meters import MeterRow
-from interlock.core.money import Price, Usage
-from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts, Totals
+from interlock.core.money import Price, Totals, Usage
+from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts
 from interlock.storage.aside import Cache, Signals
 from interlock.storage.audit import Audit
 from interlock.storage.batches import Batches, Files

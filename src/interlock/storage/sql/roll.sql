@@ -45,6 +45,23 @@ WHERE hour >= :since AND hour < :until
   AND (:workflow IS NULL OR workflow = :workflow)
   AND (:role = '' OR role = :role);
 
+-- name: sums
+-- The same with the hours added up.
+SELECT MIN(hour), tenant, workflow, role, kind, name, deployment, tier, simulated, cache, status,
+    SUM(n), SUM(cost_nano_usd), SUM(simulated_nano_usd), SUM(saved_nano_usd), SUM(input), SUM(cache_read),
+    SUM(cache_write), SUM(cache_write_1h), SUM(output), SUM(reasoning), SUM(input_image), SUM(input_audio),
+    SUM(output_image), SUM(output_audio), SUM(compute_ms), SUM(line_input), SUM(line_cache_read),
+    SUM(line_cache_write), SUM(line_cache_write_1h), SUM(line_output), SUM(line_reasoning),
+    SUM(line_input_image), SUM(line_input_audio), SUM(line_output_image), SUM(line_output_audio),
+    SUM(line_compute_ms), SUM(line_other),
+    merged_latency(latency)
+FROM roll
+WHERE hour >= :since AND hour < :until
+  AND (:tenant = '' OR tenant = :tenant)
+  AND (:workflow IS NULL OR workflow = :workflow)
+  AND (:role = '' OR role = :role)
+GROUP BY tenant, workflow, role, kind, name, deployment, tier, simulated, cache, status;
+
 -- name: totals
 -- The ledger's sums, from the roll-ups.
 SELECT COALESCE(SUM(cost_nano_usd), 0), COALESCE(SUM(simulated_nano_usd), 0) FROM roll;
