@@ -44,6 +44,9 @@ class Asked(Struct):
     reader: wire.Reader
     frames: Iterator[bytes]
     answered: asyncio.Future[None]
+    over: asyncio.Future[None]
+    """There is nothing more to wait for: a session's answer, or the child's end."""
+    session: bool
     began_s: float
     waiting: bytes = b""
     stopped: Ended = ""
@@ -126,9 +129,7 @@ class Talk:
         timer = self._loop.call_later(job.limits.wall_s, stop, "wall")
         try:
             self._write()
-            await asyncio.wait(
-                (asked.answered, self.child.exit) if session else (self.child.exit,), return_when="FIRST_COMPLETED"
-            )
+            await asked.over
         finally:
             timer.cancel()
             if folder is not None:
@@ -164,8 +165,10 @@ class Talk:
     def _begin(self, job: Job, folder: Folder | None, *, session: bool) -> Asked:
         frames = wire.frames(job, session=session)
         reader = wire.Reader(job.limits, folder)
-        asked = Asked(job, reader, frames, self._loop.create_future(), self._clock.monotonic_s())
-        self._asked = asked
+        made = self._loop.create_future
+        asked = self._asked = Asked(job, reader, frames, made(), made(), session, self._clock.monotonic_s())
+        if not self.usable:
+            asked.over.set_result(None)
         for buffer in self._output.values():
             buffer.clear()
         for name, pipe in self._pipes.items():
@@ -244,6 +247,8 @@ class Talk:
             return
         if asked.reader.result is not None:
             asked.answered.set_result(None)
+            if asked.session and not asked.over.done():
+                asked.over.set_result(None)
 
     def _greeted(self) -> None:
         """The first frame: ready, with the listener where one was asked for, or unfit. Sent before any foreign code ran."""
@@ -289,6 +294,8 @@ class Talk:
             self._stop("output")
 
     def _died(self, _: asyncio.Future[Exit]) -> None:
+        if self._asked is not None and not self._asked.over.done():
+            self._asked.over.set_result(None)
         if not self._ready.done():
             self._drain()
             self._refuse()

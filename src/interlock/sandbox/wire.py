@@ -177,7 +177,11 @@ def frames(job: Job, *, session: bool) -> Iterator[bytes]:
         "collect": job.collect,
         "result_bytes": job.limits.result_bytes,
     }
-    yield _frame(b"J", json.dumps(head).encode())
+    begin = _frame(b"J", json.dumps(head).encode())
+    if not job.files:  # in one piece, so that the child wakes once
+        yield begin + _frame(b"G", b"")
+        return
+    yield begin
     for file in job.files:
         yield _frame(b"F", json.dumps({"path": checked(file.path)}).encode())
         if isinstance(file.source, bytes):
