@@ -32,6 +32,7 @@ NAMES = (
     "limits",
     "dashboard",
     "policy",
+    "pii",
     "anomalies",
     "runtime",
 )

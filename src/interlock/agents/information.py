@@ -43,7 +43,7 @@ def policy_of(state: State, contract: Contract) -> FlowPolicy:
         if action.kind != "tool" or action.compensates or action.refused:
             continue
         arguments = as_object(action.arguments)
-        if action.ok:
+        if action.ok and not suspicious(action):
             policy.after(action.name, arguments, action.result, endorsed=_endorsed(state, action))
         else:
             policy.made(action.name, arguments)
@@ -53,7 +53,17 @@ def policy_of(state: State, contract: Contract) -> FlowPolicy:
 def card(policy_verdict: Verdict, state: State, contract: Contract) -> tuple[str, ...]:
     """What a person reads about a call that was not allowed by itself: all that stands against it, and where the value was seen."""
     seen = policy_of(state, contract).origin(policy_verdict.value)
-    return (*policy_verdict.card, *((seen,) if seen else ()))
+    signs = [
+        f"what {action.name} returned shows signs of an injection: nothing of it is trusted"
+        for action in state.actions
+        if action.kind == "tool" and action.ok and suspicious(action)
+    ]
+    return (*policy_verdict.card, *((seen,) if seen else ()), *dict.fromkeys(signs))
+
+
+def suspicious(action: Action) -> bool:
+    """Whether what the tool returned stood out: a sign can only take trust away."""
+    return action.settled is not None and any(each.startswith("injection:") for each in action.settled.signals)
 
 
 def held(state: State, contract: Contract, value: Any) -> tuple[Any, bool]:

@@ -142,6 +142,7 @@ class Interlock:
                 opened.callback(self._prompt_vectors.close)
             self._built = self._providers()
             self.guards = guarding.guards_of(self.workspace, self._http, self._clock)
+            self.kept_responses = guarding.covered_responses(self.kept_responses, self.guards)
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
             opened.push_async_callback(self.gateway.embeddings.close)
             self.waiting = self._waiting()
@@ -367,7 +368,7 @@ class Interlock:
             self._store,
             self._recorder,
             self._clock,
-            self._built,
+            self._built if self.guards is None else {},  # a vendor's own batch API would be handed what nobody has looked at
             router,
             self._prices,
             redact,

@@ -9,7 +9,7 @@ import logging
 import os
 import random
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from interlock.config.guards import Moderation, Pii
 from interlock.config.names import nearest
 from interlock.config.workspace import Workspace
 from interlock.core import plugins
-from interlock.core.caller import Secret
+from interlock.core.caller import Caller, Secret
 from interlock.core.errors import ConfigError, Fault
 from interlock.core.guards import Guards, Moderator
+from interlock.core.kept import KeptResponse, Responses
 from interlock.core.ports import HttpClient, PluginEnv
 from interlock.core.time import Clock
 from interlock.governance.guards import TextGuards, Watching
@@ -140,6 +141,50 @@ def _detector(name: str) -> Detector:
         known = plugins.names("detectors")
         raise ConfigError([Fault("", 0, 0, "pii.detectors", f"no detector {name!r}", nearest(name, known))])
     return module.build()
+
+
+class CoveredResponses:
+    """Kept conversations of the Responses API, covered on their way in and restored on their way out."""
+
+    def __init__(self, inner: Responses, guards: Guards) -> None:
+        self._inner, self._guards = inner, guards
+
+    @property
+    def keeps(self) -> bool:
+        return self._inner.keeps
+
+    async def earlier(self, caller: Caller, response: str) -> Sequence[bytes]:
+        return [self._restored(caller, item) for item in await self._inner.earlier(caller, response)]
+
+    async def keep(
+        self, caller: Caller, response: str, previous: str, items: Sequence[bytes], output: bytes, body: bytes
+    ) -> None:
+        covered = [self._covered(caller, item) for item in items]
+        output, body = self._covered(caller, output), self._covered(caller, body)
+        await self._inner.keep(caller, response, previous, covered, output, body)
+
+    async def find(self, caller: Caller, response: str) -> KeptResponse:
+        kept = await self._inner.find(caller, response)
+        items, output, body = (self._restored(caller, part) for part in (kept.items, kept.output, kept.body))
+        return msgspec.structs.replace(kept, items=items, output=output, body=body)
+
+    async def delete(self, caller: Caller, response: str) -> None:
+        await self._inner.delete(caller, response)
+
+    def _covered(self, caller: Caller, data: bytes) -> bytes:
+        value = msgspec.json.decode(data)
+        covered, seen = self._guards.given(caller.tenant, value)
+        return msgspec.json.encode(covered) if seen.private else data
+
+    def _restored(self, caller: Caller, data: bytes) -> bytes:
+        value = msgspec.json.decode(data)
+        restored = self._guards.revealed(caller.tenant, value, ("*",))
+        return data if restored is value else msgspec.json.encode(restored)
+
+
+def covered_responses(inner: Responses, guards: Guards | None) -> Responses:
+    """The same where there are no guards."""
+    return inner if guards is None else CoveredResponses(inner, guards)
 
 
 class CleanRecords:

@@ -129,7 +129,8 @@ class Gateway:
             InterlockError: also after pieces were yielded, when the answer broke off; the call has settled by then.
         """
         pieces = relay(self._desk, self._beginner, self._exchange, caller, request, budget, deadline, fence)
-        return pieces if self._desk.parts.guards is None else guarded.stream(self._desk.parts.guards, caller, pieces)
+        guards = self._desk.parts.guards
+        return pieces if guards is None else guarded.stream(guards, caller, pieces, fence)
 
     async def count_tokens(
         self, caller: Caller, request: ChatRequest, *, deadline: Deadline | None = None

@@ -22,10 +22,12 @@ async def count_tokens(desk: Desk, caller: Caller, request: ChatRequest, deadlin
 
     Raises:
         UnknownModel, UpstreamAuth: the request has nowhere to go. NotPermitted: the key may not use that model. UpstreamRejected: the
-        vendor finds the request at fault.
+        vendor finds the request at fault. ContentRefused: it holds what the workspace refuses.
     """
     if not request.model:
         request = request.but(model=desk.settings.default_model)
+    if desk.parts.guards is not None:
+        request, _ = desk.parts.guards.enter(caller, request)
     if desk.parts.quotas is not None:
         desk.parts.quotas.permit(caller, request.model)
     request = structs.replace(request, tenant=caller.tenant)

@@ -63,8 +63,8 @@ def cleaned(redact: Callable[[str], str] | None, error: InterlockError) -> None:
 
 
 def restored(guards: Guards, call: Call, reply: ChatReply) -> ChatReply:
-    """The answer as its caller may see it. A task goes on with tokens: its tools are told what they may be."""
-    if not call.lone:
+    """The answer as its caller may see it. A task under a lease goes on with tokens: its tools are told what they may be."""
+    if call.fence:
         return reply
     return structs.replace(reply, response=guards.restored(call.caller, reply.response))
 
@@ -76,10 +76,10 @@ def inputs(guards: Guards, caller: Caller, request: EmbedRequest) -> EmbedReques
 
 
 async def stream(
-    guards: Guards, caller: Caller, pieces: AsyncGenerator[Chunk | ChatReply, Tap | None]
+    guards: Guards, caller: Caller, pieces: AsyncGenerator[Chunk | ChatReply, Tap | None], fence: int
 ) -> AsyncGenerator[Chunk | ChatReply, Tap | None]:
     """A relay's pieces as their caller may see them; all of them at its end, where answers are judged as a whole."""
-    restoring = _Restoring(guards, caller) if caller.step == 0 else None
+    restoring = None if fence else _Restoring(guards, caller)
     held: list[Chunk] = []
     try:
         async for piece in pieces:

@@ -35,6 +35,7 @@ _NORTH_AMERICA = re.compile(r"(?:1[ .-])?\(?[2-9]\d{2}\)?[ .-]?[2-9]\d{2}[ .-]\d
 _AREA_IN_PARENTHESES = re.compile(r"\(0?\d{1,4}\)[ .-]?\d{2,4}(?:[ .-]?\d{2,4}){1,3}")
 _ABROAD = re.compile(r"00[1-9]\d{0,2}[ .-]|00[1-9]\d{8}")
 _TRUNK = re.compile(r"0\d{1,4}(?:[ .-]\d{2,8}){1,4}")
+_IN_PAIRS = re.compile(r"\d\d[ .-]\d\d[ .-]\d\d")
 _EXTENSION = re.compile(r"(?i),? ?(?:x|ext\.?|extension) ?\d{1,6}$")
 
 Plan = Callable[[str], bool]
@@ -54,7 +55,7 @@ class Phones:
         """Where they stand."""
         for run in _RUN.finditer(text):
             start, end = run.span()
-            while end - start >= 7:
+            while end - start >= 6:
                 value = text[start:end]
                 if self._is_one(value, text[max(0, start - 40) : start], text[end : end + 12]):
                     yield start, end
@@ -67,11 +68,11 @@ class Phones:
     def _is_one(self, value: str, before: str, after: str) -> bool:
         number = _EXTENSION.sub("", value)
         count = sum("0" <= each <= "9" for each in number)
-        if not 7 <= count <= 15 or value.count("(") != value.count(")") or _DATE.match(number):
+        if not 6 <= count <= 15 or value.count("(") != value.count(")") or _DATE.match(number):
             return False
         if _CUE.search(before) or _CUE_AFTER.match(after):
-            return True
-        if _OTHER.search(before):
+            return count > 6 or _IN_PAIRS.fullmatch(number) is not None
+        if count == 6 or _OTHER.search(before):
             return False
         if number[0] == "+" or _ABROAD.match(number):
             return count >= 8 and (self._plan is None or self._plan(number if number[0] == "+" else "+" + number[2:]))
