@@ -25,6 +25,8 @@ class RecorderLimits(Struct, frozen=True):
     """How long a call waits for a slot at most, its deadline permitting, while the store can be written."""
     append_wait_s: float = 5.0
     """How long an append waits for a store that cannot be written."""
+    busy_wait_s: float = 60.0
+    """How long one waits behind others while the store is being written."""
     retry_first_s: float = 0.05
     retry_longest_s: float = 2.0
 

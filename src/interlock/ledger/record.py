@@ -177,10 +177,12 @@ class Recorder:
         if self._queue.bytes >= self._limits.buffered_bytes:
             raise self._behind()
         self._queue.put(entry, urgent=True)
-        wait_s = self._limits.append_wait_s
+        wait_s, until_s = self._limits.append_wait_s, self._clock.monotonic_s() + self._limits.busy_wait_s
         try:
             for _ in range(_LOOKS):
                 await asyncio.wait((written.future,), timeout=wait_s)
+                while not written.future.done() and self._writer.failing is None and self._clock.monotonic_s() < until_s:
+                    await asyncio.wait((written.future,), timeout=wait_s)  # others' writes are under way before it
                 if written.future.done():
                     return written.future.result()
                 if self._queue.withdraw(entry):
