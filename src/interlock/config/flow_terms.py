@@ -25,7 +25,11 @@ class FlowArgument(Block):
     kind: Text = "name"
     wants: Texts = ()
     needed: bool = False
+    expected: Texts = ()
     after: Text = ""
+    free: bool = False
+    part: Literal["", "first", "last"] = ""
+    borne_by: Text = ""
     readers: Text = ""
     choices: Annotated[dict[str, Texts], BeforeValidator(_choices)] = Field(default_factory=dict[str, tuple[str, ...]])
 
@@ -36,6 +40,7 @@ class FlowField(Block):
     path: Text
     kind: Text
     label: Text = ""
+    about: Text = ""
     rank: Text = ""
     pointed: bool = False
     by: Texts = ()
@@ -51,9 +56,11 @@ class FlowTerms(Block):
     leaves: bool = False
     guarded: bool = False
     wants: Texts = ()
+    verbs: Texts = ()
     arguments: dict[str, FlowArgument] = Field(default_factory=dict[str, FlowArgument])
     vouches: Text = ""
     by: Text = ""
+    tallies: Text = ""
     returns: tuple[FlowField, ...] = ()
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 
 from . import flow_values as values
+from .flow_lists import Lists
 from .flow_terms import Field
 from .flow_words import Words, spoken, words_of
 
@@ -19,6 +20,9 @@ _LEAST = ("smallest", "shortest", "oldest", "earliest", "lowest")
 _USUAL_MINUTES = 60
 """How long something takes at most of which the request says only when it begins."""
 _DAY_MINUTES = 24 * 60 - 1
+_WEEKS_DAYS = 45
+_DESCRIBING = 3
+_MOSTLY = 0.33
 _POINTER = 4
 """Letters that a value needs for the request to point with it."""
 
@@ -46,9 +50,20 @@ class Known:
         for number in values.amounts(prompt.raw):
             self.add("amount", number)
         self._said = frozenset(self._values.get("amount", ()))
+        if values.is_computed(prompt.raw):
+            self._values["amount"] = set()
+        self._groups: dict[str, list[frozenset[str]]] = {}
+        self._busy: set[tuple[str, str]] = set()
+        self._newest = ""
+        self._lists = Lists(prompt)
+        self.wrote: set[str] = set()
+        """Texts of this task's own calls: where a list of the system's shows them, they are no names of the system's."""
+        self._made_with: dict[tuple[str, str], frozenset[str]] = {}
+        self._own: set[tuple[str, str]] = set()
+        self._described_objects: dict[str, set[str]] = {}
         self._by_kind: Mapping[str, Callable[[str], bool]] = {
-            "date": self._is_date, "start": self._is_start, "title": lambda text: not self.strange(text),
-            "account": self._is_account, "proper": prompt.has_whole_name, "person": prompt.is_name, "quoted": prompt.quoted.__contains__, "file": prompt.holds,
+            "date": self._is_date, "day": self._is_day, "start": self._is_start, "title": self._is_title,
+            "account": self._is_account, "proper": prompt.has_whole_name, "street": lambda text: prompt.has_whole_name(text) and any(map(str.isdigit, text)), "person": prompt.is_name, "quoted": prompt.quoted.__contains__, "file": prompt.names_file,
         }  # fmt: skip
 
     def has(self, kind: str, value: Any) -> bool:
@@ -67,12 +82,50 @@ class Known:
         """Whether it is known from a list of the system's only, and not because the user said it."""
         return kind.startswith("name:") and not self._prompt.says(str(value))
 
+    def listed(self, kind: str) -> set[str]:
+        """The values of a list of the system's."""
+        return self._directory.get(kind, set())
+
+    def is_singled_out(self, kind: str, value: str) -> bool:
+        """Whether the request's words tell which value of a list it means."""
+        return self._lists.is_singled_out(kind.partition(":")[2], values.canonical(kind, value), self.listed(kind))
+
+    def settle(self, kind: str, value: str) -> None:
+        """A person has said which value of a list the request means."""
+        self._lists.settle(kind, values.canonical(kind, value))
+
+    def groups(self, kind: str) -> list[frozenset[str]]:
+        """Values that a record to which the request points holds together."""
+        return self._groups.get(kind, [])
+
+    def is_taken(self, start: Any) -> bool:
+        """Whether something stands at that time already."""
+        wanted = str(start)[:16].replace("T", " ")
+        return any(begin <= wanted < end for begin, end in self._busy)
+
+    def is_soon(self, value: str) -> bool:
+        """Whether a day lies in the weeks after the newest day that a field of kind `day` told; any day where none did."""
+        return values.well_formed("day", value) and (
+            not self._newest or 0 <= values.days_between(self._newest, value) <= _WEEKS_DAYS
+        )
+
+    def is_passage(self, text: str) -> bool:
+        """Whether a text to a reader says what stands in the request, in its order, names of lists apart."""
+        return self._prompt.is_passage(text, self._words)
+
+    def saw(self, tool: str, tallies: str, told: str, output: Any, by: str) -> None:
+        """Takes in how large a thing is: its output's length; and whose records it holds, `by` that field."""
+        self._lists.saw(tool, tallies, values.canonical(tallies, told), output, by)
+
+    def _is_title(self, text: str) -> bool:
+        return not self.strange(text) and self.is_passage(text) and self._prompt.count(text) > 0
+
     def ends_well(self, start: Any, end: Any) -> bool:
         """Whether an end lies as long after its start as the request says; where it says nothing, on the same day and later."""
         if start is None or end in (None, ""):
             return True
         length = values.minutes_between(str(start), str(end))
-        if length is None:
+        if length is None or length <= 0:
             return False
         if self._length_minutes:
             return length in self._length_minutes
@@ -82,6 +135,10 @@ class Known:
 
     def object_is_meant(self, kind: str, value: Any) -> bool:
         """Whether an id belongs to an object that the user named or singled out (the largest), or that this task made."""
+        if (kind, str(value)) in self._own:
+            return True
+        if singled := self._singled_out(kind):
+            return str(value) in singled
         if (kind, str(value)) in self._meant:
             return True
         named = {each: label for each, label in self._objects.get(kind, {}).items() if label and self._is_said(label)}
@@ -89,9 +146,9 @@ class Known:
         closest = [
             each for each, label in named.items() if len(label) == longest or self._stands_alone(label, named.values())
         ]
-        return (str(value) in closest and list(named.values()).count(named[str(value)]) == 1) or str(
-            value
-        ) in self._singled_out(kind)
+        if str(value) in closest:
+            return list(named.values()).count(named[str(value)]) == 1
+        return not named and self._described_objects.get(kind) == {str(value)}
 
     def _is_said(self, label: str) -> bool:
         """By its name, or by the number that its name ends in: `order 10383` is FH-10383."""
@@ -122,6 +179,13 @@ class Known:
                 continue
             if field.kind.startswith("id:"):
                 self._learn_objects(field, holders, last, own=own, single=looked_for and len(holders) == 1)
+            elif field.kind == "busy":
+                self._busy.update(
+                    (_minute(values.one(each, last)), _minute(values.one(each, field.label))) for each in holders
+                )
+            elif field.kind == "day":
+                days = [str(values.one(each, last))[:10] for each in holders]
+                self._newest = max([self._newest, *(each for each in days if values.well_formed("date", each))])
             elif field.pointed:
                 self._learn_pointed(field, holders, last)
             else:
@@ -138,8 +202,10 @@ class Known:
                 )
 
     def learn_unique(self, kind: str, output: Any, by: str) -> None:
-        """Takes in the one value of a kind that an output holds, where it holds exactly one; `by`: among the records of those that the request names."""
-        leaves = values.each(self._of_those_named(kind, output, by) if by and isinstance(output, list) else output)
+        """Takes in the one value of a kind that an output holds, where it holds exactly one; `by`: among the records of those whom the request names, else in the record
+        that holds most of its words.
+        """
+        leaves = values.each(self._of_those_meant(kind, output, by) if by and isinstance(output, list) else output)
         found = {
             values.canonical(kind, value)
             for leaf in leaves
@@ -147,15 +213,52 @@ class Known:
             if each == kind
         }
         if len(found) == 1 and (kind != "email" or self._prompt.bears(*found)):
-            self._values.setdefault(kind, set()).update(found)
+            self._values.setdefault("followed" if kind == "url" else kind, set()).update(found)
 
-    def _of_those_named(self, kind: str, output: Any, by: str) -> list[Any]:
-        """The records of those whom the request names (else all of them), of which only links to the sender's own domain count."""
-        records: list[Any] = [each for each in cast("list[Any]", output) if isinstance(each, dict)]
-        records = [each for each in records if self._prompt.says(str(values.one(each, by)))] or records
+    def may_follow(self, link: str) -> bool:
+        """Whether a link may be opened or shown: one that is known, or the only one of a source that the request names."""
+        return self.has("url", link) or values.canonical("url", link) in self._values.get("followed", ())
+
+    def made_with(self, kind: str, value: Any) -> frozenset[str]:
+        """The values of the call that made an object of this task's."""
+        return self._made_with.get((kind, str(value)), frozenset())
+
+    def note_making(self, returns: Sequence[Field], output: Any, given: Iterable[str]) -> None:
+        """A call of this task has made what it returned."""
+        told = frozenset(given)
+        for field in returns:
+            *path, last = field.path.split(".")
+            for holder in values.at(output, path) if field.kind.startswith("id:") else ():
+                self._made_with[field.kind, str(values.one(holder, last))] = told
+
+    def made(self, kind: str, value: Any) -> bool:
+        """Whether this task made the object."""
+        return (kind, str(value)) in self._own
+
+    def label_of(self, kind: str, value: Any) -> str:
+        """What an object is called, as people say it."""
+        return self._objects.get(kind, {}).get(str(value), "")
+
+    def labels_said(self, kind: str) -> set[str]:
+        """The names of objects that the request says."""
+        return {each for each in self._objects.get(kind, {}).values() if each and self._prompt.says(each)}
+
+    def _of_those_meant(self, kind: str, output: Any, by: str) -> list[Any]:
+        """The one record that is made of the request's words, else those of whom it names, else all of them. Of a record only links to the sender's own domain count."""
+        everything: list[Any] = [each for each in cast("list[Any]", output) if isinstance(each, dict)]
+        named = [each for each in everything if self._prompt.says(str(values.one(each, by)))]
+        records = self._described(everything) or named or everything
         if kind != "url":
             return records
         return [link for each in records for link in values.own_links(each, str(values.one(each, by)))]
+
+    def _described(self, records: Sequence[Any]) -> list[Any]:
+        """The one record that holds at least three words of the request, which are half of its own at least."""
+        texts = [" ".join(map(str, values.each(each))) for each in records]
+        close = [
+            self._prompt.share(text) >= _MOSTLY and len(self._prompt.shared(text)) >= _DESCRIBING for text in texts
+        ]
+        return [each for each, is_close in zip(records, close, strict=True) if is_close] if sum(close) == 1 else []
 
     def _learn_value(self, kind: str, value: Any) -> None:
         if value is None or isinstance(value, bool) or not values.well_formed(kind, value):
@@ -164,10 +267,10 @@ class Known:
         if kind == "date":
             self._dates.update(values.dates(text))
             self._years.update(values.years(text))
-        elif kind.startswith("name"):
+        elif kind.startswith("name") and values.normal(text) not in self.wrote:
             self._directory.setdefault(kind, set()).add(values.canonical(kind, text))
             self._words.update(words_of(text))
-        else:
+        elif not kind.startswith("name"):
             self.add(kind, text)
 
     def _learn_objects(self, field: Field, holders: Sequence[Any], last: str, *, own: bool, single: bool) -> None:
@@ -176,12 +279,16 @@ class Known:
             if value is None:
                 continue
             label = str(values.one(holder, field.label) or "") if field.label else ""
+            if field.about and self._prompt.describes(str(values.one(holder, field.about) or "")):
+                self._described_objects.setdefault(field.kind, set()).add(str(value))
             self._objects.setdefault(field.kind, {})[str(value)] = spoken(values.normal(label))
             rank = values.one(holder, field.rank) if field.rank else None
             if isinstance(rank, (int, float)):
                 self._ranks.setdefault(field.kind, {})[str(value)] = float(rank)
             if own or single:
                 self.mean(field.kind, value)
+            if own:
+                self._own.add((field.kind, str(value)))
 
     def _learn_pointed(self, field: Field, holders: Sequence[Any], last: str) -> None:
         """The field's value in the records to which the request points most; only where they agree."""
@@ -189,18 +296,25 @@ class Known:
         most = max((count for count, _ in hits), default=0)
         told = {tuple(map(str, found)) for count, found in hits if count == most}
         if most and len(told) == 1:
+            if field.kind == "email" and len(next(iter(told))) > 1:
+                self._groups.setdefault("email", []).append(frozenset(next(iter(told))))
             for value in told.pop():
                 if field.shares:
                     self._add_shares(value)
+                elif field.kind == "amount" and values.is_computed(self._prompt.raw):
+                    continue
                 elif values.well_formed(field.kind, value):
                     self.add(field.kind, value)
 
     def _add_shares(self, value: str) -> None:
-        """What the request's shares of an amount come to, in cents, alone or with another amount that it names."""
-        said = [0.0, *map(float, sorted(each for each in self._said if each.replace(".", "", 1).isdigit()))]
+        """What the request's shares of an amount come to, in cents, with whatever else it says to add."""
+        more = (
+            sum(float(each) for each in self._said if each.replace(".", "", 1).isdigit())
+            if values.is_computed(self._prompt.raw)
+            else 0
+        )
         for share in values.shares(self._prompt.raw):
-            for more in said:
-                self.add("amount", f"{round(float(value) * share + more, 2)}")
+            self.add("amount", f"{round(float(value) * share + more, 2)}")
 
     def _pointers(self, holder: Any, last: str, by: Sequence[str]) -> int:
         if not isinstance(holder, dict):
@@ -215,7 +329,7 @@ class Known:
             return (
                 len(value) >= _POINTER and (self._prompt.writes(value) or (" " in value and self._prompt.says(value)))
             ) or (named and any(map(self._is_called, value.split())))
-        return isinstance(value, float) and values.canonical("amount", str(value)) in self._values.get("amount", ())
+        return isinstance(value, float) and values.canonical("amount", str(value)) in self._said
 
     def _is_called(self, word: str) -> bool:
         return len(word) >= _POINTER and word.isalpha() and self._prompt.writes(word)
@@ -248,6 +362,9 @@ class Known:
             and (years <= self._years if self._years else all(each.startswith("20") for each in years))
         )
 
+    def _is_day(self, text: str) -> bool:
+        return values.well_formed("day", text) and self._is_date(text)
+
     def _is_start(self, text: str) -> bool:
         return self._is_date(text) and set(values.clocks(text)) <= (self._clocks or {(0, 0)})
 
@@ -265,3 +382,7 @@ class Known:
         return (
             word.isdigit() and len(word) <= 2 and Counter(each for pair in self._dates for each in pair)[int(word)] > 0
         )
+
+
+def _minute(time: Any) -> str:
+    return str(time)[:16].replace("T", " ")

@@ -39,6 +39,10 @@ class SessionPolicy:
         """`allow`, `deny` or `ask`. After `ask`, a call that is made all the same (`endorse`, or `after` with it) was endorsed by a person, for this once."""
         return self.flow.before(_name(call), _arguments(call)).outcome
 
+    def explain(self, call: Any) -> Mapping[str, str]:
+        """What stands against the call, by argument (`""`: against the whole of it); empty when it is allowed."""
+        return self.flow.explain(_name(call), _arguments(call))
+
     def endorse(self) -> None:
         """A person has said yes to the call that was asked about last."""
         self.flow.endorse()

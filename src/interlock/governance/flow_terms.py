@@ -20,9 +20,17 @@ class Argument(Struct, frozen=True, forbid_unknown_fields=True):
     wants: tuple[str, ...] = ()
     """Beginnings of words without which the request gives no reason to set it at all."""
     needed: bool = False
-    """Empty, it asks: a message that says nothing is nobody's wish."""
+    """Empty or left out, it asks: a message that says nothing is nobody's wish."""
+    expected: tuple[str, ...] = ()
+    """Beginnings of words of the request with which it may not be left out."""
     after: str = ""
     """For the end of something: the argument with its start."""
+    free: bool = False
+    """For the start of something: nothing that a field of kind `busy` told may stand there already."""
+    part: Literal["", "first", "last"] = ""
+    """Of a span of days that the request gives (`from the 3rd to the 5th of May`): which end of it."""
+    borne_by: str = ""
+    """For a person's name: the argument with the address, which has to bear it."""
     readers: str = ""
     """For a `note`: the argument that names its readers; where one is given, it is a `text`."""
     choices: Mapping[str, tuple[str, ...]] = {}
@@ -37,6 +45,8 @@ class Field(Struct, frozen=True, forbid_unknown_fields=True):
     kind: str
     label: str = ""
     """For `id:…`: the sibling field by which people name the object."""
+    about: str = ""
+    """For `id:…`: the sibling field that describes it, by which the request may mean it where it names none."""
     rank: str = ""
     """For `id:…`: the sibling field by which an object may be singled out (`the largest`)."""
     pointed: bool = False
@@ -58,12 +68,17 @@ class ToolTerms(Struct, frozen=True, forbid_unknown_fields=True):
     guarded: bool = False
     """A read of what is not everybody's: its arguments need authority, and what it returns for them is the user's own."""
     wants: tuple[str, ...] = ()
-    """Beginnings of words by which a request asks for it; empty: whoever may use the contract may use it."""
+    """Beginnings of words of which the request has to hold one; empty: whoever may use the contract may use it."""
+    verbs: tuple[str, ...] = ()
+    """Beginnings of words by which a request *wishes* it (not: tells that it was done), `share` or `creat+file|document` (with one of these in the same sentence).
+    Where there are any, values count that the request ties to that verb."""
     arguments: Mapping[str, Argument] = {}
     vouches: str = ""
     """A kind: where the request names what is read (all arguments stand in it), the one value of that kind in the output is trusted."""
     by: str = ""
     """With `vouches`: the field by which records are somebody's; where the request names somebody, only theirs count."""
+    tallies: str = ""
+    """A kind (`name:channel`): its output's length says how large the thing is that the argument of this kind names."""
     returns: tuple[Field, ...] = ()
     """What of its output is trusted; all the rest is somebody else's words."""
 

@@ -23,6 +23,7 @@ _DAY_MONTH = re.compile(
     r"(?:\b(\d{1,2})(?:st|nd|rd|th)?(?:\s+of)?\s+)?\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?(?:\s+(\d{1,2})(?:st|nd|rd|th)?\b)?",
     re.IGNORECASE,
 )
+_DAY = re.compile(rf"\d{{4}}-\d{{2}}-\d{{2}}|{_DAY_MONTH.pattern}", re.IGNORECASE)
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _ISO = re.compile(r"\d{4}-(\d{2})-(\d{2})")
 _CLOCK = re.compile(r"\b(\d{1,2}):(\d{2})\b|\b(\d{1,2})\s*(am|pm)\b", re.IGNORECASE)
@@ -31,8 +32,10 @@ _ADDRESS = re.compile(
 )
 _COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 _SHARE = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d+)?)\s?%")
+_COMPUTED = re.compile(r"%|(?<=\s)\+|\b(?:difference|half|minus|plus|remainder|remaining)\b")
 _LENGTH = re.compile(r"\b(\d{1,3}|an?|one|two|three|four|five)[ -]?(hour|hr|minute|min)s?\b")
 _FORMS = {
+    "day": re.compile(r"\d{4}-\d{2}-\d{2}"),
     "date": re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?"),
     "start": re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?"),
     "account": re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{8,30}"),
@@ -43,7 +46,7 @@ _FORMS = {
 def well_formed(kind: str, value: Any) -> bool:
     """Whether the value has the form of its kind; kinds without one take words of ordinary length."""
     form = _FORMS.get(kind)
-    if kind in ("date", "start"):
+    if kind in ("date", "start", "day"):
         return form is not None and form.fullmatch(str(value)) is not None and _is_day(str(value))
     return form.fullmatch(str(value)) is not None if form else len(str(value)) <= 200
 
@@ -116,13 +119,48 @@ def carried(text: str) -> Iterator[tuple[str, str]]:
 
 def amounts(text: str) -> list[str]:
     """Numbers that can be an amount: none that belong to a date, a time, a share or an identifier."""
-    rest = _EMAIL.sub(" ", _CLOCK.sub(" ", _ISO.sub(" ", text)))
-    return _NUMBER.findall(_ADDRESS.sub(" ", _YEAR.sub(" ", _DAY_MONTH.sub(" ", rest))))
+    return _NUMBER.findall(_only_amounts(text))
+
+
+def placed(kind: str, text: str) -> Iterator[tuple[int, int, str]]:
+    """(start, end, canonical value) of every value of a kind: `email`, `url`, `account`, `amount`, `day` (`5-30`) or `clock` (`10-20`)."""
+    if kind == "day":
+        for found in _DAY.finditer(text):
+            for month, day in dates(found[0]):
+                yield found.start(), found.end(), f"{month}-{day}"
+    elif kind == "clock":
+        for found in _CLOCK.finditer(text):
+            for hour, minute in clocks(found[0]):
+                yield found.start(), found.end(), f"{hour}-{minute}"
+    elif kind == "amount":
+        for found in _NUMBER.finditer(_only_amounts(text)):
+            yield found.start(), found.end(), canonical("amount", found[0])
+    else:
+        rest = _blank(_EMAIL, text) if kind == "url" else text
+        for found in {"email": _EMAIL, "url": _URL, "account": ACCOUNT}[kind].finditer(rest):
+            value = found[0].rstrip(".,;:!?") if kind == "url" else found[0].rstrip(".")
+            yield found.start(), found.start() + len(value), canonical(kind, value)
+
+
+def _only_amounts(text: str) -> str:
+    """The text with blanks for what cannot be an amount: dates, times, addresses."""
+    for pattern in (_ISO, _CLOCK, _EMAIL, _DAY_MONTH, _YEAR, _ADDRESS):
+        text = _blank(pattern, text)
+    return text
+
+
+def _blank(pattern: re.Pattern[str], text: str) -> str:
+    return pattern.sub(lambda found: " " * len(found[0]), text)
 
 
 def shares(text: str) -> list[float]:
     """The shares that a text names, as parts of one: `19.5%`."""
     return [float(each) / 100 for each in _SHARE.findall(text)]
+
+
+def is_computed(text: str) -> bool:
+    """Whether a text's amounts are parts of a sum: `the difference`, `10% plus 5`."""
+    return _COMPUTED.search(text.lower()) is not None
 
 
 def dates(text: str) -> Iterator[tuple[int, int]]:
@@ -158,6 +196,11 @@ def minutes_between(start: str, end: str) -> int | None:
         return round((dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)).total_seconds() / 60)
     except (ValueError, TypeError):
         return None
+
+
+def days_between(first: str, second: str) -> int:
+    """Days from one ISO date to another."""
+    return (dt.date.fromisoformat(second[:10]) - dt.date.fromisoformat(first[:10])).days
 
 
 def each(value: Any) -> list[Any]:

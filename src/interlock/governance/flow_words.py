@@ -13,6 +13,11 @@ _INNER_NAME = re.compile(r"(?<=[a-z0-9,] )[A-Z][a-z]+")
 _NAME = 4
 _ITEM = 5
 _MARK = re.compile(r"^\s*(?:[-*\u2022]|\d{1,2}[.)])\s*")
+_LINK = re.compile(r"(?:https?://|www\.)\S+")
+_STATE = re.compile(r", [A-Z]{2} \d{5}")
+_FILE = re.compile(r"(?<![\w@.-])[\w-]+\.[a-z]{2,5}\b(?![\w@.])")
+_BLANK = re.compile(r"\{[^{}]*\}")
+"""A blank that a template leaves to be filled in."""
 _STEM = 5
 """Letters by which forms of one word are the same: summary, summarize."""
 _GRAMMAR = frozenset(
@@ -20,7 +25,7 @@ _GRAMMAR = frozenset(
         r"\S+",
         "a about all also am an and are as at be been being but by can do does for from had has have hello here hi how i i'm i've if in is it it's "
         "its me more my no not of on or our out she so than thank thanks that the their them then there these they this those to up us was we were "
-        "what when where which who will with would yes you your th st nd rd re fw dear regards ",
+        "what when where which who will with would yes you your you've th st nd rd re fw dear regards ",
     )
 )
 """Words that say nothing by themselves."""
@@ -64,14 +69,17 @@ class Words:
 
     def has_whole_name(self, value: str, *, single: bool = False) -> bool:
         """Whether it is quoted in the text, or a proper name there from its first word to its last; `single`: one word may begin a sentence."""
-        if value in self.quoted:
-            return True
+        if _FILE.fullmatch(value):
+            return False
+        if self.quoted:
+            return value in self.quoted
         if not self.writes(value) or not any(each.isalpha() for each in value):
             return False
         start = self.raw.find(value)
         before, after = self.raw[:start].rpartition(" ")[0].split(" ")[-1:], self.raw[start + len(value) :]
-        joined = bool(before) and before[0][:1].isupper() and before[0][-1:].isalpha()
-        whole = not joined and not (after[:1] == " " and (after[1:2].isupper() or after[1:2].isdigit()))
+        joined = bool(before) and (before[0].isdigit() or (before[0][:1].isupper() and before[0][-1:].isalpha()))
+        goes_on = after[:1] == " " and (after[1:2].isupper() or after[1:2].isdigit())
+        whole = not joined and not goes_on and _STATE.match(after) is None
         return whole and (" " in value or single or self.is_name(value))
 
     def bears(self, address: str) -> bool:
@@ -83,6 +91,11 @@ class Words:
         """Whether it stands in the text just as written."""
         return bool(value) and _stands(value, self.raw)
 
+    def names_file(self, value: str) -> bool:
+        """Whether the value is quoted, or has an ending and stands there as written; where the request names no such thing, any word of it."""
+        files = _FILE.findall(self.raw)
+        return self.holds(value) and (value in self.quoted or value in files or not files)
+
     def is_name(self, word: str) -> bool:
         """Whether a word is a name that the request uses: with a capital letter, and not only because a sentence begins."""
         return len(word) >= _NAME and word.isalpha() and word in self._names
@@ -91,7 +104,7 @@ class Words:
         """Whether the value stands in it and says something: no phrase of mere grammar, no lone short word."""
         content = [each for each in _WORD.findall(normal(value)) if each not in _GRAMMAR and len(each) > 2]
         return (
-            (len(content) > 1 or value in self.quoted or any(each.isupper() for each in value[:1]))
+            (len(content) > 1 or value in self.quoted or value.partition(" ")[0] in self._names)
             and bool(content)
             and self.says(value)
         )
@@ -105,6 +118,34 @@ class Words:
         """The words of a text that are neither the request's, nor grammar, nor of `also`."""
         more = frozenset(also)
         return [word for word in _WORD.findall(normal(text)) if not (self._knows(word) or word in more)]
+
+    def is_passage(self, text: str, also: Iterable[str] = ()) -> bool:
+        """Whether a text says, but for grammar, names of `also` and numbers of one digit, what stands in the request in the same order without a gap."""
+        more = frozenset(also)
+        wanted = _stems(text, more)
+        return f" {' '.join(wanted)} " in f" {' '.join(_stems(_BLANK.sub(' ', self.raw), more))} " if wanted else True
+
+    def count(self, text: str) -> int:
+        """How many words of a text are no mere grammar."""
+        return sum(each not in _GRAMMAR for each in _WORD.findall(normal(text)))
+
+    def shared(self, text: str) -> set[str]:
+        """The words, other than grammar, that a text and the request both hold."""
+        return {each for each in _WORD.findall(normal(text)) if len(each) > 3 and each not in _GRAMMAR} & self.words
+
+    def share(self, text: str) -> float:
+        """Which part of a text's words, links and grammar apart, the request holds."""
+        own = {each for each in _WORD.findall(normal(_LINK.sub(" ", text))) if len(each) > 3 and each not in _GRAMMAR}
+        return len(own & self.words) / len(own) if own else 0.0
+
+    def describes(self, text: str) -> bool:
+        """Whether a short description says at least two words that stand together in the request, and at most one besides."""
+        found = [each for each in _WORD.findall(normal(text)) if each not in _GRAMMAR]
+        return 1 < len(found) <= _ITEM and any(
+            self.says(phrase)
+            for phrase in (" ".join(found), " ".join(found[1:]), " ".join(found[:-1]))
+            if " " in phrase
+        )
 
     def _knows(self, word: str) -> bool:
         if word in self.words or word in _GRAMMAR:
@@ -125,6 +166,11 @@ def is_part(text: str, items: Iterable[str]) -> bool:
     return any(_stands(text, item) for item in items)
 
 
+def _stems(text: str, more: frozenset[str]) -> list[str]:
+    found = _WORD.findall(normal(text))
+    return [each[:_STEM] for each in found if len(each) > 1 and each not in _GRAMMAR and each not in more]
+
+
 def words_of(text: str) -> list[str]:
     """The words of a text, folded."""
     return _WORD.findall(normal(text))
@@ -137,7 +183,7 @@ def spoken(label: str) -> str:
 
 def _stands(wanted: str, text: str) -> bool:
     """Whether it stands there between ends of words."""
-    start = text.find(wanted)
+    start = text.find(wanted) if wanted else -1
     while start >= 0:
         end = start + len(wanted)
         before, after = text[start - 1] if start else " ", text[end] if end < len(text) else " "

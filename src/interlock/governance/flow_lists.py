@@ -1,0 +1,76 @@
+"""Which value of one of the system's lists a request means, when it names none of them. Above: flow_known. Below: flow_values, flow_words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+from . import flow_values as values
+from .flow_words import Words, words_of
+
+_MOST = ("most", "largest", "biggest", "highest")
+_LEAST = ("fewest", "smallest", "least", "lowest")
+_UNSEEN = 1
+"""Things of a list that may be left uncounted."""
+_FOUND_BY = 2
+"""Words of the request that a named person's record has to hold, for it to be the one that is looked for."""
+
+
+class Lists:
+    """What the request says of the things of each kind, and what is known of their size."""
+
+    def __init__(self, prompt: Words) -> None:
+        self._prompt = prompt
+        self._sizes: dict[str, dict[str, dict[str, int]]] = {}
+        self._records: dict[str, Counter[str]] = {}
+        self._found: dict[str, Counter[str]] = {}
+        self._settled: dict[str, str] = {}
+
+    def saw(self, tool: str, kind: str, told: str, output: Any, by: str) -> None:
+        """A read of one thing of a kind: how many records it holds, whose they are, and whether it is what is looked for."""
+        if not isinstance(output, list):
+            return
+        records = cast("list[Any]", output)
+        self._sizes.setdefault(kind, {}).setdefault(tool, {})[told] = len(records)
+        if not by:
+            return
+        self._records[told] = Counter(values.canonical("name", str(values.one(each, by))) for each in records)
+        sought = frozenset(words_of(self._prompt.raw))
+        named = [each for each in records if self._prompt.says(str(values.one(each, by)))]
+        hits = [
+            len({word for leaf in values.each(each) for word in words_of(str(leaf)) if len(word) > 3} & sought)
+            for each in named
+        ]
+        self._found.setdefault(kind, Counter())[told] = max(hits, default=0)
+
+    def settle(self, kind: str, value: str) -> None:
+        """A person has said which one it is; it stays that one."""
+        self._settled.setdefault(kind, value)
+
+    def is_singled_out(self, noun: str, value: str, listed: set[str]) -> bool:
+        """Whether the request speaks of all, of the one that begins so, of the largest or smallest, or of the one that holds what it says."""
+        text, kind = self._prompt.text, f"name:{noun}"
+        if self._settled.get(kind) == value:
+            return True
+        if re.search(rf"\b(?:all|each|every)\b(?: \w+)? {noun}s?\b", text):
+            return True
+        if begins := re.search(rf"\b{noun}s? (?:that )?(?:starting|beginning|starts|begins) with ['\"]?(\w+)", text):
+            return value.startswith(begins[1]) and sum(each.startswith(begins[1]) for each in listed) == 1
+        for words, extreme in ((_MOST, max), (_LEAST, min)):
+            if re.search(rf"\b{noun}s?(?: \w+){{1,3}} (?:{'|'.join(words)})\b", text):
+                counted = [each for each in self._sizes.get(kind, {}).values() if len(listed - set(each)) <= _UNSEEN]
+                counted = counted or ([] if kind in self._sizes else [self._tallied()])
+                return bool(counted) and all(_ends(sizes, extreme) == [value] for sizes in counted)
+        found = self._found.get(kind, Counter[str]())
+        most = max(found.values(), default=0)
+        return most >= _FOUND_BY and [each for each, count in found.items() if count == most] == [value]
+
+    def _tallied(self) -> Counter[str]:
+        """Records by whose they are, over everything that was read."""
+        return sum(self._records.values(), Counter[str]())
+
+
+def _ends(sizes: Mapping[str, int], extreme: Callable[[Iterable[int]], int]) -> list[str]:
+    return [each for each, size in sizes.items() if size == extreme(sizes.values())]
