@@ -29,7 +29,7 @@ SIGNS = {
 """What an encoding looks like (RE2); nothing is taken out without its sign."""
 _BASE64 = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{24,}={0,2}")
 _HEX = re.compile(r"(?<!\w)(?:(?:\\x|0x|%)?[0-9a-fA-F]{2}[ ,]?){16,}(?!\w)")
-_SPACED = re.compile(r"(?<!\w)(?:\w[ ._*-]){5,}\w(?!\w)")
+_SPACED = re.compile(r"(?<!\w)\w([ ._*-])\w(?:\1\w)+(?!\w)")
 _LEET = str.maketrans("013457@$!", "oieastasi")
 _TAGS = re.compile("[\U000e0020-\U000e007e]{4,}")
 _ESCAPES = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
@@ -53,7 +53,7 @@ def unwrapped(text: str, signs: Collection[str], raw: str = "") -> Iterator[str]
     if "escapes" in signs:
         yield _ESCAPES.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
     if "spaced" in signs:
-        yield _SPACED.sub(lambda found: re.sub(r"[ ._*-]", "", found[0]), text)
+        yield " ".join(_SPACED.sub(lambda found: found[0].replace(found[1], ""), text).split())
     if "leet" in signs:
         yield text.translate(_LEET)
     if "turned" in signs:
