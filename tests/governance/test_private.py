@@ -118,6 +118,11 @@ def test_ordinary_numbers_and_words_stay(text: str) -> None:
         "+44 ２０ ７９４６ ０９５８",
         "DE89\u200b3704\u200b0044\u200b0532\u200b0130\u200b00",
         "125‑17‑4954",
+        "jane%40example.com",
+        "jane&#64;example.com",
+        "jane\\u0040example.com",
+        "jane (at) example (dot) com",
+        "jane [at] mail.example[dot]com",
     ],
 )
 def test_ways_of_writing_that_only_look_different_hide_nothing(hidden: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,15 @@ def test_a_planted_credential_of_each_family_is_taken_out(family: str, around: s
 )
 def test_talk_about_credentials_and_plain_hashes_stay(text: str) -> None:
     assert "[secret]" not in redact(text)
+
+
+@pytest.mark.requirement("SG-01")
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_credential_inside_of_base64_is_found_there_and_a_picture_is_left(encode: Callable[[bytes], bytes]) -> None:
+    hidden = encode(f"config: {CANARIES['github-token']} end".encode()).decode()
+    assert redact(f"see {hidden} there") == "see [secret] there"
+    picture = encode(random.Random(3).randbytes(900)).decode()
+    assert redact(f"see {picture} there") == f"see {picture} there"
 
 
 @pytest.mark.requirement("SG-01")

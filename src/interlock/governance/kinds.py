@@ -6,14 +6,17 @@ with its word before it.
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 
 from . import digits
 from .phones import SIGN, Phones
 from .secrets import Rule
+from .signs import Signs
 
 Spans = Iterable[tuple[int, int]]
 _BEFORE = 48
@@ -88,6 +91,12 @@ def _card(text: str) -> bool:
     return issued and digits.luhn(plain) and len(set(plain)) > 1
 
 
+_RUN_SIGN = r"[A-Za-z0-9+/_-]{40}"
+_RUN = re.compile(r"(?<![\w+/-])[A-Za-z0-9+/_-]{40,}={0,2}(?![\w+/-])")
+_RUNS, _RUN_CHARS = 32, 8_192
+_STANDARD = str.maketrans("-_", "+/")
+
+
 def _cued(word: str) -> str:
     return rf"(?i)(?:{word})"
 
@@ -103,6 +112,13 @@ def _basic() -> list[Kind]:
             r"[^\s@]@[^\s@]+\.[^\s@]",
             r"(?<![\w.+%-])[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_][\w-]{1,62}(?![\w-])",
             rank=9,
+        ),
+        Kind(
+            "email",
+            r"(?i)%40|&#(?:0*64|x0*40);|\\u0040|[\[({] ?at ?[\])}]",
+            r"(?i)(?<![\w.+%-])[\w.+-]{1,64}(?:%40|&#(?:0*64|x0*40);|\\u0040| ?[\[({] ?at ?[\])}] ?)"
+            r"[\w-]{1,63}(?:(?:\.|%2e| ?[\[({] ?dot ?[\])}] ?)[\w-]{1,63}){0,7}(?:\.|%2e| ?[\[({] ?dot ?[\])}] ?)[a-z][\w-]{1,62}",
+            rank=8,
         ),
         Kind("url", r"(?i)(?:https?://|www\.)[\w-]", r"(?i)\b(?:https?://|www\.)[^\s<>\"'`|\\^{}]{3,2000}[^\s<>\"'`|\\^{}.,;:!?)\]]", rank=1),
         Kind("ip", r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d", r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)", _address, rank=7),
@@ -162,6 +178,26 @@ def _by_word() -> list[Kind]:
     ]  # fmt: skip
 
 
+class Wrapped:
+    """What is found inside of Base64, at the place of the whole run."""
+
+    def __init__(self, kinds: Sequence[Kind]) -> None:
+        self._kinds = tuple(kinds)
+
+    @cached_property
+    def _signs(self) -> Signs:
+        return Signs([kind.sign for kind in self._kinds])
+
+    def find(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where they stand; the first runs of a text, and the first kilobytes of each."""
+        for found in islice(_RUN.finditer(text), _RUNS):
+            body = found[0].rstrip("=")[:_RUN_CHARS].translate(_STANDARD)
+            body = body[: len(body) - (len(body) % 4 == 1)]
+            inner = base64.b64decode(body + "=" * (-len(body) % 4)).decode("utf-8", "ignore")
+            if any(next(iter(self._kinds[index].find(inner)), None) for index in self._signs.of(inner)):
+                yield found.span()
+
+
 STRUCTURED = (*tuple(dict.fromkeys(kind.name for kind in (*_basic(), *_national(), *_by_word()))), "phone", "secret")
 """Every kind that has a shape."""
 USUAL = tuple(name for name in STRUCTURED if name not in ("url", "pin", "vin"))
@@ -175,5 +211,6 @@ def kinds(names: Sequence[str], rules: Sequence[Rule], regions: Sequence[str] = 
     if "phone" in wanted:
         made.append(Kind("phone", SIGN, rank=4, find=Phones(regions).find))
     if "secret" in wanted:
-        made += [Kind("secret", rule.sign or ".", rank=10, find=rule.find) for rule in rules]
+        secrets = [Kind("secret", rule.sign or ".", rank=10, find=rule.find) for rule in rules]
+        made += [*secrets, Kind("secret", _RUN_SIGN, rank=9, find=Wrapped(secrets).find)]
     return made
