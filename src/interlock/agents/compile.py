@@ -105,6 +105,7 @@ def _grant(use: ToolUse, tool: Tool) -> Grant:
         use.breaker_cool_s,
         use.credentials,
         reveal=use.reveal,
+        fields=use.fields,
     )
 
 

@@ -93,6 +93,8 @@ class ToolUse(Block):
     """Of the workspace's credentials, those that the tool is lent."""
     share: Share = 0.5
     """Of `agent.NAME`: how much of what is left of the task's budget the task that it begins may use."""
+    fields: Texts = ()
+    """Paths of a result's fields that are let through; none: all."""
     reveal: Texts = ()
     """Kinds of personal data whose tokens the tool is given as what they stand for; `*` for all."""
     rules: tuple[ToolRule, ...] = ()

@@ -26,6 +26,7 @@ from interlock.core.time import Clock, Deadline
 
 from .credentials import Broker
 from .define import encode
+from .fields import picked
 from .grant import Grant, ToolReply, ToolRequest
 from .kept import KeptAnswers
 from .line import UNEXPECTED, Line, advice, explain
@@ -132,6 +133,8 @@ class ToolDesk:
                 raise ToolTimeout(f"{grant.tool.name} (all {grant.max_concurrency} at work)", timeout_s) from late
         with _released(gate):
             result = await self.performer.run(line, grant, arguments, deadline)
+        if grant.fields:
+            result = picked(cap(result, sys.maxsize)[0], grant.fields)
         if line.guards is not None:
             result, line.seen = line.guards.given(line.caller.tenant, cap(result, sys.maxsize)[0])
         return result

@@ -37,6 +37,8 @@ class Grant(Struct, frozen=True):
     breaker_cool_s: float = 30.0
     credentials: tuple[str, ...] = ()
     """Names of those that the tool is lent."""
+    fields: tuple[str, ...] = ()
+    """Paths of its result that are let through; empty: all."""
     reveal: tuple[str, ...] = ()
     """Kinds of personal data whose tokens become what they stand for in its arguments; `*` for all."""
     fallback: Grant | None = None
