@@ -13,6 +13,7 @@ from interlock.core.keys import KeyBook, KeyRecord, made
 from interlock.core.roles import Role
 from interlock.core.time import NS_PER_S, SystemClock
 from interlock.server.dashboard import Dashboard
+from interlock.server.dashboard.refusals import MOST, WINDOW_S
 from interlock.server.dashboard.sessions import SESSION_S, TOKEN_S
 from tests.ledger.kit import Clock
 
@@ -214,3 +215,17 @@ async def test_a_machines_key_opens_no_page(tmp_path: Path):
         twin = await browser.get("/ui/tasks.json", headers={"authorization": f"Bearer {secret.reveal()}"})
     assert (refused.status_code, twin.status_code) == (403, 403)
     assert "set-cookie" not in refused.headers
+
+
+@pytest.mark.requirement("SG-09")
+async def test_an_address_that_guesses_is_not_listened_to_for_a_minute(opened: Opened):
+    clock, _, browser = opened
+    guesses = [(await browser.post("/ui/login", data={"key": f"il-{n}"})).status_code for n in range(MOST + 3)]
+    right = await browser.post("/ui/login", data={"key": KEY})
+    spent = await browser.get("/ui/enter?once=x")
+    clock.forward(WINDOW_S + 1)
+    later = await browser.post("/ui/login", data={"key": KEY})
+
+    assert guesses == [401] * MOST + [429] * 3
+    assert (right.status_code, spent.status_code, later.status_code) == (429, 429, 303)
+    assert "set-cookie" not in right.headers

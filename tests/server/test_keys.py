@@ -12,6 +12,8 @@ from interlock.app import Interlock
 from interlock.core.caller import Caller, Secret
 from interlock.core.ids import SystemIds
 from interlock.core.time import SystemClock
+from interlock.server.admit import Admission
+from interlock.server.audit import AuditFace
 from interlock.server.auth import Keys
 from interlock.server.keys import KeysFace
 from interlock.server.serve import Parts, ServerSettings, _config
@@ -46,6 +48,7 @@ async def door(folder, limits="[]"):
         )
         async with Interlock.from_file(folder) as il:
             keys = Keys({Secret(OWN): Caller("house", key_id="server")}, il.limiting.book, clock)
+            admission = Admission(keys, il.auditing)
             parts = Parts(
                 gateway=il.gateway,
                 keys=keys,
@@ -55,7 +58,7 @@ async def door(folder, limits="[]"):
                 models=il.served_models,
                 embeddings=il.gateway.embeddings,
                 kept=il.kept_responses,
-                more=(KeysFace(keys, il.limiting, clock),),
+                more=(KeysFace(admission, il.limiting, clock), AuditFace(admission)),
             )
             config = _config(parts, ServerSettings())
             config.load()

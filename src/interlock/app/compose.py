@@ -21,17 +21,11 @@ from interlock.agents.result import TaskResult
 from interlock.agents.shift import Listening, Terms
 from interlock.config.jsonschema import Validator
 from interlock.config.load import load
-from interlock.config.workspace import Workspace
 from interlock.core.answers import ScopeState
 from interlock.core.caller import Caller
-from interlock.core.cards import ModelCard
 from interlock.core.chat import ChatRequest, Chunk, Message
-from interlock.core.errors import ConfigError
-from interlock.core.ids import SystemIds
 from interlock.core.ports import ChatReply, PluginEnv, Provider, Room
-from interlock.core.time import Clock, SystemClock
 from interlock.economics import Statement, statements
-from interlock.economics.prices import PriceBook
 from interlock.gateway.chat import Gateway
 from interlock.gateway.pressure import Pressure
 from interlock.gateway.route import Router
@@ -42,18 +36,17 @@ from interlock.ledger.read import Reader
 from interlock.net.client import PooledClient
 from interlock.net.pool import PoolLimits
 from interlock.plugins.profiles import profile_of
-from interlock.tools.define import Tool
-from interlock.tools.threads import Threads
 
 from . import caches, guarding, policy, steering, tier0
 from .alerting import Alerting
+from .auditing import Auditing
+from .known import Known
 from .limiting import Limiting
 from .providing import providers_of
 from .reading import premium_of, worth_of
 from .retaining import retaining_of
 from .stores import open_store
 from .tasking import Tasking
-from .toolbox import Toolbox
 from .waiting import Waiting
 from .webhooks import Webhooks
 
@@ -61,32 +54,13 @@ if TYPE_CHECKING:
     from .telemetry import Watching
 
 
-class Interlock:
+class Interlock(Known):
     """One running instance over one workspace. An async context manager; everything is open inside it.
 
     >>> async with Interlock.from_file("interlock.yaml") as il:
     ...     reply = await il.chat("support", "How long does delivery take?")
     ...     result = await il.run("support_reply", {"text": "Where is my order FH-10234?"})
     """
-
-    def __init__(self, workspace: Workspace, *, model: str = "", clock: Clock | None = None) -> None:
-        """`model` (alias, model or provider/model) stands in for every model that the files name.
-
-        Raises:
-            ConfigError: tools.py does not load. UnknownModel: `model` is none.
-        """
-        self.workspace = workspace
-        self._model = model
-        self._clock = clock or SystemClock()
-        self._ids = self.ids = SystemIds(self._clock)
-        self._toolbox = Toolbox(workspace, self._clock, self._ids)
-        self._tools: Mapping[str, Tool] = self._toolbox.tools
-        self._embedder = tier0.Model()
-        self._engines = tier0.engines(workspace, self._embedder)
-        self._prices = PriceBook(workspace.settings.prices, self._clock)
-        self._tiers_of = policy.tiers_of(workspace.settings, model=model)
-        if model:
-            self._tiers_of(model)
 
     @classmethod
     def from_file(cls, path: str | Path = ".", *, model: str = "") -> Self:
@@ -150,6 +124,8 @@ class Interlock:
             self._toolbox.lending.broker = self.tasking.broker
             self.agents, self.desk, self.contracts = self.tasking.agents, self.tasking.desk, self.tasking.contracts
             self.reader = Reader(self._store)
+            self.auditing = Auditing(self._store.audit, self._clock)
+            """Who does and reads what, in a chain."""
             self.retaining = retaining_of(self.workspace, self._store, self._clock)
             opened.callback(self.agents.stop)
             self._opened = opened.pop_all()
@@ -227,21 +203,6 @@ class Interlock:
         """A person's answer; the task goes on at the next `resume`. `result`: of a call in doubt that was `done`."""
         await self.agents.decide(task, step, decision, who=who, arguments=arguments, note=note, result=result)
 
-    async def warm(self, workflow: str) -> str:
-        """Makes the workflow's on-device engine ready, off the event loop; returns what it promises, empty without one.
-
-        Cancelled, it lets go at once: a thread that learns does not keep the process from ending.
-        """
-        engine = self._engines.get(workflow)
-        if engine is None:
-            return ""
-
-        def ready() -> str:
-            engine.find("")
-            return engine.report.summary()
-
-        return await Threads(limit=1).run(ready)
-
     def alerting(self) -> Alerting:
         """Looks at every promise and tells people; runs where its `run` does."""
         return Alerting(self.workspace, self._store, self._clock, self.webhooks(), spare=self.gateway.spare)
@@ -251,36 +212,6 @@ class Interlock:
         return self.tasking.webhooks()
 
     # --- What it is like ------------------------------------------------------------------------------------------
-
-    def require(self, workflow: str) -> None:
-        """Raises ConfigError, with all of them at once, where the workflow cannot be run as its contract says."""
-        blockers = self.workspace.blockers(workflow, self._tools, self._model)
-        if blockers:
-            raise ConfigError(blockers)
-
-    def simulated(self, workflow: str) -> bool:
-        """Whether any model that the workflow may ask is a simulated one."""
-        name = self._model or self.workspace.agent(workflow).model
-        return bool(name) and any(each.simulated for tier in self._tiers_of(name) for each in tier.deployments)
-
-    async def know_prices(self) -> list[str]:
-        """Looks up what the aliases' models cost, off the event loop, so that no first call has to; returns what a person should know of it."""
-        named = [
-            each
-            for name in self.workspace.settings.models
-            for tier in self._tiers_of(name)
-            for each in tier.deployments
-        ]
-        await Threads(limit=1).run(lambda: (self._prices.load(), self._prices.warm(named)))
-        return self._prices.warnings
-
-    def served_names(self) -> list[str]:
-        """Every name that may stand in `model` of a request."""
-        return policy.served_names(self.workspace)
-
-    def served_models(self) -> list[ModelCard]:
-        """The same with what each is able to do."""
-        return policy.served_models(self.workspace, profile_of)
 
     def pnl(self, *, tenant: str, workflow: str = "", since_ns: int = 0, until_ns: int = 0) -> list[Statement]:
         """One statement for each workflow of the tenant, valued as the contracts say."""
@@ -314,11 +245,6 @@ class Interlock:
     def breakers(self) -> Mapping[str, str]:
         """`closed`, `open` or `half_open` by deployment, for those that were called."""
         return self.gateway.breakers()
-
-    @property
-    def warnings(self) -> list[str]:
-        """What a person should know before trusting the figures."""
-        return [*(str(fault) for fault in self.workspace.warnings), *self._prices.warnings]
 
     # --- Putting it together --------------------------------------------------------------------------------------
 

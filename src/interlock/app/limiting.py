@@ -14,7 +14,8 @@ from msgspec import structs
 
 from interlock.config.load import load
 from interlock.config.workspace import Workspace
-from interlock.core.caller import Secret
+from interlock.core.audit import Action
+from interlock.core.caller import Caller, Secret
 from interlock.core.errors import InvalidRequest, StoreUnavailable
 from interlock.core.ids import Ids
 from interlock.core.keys import KeyBook, KeyRecord, KeyStore, made, rotated
@@ -22,6 +23,7 @@ from interlock.core.time import NS_PER_S, Clock, SystemClock
 from interlock.gateway.quota import Quotas
 from interlock.storage import MappedCells
 
+from .auditing import Auditing, login
 from .stores import open_store
 
 if TYPE_CHECKING:
@@ -152,9 +154,15 @@ def _counts(workspace: Workspace, clock: Clock, ids: Ids) -> RedisCounts | None:
 def open_keys(path: Path) -> Generator[tuple[KeyDesk, str]]:
     """The keys of the workspace at `path`, for a command, and the workspace's tenant. Raises StoreUnavailable, ConfigError."""
     workspace = load(path)
-    store = open_store(workspace)
+    store, clock = open_store(workspace), SystemClock()
+    auditing = Auditing(store.audit, clock)
+
+    def noted(action: Action, record: KeyRecord) -> None:
+        at_hand = Caller(workspace.settings.tenant, key_id=f"os:{login()}")
+        auditing.noted(at_hand, "admin", action, record.id, f"{record.holds} of {record.tenant}")
+
     try:
-        yield KeyDesk(key_store(workspace, store.keys), SystemClock()), workspace.settings.tenant
+        yield KeyDesk(key_store(workspace, store.keys), clock, noted=noted), workspace.settings.tenant
     finally:
         store.close()
 
@@ -162,16 +170,26 @@ def open_keys(path: Path) -> Generator[tuple[KeyDesk, str]]:
 class KeyDesk:
     """Making, listing, changing and ending keys. Methods block: call them off the event loop."""
 
-    def __init__(self, store: KeyStore, clock: Clock, entropy: Callable[[int], str] = secrets.token_urlsafe) -> None:
+    def __init__(
+        self,
+        store: KeyStore,
+        clock: Clock,
+        entropy: Callable[[int], str] = secrets.token_urlsafe,
+        *,
+        noted: Callable[[Action, KeyRecord], None] = lambda _action, _record: None,
+    ) -> None:
+        """`noted`: writes into the audit what is about to be done."""
         self._store = store
         self._clock = clock
         self._entropy = entropy
+        self._noted = noted
 
     def create(self, record: KeyRecord) -> tuple[KeyRecord, Secret]:
         """A new key; the secret is kept nowhere and shown once."""
         now_ns = self._clock.wall_ns()
         fresh = structs.replace(record, id=f"key_{secrets.token_hex(8)}", created_ns=now_ns)
         kept, secret = made(fresh, self._entropy)
+        self._noted("key.created", kept)
         self._store.put_key(kept)
         return kept, secret
 
@@ -181,6 +199,7 @@ class KeyDesk:
     def rotate(self, name: str, overlap_s: float) -> tuple[KeyRecord, Secret]:
         """A new secret for a key (its id, the beginning of it, or its name); the old one goes on for `overlap_s`."""
         record, secret = rotated(self.find(name), self._clock.wall_ns(), round(overlap_s * NS_PER_S), self._entropy)
+        self._noted("key.rotated", record)
         self._store.put_key(record)
         return record, secret
 
@@ -188,6 +207,7 @@ class KeyDesk:
         """Refused from now on, everywhere within a second."""
         record = self.find(name)
         if not record.revoked_ns:
+            self._noted("key.revoked", record)
             record = structs.replace(record, revoked_ns=self._clock.wall_ns(), before_hash="")
             self._store.put_key(record)
         return record

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import getpass
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -181,9 +180,14 @@ async def act(
 ) -> Any:
     """The decision as a signal, then the task as far as it gets."""
     from interlock.app import Interlock
+    from interlock.app.auditing import login
+    from interlock.core.caller import Caller
 
     who = given.who or login()
     async with Interlock.from_file(workspace_path(given.workspace)) as il:
+        at_hand = Caller(il.workspace.settings.tenant, key_id=f"os:{login()}")
+        target = f"{question.task}/{question.step}"
+        await il.auditing.note(at_hand, "admin", "approval.decided", target, f"{decision} by {who}")
         try:
             known = None if given.result is None else value_of(given.result, "--result", "{}")
             await il.decide(
@@ -192,14 +196,6 @@ async def act(
         except ToolArgumentsInvalid as refused:
             raise InvalidRequest(f"--edit: {refused.message}", hint="Nothing was decided.") from refused
         return None if given.no_resume else await il.resume(question.task)
-
-
-def login() -> str:
-    """The name of whoever runs this."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def of(given: argparse.Namespace) -> str:

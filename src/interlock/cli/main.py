@@ -38,6 +38,7 @@ VERBS = {
     "worker": "work on due tasks beside other workers and servers on the same store",
     "verify": "compare the ledger with a vendor's usage or cost export",
     "keys": "make, list, rotate and revoke virtual keys",
+    "audit": "who did and who read what; whether the record of it was changed",
     "cache": "how the semantic cache stands; clear stored answers, begin anew",
     "tasks": "list tasks",
     "task": "end, pause, let go on, signal or close one task; its result",

@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .approve import login
+from interlock.app.auditing import login
+
 from .options import parser, print_json, say, workspace_path
 
 if TYPE_CHECKING:

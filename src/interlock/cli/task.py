@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from interlock.app.auditing import login
 from interlock.core.errors import InvalidRequest
 
-from .approve import login, value_of
+from .approve import value_of
 from .options import parser, print_json, say, workspace_path
 
 if TYPE_CHECKING:

@@ -27,7 +27,6 @@ Action = Literal[
     "audit.read",
     "server.started",
     "data.erased",
-    "data.exported",
 ]
 _SCHEME = b"interlock-audit-1\n"
 FIRST = "0" * 64

@@ -16,13 +16,14 @@ from starlette.routing import BaseRoute, Route
 
 from interlock.app.limiting import Limiting
 from interlock.config.limits import limits_of
+from interlock.core.audit import Action
 from interlock.core.errors import InvalidRequest, NotPermitted, TooLarge
 from interlock.core.keys import KeyRecord
 from interlock.core.roles import Role
 from interlock.core.time import NS_PER_S, Clock
 
-from .asgi import authorization
-from .auth import Access, Keys
+from .admit import Admission
+from .auth import Access
 
 T = TypeVar("T")
 MOST_BYTES = 65_536
@@ -54,8 +55,8 @@ class Rotation(Struct, frozen=True, forbid_unknown_fields=True):
 class KeysFace:
     """The routes."""
 
-    def __init__(self, keys: Keys, limiting: Limiting, clock: Clock) -> None:
-        self._keys = keys
+    def __init__(self, admission: Admission, limiting: Limiting, clock: Clock) -> None:
+        self._admission = admission
         self._desk = limiting.keys
         self._limiting = limiting
         self._clock = clock
@@ -71,7 +72,7 @@ class KeysFace:
         ]
 
     async def _list(self, request: Request) -> Response:
-        access = self._admin(request)
+        access = await self._admission.access(request, "manage")
         records = [each for each in await asyncio.to_thread(self._desk.list) if _within(access, each.tenant)]
         return _json({"keys": [shown(each, self._clock.wall_ns()) for each in records]})
 
@@ -79,16 +80,18 @@ class KeysFace:
         return _json(shown(await self._found(request), self._clock.wall_ns()))
 
     async def _create(self, request: Request) -> Response:
-        access = self._admin(request)
+        access = await self._admission.access(request, "manage")
         record = self._record(await _body(request, Wanted), access.caller.tenant)
         if not _within(access, record.tenant):
             raise NotPermitted(f"an admin of the tenant {access.caller.tenant!r} makes keys of that tenant alone")
+        named = f"{record.holds} of {record.tenant}"
+        await self._admission.auditing.note(access.caller, access.role, "key.created", record.name, named)
         record, secret = await asyncio.to_thread(self._desk.create, record)
         await self._limiting.refresh()
         return _json({**shown(record, self._clock.wall_ns()), "secret": secret.reveal()}, 201)
 
     async def _rotate(self, request: Request) -> Response:
-        found = await self._found(request)
+        found = await self._found(request, "key.rotated")
         wanted = await _body(request, Rotation)
         if not 0 <= wanted.overlap_s <= LONGEST_OVERLAP_S:
             raise InvalidRequest(f"overlap_s is 0 to {LONGEST_OVERLAP_S}", param="overlap_s")
@@ -97,27 +100,27 @@ class KeysFace:
         return _json({**shown(record, self._clock.wall_ns()), "secret": secret.reveal()})
 
     async def _revoke(self, request: Request) -> Response:
-        record = await asyncio.to_thread(self._desk.revoke, (await self._found(request)).id)
+        record = await asyncio.to_thread(self._desk.revoke, (await self._found(request, "key.revoked")).id)
         await self._limiting.refresh()
         return _json(shown(record, self._clock.wall_ns()))
 
     async def _standings(self, request: Request) -> Response:
         """How every count of this process stands; counts of all tenants stand in one list, so it is for the server's own key."""
-        if not self._admin(request).everywhere:
+        if not (await self._admission.access(request, "manage")).everywhere:
             raise NotPermitted("the counts of all tenants are for the server's own key")
         names = ("limit", "of", "amount", "used_or_reserved", "maximum")
         rows = [dict(zip(names, row, strict=True)) for row in self._limiting.quotas.standings()]
         return _json({"limits": rows})
 
-    def _admin(self, request: Request) -> Access:
-        return self._keys.access(authorization(request), "manage")
-
-    async def _found(self, request: Request) -> KeyRecord:
-        """The key that the address names; one of another tenant is none."""
-        access = self._admin(request)
-        name = request.path_params["key"]
+    async def _found(self, request: Request, action: Action | None = None) -> KeyRecord:
+        """The key that the address names; one of another tenant is none. With an `action`, it stands in the audit."""
+        access = await self._admission.access(request, "manage")
         tenant = "" if access.everywhere else access.caller.tenant
-        return await asyncio.to_thread(self._desk.find, name, tenant)
+        found = await asyncio.to_thread(self._desk.find, request.path_params["key"], tenant)
+        if action is not None:
+            named = f"{found.holds} of {found.tenant}"
+            await self._admission.auditing.note(access.caller, access.role, action, found.id, named)
+        return found
 
     def _record(self, wanted: Wanted, tenant: str) -> KeyRecord:
         now_ns = self._clock.wall_ns()

@@ -26,6 +26,7 @@ from interlock.core.store import TaskStatus
 from interlock.core.time import NS_PER_S, Clock
 from interlock.ledger.read import TaskSummary
 
+from .admit import Admission
 from .asgi import authorization
 from .auth import Keys
 from .openapi import document
@@ -43,6 +44,7 @@ class TasksFace:
         self,
         desk: TaskDesk,
         keys: Keys,
+        admission: Admission,
         clock: Clock,
         caller: Caller,
         secrets: Sequence[Secret],
@@ -50,6 +52,7 @@ class TasksFace:
     ) -> None:
         """`caller` and `secrets`: on whose behalf, and how, a signed message decides."""
         self._desk, self._keys, self._clock, self._schedules = desk, keys, clock, schedules
+        self._admission = admission
         self._signer, self._secrets = caller, secrets
 
     def routes(self) -> list[BaseRoute]:
@@ -63,9 +66,9 @@ class TasksFace:
             Route(f"{task}/trace", self._trace, methods=["GET"]),
             Route(f"{task}/events", self._events, methods=["GET"]),
             Route(f"{task}/result", self._result, methods=["GET"]),
-            Route(f"{task}/cancel", self._doing(desk.cancel), methods=["POST"]),
-            Route(f"{task}/pause", self._doing(desk.pause), methods=["POST"]),
-            Route(f"{task}/resume", self._doing(desk.unpause), methods=["POST"]),
+            Route(f"{task}/cancel", self._doing("cancel", desk.cancel), methods=["POST"]),
+            Route(f"{task}/pause", self._doing("pause", desk.pause), methods=["POST"]),
+            Route(f"{task}/resume", self._doing("resume", desk.unpause), methods=["POST"]),
             Route(f"{task}/signals", self._signal, methods=["POST"]),
             Route(f"{task}/close", self._close, methods=["POST"]),
             Route(f"{task}/outcome", self._outcome, methods=["POST"]),
@@ -110,18 +113,22 @@ class TasksFace:
         return _json(await self._desk.one(self._keys.may(authorization(request), "figures"), _task(request)))
 
     async def _trace(self, request: Request) -> Response:
-        return _json(await self._desk.trace(self._keys.may(authorization(request), "content"), _task(request)))
+        return _json(
+            await self._desk.trace(
+                await self._admission.caller(request, "content", "content.read", _task(request)), _task(request)
+            )
+        )
 
     async def _result(self, request: Request) -> Response:
         """At once, or when the task is over; 202 while it is not."""
-        caller = self._keys.may(authorization(request), "content")
+        caller = await self._admission.caller(request, "content", "content.read", _task(request))
         wait_s = seconds(request.query_params.get("wait_s", ""))
         result, over = await self._desk.result(caller, _task(request), wait_s)
         return _json(result, 200 if over else 202)
 
     async def _events(self, request: Request) -> Response:
         """Server-sent events; `Last-Event-ID` says what the client has already."""
-        caller, task = self._keys.may(authorization(request), "content"), _task(request)
+        caller, task = await self._admission.caller(request, "content", "content.read", _task(request)), _task(request)
         await self._desk.one(caller, task)
         last = request.headers.get("last-event-id", "")
         return StreamingResponse(
@@ -138,11 +145,12 @@ class TasksFace:
                 yield b": still here\n\n"
         yield b"event: end\ndata: " + msgspec.json.encode(await self._desk.one(caller, task)) + b"\n\n"
 
-    def _doing(self, verb: Verb) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def _doing(self, name: str, verb: Verb) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """An address that asks something of a task and answers with how it stands."""
 
         async def answered(request: Request) -> Response:
-            caller, task = self._keys.may(authorization(request), "operate"), _task(request)
+            task = _task(request)
+            caller = await self._admission.caller(request, "operate", "task.operated", task, name)
             await verb(caller, task, caller.user or caller.key_id)
             return _json(await self._desk.one(caller, task), 202)
 
@@ -150,14 +158,20 @@ class TasksFace:
 
     async def _signal(self, request: Request) -> Response:
         """202 for a new one, 200 for one whose Idempotency-Key was sent before."""
-        caller, task = self._keys.may(authorization(request), "operate"), _task(request)
+        caller, task = (
+            await self._admission.caller(request, "operate", "task.operated", _task(request), "signal"),
+            _task(request),
+        )
         sent, key = await body_of(request, Sent), request.headers.get("idempotency-key", "")[:256]
         who = caller.user or caller.key_id
         new = await self._desk.signal(caller, task, sent.name, sent.payload, who=who, key=key)
         return _json(await self._desk.one(caller, task), 202 if new else 200)
 
     async def _close(self, request: Request) -> Response:
-        caller, task = self._keys.may(authorization(request), "decide"), _task(request)
+        caller, task = (
+            await self._admission.caller(request, "decide", "task.operated", _task(request), "close"),
+            _task(request),
+        )
         closed = await body_of(request, Closed)
         who = caller.user or caller.key_id
         await self._desk.close(caller, task, success=closed.success, who=who, note=closed.note)
@@ -171,15 +185,17 @@ class TasksFace:
             caller = self._keys.may(authorization(request), "decide")
         who = said.who or caller.user or caller.key_id
         task = _task(request)
+        await self._admission.auditing.note(caller, "", "outcome.said", task, said.source)
         return _json(
             await self._desk.outcome(caller, task, success=said.success, source=said.source, who=who, note=said.note)
         )
 
     async def _waiting(self, request: Request) -> Response:
-        return _json({"questions": await self._desk.waiting(self._keys.may(authorization(request), "decide"))})
+        caller = await self._admission.caller(request, "decide", "content.read", "approvals")
+        return _json({"questions": await self._desk.waiting(caller)})
 
     async def _questions(self, request: Request) -> Response:
-        caller = self._keys.may(authorization(request), "decide")
+        caller = await self._admission.caller(request, "decide", "content.read", _task(request))
         return _json({"questions": await self._desk.questions(caller, _task(request))})
 
     async def _decide(self, request: Request) -> Response:
@@ -187,11 +203,14 @@ class TasksFace:
         body = await bytes_of(request)
         if request.headers.get("webhook-signature"):
             webhook.verify(self._secrets, request.headers, body, self._clock.wall_ns() // NS_PER_S)
-            caller, by = self._signer, "webhook"
+            caller, by, role = self._signer, "webhook", "approver"
         else:
-            caller = self._keys.may(authorization(request), "decide")
+            access = self._keys.access(authorization(request), "decide")
+            caller, role = access.caller, access.role
             by = caller.user or caller.key_id
         decided, step = read(body, Decided), request.path_params["step"]
+        target, named = f"{_task(request)}/{step}", f"{decided.decision} by {by}"
+        await self._admission.auditing.note(caller, role, "approval.decided", target, named)
         await self._desk.decide(
             caller,
             _task(request),

@@ -19,6 +19,8 @@ from interlock.core.ids import SystemIds
 from interlock.core.time import Clock, SystemClock
 from interlock.gateway.batch import BatchWorker
 
+from .admit import Admission
+from .audit import AuditFace
 from .auth import Keys, load_or_make_key
 from .batch_lines import Lines
 from .batches import BatchesFace
@@ -70,7 +72,8 @@ async def serve_workspace(
     further, running = _further(il, keys)
     desk = TaskDesk(il.agents, il.reader)
     schedules = il.tasking.schedules()
-    tasks = TasksFace(desk, keys, clock, caller, [each.secret for each in files.webhooks], schedules)
+    admission = Admission(keys, il.auditing)
+    tasks = TasksFace(desk, keys, admission, clock, caller, [each.secret for each in files.webhooks], schedules)
     waiting = waiting_of(il, keys, clock)
     watching = il.watching()
     dashboard = Dashboard(il, desk, keys, clock)
@@ -84,7 +87,8 @@ async def serve_workspace(
         embeddings=il.gateway.embeddings,
         kept=il.kept_responses,
         more=(
-            KeysFace(keys, il.limiting, clock),
+            KeysFace(admission, il.limiting, clock),
+            AuditFace(admission),
             tasks,
             dashboard,
             *waiting.faces,
@@ -94,6 +98,8 @@ async def serve_workspace(
     )
     names = tuple(il.served_names())
     lead = worker is None or worker.number == 0
+    if lead:
+        await il.auditing.note(caller, "admin", "server.started", il.workspace.name, f"policy {caller.versions.policy}")
     working: list[asyncio.Task[object]] = [asyncio.create_task(il.work())] if lead and files.workers.serve else []
     working.append(asyncio.create_task(waiting.worker.keep_working()))
     alerting = il.alerting()

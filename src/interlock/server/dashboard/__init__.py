@@ -29,10 +29,11 @@ class Dashboard:
         from .face import DashboardFace
         from .guard import Guard
         from .reading import Pages
+        from .refusals import Refusals
         from .sessions import Sessions
 
         self._sessions = Sessions(il.workspace.store.parent / FOLDER, clock)
-        guard = Guard(self._sessions, keys)
+        guard = Guard(self._sessions, keys, il.auditing, Refusals(clock), self._tenant)
         self._face = DashboardFace(Pages(il, desk, clock), desk, guard, il.workspace.name)
 
     def routes(self) -> list[BaseRoute]:

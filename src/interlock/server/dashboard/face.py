@@ -95,8 +95,16 @@ class DashboardFace:
         return made
 
     async def _twin(self, name: str, read: Read, request: Request) -> Response:
-        visitor = await self._guard.visitor(request, NEEDS.get(name, "figures"))
+        visitor = await self._guard.visitor(request)
+        await self._let_read(name, visitor, request)
         return as_json(await read(visitor, request))
+
+    async def _let_read(self, name: str, visitor: Visitor, request: Request) -> None:
+        """Who reads content stands in the audit before anything is shown. Raises NotPermitted, StoreUnavailable."""
+        needed = NEEDS.get(name, "figures")
+        visitor.require(needed)
+        if needed == "content":
+            await self._guard.note(visitor, "content.read", request.path_params.get("task", name))
 
     async def _page(self, name: str, read: Read, request: Request) -> Response:
         if _wants_json(request):
@@ -106,7 +114,7 @@ class DashboardFace:
         except NotAuthorised:
             return RedirectResponse("/ui/login", 303, HEADERS)
         try:
-            visitor.require(NEEDS.get(name, "figures"))
+            await self._let_read(name, visitor, request)
             return await self._draw(name, visitor, await read(visitor, request))
         except InterlockError as error:
             return await self._draw("error", visitor, error, error.status)
@@ -123,7 +131,10 @@ class DashboardFace:
     # --- Coming in ------------------------------------------------------------------------------------------------
 
     async def _enter(self, request: Request) -> Response:
-        secret = await self._guard.enter(request.query_params.get("once", ""))
+        try:
+            secret = await self._guard.enter(request.query_params.get("once", ""), _address(request))
+        except RequestRefused as refused:
+            return self._drawing.page("login.html", refused.status, remark=str(refused))
         if secret is None:
             remark = "That address has been used already, or is more than an hour old."
             return self._drawing.page("login.html", 401, remark=remark)
@@ -134,14 +145,15 @@ class DashboardFace:
             return self._drawing.page("login.html", remark="")
         try:
             sent = await self._guard.fields(request)
-            secret = await self._guard.sign_in(sent.get("key", ""))
+            secret = await self._guard.sign_in(sent.get("key", ""), _address(request))
         except RequestRefused as refused:
             return self._drawing.page("login.html", refused.status, remark=str(refused))
         return let_in(RedirectResponse("/ui", 303, HEADERS), secret, secure=request.url.scheme == "https")
 
     async def _logout(self, request: Request) -> Response:
-        await self._guard.form(request, await self._guard.visitor(request))
-        await self._guard.leave(request)
+        visitor = await self._guard.visitor(request)
+        await self._guard.form(request, visitor)
+        await self._guard.leave(request, visitor)
         response = RedirectResponse("/ui/login", 303, HEADERS)
         response.delete_cookie(COOKIE, path="/ui")
         return response
@@ -154,6 +166,7 @@ class DashboardFace:
         task, step = request.path_params["task"], request.path_params["step"]
         try:
             answer = answer_of(sent, visitor.caller.user or visitor.caller.key_id)
+            await self._guard.note(visitor, "approval.decided", f"{task}/{step}", f"{answer.decision} by {answer.who}")
             await self._desk.decide(
                 visitor.caller,
                 task,
@@ -172,6 +185,7 @@ class DashboardFace:
         visitor = await self._guard.visitor(request, "operate")
         await self._guard.form(request, visitor)
         who = visitor.caller.user or visitor.caller.key_id
+        await self._guard.note(visitor, "task.operated", request.path_params["task"], "cancel")
         await self._desk.cancel(visitor.caller, request.path_params["task"], who)
         return RedirectResponse("/ui/live", 303, HEADERS)
 
@@ -204,6 +218,11 @@ class DashboardFace:
                 await asyncio.sleep(EVERY_S)
         finally:
             self._streams -= 1
+
+
+def _address(request: Request) -> str:
+    """Of the connection; what a header says of it anybody can write."""
+    return request.client.host if request.client else ""
 
 
 def _wants_json(request: Request) -> bool:

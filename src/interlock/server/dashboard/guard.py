@@ -13,12 +13,15 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from interlock.app.auditing import Auditing
+from interlock.core.audit import Action
 from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest, NotAuthorised, NotPermitted, TooLarge
 from interlock.core.roles import RIGHTS, Right, Role, holders
 from interlock.server.asgi import authorization
 from interlock.server.auth import Keys
 
+from .refusals import Refusals
 from .sessions import SESSION_S, Sessions
 
 COOKIE = "interlock_ui"
@@ -47,8 +50,10 @@ class Visitor(Struct, frozen=True):
 class Guard:
     """The door of the dashboard; there is no way round it."""
 
-    def __init__(self, sessions: Sessions, keys: Keys) -> None:
-        self._sessions, self._keys = sessions, keys
+    def __init__(self, sessions: Sessions, keys: Keys, auditing: Auditing, refusals: Refusals, tenant: str) -> None:
+        """`tenant`: of the workspace, in whose audit attempts stand that were refused."""
+        self._sessions, self._keys, self._auditing = sessions, keys, auditing
+        self._refusals, self._tenant = refusals, tenant
 
     async def visitor(self, request: Request, right: Right = "figures") -> Visitor:
         """Who asks, for what `right` is needed for.
@@ -64,6 +69,10 @@ class Guard:
             visitor = await self._of_session(request)
         visitor.require(right)
         return visitor
+
+    async def note(self, visitor: Visitor, action: Action, target: str, detail: str = "") -> None:
+        """An entry in the audit, before it is done. Raises StoreUnavailable: then it is not to be done."""
+        await self._auditing.note(visitor.caller, visitor.role, action, target, detail)
 
     async def _of_session(self, request: Request) -> Visitor:
         secret = request.cookies.get(COOKIE, "")
@@ -103,18 +112,39 @@ class Guard:
         except ValueError as wrong:
             raise InvalidRequest(f"the form cannot be read: {wrong}", param="body") from wrong
 
-    async def enter(self, token: str) -> str | None:
-        """The secret of a session for a one-time token; `None` for a token that is spent, old or none."""
-        return await asyncio.to_thread(self._sessions.exchange, token)
+    async def enter(self, token: str, address: str) -> str | None:
+        """The secret of a session for a one-time token; `None` for a token that is spent, old or none. Raises TooManyAttempts."""
+        self._refusals.check(address)
+        secret = await asyncio.to_thread(self._sessions.exchange, token)
+        found = await asyncio.to_thread(self._sessions.find, secret) if secret else None
+        if found is None:
+            await self._refused(address, "one-time address")
+            return None
+        caller = Caller(found.tenant, key_id=found.name)
+        await self._auditing.note(caller, found.role, "session.opened", "dashboard", "one-time address")
+        return secret
 
-    async def sign_in(self, key: str) -> str:
-        """The secret of a session for a key whose role opens pages. Raises NotAuthorised, NotPermitted."""
-        access = self._keys.access(b"Bearer " + key.strip().encode(), "pages")
+    async def sign_in(self, key: str, address: str) -> str:
+        """The secret of a session for a key whose role opens pages. Raises NotAuthorised, NotPermitted, TooManyAttempts."""
+        self._refusals.check(address)
+        try:
+            access = self._keys.access(b"Bearer " + key.strip().encode(), "pages")
+        except (NotAuthorised, NotPermitted):
+            await self._refused(address, "key")
+            raise
+        await self._auditing.note(access.caller, access.role, "session.opened", "dashboard", "key")
         who = access.caller.user or access.caller.key_id
         return await asyncio.to_thread(self._sessions.begin, access.caller.tenant, who, access.role)
 
-    async def leave(self, request: Request) -> None:
+    async def _refused(self, address: str, how: str) -> None:
+        """The first of a minute stands in the audit; thousands would bury what else is there."""
+        if self._refusals.add(address):
+            nobody = Caller(self._tenant, key_id=f"address:{address}")
+            await self._auditing.note(nobody, "", "session.refused", "dashboard", how)
+
+    async def leave(self, request: Request, visitor: Visitor) -> None:
         """Ends the session."""
+        await self.note(visitor, "session.closed", "dashboard")
         await asyncio.to_thread(self._sessions.end, request.cookies.get(COOKIE, ""))
 
 
