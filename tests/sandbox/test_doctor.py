@@ -1,6 +1,7 @@
 """`interlock doctor` attacks the host's sandbox and tells what held, to people and to programs."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema_rs
@@ -54,6 +55,15 @@ def test_people_read_one_line_per_attack_and_what_holds_each_limit(tmp_path: Pat
     assert f"{len(ATTACKS)} of {len(ATTACKS)} attacks were stopped." in out
     assert "attack        netlink: EAFNOSUPPORT, seccomp held" in out
     assert "limit         disk: tmpfs of its own" in out
+
+
+def test_every_test_that_the_page_about_security_names_is_there():
+    page = (kit.ROOT / "docs" / "security.md").read_text()
+    named = re.findall(r"`(tests/[a-z_/]+\.py)::(test_\w+)`", page)
+    sources = {path: (kit.ROOT / path).read_text() for path, _ in named}
+
+    assert len(named) > 60
+    assert [name for path, name in named if f"def {name}(" not in sources[path]] == []
 
 
 def test_the_page_about_security_has_a_row_for_every_attack_with_its_walls():

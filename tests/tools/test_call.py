@@ -61,6 +61,32 @@ async def test_a_tool_that_the_contract_does_not_list_does_not_exist(bench: Benc
     assert (reply.settled.status, reply.content["error"]["hint"]) == ("refused", "Available: none.")
 
 
+@pytest.mark.requirement("TL-01")
+async def test_every_refusal_says_what_may_be_done_instead(bench: Bench):
+    def away(n: int) -> int:
+        if n == 1:
+            raise ToolError("gone", "it is not there any more")
+        raise RuntimeError("broken")
+
+    tool = make(away, name="away", effect="none")
+    spent = Budget(Limits(max_tool_calls=0))
+    replies = [
+        await bench.desk.call(CALLER, ToolRequest("unknown", {}, "k1"), {"away": Grant(tool)}),
+        await bench.call(tool, {"n": "x"}),
+        await bench.call(tool, {"n": 1}),
+        await bench.call(tool, {"n": 2}),
+        await bench.desk.call(CALLER, ToolRequest("away", {"n": 1}, "k2"), {"away": Grant(tool)}, budget=spent),
+        await bench.desk.call(
+            CALLER, ToolRequest("away", {"n": 1}, "k3"), {"away": Grant(tool, credentials=("none",))}
+        ),
+    ]
+
+    errors = [each.content["error"] for each in replies]
+    codes = ["unknown_tool", "invalid_arguments", "gone", "unexpected_error", "limit_reached", "credential_unavailable"]
+    assert [each["code"] for each in errors] == codes
+    assert [each["code"] for each in errors if not each["hint"]] == []
+
+
 @pytest.mark.parametrize(
     ("effect", "calls", "status"),
     [("none", 3, "ok"), ("idempotent", 3, "ok"), ("once", 1, "error"), ("reconcile", 1, "error")],
