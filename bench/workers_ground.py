@@ -58,6 +58,8 @@ class Ground:
     def __init__(self, folder: Path, postgres: Postgres, vendor: Upstream) -> None:
         self.folder, self.postgres, self.vendor = folder, postgres, vendor
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.redis: subprocess.Popen[bytes] | None = None
+        self.redis_port = 0
 
     def start(self, *verb: str) -> subprocess.Popen[bytes]:
         """One more process, e.g. `worker --concurrency 8`; its words go to a log of its own."""
@@ -122,29 +124,31 @@ def script(wait_s: float) -> Any:
 
 
 @asynccontextmanager
-async def ground(wait_s: float, *, replicas: bool = False, settings: str = "") -> AsyncGenerator[Ground]:
+async def ground(wait_s: float, *, replicas: bool = False) -> AsyncGenerator[Ground]:
     """Everything started but the processes of Interlock; `replicas` adds a Redis that they share."""
     folder = Path(tempfile.mkdtemp(prefix="interlock-bench-"))
-    redis = None
+    port = free_port() if replicas else 0
+    shared = (
+        f"redis: {{url: 'redis://127.0.0.1:{port}/0'}}\nworkers: {{lease_s: 5, serve: false}}\n"
+        "limits:\n  - {name: all, per: tenant, period: minute, requests: 1000000, scope: global, on_store_loss: open}\n"
+        if replicas
+        else "workers: {lease_s: 5}\n"
+    )
+    made: Ground | None = None
     try:
         async with Upstream(script(wait_s)) as vendor:
             with Postgres(fsync=True) as postgres:
-                shared = ""
-                if replicas:
-                    port = free_port()
-                    redis = start_redis(port)
-                    shared = f"redis: {{url: 'redis://127.0.0.1:{port}/0'}}\nlimits: [{{name: all, per: tenant, period: minute, requests: 1000000, scope: global, on_store_loss: open}}]\n"
-                write(folder, postgres.fresh(), vendor.base_url, shared + settings)
+                write(folder, postgres.fresh(), vendor.base_url, shared)
                 made = Ground(folder, postgres, vendor)
-                made.redis = redis  # type: ignore[attr-defined]
+                made.redis, made.redis_port = (start_redis(port) if replicas else None), port
                 yield made
                 for process in made.processes:
                     if process.poll() is None:
                         made.end(process, signal.SIGKILL)
     finally:
-        if redis is not None:
-            redis.kill()
-            redis.wait()
+        if made is not None and made.redis is not None:
+            made.redis.kill()
+            made.redis.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -166,7 +170,7 @@ def write(folder: Path, address: str, vendor: str, more: str) -> None:
         f"providers:\n  mine: {{dialect: openai, base_url: '{vendor}', api_key: sk-bench}}\n"
         "models: {errand: [mine/small], chat: [mine/small]}\n"
         "prices: {mine/small: {input_mtok_usd: 1.0, output_mtok_usd: 2.0, source: bench, since: 2026-01-01}}\n"
-        "server: {api_key: il-bench}\nworkers: {lease_s: 5}\n" + more
+        "server: {api_key: il-bench}\n" + more
     )
 
 

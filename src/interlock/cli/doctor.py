@@ -1,4 +1,7 @@
-"""`interlock doctor`: what the sandbox is worth on this host, found out by attacking it. Above: cli.main. Below: app/examine."""
+"""`interlock doctor`: what the sandbox is worth on this host, found out by attacking it; with `--storage`, how the store stands.
+
+Above: cli.main. Below: app/examine, upkeep.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,17 @@ def options() -> argparse.ArgumentParser:
     """What `interlock doctor` takes."""
     made = parser("doctor", "Attacks the sandbox on this host for real, and names the layer that held each time.")
     made.add_argument("--attacks", action="store_true", help="one line per attack instead of one per layer")
+    made.add_argument("--storage", action="store_true", help="look at the store instead: sums, soundness, commits, what is left undone")
     return made
 
 
 def run(arguments: Sequence[str]) -> int:
     """0 when the configured level is proved, 1 when foreign code would be refused or an attack got through."""
     given = options().parse_args(arguments)
+    if given.storage:
+        from .upkeep import show
+
+        return show(workspace_path(given.workspace), as_json=given.json)
     from interlock.app.examine import examine
     from interlock.core.time import SystemClock
 

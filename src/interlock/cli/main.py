@@ -45,7 +45,7 @@ VERBS = {
     "trace": "show one task or call, step by step",
     "replay": "decide a task once more from its log, and name what would come out otherwise",
     "fork": "go on from a step under another prompt or model, effects held back, and compare",
-    "doctor": "attack the sandbox on this host, and name the layer that held each time",
+    "doctor": "attack the sandbox on this host, and name the layer that held each time; or look at the store",
     "sandbox-worker": "run the foreign code of gateways elsewhere, on a machine of its own",
     "redteam": "play a benchmark of attacks with a fully compromised model against the policy",
     "approve": "decide what waits for a person",
@@ -54,6 +54,8 @@ VERBS = {
     "outcome": "say what became of a task: a success or not, and who says so",
     "retention": "how large the ledger is and what has left it; let go of what is older than the workspace says",
     "slo": "what was promised, the error budgets that are left, and what has gone wrong",
+    "backup": "copy the store into a file while it is in use",
+    "restore": "put a backup in the place of the store",
     "pnl": "the token P&L: cost, revenue and margin per successful task",
 }
 
