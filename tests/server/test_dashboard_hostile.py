@@ -69,7 +69,8 @@ PAYLOADS = (
     "data: x\n\nevent: running\ndata: <script>alert(1)</script>",
     "\r\nset-cookie: interlock_ui=stolen\r\n\r\n<script>",
 )
-PAGES = ("/ui", "/ui/live", "/ui/tasks", "/ui/approvals", "/ui/pnl?span=all", "/ui/models?span=all")
+PAGES = ("/ui", "/ui/live", "/ui/tasks", "/ui/approvals", "/ui/pnl?span=all", "/ui/models?span=all", "/ui/quality")
+INSIGHTS = ("/ui/incidents", "/ui/config", "/ui/audit")
 
 
 class Skeleton(HTMLParser):
@@ -124,12 +125,13 @@ async def test_a_hostile_text_changes_no_page(tmp_path: Path):
     assert len(PAYLOADS) >= 40
     benign = tuple(f"harmless {number:03d}" for number in range(len(PAYLOADS)))
     tasks = [f"/ui/tasks/tsk_{n:03d}_{end}" for n in range(len(PAYLOADS)) for end in ("waits", "ended")]
+    whys = [f"/ui/tasks/tsk_{n:03d}_ended/why" for n in range(len(PAYLOADS))]
     async with shown(tmp_path / "benign", benign) as browser:
-        models = {path: Skeleton((await browser.get(path)).text).tags for path in (*PAGES, *tasks[:2])}
+        models = {path: Skeleton((await browser.get(path)).text).tags for path in (*PAGES, *tasks[:2], whys[0])}
     async with shown(tmp_path / "hostile", PAYLOADS) as browser:
-        for path in (*PAGES, *tasks):
+        for path in (*PAGES, *tasks, *whys):
             reply = await browser.get(path)
-            model = models.get(path) or models[tasks[tasks.index(path) % 2]]
+            model = models.get(path) or models[whys[0] if path in whys else tasks[tasks.index(path) % 2]]
             skeleton = Skeleton(reply.text)
             assert reply.status_code == 200
             assert skeleton.tags == model, path

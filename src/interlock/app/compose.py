@@ -45,6 +45,7 @@ from .limiting import Limiting
 from .providing import providers_of
 from .reading import premium_of, worth_of
 from .retaining import retaining_of
+from .sight import Sight
 from .stores import open_store
 from .tasking import Tasking
 from .waiting import Waiting
@@ -124,6 +125,8 @@ class Interlock(Known):
             self._toolbox.lending.broker = self.tasking.broker
             self.agents, self.desk, self.contracts = self.tasking.agents, self.tasking.desk, self.tasking.contracts
             self.reader = Reader(self._store)
+            self.sight = Sight(self.workspace, self._store, self._clock)
+            """What pages about promises, incidents and the workspace are made of."""
             self.auditing = Auditing(self._store.audit, self._clock)
             """Who does and reads what, in a chain."""
             self.retaining = retaining_of(self.workspace, self._store, self._clock)

@@ -57,14 +57,20 @@ def of_stopped_tasks(tenant: str, workflow: str, recent: Sequence[TaskRow]) -> I
 
 
 def of_changes(tenant: str, workflow: str, changes: Sequence[Change]) -> Iterator[Found]:
-    """Figures that have become worse, with the version that they changed with."""
+    """Figures that have become worse: those that changed with one version together, the others one by one."""
+    groups: dict[str, list[Change]] = {}
     for each in changes:
         if each.worse:
-            facts = tuple(Fact(name, said) for name, said in each.said())
-            title = f"{workflow}: {each.sentence()}"
-            yield Found(
-                tenant, workflow, "change", each.metric, "ticket", title, facts, each.tasks[:SHOWN], of_change(each)
-            )
+            groups.setdefault(each.version or each.metric, []).append(each)
+    for about, found in groups.items():
+        first = found[0]
+        if len(found) == 1:
+            title = f"{workflow}: {first.sentence()}"
+            facts = tuple(Fact(name, said) for name, said in first.said())
+        else:
+            title = f"{workflow}: {len(found)} figures are worse since {about}"
+            facts = tuple(Fact(each.metric, each.moved()) for each in found)
+        yield Found(tenant, workflow, "change", about, "ticket", title, facts, first.tasks[:SHOWN], of_change(first))
 
 
 def _facts(each: Standing) -> Iterator[Fact]:

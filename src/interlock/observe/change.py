@@ -58,7 +58,11 @@ class Change(Struct, frozen=True):
     def sentence(self) -> str:
         """`cost by task $0.012 → $0.031 since contract 1a2b3c`."""
         since = f" since {self.version}" if self.version else ""
-        return f"{self.metric} {shown(self.metric, self.before)} → {shown(self.metric, self.after)}{since}"
+        return f"{self.metric} {self.moved()}{since}"
+
+    def moved(self) -> str:
+        """`$0.012 → $0.031`."""
+        return f"{shown(self.metric, self.before)} → {shown(self.metric, self.after)}"
 
     def said(self) -> Iterator[tuple[str, str]]:
         """Its figures, for people."""

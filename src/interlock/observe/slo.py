@@ -179,7 +179,9 @@ def _verdict(objective: Objective, seen: Seen, allowed: float) -> Verdict:
 def _left(bad: int, allowed: float, n: int) -> float | None:
     if not n:
         return None
-    return 1.0 - bad / allowed if allowed else float(-bad)
+    if allowed:
+        return 1.0 - bad / allowed
+    return -float(bad) if bad else 1.0
 
 
 def _burn(alarm: Alarm, objective: Objective, window_s: float, look: Look) -> Burn:

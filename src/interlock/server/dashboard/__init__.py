@@ -28,13 +28,14 @@ class Dashboard:
             return
         from .face import DashboardFace
         from .guard import Guard
+        from .insight import Insight
         from .reading import Pages
         from .refusals import Refusals
         from .sessions import Sessions
 
         self._sessions = Sessions(il.workspace.store.parent / FOLDER, clock)
         guard = Guard(self._sessions, keys, il.auditing, Refusals(clock), self._tenant)
-        self._face = DashboardFace(Pages(il, desk, clock), desk, guard, il.workspace.name)
+        self._face = DashboardFace(Pages(il, desk, clock), Insight(il, desk), desk, guard, il.workspace.name)
 
     def routes(self) -> list[BaseRoute]:
         """See `serve.Face`."""

@@ -21,6 +21,7 @@ from interlock.core.roles import Right
 
 from .draw import HEADERS, Drawing, as_json
 from .guard import COOKIE, Guard, Visitor, let_in
+from .insight import Insight
 from .pages_approvals import answer_of
 from .pages_pnl import as_csv
 from .reading import Pages
@@ -50,17 +51,30 @@ SPOTS = (
     Spot("approvals", "/ui/approvals", "Approvals", "a"),
     Spot("pnl", "/ui/pnl", "P&L", "p"),
     Spot("models", "/ui/models", "Models", "m"),
+    Spot("incidents", "/ui/incidents", "Incidents", "i"),
+    Spot("quality", "/ui/quality", "Quality", "q"),
+    Spot("audit", "/ui/audit", "Audit", "u"),
+    Spot("config", "/ui/config", "Config", "c"),
 )
 
-NEEDS: dict[str, Right] = {"trace": "content", "approvals": "content"}
+NEEDS: dict[str, Right] = {
+    "trace": "content",
+    "approvals": "content",
+    "why": "content",
+    "compare": "content",
+    "audit": "audit",
+}
+HERE = {"trace": "tasks", "why": "tasks", "compare": "tasks", "incident": "incidents"}
+"""Where in the navigation a page stands that is not in it."""
 """What a page's visitor has to have a right to, beside figures."""
 
 
 class DashboardFace:
     """The routes; see `serve.Face`."""
 
-    def __init__(self, pages: Pages, desk: TaskDesk, guard: Guard, workspace: str) -> None:
+    def __init__(self, pages: Pages, insight: Insight, desk: TaskDesk, guard: Guard, workspace: str) -> None:
         """`workspace`: its name, for the corner of every page."""
+        self._insight = insight
         self._pages, self._desk, self._guard, self._workspace = pages, desk, guard, workspace
         self._drawing = Drawing()
         self._streams = 0
@@ -78,6 +92,7 @@ class DashboardFace:
             "/ui/approvals": ("approvals", lambda who, _: self._pages.approvals(who.caller)),
             "/ui/pnl": ("pnl", lambda who, asked: self._pages.pnl(who.caller, asked.query_params)),
             "/ui/models": ("models", lambda who, asked: self._pages.models(who.caller, asked.query_params)),
+            **self._insights(),
         }
         made: list[BaseRoute] = [
             Route("/ui/static/{name}", self._static, methods=["GET"]),
@@ -93,6 +108,24 @@ class DashboardFace:
             made.append(Route(f"{path}.json", partial(self._twin, name, read), methods=["GET"]))
             made.append(Route(path, partial(self._page, name, read), methods=["GET"]))
         return made
+
+    def _insights(self) -> dict[str, tuple[str, Read]]:
+        seen = self._insight
+        return {
+            "/ui/incidents": ("incidents", lambda who, _: seen.incidents(who.caller)),
+            "/ui/incidents/{incident}": (
+                "incident",
+                lambda who, asked: seen.incident(who.caller, asked.path_params["incident"]),
+            ),
+            "/ui/quality": ("quality", lambda who, _: seen.quality(who.caller)),
+            "/ui/audit": ("audit", lambda who, asked: seen.audit(who, asked.query_params)),
+            "/ui/config": ("config", lambda who, _: seen.config(who.caller)),
+            "/ui/tasks/{task}/why": ("why", lambda who, asked: seen.why(who.caller, asked.path_params["task"])),
+            "/ui/tasks/{task}/compare": (
+                "compare",
+                lambda who, asked: seen.compare(who.caller, asked.path_params["task"], asked.query_params),
+            ),
+        }
 
     async def _twin(self, name: str, read: Read, request: Request) -> Response:
         visitor = await self._guard.visitor(request)
@@ -121,7 +154,7 @@ class DashboardFace:
 
     async def _draw(self, name: str, visitor: Visitor, page: Any, status: int = 200) -> Response:
         waiting = await self._pages.waiting(visitor.caller)
-        here = "tasks" if name == "trace" else name
+        here = HERE.get(name, name)
         around = {"spots": SPOTS, "here": here, "workspace": self._workspace, "waiting": waiting, "visitor": visitor}
         return self._drawing.page(f"{name}.html", status, page=page, **around)
 

@@ -8,10 +8,15 @@ from msgspec import Struct
 
 from interlock.core.sketch import merged, percentile_us
 from interlock.core.store import RollRow
+from interlock.economics.forecast import Forecast
 from interlock.ledger import Health
 from interlock.ledger.read import TaskSummary
+from interlock.observe.incidents import Incident
+
+from .pages_incidents import Promise
 
 HOURS = 7 * 24
+TILES = 4
 PER_POINT = 6
 """Hours behind one point of a line."""
 
@@ -48,6 +53,11 @@ class HomePage(Struct, frozen=True):
     oldest_waiting: str
     breakers: dict[str, str]
     ledger: Health
+    promises: tuple[Promise, ...]
+    """Those with the least budget left, at most four."""
+    incidents: tuple[Incident, ...]
+    """Open ones."""
+    month: Forecast
 
     @property
     def trouble(self) -> tuple[str, ...]:
@@ -66,6 +76,10 @@ def home_page(
     breakers: Mapping[str, str],
     ledger: Health,
     hour: int,
+    *,
+    promised: Sequence[Promise] = (),
+    incidents: Sequence[Incident] = (),
+    month: Forecast,
 ) -> HomePage:
     """The page at the hour `hour` since the epoch; `rolls` of the `HOURS` before and this one."""
     calls = [row for row in rolls if row.role != "task"]
@@ -97,6 +111,9 @@ def home_page(
         oldest_waiting=min((task.waiting_since for task in waiting), default=""),
         breakers=dict(breakers),
         ledger=ledger,
+        promises=tuple(promised[:TILES]),
+        incidents=tuple(incidents),
+        month=month,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from interlock.core.meters import MeterRow
 from interlock.core.sketch import merged, percentile_us
 from interlock.core.store import RollRow
 
@@ -36,6 +37,8 @@ class ModelRow(Struct, frozen=True):
     cost_share: float
     """Of what all models cost, 0–1."""
     breaker: str
+    strip: tuple[str, ...] = ()
+    """The last day hour by hour: `good`, `bad` (a tenth of the tries failed, or more) or empty."""
 
     @property
     def error_share(self) -> float:
@@ -52,6 +55,15 @@ class CacheRow(Struct, frozen=True):
     saved_nano_usd: int
 
 
+class Flow(Struct, frozen=True):
+    """How often calls went from one tier to the next, or from one deployment to another."""
+
+    kind: str
+    """`escalations` or `fallbacks`."""
+    label: str
+    n: int
+
+
 class ModelsPage(Struct, frozen=True):
     """Deployments by cost, and what the caches kept away from them."""
 
@@ -60,15 +72,36 @@ class ModelsPage(Struct, frozen=True):
     caches: tuple[CacheRow, ...]
     calls: int
     spans: tuple[str, ...]
+    flows: tuple[Flow, ...] = ()
+    premium_share: float | None = None
+    """Of the calls that a model answered, those by a premium tier, 0–1; `None` without such calls."""
+    premium_cap: float | None = None
 
 
-def models_page(span: str, rolls: Sequence[RollRow], breakers: Mapping[str, str], spans: Sequence[str]) -> ModelsPage:
-    """The page."""
+def models_page(
+    span: str,
+    rolls: Sequence[RollRow],
+    breakers: Mapping[str, str],
+    spans: Sequence[str],
+    *,
+    meters: Sequence[MeterRow] = (),
+    premium: frozenset[str] = frozenset(("premium",)),
+    cap: float | None = None,
+    hour: int = 0,
+) -> ModelsPage:
+    """The page; `premium`: tiers under the cap `cap`; `hour` is now."""
     models = [row for row in rolls if row.kind == "model"]
     names = sorted({(row.deployment, row.simulated) for row in models})
     whole = sum(row.cost_nano_usd for row in models)
     found = [
-        _row(name, simulated, [r for r in models if (r.deployment, r.simulated) == (name, simulated)], whole, breakers)
+        _row(
+            name,
+            simulated,
+            [r for r in models if (r.deployment, r.simulated) == (name, simulated)],
+            whole,
+            breakers,
+            hour,
+        )
         for name, simulated in names
     ]
     found.sort(key=lambda row: (-row.cost_nano_usd, -row.answers, row.deployment))
@@ -81,10 +114,42 @@ def models_page(span: str, rolls: Sequence[RollRow], breakers: Mapping[str, str]
         )
         for layer in layers
     )
-    return ModelsPage(span, tuple(found), caches, sum(row.n for row in models if row.role == "call"), tuple(spans))
+    answered = [row for row in models if row.role == "call" and row.status == "ok" and not row.cache]
+    dear, all_of_them = sum(row.n for row in answered if row.tier in premium), sum(row.n for row in answered)
+    return ModelsPage(
+        span,
+        tuple(found),
+        caches,
+        sum(row.n for row in models if row.role == "call"),
+        tuple(spans),
+        _flows(meters),
+        dear / all_of_them if all_of_them else None,
+        cap,
+    )
 
 
-def _row(name: str, simulated: bool, rows: Sequence[RollRow], whole: int, breakers: Mapping[str, str]) -> ModelRow:
+def _flows(meters: Sequence[MeterRow]) -> tuple[Flow, ...]:
+    counts: dict[tuple[str, str], int] = {}
+    for row in meters:
+        if row.meter in ("escalations", "fallbacks"):
+            counts[row.meter, row.label] = counts.get((row.meter, row.label), 0) + row.n
+    return tuple(Flow(*key, n) for key, n in sorted(counts.items(), key=lambda each: -each[1])[:12])
+
+
+def _strip(rows: Sequence[RollRow], hour: int) -> tuple[str, ...]:
+    """What the last day looked like, hour by hour; empty without a clock."""
+    tries, failed = [0] * 24, [0] * 24
+    for row in rows:
+        if hour and 0 <= (ago := hour - row.hour) < 24 and not row.cache:
+            tries[23 - ago] += row.n
+            failed[23 - ago] += row.n if row.status not in GOOD else 0
+    looks = ("" if not n else "bad" if 10 * bad >= n else "good" for n, bad in zip(tries, failed, strict=True))
+    return tuple(looks) if hour else ()
+
+
+def _row(
+    name: str, simulated: bool, rows: Sequence[RollRow], whole: int, breakers: Mapping[str, str], hour: int
+) -> ModelRow:
     calls = [row for row in rows if row.role == "call"]
     tries = [row for row in rows if row.role in ("attempt", "check")]
     latency = merged(row.latency for row in calls if row.status == "ok" and not row.cache)
@@ -106,6 +171,7 @@ def _row(name: str, simulated: bool, rows: Sequence[RollRow], whole: int, breake
         output_tokens=sum(row.usage.output_total for row in rows),
         cost_share=cost / whole if whole else 0.0,
         breaker=breakers.get(name, ""),
+        strip=_strip(rows, hour),
     )
 
 

@@ -46,6 +46,19 @@ class Part(Struct, frozen=True):
     """The same workflow in the period of the same length before."""
     change_nano_usd: int | None
     """Of the cost of a success; the changes of the lines add up to it, but for rounding."""
+    bridge: tuple[Bar, ...] = ()
+    """From the cost of a success before to that of now, line by line; empty where one of them is not known."""
+
+
+class Bar(Struct, frozen=True):
+    """One step of the bridge from the period before to this one, as it is drawn; in thousandths of the picture's width."""
+
+    label: str
+    nano_usd: int
+    x: int
+    width: int
+    look: str
+    """`whole`, `up` (dearer) or `down`."""
 
 
 class PnlPage(Struct, frozen=True):
@@ -111,7 +124,34 @@ def _part(name: str, statement: Statement, before: Statement | None) -> Part:
         max(0, statement.outcomes.get("resolved", 0) - good),
         before,
         None if per is None or was is None else per - was,
+        () if per is None or was is None else _bridge(was, per, costs),
     )
+
+
+def _bridge(was: int, now: int, costs: Sequence[Cost]) -> tuple[Bar, ...]:
+    """Lines that changed, the largest change first; what rounding leaves over stands in the last bar."""
+    moved = sorted((each for each in costs if each.change_nano_usd), key=lambda each: -abs(each.change_nano_usd or 0))
+    most = max(was, now, *_heights(was, moved))
+    if not most:
+        return ()
+
+    def bar(label: str, amount: int, begin: int, end: int, look: str) -> Bar:
+        low, high = sorted((begin, end))
+        return Bar(label, amount, round(1000 * low / most), max(2, round(1000 * (high - low) / most)), look)
+
+    bars, at = [bar("before", was, 0, was, "whole")], was
+    for each in moved:
+        change = each.change_nano_usd or 0
+        bars.append(bar(each.line.label, change, at, at + change, "up" if change > 0 else "down"))
+        at += change
+    return (*bars, bar("now", now, 0, now, "whole"))
+
+
+def _heights(was: int, moved: Sequence[Cost]) -> Iterator[int]:
+    at = was
+    for each in moved:
+        at += each.change_nano_usd or 0
+        yield at
 
 
 def _csv_rows(part: Part) -> Iterator[tuple[str, ...]]:

@@ -14,10 +14,12 @@ from interlock.core.caller import Caller
 from interlock.core.errors import UnknownTask
 from interlock.core.store import RollFilter
 from interlock.core.time import NS_PER_S, Clock
+from interlock.economics.forecast import forecast, since_hour
 from interlock.ledger.read import TaskSummary
 
 from .pages_approvals import MOST, ApprovalsPage, Asked, approvals_page, asked
 from .pages_home import HOURS, HomePage, home_page
+from .pages_incidents import promises
 from .pages_live import LivePage, live_page
 from .pages_models import ModelsPage, models_page
 from .pages_pnl import SPANS, PnlPage, earlier_of, pnl_page, since_of
@@ -35,10 +37,22 @@ class Pages:
 
     async def home(self, caller: Caller) -> HomePage:
         """Is anything wrong?"""
-        hour = self._clock.wall_ns() // NS_PER_HOUR
-        since = (hour - HOURS + 1) * NS_PER_HOUR
-        rolls = await asyncio.to_thread(self._il.reader.rolls, RollFilter(tenant=caller.tenant, since_ns=since))
-        return home_page(rolls, await self._unfinished(caller), self._il.breakers(), self._il.ledger_health(), hour)
+        hour, tenant, sight = self._clock.wall_ns() // NS_PER_HOUR, caller.tenant, self._il.sight
+        first = hour - HOURS + 1
+        since = min(first, since_hour(hour)) * NS_PER_HOUR
+        rolls = await asyncio.to_thread(self._il.reader.rolls, RollFilter(tenant=tenant, since_ns=since))
+        standings = await asyncio.to_thread(sight.standings, tenant)
+        book = await asyncio.to_thread(sight.book, tenant)
+        return home_page(
+            [row for row in rolls if row.hour >= first],
+            await self._unfinished(caller),
+            self._il.breakers(),
+            self._il.ledger_health(),
+            hour,
+            promised=promises(standings),
+            incidents=[each for each in book.of(tenant) if each.open],
+            month=forecast(rolls, hour),
+        )
 
     async def live(self, caller: Caller) -> LivePage:
         """What is going on right now?"""
@@ -80,7 +94,18 @@ class Pages:
         span = query.get("span", "7d")
         since = since_of(span, self._clock.wall_ns())
         rolls = await asyncio.to_thread(self._il.reader.rolls, RollFilter(tenant=caller.tenant, since_ns=since))
-        return models_page(span, rolls, self._il.breakers(), tuple(SPANS))
+        meters = await asyncio.to_thread(self._il.sight.meters, caller.tenant, since)
+        routing = self._il.workspace.settings.routing
+        return models_page(
+            span,
+            rolls,
+            self._il.breakers(),
+            tuple(SPANS),
+            meters=meters,
+            premium=frozenset(routing.premium_tiers),
+            cap=routing.premium_share_cap,
+            hour=self._clock.wall_ns() // NS_PER_HOUR,
+        )
 
     async def waiting(self, caller: Caller) -> int:
         """How many tasks wait for a person."""

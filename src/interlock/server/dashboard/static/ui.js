@@ -1,7 +1,7 @@
 // Keys, the theme, and asking once before what cannot be undone. Every page works without this file.
 "use strict";
 const rows = () => [...document.querySelectorAll("a.row, tbody a.open")];
-const go = { h: "/ui", l: "/ui/live", t: "/ui/tasks", a: "/ui/approvals", p: "/ui/pnl", m: "/ui/models" };
+const go = { h: "/ui", l: "/ui/live", t: "/ui/tasks", a: "/ui/approvals", p: "/ui/pnl", m: "/ui/models", i: "/ui/incidents", q: "/ui/quality", u: "/ui/audit", c: "/ui/config" };
 let leading = false;
 
 function move(by) {

@@ -1,0 +1,113 @@
+"""What pages about promises, incidents, outcomes and the workspace itself are made of. Above: server's dashboard. Below: looking, a store, the files.
+
+All but `settings` blocks and is called from threads; what is dear to read is kept for a moment.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from interlock.config.blocks import Block
+from interlock.config.conditions import Condition
+from interlock.config.shapes import is_list, is_section
+from interlock.config.templates import Arguments, Template
+from interlock.config.workspace import Workspace
+from interlock.core.audit import Deed, Entry
+from interlock.core.caller import Secret
+from interlock.core.meters import MeterRow
+from interlock.core.store import RollFilter, Store, TaskFilter
+from interlock.core.time import Clock
+from interlock.ledger.read import TaskSummary, summary
+from interlock.observe.change import Change
+from interlock.observe.incidents import Book
+from interlock.observe.slo import Standing
+
+from .looking import Look, book_of
+
+_CREDENTIALS = re.compile(r"(://)[^/@\s]*@")
+KEPT_S = 15.0
+NEWEST = 1_000
+
+
+class Sight:
+    """One per process."""
+
+    def __init__(self, workspace: Workspace, store: Store, clock: Clock) -> None:
+        self._workspace, self._store, self._clock = workspace, store, clock
+        self._look = Look(workspace, store)
+        self._turn = threading.Lock()
+        self._standings: Mapping[str, list[Standing]] = {}
+        self._looked_s = -KEPT_S
+
+    def standings(self, tenant: str) -> Mapping[str, list[Standing]]:
+        """Every promise, by workflow; none for another tenant than the workspace's."""
+        if tenant != self._workspace.settings.tenant:
+            return {}
+        with self._turn:
+            if self._clock.monotonic_s() - self._looked_s >= KEPT_S:
+                self._standings = self._look.standings(self._clock.wall_ns())
+                self._looked_s = self._clock.monotonic_s()
+            return self._standings
+
+    def changes(self, tenant: str) -> Mapping[str, list[Change]]:
+        """What is not as it was, by workflow."""
+        if tenant != self._workspace.settings.tenant:
+            return {}
+        with self._turn:
+            return {name: each for name, each in self._look.changes(self._clock.wall_ns()).items() if each}
+
+    def book(self, tenant: str) -> Book:
+        """Incidents, as whoever looks for them keeps them."""
+        return book_of(self._store, tenant)
+
+    def newest(self, tenant: str, workflow: str = "") -> list[TaskSummary]:
+        """The newest tasks, at most `NEWEST`."""
+        which = TaskFilter(tenant=tenant, workflow=workflow, kind="task", limit=NEWEST)
+        return list(map(summary, self._store.tasks.list(which)))
+
+    def tasks(self, tenant: str, ids: Sequence[str]) -> list[TaskSummary]:
+        """These, as far as they are the tenant's."""
+        rows = (self._store.tasks.get(each) for each in ids)
+        return [summary(row) for row in rows if row is not None and row.tenant == tenant]
+
+    def meters(self, tenant: str, since_ns: int) -> list[MeterRow]:
+        """What happened inside calls, by the hour."""
+        return self._store.meters(RollFilter(tenant=tenant, since_ns=since_ns))
+
+    def audit(self, deed: Deed, before: int, limit: int) -> list[Entry]:
+        """Who did and read what, the newest first; that somebody reads it is written first."""
+        self._store.audit.append([deed])
+        return self._store.audit.latest(before, limit, deed.tenant)
+
+    def now_ns(self) -> int:
+        return self._clock.wall_ns()
+
+    def settings(self) -> dict[str, Any]:
+        """What the files come to, defaults included, secrets left out."""
+        return _plain(self._workspace.settings)
+
+    def contracts(self) -> dict[str, Any]:
+        """The same of each contract."""
+        return {name: _plain(agent.contract) for name, agent in self._workspace.agents.items()}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON; a secret says only whether it is there."""
+    if isinstance(value, Secret):
+        return "(set)" if value else "(not set)"
+    if isinstance(value, Block):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Condition | Template):
+        return value.text
+    if isinstance(value, Arguments):
+        return _plain(value.source)
+    if is_section(value):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if is_list(value) or isinstance(value, set | frozenset):
+        return [_plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, str):
+        return _CREDENTIALS.sub(r"\1(set)@", value)
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
