@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help interop-mcp setup demo test bench check format lock requirements clean soak-crash soak-chaos soak-sandbox bench-sandbox bench-gateway bench-store
+.PHONY: help interop-mcp setup demo test bench check format lock requirements clean soak-crash soak-storm soak-chaos soak-sandbox bench-sandbox bench-gateway bench-store
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -46,9 +46,14 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest
 
-# The crash test of `make test` kills a process 100 times; this one kills it 3,000 times, at other instants each day.
+# The crash test of `make test` plays 10 mishaps on each store; this one 1,500, at other instants each day, and keeps its figures.
 soak-crash: setup
-	INTERLOCK_CRASH_KILLS=3000 INTERLOCK_CRASH_SEED=$$(date +%Y%m%d) $(BIN)/python -m pytest tests/crash -q -s -o faulthandler_timeout=0
+	INTERLOCK_CRASH_KILLS=$${KILLS:-1500} INTERLOCK_CRASH_SEED=$$(date +%Y%m%d) INTERLOCK_CRASH_RESULT=bench/results/crash.json \
+		nice $(BIN)/python -m pytest tests/crash/test_kill.py -q -s -o faulthandler_timeout=0
+
+# Replicas and workers restarted under load for ten minutes, PostgreSQL and Redis with them.
+soak-storm: setup
+	nice $(BIN)/python -m bench.workers_storm $${SECONDS_LONG:-600} $$(date +%Y%m%d) bench/results/storm.json
 
 # The storm of the tests is 100 calls; this one is 10,000, with a new seed each day, and keeps its figures in bench/results.
 soak-sandbox: setup

@@ -6,9 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from interlock.agents.replay import replay
+from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, ChatResponse
-from interlock.core.events import Usual
+from interlock.core.events import Record, Settled, Usual
 from interlock.observe.anomaly import Bounds, Terms
+from interlock.observe.watch import fold as watched
 from tests.agents.kit import World, contract, make, says, wants
 
 ASKED: list[str] = []
@@ -103,6 +105,17 @@ async def test_a_task_that_costs_three_times_what_successes_need_is_stopped(worl
     assert result.error is not None
     assert result.error.startswith("anomaly_cost: it has cost 3.3 times what 99% of 200 successful runs needed")
     assert len(world.gateway.requests) == 10
+
+
+def test_what_a_crash_booked_by_estimate_is_not_held_against_the_task():
+    caller = Caller("acme", task="t", step=1)
+    events = [
+        Settled("c1", "model", "m", caller, "crashed", 0, cost_nano_usd=900_000),
+        Settled("c2", "tool", "find", caller, "crashed", 0, cost_nano_usd=900_000),
+        Settled("c3", "model", "m", caller, "ok", 0, cost_nano_usd=700),
+    ]
+    watch = watched([Record("t", seq, "acme", 0, event) for seq, event in enumerate(events, 1)])
+    assert watch.cost_nano_usd == 700
 
 
 async def test_people_take_over_where_the_contract_says_so_and_nothing_stops_it_where_it_only_warns(world: World):

@@ -112,7 +112,7 @@ def hash_of(value: Any) -> str:
 
 def _heard(watch: Watch, record: Record, event: Settled) -> Watch:
     begun = next((each for each in watch.open if each[0] == record.seq), None)
-    watch = replace(watch, cost_nano_usd=watch.cost_nano_usd + event.cost_nano_usd)
+    watch = replace(watch, cost_nano_usd=watch.cost_nano_usd + _known_cost(event))
     if begun is None:
         return watch
     watch = replace(watch, open=tuple(each for each in watch.open if each is not begun))
@@ -122,6 +122,11 @@ def _heard(watch: Watch, record: Record, event: Settled) -> Watch:
     _, tool, arguments, reads = begun
     calls = sorted((*watch.calls, Call(tool, arguments, result, record.seq, reads)), key=lambda call: call.step)
     return replace(watch, calls=tuple(calls[-REMEMBERED:]))
+
+
+def _known_cost(event: Settled) -> int:
+    """What a crash cut off is booked by its upper estimate, which says nothing about the task."""
+    return 0 if event.status == "crashed" else event.cost_nano_usd
 
 
 def _result(record: Record) -> str | None:
@@ -142,6 +147,6 @@ def _answered(watch: Watch, record: Record, event: Settled) -> Watch:
         wanted=len(response.get("tool_calls") or ()),
         inputs=(*watch.inputs, used)[-8:] if used else watch.inputs,
         model_calls=watch.model_calls + int(event.status in _SENT),
-        cost_nano_usd=watch.cost_nano_usd + event.cost_nano_usd,
+        cost_nano_usd=watch.cost_nano_usd + _known_cost(event),
         step=record.seq,
     )
