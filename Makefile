@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help interop-mcp setup demo test bench check format lock requirements clean soak-crash soak-storm soak-chaos soak-sandbox bench-sandbox bench-gateway bench-store
+.PHONY: help interop-mcp setup demo test bench check format lock requirements clean soak-crash soak-storm soak-chaos soak-sandbox bench-sandbox bench-gateway bench-runtime bench-store
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -75,6 +75,10 @@ soak-chaos: setup
 # The gateway alone, beside a bare forwarder in the same run; docs/numbers.md shows what came out.
 bench-gateway: setup
 	$(BIN)/python -m bench gateway
+
+# The durable runtime; INTERLOCK_PEERS names a Python with dbos and langgraph, to be measured beside it.
+bench-runtime: setup
+	$(BIN)/python -m bench runtime
 
 # The ledger at 1,000,000 and 10,000,000 spans: 4 GB of disk, half an hour. SPANS=2000000 measures 200,000 and 2,000,000.
 bench-store: setup
