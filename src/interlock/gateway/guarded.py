@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from msgspec import structs
 
 from interlock.core.caller import Caller
-from interlock.core.chat import ChoiceDelta, Chunk, ThoughtDelta, ToolCallDelta
+from interlock.core.chat import ChoiceDelta, Chunk, ToolCallDelta
 from interlock.core.embed import EmbedRequest
 from interlock.core.errors import InterlockError, UpstreamRefused
 from interlock.core.guards import Guards, Seen, Uncover
@@ -112,17 +112,15 @@ class _Restoring:
         text = self._fed(("text", 0, 0), chunk.text, end=ends or bool(chunk.tool_calls))
         refusal = self._fed(("refusal", 0, 0), chunk.refusal, end=ends)
         calls = self._calls(0, chunk.tool_calls, end=ends)
-        thoughts = self._thoughts(chunk.thoughts)
         others = tuple(self._other(each) for each in chunk.others)
         same = text == chunk.text and refusal == chunk.refusal and _same(calls, chunk.tool_calls)
-        if same and _same(thoughts, chunk.thoughts) and _same(others, chunk.others):
+        if same and _same(others, chunk.others):
             return chunk
         return structs.replace(
             chunk,
             text=text,
             refusal=refusal,
             tool_calls=calls,
-            thoughts=thoughts,
             others=others,
             raw=b"",
             raw_dialect="",
@@ -149,13 +147,6 @@ class _Restoring:
     def _call(self, choice: int, delta: ToolCallDelta) -> ToolCallDelta:
         arguments = self._fed(("call", choice, delta.index), delta.arguments)
         return delta if arguments == delta.arguments else structs.replace(delta, arguments=arguments)
-
-    def _thoughts(self, deltas: Sequence[ThoughtDelta]) -> tuple[ThoughtDelta, ...]:
-        return tuple(self._thought(each) for each in deltas)
-
-    def _thought(self, delta: ThoughtDelta) -> ThoughtDelta:
-        text = self._fed(("thought", 0, delta.index), delta.text, end=bool(delta.signature))
-        return delta if text == delta.text else structs.replace(delta, text=text)
 
     def _fed(self, key: tuple[str, int, int], text: str, *, end: bool = False) -> str:
         known = self._texts.get(key)

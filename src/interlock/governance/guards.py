@@ -82,7 +82,7 @@ class TextGuards:
         counts: Counts = {}
         veil, tenant = self._veil, caller.tenant
         cover: Cover = lambda text: veil.cover_json(tenant, text, counts)  # noqa: E731
-        covered = _answer(response, cover, cover, lambda text: text)  # what was thought is sealed as it is
+        covered = _answer(response, cover, cover)
         return (covered, Seen(counts, seen.signals)) if counts else (response, seen)
 
     def restored(self, caller: Caller, response: ChatResponse) -> ChatResponse:
@@ -91,7 +91,7 @@ class TextGuards:
         if veil is None or self._watching.answers == "keep":
             return response
         back: Cover = lambda text: veil.uncover(tenant, text)  # noqa: E731
-        return _answer(response, back, lambda text: veil.uncover(tenant, text, inside_json=True), back)
+        return _answer(response, back, lambda text: veil.uncover(tenant, text, inside_json=True))
 
     def restoring(self, caller: Caller, *, inside_json: bool = False) -> Uncover:
         """The same for one streamed text."""
@@ -199,31 +199,32 @@ def _call(call: ToolCall, cover: Cover) -> ToolCall:
 
 
 def _thought(thought: Thought, cover: Cover) -> Thought:
+    """What was thought; under a vendor's seal nothing may change, and the model that wrote it had seen tokens alone."""
+    if thought.signature or thought.data:
+        return thought
     text = cover(thought.text)
     return thought if text == thought.text else structs.replace(thought, text=text)
 
 
-def _answer(response: ChatResponse, change: Cover, inside: Cover, thinking: Cover) -> ChatResponse:
-    """The answer with its texts changed (`inside`: of arguments); itself, with the vendor's own bytes, where nothing changed."""
+def _answer(response: ChatResponse, change: Cover, inside: Cover) -> ChatResponse:
+    """The answer with its texts changed (`inside`: of arguments); itself, with the vendor's own bytes, where nothing changed. Thoughts stay."""
     changed: dict[str, Any] = {
         "text": change(response.text),
         "refusal": change(response.refusal),
         "tool_calls": tuple(_call(each, inside) for each in response.tool_calls),
-        "thoughts": tuple(_thought(each, thinking) for each in response.thoughts),
-        "others": tuple(_choice(each, change, inside, thinking) for each in response.others),
+        "others": tuple(_choice(each, change, inside) for each in response.others),
     }
     if all(getattr(response, name) == value for name, value in changed.items()):
         return response
     return structs.replace(response, raw=b"", raw_dialect="", logprobs=(), **changed)
 
 
-def _choice(choice: Choice, change: Cover, inside: Cover, thinking: Cover) -> Choice:
+def _choice(choice: Choice, change: Cover, inside: Cover) -> Choice:
     return structs.replace(
         choice,
         text=change(choice.text),
         refusal=change(choice.refusal),
         tool_calls=tuple(_call(each, inside) for each in choice.tool_calls),
-        thoughts=tuple(_thought(each, thinking) for each in choice.thoughts),
         logprobs=(),
     )
 

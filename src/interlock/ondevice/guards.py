@@ -31,7 +31,10 @@ from .words import (
 
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
 _CODE = re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]+", re.IGNORECASE)
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+|https?://\S+|\bwww\.\S+", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"[\w.+-]+@[\w-]+\.[\w.]+|https?://\S+|\bwww\.\S+|\[[a-z_]{2,20}:[a-z2-7]{11,}\]",  # the last: tokens of personal data
+    re.IGNORECASE,
+)
 _QUOTED = re.compile(r"[\"“”«»]([^\"“”«»]+)[\"“”«»]")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _NAME = re.compile(r"\b[A-Z][\w'’-]*")
