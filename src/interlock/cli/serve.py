@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,7 @@ from .options import parser, say, workspace_path
 
 if TYPE_CHECKING:
     from interlock.app import Interlock
+    from interlock.config.workspace import Workspace
     from interlock.server.workers import Worker
     from interlock.server.workspace import Opened
 
@@ -44,7 +46,9 @@ def run(arguments: Sequence[str]) -> int:
     root = workspace_path(given.workspace)
     from interlock.config.load import load
 
-    said = load(root).settings.server
+    gc.disable()  # hardly anything that is loaded now goes again; the server collects once, then sets its own pace
+    workspace = load(root)
+    said = workspace.settings.server
     workers = given.workers or said.workers
     if workers > 1:
         return run_several(
@@ -52,13 +56,14 @@ def run(arguments: Sequence[str]) -> int:
         )
     from interlock.server.serve import run as run_loop
 
-    run_loop(lambda: serve(root, given))
+    run_loop(lambda: serve(workspace, given))
     return 0
 
 
 def run_several(root: Path, given: argparse.Namespace, host: str, port: int, workers: int) -> int:
     """The same in `workers` processes behind one port."""
     from interlock.cli.main import explain
+    from interlock.config.load import load
     from interlock.core.errors import InterlockError
     from interlock.server.serve import ServerSettings
     from interlock.server.serve import run as run_loop
@@ -66,24 +71,25 @@ def run_several(root: Path, given: argparse.Namespace, host: str, port: int, wor
 
     def main(worker: Worker) -> int:
         try:
-            run_loop(lambda: serve(root, given, worker))
+            run_loop(lambda: serve(load(root), given, worker))
         except InterlockError as error:
             return explain(error)
         return 0
 
     import_module("interlock.server.workspace")  # loaded once, here, and shared by all workers
+    gc.enable()
     sockets = shared_sockets(host, port, workers)
     return Supervisor(main, sockets, shutdown_s=ServerSettings().shutdown_s, say=say).run()
 
 
-async def serve(root: Path, given: argparse.Namespace, worker: Worker | None = None) -> None:
+async def serve(workspace: Workspace, given: argparse.Namespace, worker: Worker | None = None) -> None:
     """Opens the workspace, then the door."""
     from interlock.app import Interlock
     from interlock.server.serve import is_loopback
     from interlock.server.workspace import serve_workspace, settings_of
 
     first = worker is None or (worker.number == 0 and not worker.restarts)
-    async with Interlock.from_file(root, model=given.model) as il:
+    async with Interlock(workspace, model=given.model) as il:
         settings = settings_of(il, given.host or "", worker.sock.getsockname()[1] if worker else given.port)
         if first and not is_loopback(settings.host):
             say(f"remark: {settings.host} can be reached from other machines; whoever has the key can spend your money")

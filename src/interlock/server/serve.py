@@ -135,6 +135,7 @@ def _quiet_collector() -> Generator[None, None, None]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    gc.enable()
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, DictLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import Response
 
@@ -99,11 +99,11 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
 
 
 class Drawing:
-    """The templates and the static files, read once."""
+    """The templates and the static files, read once; a template is compiled when its page is first asked for."""
 
     def __init__(self) -> None:
         self._pages = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
+            loader=DictLoader({path.name: path.read_text("utf-8") for path in (HERE / "templates").glob("*.html")}),
             autoescape=True,
             undefined=StrictUndefined,
             finalize=_cleaned,
@@ -116,8 +116,6 @@ class Drawing:
         # An address changes with the files, so that no browser shows a new page in an old dress.
         known = sha256(b"".join(data for _, data in sorted(self._files.items()))).hexdigest()[:12]
         self._pages.globals["version"] = known  # pyright: ignore[reportArgumentType]
-        for path in (HERE / "templates").glob("*.html"):
-            self._pages.get_template(path.name)  # compiled before the first request
 
     def text(self, name: str, **values: Any) -> str:
         """A template filled in."""
