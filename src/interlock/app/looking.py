@@ -12,11 +12,12 @@ import msgspec
 from interlock.config.workspace import Workspace
 from interlock.core.caller import Versions
 from interlock.core.events import Started
-from interlock.core.store import Store, TaskFilter, TaskRow
+from interlock.core.store import RollFilter, Store, TaskFilter, TaskRow
 from interlock.core.time import NS_PER_S
-from interlock.observe.alarms import SHOWN, of_changes, of_standing, of_stopped_tasks
+from interlock.observe.alarms import SHOWN, of_changes, of_signs, of_standing, of_stopped_tasks
 from interlock.observe.change import MOST, Change, changes, versions_along
 from interlock.observe.incidents import Book, Found
+from interlock.observe.orders import Signs, signs
 from interlock.observe.slo import Standing, Terms
 from interlock.observe.standing import Standings
 
@@ -60,7 +61,12 @@ class Look:
             found += of_stopped_tasks(self._tenant, name, self._recent(name, now_ns))
         for name, changed in self.changes(now_ns).items():
             found += of_changes(self._tenant, name, changed)
-        return found
+        return [*found, *of_signs(self._tenant, self.signs(now_ns))]
+
+    def signs(self, now_ns: int) -> list[Signs]:
+        """Texts that look as if they gave orders, by workflow and source."""
+        since = now_ns - CHANGES_OVER_NS
+        return signs(self._store.meters(RollFilter(tenant=self._tenant, since_ns=since)), now_ns // HOUR_NS)
 
     def _behind(self, workflow: str, each: Standing, now_ns: int) -> tuple[str, ...]:
         span_s = each.firing.long_s if each.firing else self.terms[workflow].window_s

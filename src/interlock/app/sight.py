@@ -23,6 +23,7 @@ from interlock.core.time import Clock
 from interlock.ledger.read import TaskSummary, summary
 from interlock.observe.change import Change
 from interlock.observe.incidents import Book
+from interlock.observe.orders import Signs
 from interlock.observe.slo import Standing
 
 from .looking import Look, book_of
@@ -58,6 +59,10 @@ class Sight:
             return {}
         with self._turn:
             return {name: each for name, each in self._look.changes(self._clock.wall_ns()).items() if each}
+
+    def signs(self, tenant: str) -> list[Signs]:
+        """Texts that look as if they gave orders, by workflow and source."""
+        return self._look.signs(self._clock.wall_ns()) if tenant == self._workspace.settings.tenant else []
 
     def book(self, tenant: str) -> Book:
         """Incidents, as whoever looks for them keeps them."""

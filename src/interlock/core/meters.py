@@ -22,7 +22,7 @@ Meter = Literal[
     "schema_violations",  # answers that did not keep to their schema
     "input_capped",  # inputs that were over their cap; label: what was done
     "private",  # pieces of personal data and credentials that were covered; label: the kind
-    "signals",  # calls whose texts stood out; label: the signal
+    "signals",  # calls whose texts stood out; label: the signal, of a tool's result `SIGNAL from TOOL`
     "limited",  # calls that a limit refused; label: the limit
     "failures",  # calls without an answer; label: the error's code
     "context",  # calls by the length of their input; label: tokens, rounded up to a power of two
@@ -56,7 +56,7 @@ def metered(call: Settled) -> Iterator[tuple[Meter, str, int]]:
     for kind, count in call.private.items():
         yield "private", kind, count
     for signal in call.signals:
-        yield "signals", signal, 1
+        yield "signals", signal if call.kind == "model" else f"{signal} from {call.name}", 1
     if call.input_cap:
         yield "input_capped", call.input_cap.partition(" ")[0], 1
     if call.limit:

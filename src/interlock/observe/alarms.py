@@ -12,7 +12,8 @@ from interlock.core.text import money
 
 from .change import Change
 from .incidents import Fact, Found
-from .runbooks import of_change, of_promise, of_stopped
+from .orders import Signs
+from .runbooks import of_change, of_injection, of_promise, of_stopped
 from .slo import Burn, Standing, Terms
 
 STOPPED = "anomaly_"
@@ -71,6 +72,19 @@ def of_changes(tenant: str, workflow: str, changes: Sequence[Change]) -> Iterato
             title = f"{workflow}: {len(found)} figures are worse since {about}"
             facts = tuple(Fact(each.metric, each.moved()) for each in found)
         yield Found(tenant, workflow, "change", about, "ticket", title, facts, first.tasks[:SHOWN], of_change(first))
+
+
+def of_signs(tenant: str, found: Sequence[Signs]) -> Iterator[Found]:
+    """Sources from which many more texts with signs of injections came than before."""
+    for each in found:
+        if each.more:
+            title = f"{each.workflow or 'lone calls'}: {each.day} texts of {each.source} look as if they gave orders"
+            facts = (
+                Fact("in 24 hours", f"{each.day} calls"),
+                Fact("before", f"{each.before:.1f} by day"),
+                Fact("signs", ", ".join(each.families)),
+            )
+            yield Found(tenant, each.workflow, "injection", each.source, "ticket", title, facts, (), of_injection())
 
 
 def _facts(each: Standing) -> Iterator[Fact]:

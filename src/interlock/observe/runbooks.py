@@ -60,6 +60,16 @@ def of_stopped(kind: str) -> tuple[str, ...]:
     return (*_STOPPED, *more)
 
 
+def of_injection() -> tuple[str, ...]:
+    """For a source whose texts look as if they gave orders."""
+    return (
+        "Look at the newest tasks that used the source (Tasks): what does the text say, and who can write there?",
+        "See on their pages whether a call was refused: the information-flow policy is what keeps a compromised model from doing harm, not this sign.",
+        "Take the source out of the contract, or let `instead` of a rule answer for it, until it is cleaned.",
+        "A false alarm (security articles, tickets that quote attacks) is told the same way: nothing has to be done then.",
+    )
+
+
 def of_change(change: Change) -> tuple[str, ...]:
     """For a figure that is not as it was."""
     first = (

@@ -38,7 +38,8 @@ class Insight:
 
         def read() -> IncidentsPage:
             newest = sight.newest(tenant)
-            return incidents_page(sight.standings(tenant), sight.book(tenant), tenant, sight.changes(tenant), newest)
+            standings, changes = sight.standings(tenant), sight.changes(tenant)
+            return incidents_page(standings, sight.book(tenant), tenant, changes, newest, sight.signs(tenant))
 
         return await asyncio.to_thread(read)
 

@@ -14,6 +14,7 @@ from interlock.ledger.read import TaskSummary
 from interlock.observe.alarms import STOPPED
 from interlock.observe.change import Change, shown
 from interlock.observe.incidents import Book, Incident
+from interlock.observe.orders import Signs
 from interlock.observe.slo import Standing
 
 MOST_STOPPED = 20
@@ -75,6 +76,8 @@ class IncidentsPage(Struct, frozen=True):
     changes: tuple[Changed, ...]
     stopped: tuple[TaskSummary, ...]
     """The newest tasks that were stopped for going in circles."""
+    signs: tuple[Signs, ...]
+    """Texts that look as if they gave orders, by source."""
     looked: int
     """Nanoseconds of the epoch; zero: nobody looks."""
 
@@ -92,6 +95,7 @@ def incidents_page(
     tenant: str,
     changes: Mapping[str, Sequence[Change]],
     newest: Sequence[TaskSummary],
+    signs: Sequence[Signs],
 ) -> IncidentsPage:
     """The page of one tenant."""
     incidents = book.of(tenant)
@@ -101,6 +105,7 @@ def incidents_page(
         over=tuple(each for each in incidents if not each.open)[:MOST_OVER],
         changes=tuple(_changed(name, each) for name, found in changes.items() for each in found),
         stopped=tuple(each for each in newest if each.error.startswith(STOPPED))[:MOST_STOPPED],
+        signs=tuple(signs),
         looked=book.looked_ns,
     )
 

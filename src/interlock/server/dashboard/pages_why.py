@@ -9,7 +9,6 @@ from msgspec import Struct
 from interlock.ledger.read import TaskSummary, Trace
 from interlock.observe.why import Why, why
 
-
 ALIKE = 100
 """Good runs among which one of like length is looked for."""
 
