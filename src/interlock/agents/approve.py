@@ -78,7 +78,8 @@ def question(contract: Contract, judged: Judged, now_ns: int) -> tuple[ApprovalA
         on_expiry=contract.approval_on_expiry,
         tool_call_id=call.tool_call_id,
     )
-    return asked, {"arguments": call.arguments, "why": rule, **({"card": judged.card} if judged.card else {})}
+    card = {"card": judged.card, "policy": information.version_of(contract)} if judged.card else {}
+    return asked, {"arguments": call.arguments, "why": rule, **card}
 
 
 def verdicts(

@@ -50,7 +50,7 @@ def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "
         awaits=awaits_of({name: use.share for name, use in used.items()}),
         undo_grants=_undo_grants(used, tools),
         approvals={name: rule for name, use in used.items() if (rule := _rule(use)) is not None},
-        information=_information(used, tools),
+        information=information_of(used, tools),
         unsure=declared.information.unsure,
         ends=Ends(declared.outcome.tool, declared.outcome.sla or 0.0),
         limits=agent.limits,
@@ -127,13 +127,13 @@ def _rule(use: ToolUse) -> Condition | Literal[True] | None:
     return rule
 
 
-def _information(used: Mapping[str, ToolUse], tools: Mapping[str, Tool]) -> Terms | None:
+def information_of(used: Mapping[str, ToolUse], tools: Mapping[str, Tool]) -> Terms | None:
     """The information-flow terms of the tools; none where no tool has any."""
     terms = {
         name: msgspec.convert(
             {
                 **use.flow.model_dump(),
-                "effect": use.flow.effect or ("read" if tools[name].effect == "none" else "write"),
+                "effect": use.flow.effect or ("read" if name in tools and tools[name].effect == "none" else "write"),
             },
             ToolTerms,
         )

@@ -50,6 +50,11 @@ def policy_of(state: State, contract: Contract) -> FlowPolicy:
     return policy
 
 
+def version_of(contract: Contract) -> str:
+    """The version of the contracts that decided; empty without any."""
+    return contract.information.version if contract.information is not None else ""
+
+
 def card(policy_verdict: Verdict, state: State, contract: Contract) -> tuple[str, ...]:
     """What a person reads about a call that was not allowed by itself: all that stands against it, and where the value was seen."""
     seen = policy_of(state, contract).origin(policy_verdict.value)

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from .options import parser, print_json
@@ -21,7 +22,17 @@ def options() -> argparse.ArgumentParser:
         "redteam",
         "Plays a benchmark of attacks with a model that obeys every injected word, against the information-flow policy.",
     )
-    made.add_argument("benchmark", choices=["agentdojo"], help="which benchmark; the package has to be installed")
+    made.add_argument(
+        "benchmark",
+        choices=["agentdojo", "injecagent", "tau"],
+        help="which benchmark; agentdojo's package has to be installed",
+    )
+    made.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="of injecagent and tau: the published file, or the folder of the published sets (default $INTERLOCK_BENCH_DATA)",
+    )
     made.add_argument("--suite", action="append", choices=SUITES, help="only this suite (again for more)")
     made.add_argument(
         "--adaptive", action="store_true", help="an attacker who varies the benchmark's calls, on a sample of the pairs"
@@ -38,18 +49,38 @@ def options() -> argparse.ArgumentParser:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """0 when no attack on a tool succeeded, 1 when one did or the benchmark is not installed."""
+    """0 when no attack on a tool succeeded and nothing legitimate was denied, 1 otherwise, or when the benchmark is not installed."""
     given = options().parse_args(arguments)
+    if given.benchmark != "agentdojo":
+        found, broken = _published(given.benchmark, given.data)
+        return _tell(found, broken=broken, as_json=given.json)
     if find_spec("agentdojo") is None:
         print(MISSING, file=sys.stderr)
         return 1
     suites = tuple(dict.fromkeys(given.suite or SUITES))
     found, broken = _adaptive(suites, given.sample, given.seed) if given.adaptive else _static(suites)
-    if given.json:
+    return _tell(found, broken=broken, as_json=given.json)
+
+
+def _tell(found: dict[str, Any], *, broken: bool, as_json: bool) -> int:
+    if as_json:
         print_json(found)
     else:
         print("\n".join(clean(f"{name:<22} {value}") for name, value in found.items()))
     return 1 if broken else 0
+
+
+def _published(benchmark: str, data: Path | None) -> tuple[dict[str, Any], bool]:
+    import msgspec
+
+    from interlock.redteam import injecagent, tau
+    from interlock.redteam.published import data_path, read
+
+    if benchmark == "injecagent":
+        attacks = injecagent.measure(read(data_path(data, injecagent.FILE)))
+        return msgspec.to_builtins(attacks), attacks.attacker_blocked < 1 or attacks.user_allowed < 1
+    benign = tau.measure(read(data_path(data, tau.TASKS)), read(data_path(data, tau.SHOP)))
+    return msgspec.to_builtins(benign), benign.writes_denied > 0
 
 
 def _static(suites: Sequence[str]) -> tuple[dict[str, Any], bool]:

@@ -21,6 +21,7 @@ _USUAL_MINUTES = 60
 """How long something takes at most of which the request says only when it begins."""
 _DAY_MINUTES = 24 * 60 - 1
 _WEEKS_DAYS = 45
+_PAGES = ("website", "page", "article", "link", "blog", "url", "site")
 _DESCRIBING = 3
 _MOSTLY = 0.33
 _POINTER = 4
@@ -244,10 +245,10 @@ class Known:
         return {each for each in self._objects.get(kind, {}).values() if each and self._prompt.says(each)}
 
     def _of_those_meant(self, kind: str, output: Any, by: str) -> list[Any]:
-        """The one record that is made of the request's words, else those of whom it names, else all of them. Of a record only links to the sender's own domain count."""
+        """The one record that is made of the request's words, else those of whom it names, else all of them where it speaks of a page. Of a record only links to the sender's own domain count."""
         everything: list[Any] = [each for each in cast("list[Any]", output) if isinstance(each, dict)]
         named = [each for each in everything if self._prompt.says(str(values.one(each, by)))]
-        records = self._described(everything) or named or everything
+        records = self._described(everything) or named or (everything if self._prompt.mentions(_PAGES) else [])
         if kind != "url":
             return records
         return [link for each in records for link in values.own_links(each, str(values.one(each, by)))]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 
@@ -87,3 +89,8 @@ class Terms(Struct, frozen=True):
     """The contracts of all tools of an agent."""
 
     tools: Mapping[str, ToolTerms]
+
+    @property
+    def version(self) -> str:
+        """A hash of all of them, to be kept with every decision."""
+        return hashlib.sha256(msgspec.json.encode(self.tools, order="sorted")).hexdigest()[:12]
