@@ -237,6 +237,8 @@ async def test_the_verb_serves_a_workspace_that_names_it_and_renewed_certificate
         (tmp_path / "agents" / "analyst.yaml").write_text(CONTRACT)
         async with Interlock.from_file(tmp_path) as il:
             first = await cell(il, "x = 6")
+            doctor = [sys.executable, "-m", "interlock.cli.main", "doctor", "-w", str(tmp_path)]
+            told = await asyncio.to_thread(subprocess.run, doctor, capture_output=True, text=True, check=False)
             renewed = Authority(tmp_path)  # the old one is gone, and so is everything that it signed
             renewed.signs("localhost")
             renewed.signs("gateway")
@@ -250,6 +252,9 @@ async def test_the_verb_serves_a_workspace_that_names_it_and_renewed_certificate
     assert first["result"]["status"] == "ok", first
     assert other["result"]["value"] == 42, json.dumps(other)
     assert process.returncode == 0
+    assert told.returncode == 0, told.stderr
+    assert f"in force      {said.split('level ')[1].strip()} (demanded: namespaces)" in told.stdout
+    assert "attacks were stopped." in told.stdout
 
 
 async def cell(il: Interlock, code: str, task: str = "tsk_1") -> dict[str, Any]:

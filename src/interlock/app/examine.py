@@ -5,6 +5,7 @@ Above: cli/doctor. Below: config, the sandbox wing.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -13,10 +14,9 @@ from interlock.config.sandbox import SandboxSettings
 from interlock.core.errors import SandboxRefused
 from interlock.core.time import Clock
 from interlock.sandbox.images import NAMES
-from interlock.sandbox.local import LocalSandbox
 from interlock.sandbox.prove import Finding
 
-from .sandbox import options_of
+from .sandbox import Examined, sandbox_of
 
 
 class Examination(Struct, frozen=True):
@@ -46,9 +46,9 @@ class Examination(Struct, frozen=True):
         return {**told, "weaker": list(self.weaker), "groups": list(self.groups), "attacks": attacks}
 
 
-async def examine(settings: SandboxSettings, clock: Clock) -> Examination:
-    """Attacks this host's sandbox as the settings describe it. Raises nothing for what it finds."""
-    sandbox = LocalSandbox(options_of(settings), clock)
+async def examine(settings: SandboxSettings, root: Path, clock: Clock) -> Examination:
+    """Attacks the sandbox that the settings describe, this host's or a worker's. Raises nothing for what it finds."""
+    sandbox = sandbox_of(settings, root, clock, None)
     try:
         level = await sandbox.start()
         attacks, abi = await sandbox.attacked()
@@ -73,7 +73,7 @@ async def examine(settings: SandboxSettings, clock: Clock) -> Examination:
     )
 
 
-async def _ready(sandbox: LocalSandbox, name: str) -> str:
+async def _ready(sandbox: Examined, name: str) -> str:
     try:
         await sandbox.warm(name)
     except SandboxRefused as refused:

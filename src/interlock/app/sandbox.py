@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -28,8 +28,27 @@ from .commands import job_of
 
 if TYPE_CHECKING:
     from interlock.sandbox.local import Options
+    from interlock.sandbox.prove import Finding
 
 _TOOL_ERROR = "ToolError"
+
+
+class Examined(Sandbox, Protocol):
+    """A sandbox that can be attacked for the report of `interlock doctor`."""
+
+    @property
+    def weaker(self) -> tuple[str, ...]:
+        """Why each stronger level is not in force, for people."""
+        ...
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """Controllers of control groups that are put around calls."""
+        ...
+
+    async def attacked(self) -> tuple[list[Finding], int]:
+        """Every attack carried out now, and the version of landlock that the kernel speaks."""
+        ...
 
 
 class Sandboxed:
@@ -150,7 +169,7 @@ async def _warm(sandbox: Sandbox, images: Collection[str]) -> None:
             await sandbox.warm(image)
 
 
-def sandbox_of(settings: SandboxSettings, root: Path, clock: Clock, egress: EgressProxy | None) -> Sandbox:
+def sandbox_of(settings: SandboxSettings, root: Path, clock: Clock, egress: EgressProxy | None) -> Examined:
     """The one that the settings name: this machine's, or a worker's. Nothing is started or connected."""
     worker = settings.worker
     if worker is None:

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interlock.core.errors import ConfigError
@@ -40,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     from interlock.app.examine import examine
     from interlock.core.time import SystemClock
 
-    found = asyncio.run(examine(_settings(given), SystemClock()))
+    found = asyncio.run(examine(*_settings(given), SystemClock()))
     if given.json:
         print(json.dumps(found.json(), ensure_ascii=False))
     else:
@@ -48,8 +49,8 @@ def run(arguments: Sequence[str]) -> int:
     return 0 if found.ok else 1
 
 
-def _settings(given: argparse.Namespace) -> SandboxSettings:
-    """The workspace's, or the defaults where there is none: a host can be examined before anything is set up."""
+def _settings(given: argparse.Namespace) -> tuple[SandboxSettings, Path]:
+    """The workspace's and its folder, or the defaults where there is none: a host can be examined before anything is set up."""
     from interlock.config.load import load
     from interlock.config.sandbox import SandboxSettings
 
@@ -58,8 +59,9 @@ def _settings(given: argparse.Namespace) -> SandboxSettings:
     except ConfigError:
         if given.workspace is not None:
             raise
-        return SandboxSettings()
-    return load(path).settings.sandbox
+        return SandboxSettings(), Path()
+    found = load(path)
+    return found.settings.sandbox, found.root
 
 
 def render(found: Examination, *, each: bool) -> list[str]:

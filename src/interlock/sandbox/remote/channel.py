@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from interlock.core.egress import EgressDecision
 from interlock.core.sandbox import Ended, Job, Level, RunLimits, RunOutcome
+from interlock.sandbox.prove import Finding
 
 from .websocket import WebSocket
 
@@ -24,7 +25,9 @@ OPENED, PIECE, CLOSED = b"N", b"n", b"x"
 """Of a stream from the sandbox to the egress proxy: its number, four bytes, stands before what it carries."""
 CHUNK = 65_536
 
-Mode = Literal["run", "session", "program", "warm"]
+EXAMINED = b"A"
+
+Mode = Literal["run", "session", "program", "warm", "examine"]
 
 
 class Hello(Struct, frozen=True):
@@ -71,6 +74,14 @@ class Refusal(Struct, frozen=True):
     message: str
     hint: str = ""
     retry_after_s: float = 0.0
+
+
+class Examined(Struct, frozen=True):
+    """What every attack came to, carried out at the worker just now."""
+
+    findings: tuple[Finding, ...]
+    landlock: int
+    groups: frozenset[str]
 
 
 class Over(Struct, frozen=True):

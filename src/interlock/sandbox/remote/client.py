@@ -17,6 +17,7 @@ from msgspec import Struct
 from interlock.core.egress import EgressProxy
 from interlock.core.errors import SandboxRefused, Shed
 from interlock.core.sandbox import Job, Level, RunOutcome, Session, at_least
+from interlock.sandbox.prove import Finding
 from interlock.sandbox.seats import SeatLost
 from interlock.sandbox.session import CellSession
 
@@ -67,6 +68,10 @@ class RemoteSandbox:
         self._min_level: Level = min_level
         self._egress = egress
         self._here = kernel() if here is None else here
+        self.weaker: tuple[str, ...] = ()
+        """As `LocalSandbox` has it; what a worker proves is in its own words."""
+        self.groups: frozenset[str] = frozenset()
+        """Controllers of control groups at the worker; known after `attacked`."""
 
     async def start(self) -> Level:
         """The worker's level.
@@ -85,6 +90,16 @@ class RemoteSandbox:
             await line.begun()
         finally:
             await line.close()
+
+    async def attacked(self) -> tuple[list[Finding], int]:
+        """Every attack carried out at the worker now, and the version of landlock that its kernel speaks."""
+        line = await self._connect()
+        try:
+            found = await line.examined()
+        finally:
+            await line.close()
+        self.groups = found.groups
+        return list(found.findings), found.landlock
 
     async def run(self, job: Job) -> RunOutcome:
         """See `core.sandbox.Sandbox.run`. Raises ConnectionError: the worker was lost, and nobody knows how far the call got."""

@@ -25,6 +25,7 @@ from .streams import Streams
 _GRACE_S = 30.0
 """Beyond a job's wall time: for its way, a queue at the worker and a cell that has to be killed."""
 _SHORT_S = 30.0
+_EXAMINE_S = 120.0
 
 
 class Line:
@@ -115,6 +116,15 @@ class Line:
             raise SeatLost
         if kind != words.BEGUN:
             raise self._refusal(kind, body)
+
+    async def examined(self) -> words.Examined:
+        """What came of every attack at the worker. Raises as `ask`."""
+        async with asyncio.timeout(_EXAMINE_S):
+            await self.send(Job("code", ""), "examine", "")
+            kind, body = await self.next()
+        if kind != words.EXAMINED:
+            raise self._refusal(kind, body)
+        return msgspec.json.decode(body, type=words.Examined)
 
     async def next(self) -> tuple[bytes, bytes]:
         """The next message that is not about a stream; an empty kind when the worker is gone."""

@@ -220,6 +220,7 @@ class _Call:
             "session": self._ask,
             "program": self._live,
             "warm": self._warm,
+            "examine": self._examine,
         }
         try:
             await by_mode[head.mode](job)
@@ -260,6 +261,10 @@ class _Call:
     async def _warm(self, job: Job) -> None:
         await self._sandbox.warm(job.image)
         await self._channel.send(words.BEGUN)
+
+    async def _examine(self, _: Job) -> None:
+        findings, landlock = await self._sandbox.attacked()
+        await self._channel.tell(words.EXAMINED, words.Examined(tuple(findings), landlock, self._sandbox.groups))
 
     async def _live(self, job: Job) -> None:
         async with self._sandbox.program(job) as program:
