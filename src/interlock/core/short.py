@@ -1,6 +1,6 @@
 """The short way: what the rooms need from one another to answer an ordinary call in the callbacks of its sockets, without a task of its own.
 
-Above: server asks, gateway decides, plugins and net send. Below: the values of `core`. The short way is the long one (`ports.ChatGateway`) for the call that
+Above: server asks, gateway decides, plugins and net send, the ledger takes note. Below: the values of `core`. The short way is the long one (`ports.ChatGateway`) for the call that
 nothing happens to: whoever finds anything unusual says no before anything was done, or hands over to the long way where a try has failed. Both leave the
 same events, replies and counts (`tests/gateway/test_short.py`).
 """
@@ -13,6 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from .caller import Caller
 from .chat import ChatRequest, ChatResponse
+from .events import Settled
+from .money import Usage
 from .ports import ChatReply, Deployment, HttpRequest, HttpResponse
 from .time import Deadline
 
@@ -68,11 +70,27 @@ class Wire(Protocol):
         ...
 
     def send(self, request: ChatRequest, key: str, deadline: Deadline, reader: Reader) -> Sending:
-        """As `HttpLine.post`. The request's fields stand in its `raw`, but for its model."""
+        """As `HttpLine.post`. What the request says stands in its `raw`, and its alias in `model`."""
         ...
 
-    def answer(self, request: ChatRequest, response: HttpResponse) -> ChatResponse:
+    def read(self, response: HttpResponse) -> Said:
         """What the reply says. Raises as `ports.Provider.chat`."""
+        ...
+
+
+class Said(Protocol):
+    """A whole answer, read as far as it has to be before it is handed on as it came."""
+
+    @property
+    def body(self) -> bytes:
+        """The vendor's own bytes."""
+        ...
+
+    @property
+    def usage(self) -> Usage: ...
+
+    def response(self) -> ChatResponse:
+        """All of it, to a request that has `raw`, is of the wire's dialect and asks for no probabilities."""
         ...
 
 
@@ -89,7 +107,11 @@ class HasWires(Protocol):
 
 
 class Asker(Protocol):
-    """Who asked the short way. One of `answered` and `refused` is called, once, and not before `Shortcut.take` has returned."""
+    """Who asked the short way. One of the first three is called, once, and not before `Shortcut.take` has returned."""
+
+    def passed_on(self, call: str, deployment: str, cost_nano_usd: int, body: bytes) -> None:
+        """A full answer, as its vendor wrote it, of a call that needed one try."""
+        ...
 
     def answered(self, reply: ChatReply) -> None: ...
 
@@ -121,6 +143,30 @@ class Shortcut(Protocol):
         `request` lacks its messages, each of which has a role and one of `texts`, and nothing else; it names no user, tools or schema.
         """
         ...
+
+
+# --- The ledger -------------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class QuickLedger(Protocol):
+    """A ledger that takes events as JSON (`events.Settled`), so that its journal is written before the event is a value."""
+
+    def note_open(self, if_crashed: bytes) -> int:
+        """As `ports.Ledger.open`; at most `OPEN_MOST` bytes."""
+        ...
+
+    def note_settled(self, slot: int, settled: bytes) -> None:
+        """The call as it ended stands in the journal from here on, and survives a kill -9; `hand_over` is owed."""
+        ...
+
+    def hand_over(self, slot: int, settled: Settled, encoded: bytes) -> None:
+        """The same event as a value, to be written."""
+        ...
+
+
+OPEN_MOST = 960
+"""Bytes of an event in the journal's first half."""
 
 
 @runtime_checkable

@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Struct, structs
 
 from interlock.core.answers import KEY_BYTES
-from interlock.core.chat import ChatResponse
+from interlock.core.caller import Caller
+from interlock.core.chat import ChatRequest, ChatResponse
 
 from .call import Call
 from .settings import Caching
@@ -31,11 +32,20 @@ def exact_key(call: Call) -> bytes:
     """
     caller, request = call.caller, call.request
     if request.raw and not request.user:
-        asked = (request.raw_dialect, request.raw_headers, request.facts, request.raw)
-    else:
-        asked = structs.replace(request, **NOT_ASKED)
-    whole = _encoder.encode((caller.tenant, caller.workflow, caller.versions, asked))
-    return blake2b(whole, digest_size=KEY_BYTES).digest()
+        return digest(beginning(caller, request), request.raw)
+    asked = structs.replace(request, **NOT_ASKED)
+    return digest(_encoder.encode((caller.tenant, caller.workflow, caller.versions, asked)), b"")
+
+
+def beginning(caller: Caller, request: ChatRequest) -> bytes:
+    """All but the caller's own bytes of what an answer to them depends on; the same from call to call of one caller."""
+    way = (request.raw_dialect, request.raw_headers, request.facts)
+    return _encoder.encode((caller.tenant, caller.workflow, caller.versions, way))
+
+
+def digest(begun: bytes, raw: bytes) -> bytes:
+    """The key of both. `begun` is one msgpack value and says itself where it ends, so no two pairs run into the same bytes."""
+    return blake2b(begun + raw, digest_size=KEY_BYTES).digest()
 
 
 class Question(Struct, frozen=True):
@@ -68,11 +78,10 @@ def _digest(values: object) -> str:
     return blake2b(_encoder.encode(values), digest_size=16).hexdigest()
 
 
-def unusable(call: Call, caching: Caching) -> str:
+def unusable(request: ChatRequest, caching: Caching) -> str:
     """Why no kept answer may serve this call and its own is not kept; empty where nothing speaks against it."""
     if not (caching.exact or caching.coalesce):
         return "off"
-    request = call.request
     if request.temperature and not caching.sampled:
         return "the caller asks for variety (temperature > 0)"
     if request.n > 1:

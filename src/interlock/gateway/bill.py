@@ -21,14 +21,14 @@ TOKEN_CHARS = 6
 """Pieces that are no longer than this on average are taken for tokens until a whole answer has shown how many each has."""
 
 
-def learn(health: DeploymentHealth, trial: Trial, response: ChatResponse) -> None:
-    """Keeps how the vendor's own counts compare with the estimates."""
-    text = response.text or "".join(each.arguments for each in response.tool_calls)
+def learn(health: DeploymentHealth, estimate: int, parts: int, response: ChatResponse) -> None:
+    """Keeps how the vendor's own counts compare with the estimates: `estimate` was the upper one of the input, `parts` the pieces seen."""
+    text, usage = response.text or "".join([each.arguments for each in response.tool_calls]), response.usage
     health.counted(
-        input_share=response.usage.input_total / max(1, trial.fitted.ask.input_tokens),
-        output_share=response.usage.output / max(1, tokens.likely(text)) if text else None,
+        input_share=usage.input_total / max(1, estimate),
+        output_share=usage.output / max(1, tokens.likely(text)) if text else None,
     )
-    health.weights.add(trial.fitted.ask.input_tokens, response.usage, trial.parts)
+    health.weights.add(estimate, usage, parts)
 
 
 def of_silent(health: DeploymentHealth, trial: Trial, response: ChatResponse) -> Usage:

@@ -39,7 +39,7 @@ async def look_along(desk: Desk, call: Call) -> Answer | Flight | None:
     caching = desk.settings.caching
     if not caching.used:
         return None
-    if why_not := unusable(call, caching):
+    if why_not := unusable(call.request, caching):
         if why_not != "off":
             call.note(f"exact cache not used: {why_not}")
     else:
@@ -60,24 +60,12 @@ async def look_along(desk: Desk, call: Call) -> Answer | Flight | None:
     return answer
 
 
-def unseen(desk: Desk, call: Call) -> bool:
+def unseen(desk: Desk, key: bytes) -> bool:
     """As `look`, without a wait: True where nothing that is at hand or under way answers the call. False: `look` has to say."""
-    caching = desk.settings.caching
-    if why_not := unusable(call, caching):
-        if why_not != "off":
-            call.note(f"exact cache not used: {why_not}")
-        return True
-    key = call.key = exact_key(call)
-    answers = desk.parts.answers if caching.exact else None
-    if answers is not None and (answers.at_hand(key) is not None or answers.elsewhere(key)):
+    caching, answers = desk.settings.caching, desk.parts.answers
+    if caching.exact and answers is not None and (answers.at_hand(key) is not None or answers.elsewhere(key)):
         return False
     return not caching.coalesce or desk.flights.of(key) is None
-
-
-def lead(desk: Desk, call: Call) -> None:
-    """The call is made, for those as well that ask the same meanwhile: it owes them `keep` or `leave`."""
-    if call.key and desk.settings.caching.coalesce:
-        call.flight = desk.flights.lead(call.key)
 
 
 async def stale(desk: Desk, call: Call) -> Answer | None:
@@ -102,16 +90,21 @@ def keep(desk: Desk, call: Call, answer: Answer) -> None:
         leave(desk, call, Left())
         return
     _land(desk, call, answer, cost)
-    if answer.cache or not worth_keeping(answer.response, caching):
+    if answer.cache:
         return
-    if call.key and caching.exact and desk.parts.answers is not None:
-        now_ns = desk.parts.clock.wall_ns()
+    if call.key:
+        put(desk, call.caller.tenant, call.key, answer, cost, desk.parts.clock.wall_ns())
+    if call.near is not None and worth_keeping(answer.response, caching):
+        similar.learn(desk, call, call.near, answer, cost)
+
+
+def put(desk: Desk, tenant: str, key: bytes, answer: Answer, cost_nano_usd: int, now_ns: int) -> None:
+    """Keeps an answer of a model, given at `now_ns`, under its key, where it may serve others."""
+    caching, answers = desk.settings.caching, desk.parts.answers
+    if caching.exact and answers is not None and worth_keeping(answer.response, caching):
         fresh_ns = now_ns + int(caching.exact_ttl_s * NS_PER_S)
         until_ns = fresh_ns + int(caching.stale_s * NS_PER_S)
-        value = shelved(answer, cost)
-        desk.parts.answers.put(Keeping(call.caller.tenant, call.key, value, now_ns, fresh_ns, until_ns))
-    if call.near is not None:
-        similar.learn(desk, call, call.near, answer, cost)
+        answers.put(Keeping(tenant, key, shelved(answer, cost_nano_usd), now_ns, fresh_ns, until_ns))
 
 
 def leave(desk: Desk, call: Call, error: BaseException) -> None:

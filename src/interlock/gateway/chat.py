@@ -35,7 +35,7 @@ class Gateway:
         self._desk = Desk(settings, parts)
         self._beginner = Beginner(self._desk)
         self._exchange = Exchange(self._desk)
-        self.shortcut = Shortcut(self._desk, self._beginner, self._go_on)
+        self.shortcut = Shortcut(self._desk, self._go_on)
         """The same walk for ordinary whole answers, told by callbacks; it hands over to this one."""
         self.embeddings = Embeddings(self._desk)
         """The walk of calls for embeddings, under the same limits, breakers and ledger."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from interlock.core.budget import Spend
 from interlock.core.errors import InterlockError
 from interlock.core.ports import Deployment
 from interlock.core.time import Clock
@@ -172,10 +171,10 @@ class DeploymentHealth:
         if output_share is not None:
             self.output_share = _moved(self.output_share, output_share)
 
-    def weight(self, ask: Spend) -> int:
-        """Tokens that the vendor will likely count against its limits for a try."""
+    def weight(self, input_tokens: int, output_tokens: int) -> int:
+        """Tokens that the vendor will likely count against its limits for a try of that upper estimate."""
         share = tokens.LIKELY_SHARE if self.input_share is None else self.input_share
-        return round(ask.input_tokens * share) + min(ask.output_tokens, 1_000)
+        return round(input_tokens * share) + min(output_tokens, 1_000)
 
     def take_retry(self) -> bool:
         """Takes one retry out of what is in hand."""

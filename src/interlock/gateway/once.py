@@ -137,7 +137,7 @@ async def _leave_to_send(desk: Desk, call: Call, trial: Trial, health: Deploymen
         error.deployment = name
         raise error
     if health.limits.known:
-        trial.weight = health.weight(trial.fitted.ask)
+        trial.weight = _weight(health, trial)
         health.limits.sent(trial.weight, clock.monotonic_s())
 
 
@@ -187,7 +187,7 @@ async def _room(desk: Desk, call: Call, trial: Trial, health: DeploymentHealth, 
     parts, retrying, name = desk.parts, desk.settings.retrying, trial.candidate.name
     for _ in range(ROOM_ROUNDS):
         now_s = parts.clock.monotonic_s()
-        wait_s = max(health.blocked_s(now_s), health.limits.wait_s(health.weight(trial.fitted.ask), now_s))
+        wait_s = max(health.blocked_s(now_s), health.limits.wait_s(_weight(health, trial), now_s))
         if not wait_s:
             return
         if not last or wait_s > retrying.retry_after_max_s or wait_s >= call.deadline.left_s(parts.clock):
@@ -195,12 +195,16 @@ async def _room(desk: Desk, call: Call, trial: Trial, health: DeploymentHealth, 
         call.note(f"{name} wants no call for another {wait_s:.1f} s: waited")
         await parts.sleep(wait_s + parts.rng.uniform(0.0, min(wait_s, retrying.base_s)))
     now_s = parts.clock.monotonic_s()
-    wait_s = max(health.blocked_s(now_s), health.limits.wait_s(health.weight(trial.fitted.ask), now_s))
+    wait_s = max(health.blocked_s(now_s), health.limits.wait_s(_weight(health, trial), now_s))
     if wait_s:
         call.note(f"{name} not asked: it wants no call for another {wait_s:.1f} s")
         error = RateLimited(f"not asked: rate limited for another {wait_s:.1f} s.", upstream_status=429)
         error.retry_after_s, error.deployment = wait_s, name
         raise error
+
+
+def _weight(health: DeploymentHealth, trial: Trial) -> int:
+    return health.weight(trial.fitted.ask.input_tokens, trial.fitted.ask.output_tokens)
 
 
 async def _timed(desk: Desk, call: Call, trial: Trial, send: Send[T], last: bool) -> T:
@@ -274,8 +278,11 @@ def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -
     """Counts a try that brought a whole answer, and learns from it."""
     health = desk.health.deployment(trial.candidate.name)
     answer = counted(desk, health, call, trial, response)
-    beside = health.line.inside if trial.placed and not trial.fitted.request.stream else 0
-    learn(desk, health, trial, response, desk.parts.clock.monotonic_s(), beside)
+    now_s, output = desk.parts.clock.monotonic_s(), response.usage.output_total
+    learn(desk, health, trial.fitted.ask.input_tokens, trial.parts, response)
+    health.answered(trial.started_s, now_s, output)
+    if trial.placed and not trial.fitted.request.stream:
+        health.paced(trial.started_s, desk.parts.clock, now_s, output, trial.crowd, health.line.inside, stream=False)
     if trial.placed:
         trial.placed = False
         health.line.leave()
@@ -311,21 +318,13 @@ def counted(desk: Desk, health: DeploymentHealth, call: Call, trial: Trial, resp
     )
 
 
-def learn(
-    desk: Desk, health: DeploymentHealth, trial: Trial, response: ChatResponse, ended_s: float, beside: int
-) -> None:
-    """What a whole answer says about its deployment. `beside`: calls that were under way there when it ended; 0 where its place had been
-    given back before.
-    """
+def learn(desk: Desk, health: DeploymentHealth, estimate: int, parts: int, response: ChatResponse) -> None:
+    """What a whole answer's words and counts say about its deployment; its time is `health.answered`'s and `health.paced`'s."""
     usage = response.usage
-    output = usage.output_total
-    if output or usage.input_total or usage.compute_ms:
-        bill.learn(health, trial, response)
+    if usage.input_total or usage.output_total or usage.compute_ms:
+        bill.learn(health, estimate, parts, response)
     if desk.health.hedges is not None:
         desk.health.hedges.answered()
-    health.answered(trial.started_s, ended_s, output)
-    if beside:
-        health.paced(trial.started_s, desk.parts.clock, ended_s, output, trial.crowd, beside, stream=False)
 
 
 def _learn_better(call: Call, trial: Trial, usage: Usage) -> None:

@@ -1,97 +1,168 @@
 """One call that goes the short way, from its being sent to its being settled, told by the callbacks of the vendor's socket.
 
-Above: shortcut. Below: afterwards, cache, hold, once, road, settle: the steps of the long way. A try that fails is handed to the long way with all that it holds.
+Above: shortcut. Below: afterwards, cache, forms, hold, once, road, settle. It holds plain facts; the values that the long way works with are made of them
+when that has to go on: after a try that failed, for a client that has left, for a vendor that names no usage.
 """
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 
+from msgspec import Struct, structs
+
+from interlock.core.budget import Spend
+from interlock.core.chat import ChatRequest
 from interlock.core.errors import InvalidRequest, Shed, UpstreamError
-from interlock.core.events import Settled
+from interlock.core.limits import vector
+from interlock.core.money import Price, cost_of
 from interlock.core.ports import ChatReply, HttpResponse
-from interlock.core.short import Asker, Sending
+from interlock.core.short import Asker, Said, Sending
+from interlock.core.time import Deadline
 
 from . import cache, once, settle
 from .call import Answer, Call, Trial, Tried
 from .desk import Desk
-from .hold import release
+from .flight import Flight
+from .forms import Forms, event_of
 from .quota import Held
 from .road import Road
 from .route import Plan
+from .shape import Fitted
 
 GoOn = Callable[[Call, Plan, Tried], Awaitable[ChatReply]]
 """The long way, from a first try that failed on."""
 
 
-class Ride:
+class Ride(Struct, eq=False):
     """`core.short.Ride`, and the `Reader` of its reply."""
 
-    __slots__ = (
-        "_answer",
-        "_asker",
-        "_beside",
-        "_call",
-        "_desk",
-        "_event",
-        "_go_on",
-        "_held",
-        "_road",
-        "_trial",
-        "sending",
-    )
+    desk: Desk
+    road: Road
+    asker: Asker
+    go_on: GoOn
+    task: str
+    call: str
+    started_ns: int
+    started_s: float
+    deadline: Deadline
+    input_tokens: int
+    """Upper estimate, as the two below."""
+    output_tokens: int
+    cost_nano_usd: int
+    price: Price
+    key: bytes
+    """Of the exact cache; empty where it is not asked."""
+    reason: str
+    """What the event says beside the plan's reasons."""
+    held: Held | None = None
+    flight: Flight | None = None
+    """Identical calls that wait for this one."""
+    slot: int = -1
+    forms: Forms | None = None
+    weight: int = 0
+    """Tokens counted against the vendor's limits, where these are known."""
+    crowd: int = 0
+    """Calls under way at the deployment when this one was begun, itself among them."""
+    sending: Sending | None = None
+    said: Said | None = None
+    settled: bytes = b""
+    """The event as it stands in the journal."""
+    beside: int = 0
+    """Calls under way at the deployment when this one ended, itself among them."""
 
-    def __init__(self, desk: Desk, road: Road, call: Call, trial: Trial, asker: Asker, go_on: GoOn) -> None:
-        self._desk = desk
-        self._road = road
-        self._call = call
-        self._trial = trial
-        self._asker = asker
-        self._go_on = go_on
-        self.sending: Sending | None = None
-        self._answer: Answer | None = None
-        self._event: Settled | None = None
-        self._held: Held | None = None
-        self._beside = 0
-        """Calls that were under way at its deployment when it ended."""
+    # --- its answer ---
 
     def came(self, response: HttpResponse) -> None:
-        desk, call = self._desk, self._call
         try:
-            said = self._road.wire.answer(call.request, response)
-        except (UpstreamError, InvalidRequest) as error:
+            said = self.said = self.road.wire.read(response)
+        except Exception as error:  # noqa: BLE001 - a plug-in's own fault must not pass for ours; `failed` tells them apart
             self.failed(error)
             return
-        except Exception as error:  # noqa: BLE001 - a plug-in's own fault must not pass for ours
-            self.failed(once.plugin_failed(self._trial, error))
-            return
-        trial, health = self._trial, self._road.health
-        held, beside = call.held, health.line.inside
-        answer = once.counted(desk, health, call, trial, said)
-        call.held, trial.placed = None, False  # settled afterwards
-        health.line.leave()
-        desk.gate.leave()
-        reply = settle.answered(desk, call, answer)
-        self._asker.answered(reply)
-        self._answer, self._event, self._held, self._beside = answer, reply.settled, held, beside
-        desk.afterwards.add(self._see_to)
+        try:
+            self._answer(said)
+        except Exception as error:  # noqa: BLE001 - ours: it settles, and whoever asked is told
+            self.desk.gate.leave()
+            self._settle_failed(self._call()[0], error)
+            self.asker.refused(error)
 
-    def failed(self, error: Exception) -> None:
-        if not isinstance(error, (UpstreamError, InvalidRequest, Shed)):
-            error = once.plugin_failed(self._trial, error)
-        self._asker.spawn(self._rest(Tried(self._trial, error)))
+    def _answer(self, said: Said) -> None:
+        """Settles the call and hands its answer on."""
+        usage = said.usage
+        if not usage.plain or not (usage.input or usage.output) or self.price.above_input:
+            self._answered_otherwise(said)
+            return
+        if usage.input > self.input_tokens:  # only more input than was estimated can make another price apply
+            self._answered_otherwise(said)
+            return
+        road, forms = self.road, self.forms
+        assert forms is not None, "it was noted in the journal when it began"
+        cost = cost_of(self.price.rates, usage)
+        took_us = int((self.desk.parts.clock.monotonic_s() - self.started_s) * 1e6)
+        ids = self.task, self.call
+        used = usage.input, usage.output, cost
+        self.settled = forms.answered(*ids, self.started_ns, took_us, *used, self.cost_nano_usd)
+        road.ledger.note_settled(self.slot, self.settled)
+        self._leave()
+        self.asker.passed_on(self.call, road.candidate.name, cost, said.body)
+        self.desk.afterwards.add(self._see_to)
 
     def _see_to(self) -> None:
         """What need not be done before the answer is out."""
-        desk, call, trial, event = self._desk, self._call, self._trial, self._event
-        assert self._answer is not None, "it was answered"
-        assert event is not None, "it was settled"
-        if self._held is not None:
-            release(self._held, event)
-        ended_s = call.started_s + event.duration_us / 1e6
-        once.learn(desk, self._road.health, trial, self._answer.response, ended_s, self._beside)
-        cache.keep(desk, call, self._answer)
+        desk, road, event, said = self.desk, self.road, event_of(self.settled), self.said
+        assert said is not None, "it was answered"
+        road.ledger.hand_over(self.slot, event, self.settled)
+        usage, health, candidate = event.usage, road.health, road.candidate
+        if self.held is not None:
+            self.held.quotas.settle(self.held, vector(1, usage.input, usage.output, event.cost_nano_usd))
+        response, clock = said.response(), desk.parts.clock
+        ended_s = self.started_s + event.duration_us / 1e6
+        once.learn(desk, health, self.input_tokens, 0, response)
+        health.answered(self.started_s, ended_s, usage.output)
+        health.paced(self.started_s, clock, ended_s, usage.output, self.crowd, self.beside, stream=False)
+        slo_ms = road.workflow.p95_latency_slo_ms
+        if slo_ms is not None:
+            desk.health.workflow(road.caller.workflow).finished(slow=event.duration_us > slo_ms * 1000)
+        if self.key:
+            answer = Answer(response, candidate.name, candidate.tier, candidate, event.price)
+            if self.flight is not None:
+                desk.flights.land(self.key, self.flight, answer, event.cost_nano_usd)
+            ended_ns = event.started_ns + event.duration_us * 1000
+            cache.put(desk, road.caller.tenant, self.key, answer, event.cost_nano_usd, ended_ns)
+
+    def _answered_otherwise(self, said: Said) -> None:
+        """The same as a whole, of an answer whose count or price needs a closer look."""
+        call, trial = self._call()
+        answer = once.end_answered(self.desk, call, trial, said.response())
+        self.desk.gate.leave()
+        cache.keep(self.desk, call, answer)
+        self.asker.answered(settle.answered(self.desk, call, answer))
+
+    def _leave(self) -> None:
+        """Its places are free."""
+        health = self.road.health
+        self.beside = health.line.inside
+        health.line.leave()
+        self.desk.gate.leave()
+        if self.weight:
+            health.limits.ended(self.weight)
+
+    # --- it goes another way ---
+
+    def failed(self, error: Exception) -> None:
+        call, trial = self._call()
+        if not isinstance(error, (UpstreamError, InvalidRequest, Shed)):
+            error = once.plugin_failed(trial, error)
+        self.asker.spawn(self._rest(call, Tried(trial, error)))
+
+    async def _rest(self, call: Call, tried: Tried) -> None:
+        """The long way, now that the first try has failed."""
+        try:
+            call.request = self.asker.whole()
+            reply = await self.go_on(call, self.road.plan, tried)
+        except Exception as refusal:  # noqa: BLE001 - handed to whoever asked; the call has settled
+            self.asker.refused(refusal)
+            return
+        self.asker.answered(reply)
 
     async def left(self) -> None:
         """The client is gone: hangs up, and settles with what is known; what was on its way already settles as ever."""
@@ -99,23 +170,44 @@ class Ride:
         gone = await self.sending.hear_out()
         if gone is None:
             return
-        desk, call, trial = self._desk, self._call, self._trial
-        self._road.health.breaker.abandoned()
-        once.end_broken(desk, call, trial, gone)
-        desk.gate.leave()
-        self._end(gone)
+        call, trial = self._call()
+        self.road.health.breaker.abandoned()
+        once.end_broken(self.desk, call, trial, gone)
+        self.desk.gate.leave()
+        self._settle_failed(call, gone)
 
-    async def _rest(self, tried: Tried) -> None:
-        """The long way, now that the first try has failed."""
-        call = self._call
-        call.request = self._asker.whole()
-        try:
-            reply = await self._go_on(call, self._road.plan, tried)
-        except Exception as refusal:  # noqa: BLE001 - handed to whoever asked; the call has settled
-            self._asker.refused(refusal)
-            return
-        self._asker.answered(reply)
+    def _settle_failed(self, call: Call, error: BaseException) -> None:
+        cache.leave(self.desk, call, error)
+        settle.failed(self.desk, call, error)
 
-    def _end(self, error: Exception | CancelledError) -> None:
-        cache.leave(self._desk, self._call, error)
-        settle.failed(self._desk, self._call, error)
+    def let_go(self) -> None:
+        """It is not sent: what is held is held no more."""
+        if self.held is not None:
+            self.held.quotas.let_go(self.held)
+
+    def _call(self) -> tuple[Call, Trial]:
+        """The call and its try as the long way knows them, which sees what others have left behind."""
+        self.desk.afterwards.flush()
+        road, clock = self.road, self.desk.parts.clock
+        request = ChatRequest(road.model, (), max_output_tokens=self.output_tokens, tenant=road.caller.tenant)
+        caller = structs.replace(road.caller, task=self.task, step=1)
+        call = Call(
+            *(self.call, caller, request, None, self.deadline, 0, road.workflow, self.input_tokens, clock),
+            started_ns=self.started_ns,
+            started_s=self.started_s,
+            slot=self.slot,
+            held=self.held,
+            key=self.key,
+            flight=self.flight,
+            reasons=[*road.plan.reasons, self.reason] if self.reason else list(road.plan.reasons),
+        )
+        into, out, cost = self.input_tokens, self.output_tokens, self.cost_nano_usd
+        ask = Spend(model_calls=1, input_tokens=into, output_tokens=out, cost_nano_usd=cost)
+        trial = Trial(
+            *(road.candidate, Fitted(request, ask), self.price, f"{self.call}.0", self.started_ns, self.started_s),
+            placed=True,
+            crowd=self.crowd,
+            weight=self.weight,
+        )
+        call.begin(trial)
+        return call, trial

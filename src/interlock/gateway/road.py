@@ -1,7 +1,8 @@
 """What the ordinary calls of one caller for one model have in common, worked out once: the plan of the short way.
 
-Above: shortcut. Below: desk, lane, route, settings. Frozen but for what is asked anew with each call (health, price of the minute). Whether there is a
-short way at all is decided here, and closed by default: a setting or a part that this file does not know closes it as soon as it is switched on.
+Above: shortcut. Below: answerkey, desk, forms, lane, route, settings. Frozen but for what is asked anew with each call (health, price of the minute). Whether
+there is a short way at all is decided here, and closed by default: a setting or a part that this file does not know closes it as soon as it is
+switched on.
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ import msgspec
 from msgspec import Struct, structs
 
 from interlock.core.caller import Caller
+from interlock.core.chat import ChatRequest
 from interlock.core.errors import InterlockError
-from interlock.core.short import HasWires, Wire
+from interlock.core.money import Price
+from interlock.core.short import HasWires, QuickLedger, Wire
 
+from . import tokens
+from .admit import NO_LIMITS
+from .answerkey import beginning, unusable
 from .desk import Desk
+from .forms import Forms
 from .lane import Lane
 from .once import LEAST_PART_S, PATIENCE
 from .route import Candidate, Plan
@@ -23,19 +30,9 @@ from .settings import Parts, Settings, Workflow
 
 OF_SETTINGS = frozenset(
     (
-        *(
-            "default_model",
-            "degradation",
-            "workflows",
-            "anywhere",
-            "caching",
-            "retrying",
-            "breaking",
-            "admission",
-            "ejecting",
-        ),
-        *("input_caps", "shaping", "priorities", "continuing", "timeout_s", "self_judging", "min_output_tokens"),
-        *("slo_miss_share", "rules"),
+        *("default_model", "degradation", "workflows", "anywhere", "caching", "retrying", "breaking", "admission"),
+        *("ejecting", "input_caps", "shaping", "priorities", "continuing", "timeout_s", "self_judging"),
+        *("min_output_tokens", "slo_miss_share", "rules"),
     )
 )
 """Kept to on the short way, looked at below, or of no concern before a try has failed."""
@@ -43,29 +40,9 @@ OF_WORKFLOW = frozenset(("limits", "p95_latency_slo_ms"))
 OF_CACHING = frozenset(("exact", "exact_ttl_s", "sampled", "refusals", "coalesce", "stale_s"))
 OF_PARTS = frozenset(
     (
-        *(
-            "ledger",
-            "clock",
-            "ids",
-            "rng",
-            "price_of",
-            "providers",
-            "tiers_of",
-            "target_of",
-            "profile_of",
-            "validator_of",
-        ),
-        *(
-            "unusable",
-            "answers",
-            "quotas",
-            "semantic",
-            "prompt_vector",
-            "code_runner",
-            "short_of_cpu",
-            "redact",
-            "sleep",
-        ),
+        *("ledger", "clock", "ids", "rng", "price_of", "providers", "tiers_of", "target_of", "profile_of"),
+        *("validator_of", "unusable", "answers", "quotas", "semantic", "prompt_vector", "code_runner"),
+        *("short_of_cpu", "redact", "sleep"),
     )
 )
 
@@ -73,9 +50,34 @@ OF_PARTS = frozenset(
 class Road:
     """One caller's, for one model."""
 
-    __slots__ = ("caller", "candidate", "health", "lane", "plan", "profile", "timeout_s", "wire", "workflow")
+    __slots__ = (
+        "_forms",
+        "_priced",
+        "begun",
+        "caller",
+        "candidate",
+        "health",
+        "lane",
+        "ledger",
+        "model",
+        "plan",
+        "profile",
+        "timeout_s",
+        "wire",
+        "workflow",
+    )
 
-    def __init__(self, caller: Caller, plan: Plan, lane: Lane, wire: Wire, workflow: Workflow) -> None:
+    def __init__(
+        self,
+        request: ChatRequest,
+        caller: Caller,
+        plan: Plan,
+        lane: Lane,
+        wire: Wire,
+        ledger: QuickLedger,
+        of: Workflow,
+    ) -> None:
+        self.model = request.model
         self.caller = caller
         self.plan = plan
         self.candidate: Candidate = plan.candidates[0]
@@ -83,8 +85,14 @@ class Road:
         self.health = lane.health
         self.profile = lane.profile
         self.wire = wire
-        self.workflow = workflow
+        self.ledger = ledger
+        self.workflow = of
         self.timeout_s = self.candidate.deployment.timeout_s
+        self.begun = beginning(caller, request)
+        """Of the exact cache's keys."""
+        self._priced: Price | None = None
+        self._forms: dict[str, Forms] = {}
+        """Of the present price, by the reason that is added to the plan's."""
 
     def holds(self, desk: Desk) -> bool:
         """What it was worked out of is still so."""
@@ -103,11 +111,30 @@ class Road:
             and (not health.blocked_until_s or not health.blocked_s(now_s))
         )
 
+    def fits(self, input_tokens: int, output_tokens: int) -> bool:
+        """The model takes so much, as it stands."""
+        profile = self.profile
+        if profile.assumed:
+            return True
+        room = profile.context_window - int(input_tokens * tokens.LIKELY_SHARE)
+        return output_tokens <= profile.max_output and output_tokens <= room
 
-def road(desk: Desk, caller: Caller, model: str, dialect: str) -> Road | None:
-    """The short way of `caller` to `model` with requests of `dialect`; `None` where there is none."""
-    parts, settings = desk.parts, desk.settings
-    workflow = settings.workflow(caller.workflow)
+    def forms(self, price: Price, reason: str) -> Forms:
+        """How its calls are written. Raises forms.Unfit."""
+        if price is not self._priced:
+            self._priced, self._forms = price, {}
+        found = self._forms.get(reason)
+        if found is None:
+            reasons = (*self.plan.reasons, reason) if reason else self.plan.reasons
+            at = self.candidate
+            found = self._forms[reason] = Forms(self.model, self.caller, at.name, at.tier, price.version, reasons)
+        return found
+
+
+def road(desk: Desk, caller: Caller, request: ChatRequest) -> Road | None:
+    """The short way of `caller` with requests like this one; `None` where there is none."""
+    parts, settings, model = desk.parts, desk.settings, request.model
+    workflow, ledger = settings.workflow(caller.workflow), parts.ledger
     if not model or caller.task or caller.step or desk.needs_confidence or not _plain(settings, parts, workflow):
         return None
     try:
@@ -117,7 +144,7 @@ def road(desk: Desk, caller: Caller, model: str, dialect: str) -> Road | None:
     candidate = plan.candidates[0]
     deployment = candidate.deployment
     names = (caller.workflow, model, candidate.name)
-    if any(name in settings.shaping or name in settings.input_caps for name in names):
+    if deployment.simulated or any(name in settings.shaping or name in settings.input_caps for name in names):
         return None
     if settings.rules and deployment.dialect not in settings.self_judging:
         return None
@@ -126,9 +153,15 @@ def road(desk: Desk, caller: Caller, model: str, dialect: str) -> Road | None:
     lane = desk.lane(candidate)
     provider = lane.provider
     wire = provider.wire(deployment) if isinstance(provider, HasWires) else None
-    if wire is None or wire.dialect != dialect:
+    if wire is None or wire.dialect != request.raw_dialect or not isinstance(ledger, QuickLedger):
         return None
-    return Road(caller, plan, lane, wire, workflow)
+    return Road(request, caller, plan, lane, wire, ledger, workflow)
+
+
+def reason_of(desk: Desk, request: ChatRequest) -> tuple[bool, str]:
+    """(whether the exact cache and identical calls are asked, what the event says where they are not)."""
+    why_not = unusable(request, desk.settings.caching)
+    return not why_not, f"exact cache not used: {why_not}" if why_not and why_not != "off" else ""
 
 
 def _plain(settings: Settings, parts: Parts, workflow: Workflow) -> bool:
@@ -138,7 +171,7 @@ def _plain(settings: Settings, parts: Parts, workflow: Workflow) -> bool:
         and _else_default(parts, OF_PARTS)
         and _else_default(workflow, OF_WORKFLOW)
         and _else_default(settings.caching, OF_CACHING)
-        and workflow.limits.max_seconds is None
+        and workflow.limits == NO_LIMITS
     )
 
 

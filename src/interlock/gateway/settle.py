@@ -28,6 +28,7 @@ from interlock.core.ports import ChatReply
 from . import retry
 from .call import Answer, Call
 from .desk import Desk
+from .forms import CRASHED
 from .hold import release
 from .settings import Parts
 
@@ -136,7 +137,7 @@ def if_crashed(
         price=price,
         simulated=simulated,
         reasons=tuple(call.reasons),
-        message="the process ended during the call; usage and cost are the upper estimate held back for it",
+        message=CRASHED,
     )
 
 

@@ -1,7 +1,7 @@
 """The short way of the walk: an ordinary call, from its request to the vendor without a task, a future or a timer of its own.
 
-Above: chat, which owns it. Below: road, ride, and the steps of the long way, which are the same functions. The long way stands in `chat`; whatever is not
-ordinary (a hit, a limit that is reached, a queue, an open circuit) is left to it before anything has been done, so that there is one place for each rule.
+Above: chat, which owns it. Below: cache, road, ride, shape, tokens. The long way stands in `chat`; whatever is not ordinary (a hit, a limit that is reached, a
+queue, an open circuit) is left to it before anything has been done, so that there is one place for each rule.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest
 from interlock.core.errors import InterlockError
-from interlock.core.events import Settled
-from interlock.core.money import Usage
+from interlock.core.events import lone_ids
+from interlock.core.money import Price
 from interlock.core.short import Asker
+from interlock.core.time import Deadline
 
-from . import cache, settle, shape, tokens
-from .begin import Beginner
-from .call import Call, Trial
+from . import cache, shape, tokens
+from .answerkey import digest
 from .desk import Desk
-from .quota import Held
+from .forms import Unfit
 from .ride import GoOn, Ride
-from .road import Road, road
+from .road import Road, reason_of, road
 
 ROADS_KEPT = 10_000
 
@@ -29,33 +29,32 @@ ROADS_KEPT = 10_000
 class Shortcut:
     """`core.short.Shortcut`."""
 
-    __slots__ = ("_beginner", "_desk", "_go_on", "_roads")
+    __slots__ = ("_desk", "_go_on", "_roads")
 
-    def __init__(self, desk: Desk, beginner: Beginner, go_on: GoOn) -> None:
+    def __init__(self, desk: Desk, go_on: GoOn) -> None:
         """`go_on`: the long way from a first try that failed."""
         self._desk = desk
-        self._beginner = beginner
         self._go_on = go_on
         self._roads: dict[tuple[Caller, str, str], Road | None] = {}
 
     def take(self, caller: Caller, request: ChatRequest, texts: Sequence[str], asker: Asker) -> Ride | None:
-        desk = self._desk
-        way = self._road(caller, request)
-        ledger = desk.parts.ledger
-        if way is None or not ledger.has_room() or not way.clear(desk, desk.parts.clock.monotonic_s()):
+        desk, way = self._desk, self._road(caller, request)
+        parts = desk.parts
+        now_s = parts.clock.monotonic_s()
+        if way is None or not parts.ledger.has_room() or not way.clear(desk, now_s):
             return None
-        call = self._beginner.call(caller, request, None, None, 0, tokens.of_texts(texts))
-        call.reasons.extend(way.plan.reasons)
-        trial = self._fitted(way, call)
-        if trial is None or not cache.unseen(desk, call):
+        ride = self._ride(way, request, tokens.of_texts(texts), asker, now_s)
+        if ride is None or not self._held(ride):
             return None
-        if not self._held(call, trial):
+        try:
+            forms = ride.forms = way.forms(ride.price, ride.reason)
+            estimate = ride.input_tokens, ride.output_tokens, ride.cost_nano_usd
+            ride.slot = way.ledger.note_open(forms.crashed(ride.task, ride.call, ride.started_ns, *estimate))
+        except (Unfit, InterlockError):
+            ride.let_go()
             return None
-        call.slot = ledger.open(_if_crashed(call, trial))
-        cache.lead(desk, call)
-        self._enter(way, trial)
-        ride = Ride(desk, way, call, trial, asker, self._go_on)
-        ride.sending = way.wire.send(call.request, trial.key, call.deadline.sooner(call.clock, way.timeout_s), ride)
+        self._enter(ride)
+        ride.sending = way.wire.send(request, f"{ride.call}.0", ride.deadline.sooner(parts.clock, way.timeout_s), ride)
         return ride
 
     def _road(self, caller: Caller, request: ChatRequest) -> Road | None:
@@ -66,64 +65,72 @@ class Shortcut:
                 return None
             if len(self._roads) >= ROADS_KEPT:
                 self._roads.clear()
-            known = self._roads[key] = road(self._desk, caller, request.model, request.raw_dialect)
+            known = self._roads[key] = road(self._desk, caller, request)
         return known
 
-    def _fitted(self, way: Road, call: Call) -> Trial | None:
-        """The try, as it fits without a change to the request; `None` where it does not."""
-        settings, request = self._desk.settings, call.request
-        price = way.lane.price(call.input_tokens, call.started_ns)
-        try:
-            fitted = shape.fit(request, call.input_tokens, call.budget, price, way.profile, settings.min_output_tokens)
-        except InterlockError:
+    def _ride(self, way: Road, request: ChatRequest, into: int, asker: Asker, now_s: float) -> Ride | None:
+        """The call, of which nobody knows yet; `None` where it is not an ordinary one."""
+        desk = self._desk
+        parts, settings = desk.parts, desk.settings
+        out = request.max_output_tokens or way.profile.max_output
+        cached, reason = reason_of(desk, request)
+        key = digest(way.begun, request.raw) if cached else b""
+        if not way.fits(into, out) or (cached and not cache.unseen(desk, key)):
             return None
-        if fitted.request is not request or fitted.ask.output_tokens != _wanted(way, request):
-            return None
-        trial = Trial(way.candidate, fitted, price, f"{call.id}.0", call.started_ns, call.started_s)
-        limits = way.health.limits
-        if limits.known:
-            trial.weight = way.health.weight(fitted.ask)
-            if limits.wait_s(trial.weight, call.started_s):
-                return None
-        return trial
+        started_ns = parts.clock.wall_ns()
+        price = way.lane.price(into, started_ns)
+        task, call = lone_ids(parts.ids.new("tsk"))
+        return Ride(
+            desk=desk,
+            road=way,
+            asker=asker,
+            go_on=self._go_on,
+            task=task,
+            call=call,
+            started_ns=started_ns,
+            started_s=now_s,
+            deadline=Deadline(now_s + settings.timeout_s, settings.timeout_s),
+            input_tokens=into,
+            output_tokens=out,
+            cost_nano_usd=shape.upper_cost(price, into, out),
+            price=price,
+            key=key,
+            reason=reason,
+        )
 
-    def _held(self, call: Call, trial: Trial) -> bool:
-        """Holds back what the try may use, everywhere; False, and nothing held, where any of it is not to be had just so."""
-        quotas, ask = self._desk.parts.quotas, trial.fitted.ask
-        held: Held | None = None
+    def _held(self, ride: Ride) -> bool:
+        """Room at the vendor's limits, and the upper estimate held back at ours; False, and nothing held, where there is not."""
+        limits, quotas = ride.road.health.limits, self._desk.parts.quotas
+        if limits.known:
+            ride.weight = ride.road.health.weight(ride.input_tokens, ride.output_tokens)
+            if limits.wait_s(ride.weight, ride.started_s):
+                return False
+        if quotas is None:
+            return True
         try:
-            if quotas is not None:
-                rates = trial.price.rates
-                rate, least = max(rates.output, rates.reasoning), self._desk.settings.min_output_tokens
-                into, out, cost = ask.input_tokens, ask.output_tokens, ask.cost_nano_usd
-                held = quotas.reserve(call.caller, call.request.model, into, out, cost, rate, least)
-                if held is not None and (held.who.shared or held.output_cap is not None):
-                    quotas.let_go(held)
-                    return False
-            call.held = held
-            call.begin(trial)
+            caller, model, least = ride.road.caller, ride.road.model, self._desk.settings.min_output_tokens
+            estimate = ride.input_tokens, ride.output_tokens, ride.cost_nano_usd
+            held = quotas.reserve(caller, model, *estimate, _dearest(ride.price), least)
         except InterlockError:
-            if quotas is not None and held is not None:
-                quotas.let_go(held)
             return False
+        if held is not None and (held.who.shared or held.output_cap is not None):
+            quotas.let_go(held)
+            return False
+        ride.held = held
         return True
 
-    def _enter(self, way: Road, trial: Trial) -> None:
-        """A place in the house and at the deployment, which `Road.clear` has seen to be free."""
-        desk, health = self._desk, way.health
+    def _enter(self, ride: Ride) -> None:
+        """A place in the house and at the deployment, which `Road.clear` has seen to be free; identical calls wait for this one."""
+        desk, health = self._desk, ride.road.health
         desk.gate.inside += 1
         health.line.inside += 1
-        trial.crowd, trial.placed = health.line.inside, True
+        ride.crowd = health.line.inside
         desk.health.extras.called()
-        if trial.weight:
-            health.limits.sent(trial.weight, trial.started_s)
+        if ride.weight:
+            health.limits.sent(ride.weight, ride.started_s)
+        if ride.key and desk.settings.caching.coalesce:
+            ride.flight = desk.flights.lead(ride.key)
 
 
-def _if_crashed(call: Call, trial: Trial) -> Settled:
-    ask, simulated = trial.fitted.ask, trial.candidate.deployment.simulated
-    upper = Usage(input=ask.input_tokens, output=ask.output_tokens)
-    return settle.if_crashed(call, upper, ask.cost_nano_usd, trial.price.version, simulated=simulated)
-
-
-def _wanted(way: Road, request: ChatRequest) -> int:
-    return request.max_output_tokens or way.profile.max_output
+def _dearest(price: Price) -> int:
+    return max(price.rates.output, price.rates.reasoning)

@@ -76,6 +76,14 @@ class Flight:
             self._with_content.add(slot)
         self._put(slot * SLOT_BYTES + OPEN_BYTES, data)
 
+    def note_open(self, slot: int, encoded: bytes) -> None:
+        """As `put_open`, of an event that fits."""
+        self._put(slot * SLOT_BYTES, b"[%b]" % encoded)
+
+    def note_settled(self, slot: int, encoded: bytes) -> None:
+        """As `put_settled`, of an event that fits and has no content."""
+        self._put(slot * SLOT_BYTES + OPEN_BYTES, b"[%b]" % encoded)
+
     def clear(self, slot: int) -> None:
         """The slot's call is committed. Content goes with it: what is deleted later must not stay behind here."""
         at = slot * SLOT_BYTES

@@ -91,15 +91,7 @@ class Recorder:
         return self._slots.used < self._slots.count and self._queue.bytes < self._limits.buffered_bytes
 
     def open(self, if_crashed: Settled) -> int:
-        if self._closed:
-            raise LedgerFull(
-                "the ledger is closed: this process is shutting down.", hint="Send the call to another one."
-            )
-        slot = self._slots.take() if self._queue.bytes < self._limits.buffered_bytes else None
-        if slot is None:
-            with self._refusing:
-                self._refused += 1
-            raise self._full()
+        slot = self._slot()
         if self._flight is not None:
             try:
                 self._flight.put_open(slot, if_crashed)
@@ -115,6 +107,22 @@ class Recorder:
         caller, now_ns = settled.caller, self._clock.wall_ns()
         record = Record(caller.task, caller.step, caller.tenant, now_ns, settled, content, fence, encoded, body)
         self._queue.put(Entry((record,), slot, len(encoded) + len(body)))
+
+    def note_open(self, if_crashed: bytes) -> int:
+        """`core.short.QuickLedger`, as the two below."""
+        slot = self._slot()
+        if self._flight is not None:
+            self._flight.note_open(slot, if_crashed)
+        return slot
+
+    def note_settled(self, slot: int, settled: bytes) -> None:
+        if self._flight is not None:
+            self._flight.note_settled(slot, settled)
+
+    def hand_over(self, slot: int, settled: Settled, encoded: bytes) -> None:
+        caller = settled.caller
+        record = Record(caller.task, caller.step, caller.tenant, self._clock.wall_ns(), settled, None, 0, encoded)
+        self._queue.put(Entry((record,), slot, len(encoded)))
 
     async def append(self, records: Sequence[Record]) -> None:
         """Commits records, in order, after everything settled before.
@@ -193,6 +201,19 @@ class Recorder:
             self._queue.withdraw(entry)
             raise
         raise self._behind()
+
+    def _slot(self) -> int:
+        """A free one. Raises LedgerFull."""
+        if self._closed:
+            raise LedgerFull(
+                "the ledger is closed: this process is shutting down.", hint="Send the call to another one."
+            )
+        slot = self._slots.take() if self._queue.bytes < self._limits.buffered_bytes else None
+        if slot is None:
+            with self._refusing:
+                self._refused += 1
+            raise self._full()
+        return slot
 
     def _may_wait(self) -> bool:
         return self._writer.failing is None and not self._closed and len(self._line) < self._limits.calls

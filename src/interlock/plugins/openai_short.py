@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from interlock.core.chat import ChatRequest, ChatResponse
+from interlock.core.chat import ChatRequest
 from interlock.core.ports import Deployment, HttpResponse, PluginEnv
 from interlock.core.short import HttpLine, Reader, Sending
 from interlock.core.time import Deadline
@@ -43,11 +43,11 @@ class OpenAIWire:
     def send(self, request: ChatRequest, key: str, deadline: Deadline, reader: Reader) -> Sending:
         return self._line.post(key, self._body(request), deadline, reader)
 
-    def answer(self, request: ChatRequest, response: HttpResponse) -> ChatResponse:
+    def read(self, response: HttpResponse) -> codec.Read:
         rooms.hear(self._env, self._deployment, response.headers)
         if response.status != 200:
             wire.check(response, self._deployment, self._env.clock)
-        return codec.response_of(response.body, request, self._deployment)
+        return codec.Read(response.body, self._deployment)
 
     def _body(self, request: ChatRequest) -> bytes:
         """The caller's bytes with the model exchanged: in place, where it stands there once and as most clients write it.

@@ -118,9 +118,58 @@ class _Logprobs(Struct):
     content: list[_Logprob] | None = None
 
 
+_NO_PROMPT_DETAILS, _NO_COMPLETION_DETAILS = _PromptDetails(), _CompletionDetails()
 _completion = msgspec.json.Decoder(_Completion)
 _usage_only = msgspec.json.Decoder(_UsageOnly)
 _logprobs = msgspec.json.Decoder(_Logprobs | None)
+
+
+PLAIN = ChatRequest(model="", messages=(), raw_dialect=DIALECT)
+"""A request of this dialect that asks for no probabilities."""
+
+
+class Read:
+    """A whole answer, decoded; its usage is worked out at once, the rest when it is asked for. `core.short.Said`."""
+
+    __slots__ = ("_deployment", "_reply", "body", "usage")
+
+    def __init__(self, body: bytes, deployment: Deployment) -> None:
+        """Raises BadReply: as `response_of`."""
+        try:
+            reply = _completion.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _bad(f"{deployment.name} sent a body that is not a chat completion: {error}", body) from error
+        if not reply.choices or reply.choices[0].message is None:
+            raise _bad(
+                f"{deployment.name} sent a completion without an answer: {body[:200].decode('utf-8', 'replace')}", body
+            )
+        self.body = body
+        self.usage = usage_of(reply.usage)
+        self._deployment = deployment
+        self._reply = reply
+
+    def response(self, request: ChatRequest = PLAIN) -> ChatResponse:
+        """All of it, as `request` needs it."""
+        reply, same = self._reply, request.raw_dialect == DIALECT
+        choices = reply.choices if len(reply.choices) == 1 else sorted(reply.choices, key=lambda each: each.index)
+        first = _choice(choices[0], request, same=same)
+        stop = choices[0].stop_reason
+        return ChatResponse(
+            model=reply.model or self._deployment.model,
+            text=first.text,
+            tool_calls=first.tool_calls,
+            finish=first.finish,
+            usage=self.usage,
+            id=reply.id or "",
+            refusal=first.refusal,
+            thoughts=first.thoughts,
+            stop_hit=stop if isinstance(stop, str) else "",
+            others=tuple([_choice(each, request, same=same) for each in choices[1:]]),
+            logprobs=first.logprobs,
+            mean_logprob=_mean_logprob(choices[0].logprobs) if request.logprobs else None,
+            raw=self.body if same else b"",
+            raw_dialect=DIALECT if same else "",
+        )
 
 
 def response_of(body: bytes, request: ChatRequest, deployment: Deployment) -> ChatResponse:
@@ -129,34 +178,7 @@ def response_of(body: bytes, request: ChatRequest, deployment: Deployment) -> Ch
     Raises:
         BadReply: the body is not of this dialect; its usage, where it can still be read, is on the error.
     """
-    try:
-        reply = _completion.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _bad(f"{deployment.name} sent a body that is not a chat completion: {error}", body) from error
-    if not reply.choices or reply.choices[0].message is None:
-        raise _bad(
-            f"{deployment.name} sent a completion without an answer: {body[:200].decode('utf-8', 'replace')}", body
-        )
-    same = request.raw_dialect == DIALECT
-    choices = reply.choices if len(reply.choices) == 1 else sorted(reply.choices, key=lambda each: each.index)
-    first = _choice(choices[0], request, same=same)
-    stop = choices[0].stop_reason
-    return ChatResponse(
-        model=reply.model or deployment.model,
-        text=first.text,
-        tool_calls=first.tool_calls,
-        finish=first.finish,
-        usage=usage_of(reply.usage),
-        id=reply.id or "",
-        refusal=first.refusal,
-        thoughts=first.thoughts,
-        stop_hit=stop if isinstance(stop, str) else "",
-        others=tuple([_choice(each, request, same=same) for each in choices[1:]]),
-        logprobs=first.logprobs,
-        mean_logprob=_mean_logprob(choices[0].logprobs) if request.logprobs else None,
-        raw=body if same else b"",
-        raw_dialect=DIALECT if same else "",
-    )
+    return Read(body, deployment).response(request)
 
 
 def _choice(choice: _Choice, request: ChatRequest, *, same: bool) -> Choice:
@@ -271,8 +293,8 @@ def usage_of(usage: _Usage | None) -> Usage:
     """Disjoint buckets: this dialect counts cached tokens inside the prompt, and reasoning inside the completion."""
     if usage is None:
         return Usage()
-    asked = usage.prompt_tokens_details or _PromptDetails()
-    made = usage.completion_tokens_details or _CompletionDetails()
+    asked = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
+    made = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
     cached, kept = asked.cached_tokens or 0, asked.cache_write_tokens or 0
     heard, seen = asked.audio_tokens or 0, asked.image_tokens or 0
     thought, spoken = made.reasoning_tokens or 0, made.audio_tokens or 0

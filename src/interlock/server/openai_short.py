@@ -20,7 +20,7 @@ from .auth import Keys
 from .behalf import facts_of, on_behalf
 from .exchange import Exchange
 from .openai_read import DIALECT, RequestReader
-from .openai_write import reply_headers, whole
+from .openai_write import HEADERS, reply_headers, safe, whole
 
 logger = logging.getLogger("interlock.server")
 
@@ -102,6 +102,11 @@ class _Turn:
         self._exchange = exchange
         self._caller = caller
         self.ride: Ride | None = None
+
+    def passed_on(self, call: str, deployment: str, cost_nano_usd: int, body: bytes) -> None:
+        exchange, name = self._exchange, call.encode()
+        exchange.reply(200, HEADERS % (name, name, safe(deployment), cost_nano_usd), body)
+        exchange.finished()
 
     def answered(self, reply: ChatReply) -> None:
         exchange = self._exchange

@@ -39,6 +39,11 @@ from .ratelimit import openai_lines
 
 DONE = b"data: [DONE]\n\n"
 JSON = b"content-type: application/json\r\n"
+HEADERS = (
+    b"content-type: application/json\r\nx-request-id: %b\r\nx-interlock-call-id: %b\r\nx-interlock-model: %b\r\n"
+    b"x-interlock-cost-nano-usd: %d\r\n"
+)
+"""Of every reply: the call twice, the deployment, what it cost."""
 EVENTS = b"content-type: text/event-stream\r\ncache-control: no-cache\r\n"
 
 _TYPES = {401: "authentication_error", 429: "rate_limit_error"}
@@ -48,10 +53,11 @@ _NO_RETRY = frozenset(("all_candidates_failed", "deadline_missed", "limit_reache
 
 def header(name: bytes, value: str) -> bytes:
     """One finished header line; what cannot stand in one is percent-encoded."""
-    return b"%b: %b\r\n" % (name, _value(value))
+    return b"%b: %b\r\n" % (name, safe(value))
 
 
-def _value(value: str) -> bytes:
+def safe(value: str) -> bytes:
+    """As it may stand in a header."""
     if not (value.isascii() and value.isprintable()):
         value = quote(value, safe=" /:;,=.@()")
     return value.encode("ascii")
@@ -59,11 +65,8 @@ def _value(value: str) -> bytes:
 
 def reply_headers(settled: Settled) -> bytes:
     """What the caller may want to know about the call, beside the answer."""
-    call, model = settled.call.encode(), _value(settled.deployment)
-    lines = [
-        b"content-type: application/json\r\nx-request-id: %b\r\nx-interlock-call-id: %b\r\nx-interlock-model: %b\r\n"
-        b"x-interlock-cost-nano-usd: %d\r\n" % (call, call, model, _real_nano_usd(settled))
-    ]
+    call = settled.call.encode()
+    lines = [HEADERS % (call, call, safe(settled.deployment), _real_nano_usd(settled))]
     if settled.simulated:
         lines.append(b"x-interlock-simulated: true\r\n")
     if settled.degraded:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from interlock.core.errors import LedgerFull
 from interlock.core.events import Record, Settled
+from interlock.core.short import OPEN_MOST
 from interlock.core.time import Deadline
 
 
@@ -18,6 +21,8 @@ class MemoryLedger:
         self.contents: list[dict[str, Any] | None] = []
         self.records: list[Record] = []
         self.open_slots: dict[int, Settled] = {}
+        self.noted: dict[int, bytes] = {}
+        """Settled calls that have not been handed over yet."""
         self.room = room
         """Calls that may still be opened before the ledger says it is full; `None` for no end."""
         self._next = 0
@@ -36,6 +41,19 @@ class MemoryLedger:
         self._next += 1
         self.open_slots[self._next] = if_crashed
         return self._next
+
+    def note_open(self, if_crashed: bytes) -> int:
+        assert len(if_crashed) <= OPEN_MOST, "an event of the short way fits its place in the journal"
+        return self.open(msgspec.json.decode(if_crashed, type=Settled))
+
+    def note_settled(self, slot: int, settled: bytes) -> None:
+        assert slot in self.open_slots, f"slot {slot} was never opened"
+        self.noted[slot] = settled
+
+    def hand_over(self, slot: int, settled: Settled, encoded: bytes) -> None:
+        assert self.noted.pop(slot) == encoded, "what is handed over is what was noted"
+        assert msgspec.json.decode(encoded, type=Settled) == settled, "and says the same"
+        self.settle(slot, settled)
 
     def settle(self, slot: int, settled: Settled, content: dict[str, Any] | None = None, *, fence: int = 0) -> None:
         if slot not in self.open_slots:
