@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from interlock.core.store import TaskRow
-from interlock.core.text import money
+from interlock.core.text import money, plural
 
 from .change import Change
 from .incidents import Fact, Found
@@ -102,9 +102,10 @@ def _facts(each: Standing) -> Iterator[Fact]:
         if each.low is not None and each.high is not None and each.objective.name != "policy":
             yield Fact("95 % interval", f"{100 * each.low:.2f} % to {100 * each.high:.2f} % good")
     if seen.pending:
-        yield Fact("not over yet", f"{seen.pending} tasks")
+        yield Fact("not over yet", plural(seen.pending, "task"))
     if each.left is not None:
-        yield Fact("budget left", f"{100 * each.left:.0f} %")
+        said = f"{100 * each.left:.0f} %" if each.left >= 0 else f"none, it is spent {1 - each.left:.1f} times"
+        yield Fact("budget left", said)
     if each.days_left is not None and (each.left or 0) > 0:
         yield Fact("gone in", f"{each.days_left:.1f} days at the rate of the last day")
 

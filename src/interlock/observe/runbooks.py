@@ -15,7 +15,7 @@ _PROMISES: Mapping[str, tuple[str, ...]] = {
         "Open the newest of the tasks below: the page begins at the step that failed. `interlock trace ID --why` says the same on a terminal.",
         "Compare it with a run that went well (the link on its page): where they part is where to look.",
         "See on Models whether a deployment fails or its breaker is open: then wait, or take it out of the tier.",
-        "See on Anomalies whether it began with a version: then go back to it, and replay these tasks (`interlock replay ID`).",
+        "See on Incidents whether it began with a version: then go back to it, and replay these tasks (`interlock replay ID`).",
         "Where a tool refuses, read its error in the trace: a credential that ran out looks like this.",
     ),
     "latency": (
@@ -26,13 +26,13 @@ _PROMISES: Mapping[str, tuple[str, ...]] = {
     ),
     "cited": (
         "Open a task below and read what its knowledge search found: nothing found is a gap in the articles, not in the model.",
-        "Where passages were found and not cited, look at the prompt's version on Anomalies.",
+        "Where passages were found and not cited, look at the prompt's version on Incidents.",
         "Until it is mended: `approval` for answers without a source, or hand over to a person.",
     ),
     "policy": (
         "Open each task below: the refused call shows which rule or which value of unknown origin it was.",
         "A call that should be allowed: `interlock policy` says which term is missing. One that should not: nothing got through, see what asked for it.",
-        "Text from outside that gives orders: look at the source on Anomalies, and take it out or mark it `untrusted`.",
+        "Text from outside that gives orders: look at the source on Incidents, and take it out or mark it `untrusted`.",
     ),
     "cost": (
         "Open P&L of the workflow: the bridge says which line rose since the period before, and the waste which tasks brought nothing.",

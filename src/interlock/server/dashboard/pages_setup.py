@@ -54,9 +54,11 @@ def config_page(
     contracts: Mapping[str, Any],
 ) -> ConfigPage:
     """The page."""
-    said = tuple(Setting(name, value) for name, value in settings.items() if value not in (None, "", [], {}))
+    single = {name: value for name, value in settings.items() if not isinstance(value, dict | list)}
+    said = [Setting("in general", single)] if single else []
+    said += [Setting(name, value) for name, value in settings.items() if name not in single and value not in ([], {})]
     each = tuple(Setting(name, value) for name, value in contracts.items())
-    return ConfigPage(dict(health), tuple(warnings), tuple(versions), said, each)
+    return ConfigPage(dict(health), tuple(warnings), tuple(versions), tuple(said), each)
 
 
 def audit_page(entries: Sequence[Entry], limit: int) -> AuditPage:

@@ -37,7 +37,7 @@ class ComparePage(Struct, frozen=True):
     """`None`: there is no run of the workflow that went well."""
     pairs: tuple[Pair, ...]
     parted: int | None
-    """Step of the task at which they part; `None`: they do not, or there is nothing to compare with."""
+    """Step of the task after which they part, -1 for the beginning; `None`: they do not, or there is nothing to compare with."""
 
 
 def why_page(trace: Trace) -> WhyPage:
@@ -57,8 +57,9 @@ def compare_page(mine: Trace, other: Trace | None) -> ComparePage:
     if other is None:
         return ComparePage(mine.task, None, tuple(Pair(each, None, False) for each in why(mine)), None)
     pairs = tuple(_aligned(why(mine), why(other)))
-    first = next((each for each in pairs if not each.same), None)
-    parted = None if first is None else first.mine.step if first.mine else -1
+    first = next((at for at, each in enumerate(pairs) if not each.same), None)
+    before = pairs[first - 1].mine if first else None
+    parted = None if first is None else before.step if before else -1
     return ComparePage(mine.task, other.task, pairs, parted)
 
 
