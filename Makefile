@@ -46,7 +46,7 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest
 
-# The crash test of `make test` plays 10 mishaps on each store; this one 1,500, at other instants each day, and keeps its figures.
+# The crash test of `make test` plays 8 mishaps on each store; this one 1,500, at other instants each day, and keeps its figures.
 soak-crash: setup
 	INTERLOCK_CRASH_KILLS=$${KILLS:-1500} INTERLOCK_CRASH_SEED=$$(date +%Y%m%d) INTERLOCK_CRASH_RESULT=bench/results/crash.json \
 		nice $(BIN)/python -m pytest tests/crash/test_kill.py -q -s -o faulthandler_timeout=0

@@ -15,19 +15,32 @@ from tests.servers import postgres_programs
 class Postgres:
     """One server. A context manager: it lives as long as the block, with interruptions."""
 
-    def __init__(self, *, fsync: bool = False, settings: tuple[str, ...] = ()) -> None:
+    def __init__(self, *, fsync: bool = False, settings: tuple[str, ...] = (), within: Path | None = None) -> None:
+        """`within`: a folder for its own one, instead of the machine's usual place for what is temporary."""
         programs = postgres_programs()
         assert programs is not None, "PostgreSQL is not installed: apt install postgresql"
         self.programs = programs
         self.user = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+        self._within = within
         self._numbers = count(1)
         self._settings = (f"fsync={'on' if fsync else 'off'}", "shared_buffers=32MB", "max_connections=100", *settings)
 
     def __enter__(self) -> Self:
-        self.folder = Path(tempfile.mkdtemp(prefix="interlock-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="interlock-pg-", dir=self._within))
         if self.user:
             shutil.chown(self.folder, self.user)
-        make = ["-D", str(self.folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        make = [
+            "-D",
+            str(self.folder / "data"),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+            "--wal-segsize=1",
+        ]
         self.run("initdb", *make, "--locale=C.UTF-8")
         self.start()
         return self

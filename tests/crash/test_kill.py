@@ -1,7 +1,7 @@
 """Real processes are killed, frozen past their leases and robbed of their database at random instants, and started again until everything is done:
 nothing is lost, nothing is doubled, on SQLite and on PostgreSQL.
 
-`INTERLOCK_CRASH_KILLS` sets how many mishaps there are on each store (default 10, `make soak-crash` 1,500), `INTERLOCK_CRASH_SEED` at which instants,
+`INTERLOCK_CRASH_KILLS` sets how many mishaps there are on each store (default 8, `make soak-crash` 1,500), `INTERLOCK_CRASH_SEED` at which instants,
 `INTERLOCK_CRASH_RESULT` a file for the figures.
 """
 
@@ -27,7 +27,7 @@ from tests.crash.worker import COST_NANO_USD, FROZEN, opened
 from tests.postgres import Postgres
 from tests.servers import postgres_programs
 
-MISHAPS = int(os.environ.get("INTERLOCK_CRASH_KILLS", "10"))
+MISHAPS = int(os.environ.get("INTERLOCK_CRASH_KILLS", "8"))
 SEED = int(os.environ.get("INTERLOCK_CRASH_SEED", "20261121"))
 RESULT = os.environ.get("INTERLOCK_CRASH_RESULT", "")
 ENOUGH = 40

@@ -145,7 +145,9 @@ def test_many_processes_may_write_the_same_tasks_and_hours(address):
     totals = stores[0].totals()
     assert totals.events_nano_usd == totals.tasks_nano_usd == totals.rolls_nano_usd
     assert totals.events_nano_usd == 4 * 15 * 6 * call("t").cost_nano_usd == sum(row.lines_nano_usd.values())
-    assert stores[0].tasks.get("t3").events == 1 + 4 * 15
+    third = stores[0].tasks.get("t3")
+    assert third is not None
+    assert third.events == 1 + 4 * 15
     for each in stores:
         each.close()
 

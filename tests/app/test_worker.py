@@ -1,0 +1,42 @@
+"""`interlock worker` as a process: takes over at once what another one lets go, and ends in order."""
+
+import asyncio
+import signal
+
+import pytest
+
+from bench.workers_ground import ground
+from interlock.app import Interlock
+from interlock.core.events import Settled
+from tests.servers import postgres_programs
+
+
+@pytest.mark.requirement("OP-04", "OP-06", "AG-11")
+async def test_a_worker_that_is_told_to_stop_lets_its_tasks_go_to_another_one_and_no_call_is_cut_off():
+    if postgres_programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    async with ground(0.4) as place:
+        first = place.start("worker", "--concurrency", "4")
+        await place.ready(first)
+        async with Interlock.from_file(place.folder) as il:
+            await place.submit(il, [f"o{n}" for n in range(4)])
+        async with asyncio.timeout(60):
+            while place.vendor.served.requests < 4:
+                await asyncio.sleep(0.01)
+        second = place.start("worker")
+        await place.ready(second)
+        await asyncio.to_thread(place.end, first, signal.SIGTERM)
+        store = place.store()
+        await place.finished(store, 4, 120)
+        await asyncio.to_thread(place.end, second, signal.SIGINT)
+        rows = place.rows(store)
+        statuses = {
+            record.event.status for row in rows for record in store.records(row.id) if isinstance(record.event, Settled)
+        }
+        noted = place.books()
+        store.close()
+        assert (first.returncode, second.returncode) == (0, 0)
+        assert "it took 4 tasks" in (place.folder / "worker-0.log").read_text()
+    assert {row.outcome for row in rows} == {"resolved"}
+    assert statuses == {"ok"}, "what was under way was waited for"
+    assert len({line.split()[0] for line in noted}) == 4
