@@ -89,3 +89,26 @@ def test_a_body_that_no_document_allows_is_refused_in_words(server: tuple[str, d
         reply = requests.post(f"{address}/api/tasks", data=body, headers=headers, timeout=20)
         assert reply.status_code == 400, (body, reply.text)
         assert json.loads(reply.text)["error"]["message"]
+
+
+@pytest.mark.requirement("ME-01")
+def test_a_session_is_changed_read_and_ended(server: tuple[str, dict[str, str]]):
+    import requests
+
+    address, headers = server
+    url = f"{address}/api/sessions/chat-7"
+    changed = requests.patch(url, json={"values": {"step": 1, "cart": ["a"]}}, headers=headers, timeout=20)
+    removed = requests.patch(url, json={"values": {"cart": None}}, headers=headers, timeout=20)
+    read = requests.get(url, headers=headers, timeout=20)
+    ended = requests.delete(url, headers=headers, timeout=20)
+    after = requests.get(url, headers=headers, timeout=20)
+    wrong = [
+        requests.patch(url, json={"values": {"": 1}}, headers=headers, timeout=20),
+        requests.patch(url, json={"values": {"long": "x" * 70_000}}, headers=headers, timeout=20),
+        requests.get(f"{address}/api/sessions/{'x' * 201}", headers=headers, timeout=20),
+        requests.get(url, timeout=20),
+    ]
+    assert changed.json() == {"session": "chat-7", "values": {"step": 1, "cart": ["a"]}}
+    assert removed.json()["values"] == read.json()["values"] == {"step": 1}
+    assert (ended.status_code, after.json()["values"]) == (204, {})
+    assert [reply.status_code for reply in wrong] == [400, 400, 400, 401]

@@ -55,6 +55,7 @@ from interlock.config.schema import (
     Routing,
     SemanticCache,
     Server,
+    SessionSettings,
     Settings,
     TaskBudget,
 )
@@ -98,6 +99,7 @@ SECTIONS: dict[str, type[Block]] = {
     "alerts": Alerts,
     "alerts.email": Email,
     "schedules[]": Schedule,
+    "sessions": SessionSettings,
     "credentials.<name>": CredentialSource,
     "credentials.<name>.token": TokenRequest,
     "logging": CallLogging,

@@ -45,6 +45,7 @@ from .limiting import Limiting
 from .providing import providers_of
 from .reading import premium_of, worth_of
 from .retaining import retaining_of
+from .sessions import Sessions, sessions_of
 from .sight import Sight
 from .stores import open_store
 from .tasking import Tasking
@@ -120,6 +121,9 @@ class Interlock(Known):
             self.kept_responses = guarding.covered_responses(self.kept_responses, self.guards)
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
             opened.push_async_callback(self.gateway.embeddings.close)
+            held = sessions_of(self.workspace.settings, self._recorder, self._store, self._clock)
+            opened.push_async_callback(held.close)
+            self.sessions = Sessions(held)
             self.waiting = self._waiting()
             self.tasking = self._tasking()
             self._toolbox.lending.broker = self.tasking.broker
@@ -297,7 +301,9 @@ class Interlock(Known):
             self._store,
             self._recorder,
             self._clock,
-            self._built if self.guards is None else {},  # a vendor's own batch API would be handed what nobody has looked at
+            self._built
+            if self.guards is None
+            else {},  # a vendor's own batch API would be handed what nobody has looked at
             router,
             self._prices,
             redact,

@@ -159,6 +159,8 @@ def unshared_stores(settings: Settings, node: Node) -> list[Fault]:
     held: list[Loc] = [("limits", at, "scope") for at, each in enumerate(settings.limits) if each.scope == "global"]
     if settings.caching.exact_cache.enabled and settings.caching.exact_cache.backend == "redis":
         held.append(("caching", "exact_cache", "backend"))
+    if settings.sessions.backend == "redis":
+        held.append(("sessions", "backend"))
     hint = "Set redis.url, or leave this key out."
     return [fault_at(place(node, loc), dotted("", loc), "needs a Redis, and none is named", hint) for loc in held]
 

@@ -312,6 +312,17 @@ def _one_or_more(value: Any) -> Any:
     return models
 
 
+class SessionSettings(Block):
+    """Small values that belong together for a while."""
+
+    backend: Literal["store", "redis"] = "store"
+    """Where they are kept: the workspace's store, or the Redis that replicas share."""
+    ttl_hours: Seconds = 24.0
+    """How long one lasts after its last change."""
+    max_bytes: Positive = 65_536
+    """Of one, as JSON."""
+
+
 class Settings(Block):
     """The whole of a workspace's policy."""
 
@@ -343,6 +354,7 @@ class Settings(Block):
     """Who is told of questions to people, of results and of alerts."""
     alerts: Alerts = Field(default_factory=Alerts)
     """When promises are looked at, and who gets mail."""
+    sessions: SessionSettings = Field(default_factory=SessionSettings)
     schedules: tuple[Schedule, ...] = ()
     """Tasks that are begun again and again."""
     logging: CallLogging = Field(default_factory=CallLogging)

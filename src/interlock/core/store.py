@@ -23,6 +23,7 @@ from .meters import MeterRow
 from .money import BUCKETS, Price, Totals, Usage
 from .outbox import OutboxStore, TextStore
 from .retention import Retention
+from .sessions import SessionRows
 from .tail import Tail
 
 TaskStatus = Literal["running", "waiting", "in_doubt", "paused", "finished"]
@@ -286,6 +287,8 @@ class Store(Protocol):
     def outbox(self) -> OutboxStore: ...
     @property
     def texts(self) -> TextStore: ...
+    @property
+    def sessions(self) -> SessionRows: ...
     @property
     def audit(self) -> AuditStore: ...
     @property

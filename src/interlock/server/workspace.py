@@ -30,6 +30,7 @@ from .health import health_of
 from .keys import KeysFace
 from .message_batches import MessageBatchesFace
 from .serve import Face, Parts, ServerSettings, serve
+from .sessions import SessionsFace
 from .tasks import TasksFace
 from .workers import Worker
 
@@ -90,6 +91,7 @@ async def serve_workspace(
             KeysFace(admission, il.limiting, clock),
             AuditFace(admission),
             tasks,
+            SessionsFace(il.sessions, keys),
             dashboard,
             *waiting.faces,
             *_watched(watching, keys),

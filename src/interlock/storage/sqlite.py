@@ -32,6 +32,7 @@ from .rolls import END_OF_TIME, NS_PER_HOUR
 from .rows import decode_event
 from .scrubbed import scrubbed
 from .segments import NOTHING
+from .sessions import Sessions
 from .similar import SimilarAnswers
 from .statements import statements
 from .tail import Tail
@@ -65,6 +66,7 @@ class SqliteStore:
         self._similar = SimilarAnswers(database)
         self._outbox = Outbox(database)
         self._texts = Texts(database)
+        self._sessions = Sessions(database)
         self._audit = Audit(database)
         self._tail = Tail(database)
         self._retention = Archives(database)
@@ -127,6 +129,10 @@ class SqliteStore:
     @property
     def texts(self) -> Texts:
         return self._texts
+
+    @property
+    def sessions(self) -> Sessions:
+        return self._sessions
 
     @property
     def audit(self) -> Audit:

@@ -24,6 +24,7 @@ from interlock.storage.outbox import Outbox, Texts
 from interlock.storage.rolls import END_OF_TIME, NS_PER_HOUR
 from interlock.storage.rows import decode_event, encode
 from interlock.storage.scrubbed import scrubbed
+from interlock.storage.sessions import Sessions
 from interlock.storage.similar import SimilarAnswers
 
 from . import calls
@@ -58,6 +59,7 @@ class PostgresStore:
         self.similar = SimilarAnswers(database)
         self.outbox = Outbox(database)
         self.texts = Texts(database)
+        self.sessions = Sessions(database)
         self.audit = Audit(database)
         self.tail = Tail(database, era)
 

@@ -1,0 +1,86 @@
+"""Sessions in a Redis that replicas share: one value each, which ends with its time by itself.
+
+Above: `app` puts it where `core.sessions.SessionStore` is asked for. Below: redis. A change reads and writes in a transaction that another one's change breaks; then it is
+made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, WatchError
+
+from interlock.core.caller import Secret
+from interlock.core.errors import StoreUnavailable
+from interlock.core.sessions import Values, changed
+
+from .sessions import encoded
+
+TRIES = 32
+
+
+class RedisSessions:
+    """`core.sessions.SessionStore` on one Redis. Belongs to the event loop that uses it."""
+
+    def __init__(
+        self, url: Secret, *, ttl_s: float, max_bytes: int, timeout_s: float = 0.25, prefix: str = "interlock"
+    ) -> None:
+        """`timeout_s` bounds every round trip, connecting included."""
+        self._redis: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - the library leaves its options open
+            url.reveal(),
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._ttl_ms, self._max_bytes, self._prefix = max(1, round(ttl_s * 1000)), max_bytes, prefix
+
+    async def read(self, tenant: str, session: str) -> Values:
+        with _explained("read a session"):
+            return _values(await self._redis.get(self._name(tenant, session)))
+
+    async def change(self, tenant: str, session: str, values: Mapping[str, Any]) -> Values:
+        name = self._name(tenant, session)
+        with _explained("change a session"):
+            for _ in range(TRIES):
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    await pipe.watch(name)
+                    after = changed(_values(await pipe.get(name)), values)
+                    held = encoded(after, self._max_bytes)
+                    pipe.multi()
+                    pipe.set(name, held, px=self._ttl_ms)
+                    try:
+                        await pipe.execute()
+                    except WatchError:
+                        continue
+                    return after
+        raise StoreUnavailable(f"the session was changed by others {TRIES} times in a row", hint="Try again.")
+
+    async def forget(self, tenant: str, session: str) -> bool:
+        with _explained("end a session"):
+            return bool(await self._redis.unlink(self._name(tenant, session)))
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    def _name(self, tenant: str, session: str) -> str:
+        return f"{self._prefix}:session:{tenant.encode().hex()}:{session}"
+
+
+def _values(held: bytes | None) -> Values:
+    return {} if held is None else msgspec.json.decode(held, type=dict[str, Any])
+
+
+@contextmanager
+def _explained(doing: str) -> Generator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(
+            f"Redis could not {doing}: {type(error).__name__}: {error}", hint="See that the Redis of `redis.url` is up."
+        ) from error
