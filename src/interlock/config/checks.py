@@ -16,6 +16,7 @@ from interlock.core.errors import Fault, UnknownModel
 from .contract import AgentContract
 from .faults import Loc, dotted, inside, place, text_fault
 from .flow import Flow, Step
+from .missing import tool_hint
 from .models import ModelRef, escalation_target, ref_of, tiers_of, usable
 from .names import nearest
 from .schema import BUILT_IN_FACTS, Settings
@@ -347,7 +348,7 @@ def approval_faults(draft: Draft, tools: Mapping[str, tuple[str, ...]]) -> list[
     ]
 
 
-def undefined_tools(draft: Draft, tools: Collection[str] | None, *, has_file: bool) -> list[Fault]:
+def undefined_tools(draft: Draft, settings: Settings, tools: Collection[str] | None, *, has_file: bool) -> list[Fault]:
     """Warnings: tools of the contract that nothing defines; `tools` is `None` where that cannot be told."""
     if tools is None and has_file:
         return []
@@ -356,7 +357,7 @@ def undefined_tools(draft: Draft, tools: Collection[str] | None, *, has_file: bo
         draft.fault(
             ("tools", at, "name"),
             f"no tool {tool.name!r} is defined",
-            nearest(tool.name, known) or "Define it with @tool in tools.py beside interlock.yaml.",
+            tool_hint(settings, tool.name, known),
         )
         for at, tool in enumerate(draft.contract.tools)
         if tool.name not in known

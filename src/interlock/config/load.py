@@ -29,7 +29,7 @@ from .names import nearest
 from .schema import Settings
 from .shapes import is_section
 from .steering import RouteFile, check_facts, read_route, wrong_verifiers
-from .tool_names import built_in_tools, declared_tools, syntax_error
+from .tool_names import built_in_tools, declared_tools, pinned_tools, syntax_error
 from .tree import Mark, fault_at
 from .versions import content_hash
 from .workspace import Agent, Article, Pending, Workspace
@@ -66,7 +66,8 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
         settings = built_in
     else:
         _check_policy(findings, settings, built_in, read, lone=where.lone)
-    shared = _shared(files, built_in_tools(settings, {d.name: tuple(d.contract.inputs) for d in read.drafts}))
+    given = built_in_tools(settings, {d.name: tuple(d.contract.inputs) for d in read.drafts})
+    shared = _shared(files, {**given, **pinned_tools(settings, where.root)})
     learned = read_route(files, settings.routing.route, place(read.policy, ("routing", "route")), "routing.route")
     policy_versions = _policy_versions(settings, learned)
     agents = {d.name: _agent(files, settings, d, shared, learned) for d in read.drafts}
@@ -183,7 +184,7 @@ def _agent(files: Files, settings: Settings, draft: Draft, shared: _Shared, lear
     whole = len(files.findings.faults) == faults_before
     citable = [article.id for article in articles] if whole else None
     files.findings.faults.extend(checks.flow_faults(draft, intents, citable))
-    _check_tools(files.findings, draft, shared)
+    _check_tools(files.findings, draft, settings, shared)
     budget = settings.task_budgets.get(draft.name)
     schema = shared.schemas.get(contract.output_schema)
     limits = contract.limits.limits
@@ -257,9 +258,9 @@ def _products(files: Files, draft: Draft) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-def _check_tools(findings: Findings, draft: Draft, shared: _Shared) -> None:
+def _check_tools(findings: Findings, draft: Draft, settings: Settings, shared: _Shared) -> None:
     has_file = shared.tools_file is not None
-    findings.warnings.extend(checks.undefined_tools(draft, shared.tools, has_file=has_file))
+    findings.warnings.extend(checks.undefined_tools(draft, settings, shared.tools, has_file=has_file))
     findings.faults.extend(checks.approval_faults(draft, shared.tools or {}))
 
 

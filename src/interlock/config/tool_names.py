@@ -7,10 +7,15 @@ decorator is given as a literal, else the function's own. A file that makes its 
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from .schema import Settings
 
+PINS = "mcp.lock.json"
+"""Beside interlock.yaml; written by `interlock mcp pin`."""
 _CONTEXT = frozenset(("self", "ctx", "context"))
 
 
@@ -52,6 +57,20 @@ def built_in_tools(settings: Settings, agents: Mapping[str, tuple[str, ...]]) ->
     if settings.egress.allow:
         found["web.fetch"] = ("url",)
     return found
+
+
+def pinned_tools(settings: Settings, root: Path) -> Mapping[str, tuple[str, ...]]:
+    """Parameters by name of the MCP servers' tools that are pinned; none where the file is missing or torn, which is said when tools are loaded."""
+    try:
+        pins: Any = json.loads((root / PINS).read_text(encoding="utf-8"))
+        return {
+            f"{server}.{tool}": tuple(pins[server][tool]["schema"].get("properties", {}))
+            for server, said in settings.mcp.servers.items()
+            for tool in pins.get(server, {})
+            if not said.tools or tool in said.tools
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _called(decorator: ast.expr) -> str:

@@ -12,6 +12,7 @@ from interlock.core.caller import Secret, Versions
 from interlock.core.errors import ConfigError, Fault, UnknownModel
 
 from .contract import AgentContract
+from .missing import tool_hint
 from .models import tiers_of, usable
 from .names import nearest
 from .schema import Settings
@@ -138,7 +139,7 @@ class Workspace:
                     )
                 )
             elif open_end.kind == "tool" and open_end.name not in tool_names:
-                hint = nearest(open_end.name, tool_names) or "Define it with @tool in tools.py."
+                hint = tool_hint(self.settings, open_end.name, tool_names)
                 found.append(open_end.fault(f"no tool {open_end.name!r} is defined", hint))
             elif open_end.kind == "model" and (model or agent.contract.tier0 is None):
                 found.extend(self._model_blocker(open_end, model or agent.model))

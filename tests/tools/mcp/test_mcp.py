@@ -218,6 +218,16 @@ async def test_a_changed_description_is_refused_until_a_person_has_looked(tmp_pa
     assert accepted["status"] == "ok"
 
 
+async def test_check_says_how_to_pin_and_knows_what_is_pinned(tmp_path: Path):
+    root = workspace(tmp_path, stdio())
+    before = load(root).warnings
+    await pin(load(root), [])
+
+    assert {each.key for each in before} == {f"agent.tools[{at}].name" for at in range(3)}
+    assert all("interlock mcp pin shop" in each.hint for each in before)
+    assert [each for each in load(root).warnings if "shop." in each.message] == []
+
+
 async def test_pins_that_were_changed_by_hand_are_a_fault(tmp_path: Path):
     root = workspace(tmp_path, stdio())
     await pin(load(root), [])
