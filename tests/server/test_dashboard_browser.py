@@ -22,6 +22,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
 ENTRANCE = re.compile(rb"(http://[\d.:]+)(/ui/enter\?once=\S+)")
 LONG = "tsk_long01"
+MORE = ("/ui/incidents", "/ui/pnl?span=7d", f"/ui/tasks/{LONG}/compare")
 
 
 @asynccontextmanager
@@ -67,8 +68,11 @@ async def test_a_browser_comes_in_and_draws_a_trace_of_eighty_steps_without_brea
     async with serving(root) as (address, entrance):
         home, first = await visit(tmp_path / "profile", address + entrance)
         trace, second = await visit(tmp_path / "profile", f"{address}/ui/tasks/{LONG}")
+        more = [await visit(tmp_path / "profile", address + path) for path in MORE]
 
     assert "Is anything wrong?" in home
     assert trace.count('class="row') > 80
     assert "<title>taken" not in trace
     assert (first, second) == ("", "")
+    assert [said for _, said in more] == [""] * len(MORE)
+    assert all("<title>taken" not in page and "</main>" in page for page, _ in more)
