@@ -96,3 +96,18 @@ async def test_a_refusal_is_an_error_of_the_dialect_with_its_stage_and_categorie
         await gpt.close()
         await claude.close()
     assert not home.upstream.asked
+
+
+@pytest.mark.requirement("SG-01", "TL-08")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_does_not_read_the_credential_that_a_vendor_repeats(tmp_path: Path, stream: bool) -> None:
+    body = json.dumps({"error": {"message": f"Incorrect API key provided: {CANARY}", "code": "invalid_api_key"}})
+    head = f"HTTP/1.1 401 No\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    async with house(tmp_path, Answer(raw=(head + body).encode()), FILES) as home:
+        gpt = home.client()
+        turns: Any = [{"role": "user", "content": "hello"}]
+        with pytest.raises(openai.APIStatusError) as failed:
+            await gpt.chat.completions.create(model="support", messages=turns, stream=stream)
+        await gpt.close()
+    assert CANARY not in failed.value.response.text
+    assert CANARY.encode() not in written(tmp_path)
