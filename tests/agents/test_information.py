@@ -226,3 +226,21 @@ async def test_without_terms_nothing_is_asked(world: World):
     pay = ("refund", {"order_id": "FH-66666", "amount": 999.0})
     result = await world.agents(contract(*shop.tools()), [wants(pay), says("done")]).run("support", TEXT)
     assert (result.outcome, shop.paid) == ("resolved", [("FH-66666", 999.0)])
+
+
+async def test_what_a_parents_model_wrote_is_not_the_users_word_unless_its_policy_let_it_pass():
+    from msgspec.structs import replace
+
+    from interlock.agents.information import vouched
+    from interlock.agents.state import State
+
+    parent = contract(
+        information=terms_of("agent.refunds: {effect: write, arguments: {text: {role: text}, note: {role: inside}}}")
+    )
+    child = contract(information=TERMS, inputs=INPUTS)
+    begun = replace(State(), input={"text": TEXT["text"]}, vouched=vouched(parent, "agent.refunds"))
+    assert begun.vouched == ("text",)
+
+    assert "" not in policy_of(begun, child).explain("refund", {"order_id": "FH-1", "amount": 1.0})
+    laundered = replace(begun, vouched=vouched(contract(), "agent.refunds"))
+    assert "" in policy_of(laundered, child).explain("refund", {"order_id": "FH-1", "amount": 1.0})

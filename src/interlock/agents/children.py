@@ -18,7 +18,7 @@ from interlock.core.events import Record, Started, Usual
 from interlock.core.ids import traceparent
 from interlock.core.time import Clock
 
-from . import waits
+from . import information, waits
 from .actions import as_object
 from .contract import Contract
 from .decide import CANCEL_NOTE
@@ -118,4 +118,4 @@ class Children:
             parent_step=action.step,
             limits=waits.granted(contract, action.share),
         )
-        return Record(action.child, 0, own.tenant, self._clock.wall_ns(), started, {"input": values})
+        return Record(action.child, 0, own.tenant, self._clock.wall_ns(), started, {"input": values, "vouched": information.vouched(contract, action.name)})

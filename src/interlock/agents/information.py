@@ -38,7 +38,7 @@ def judged(state: State, contract: Contract, calls: Sequence[PlannedCall], *, de
 def policy_of(state: State, contract: Contract) -> FlowPolicy:
     """The policy after everything that the task has done so far; the contract has terms."""
     assert contract.information is not None
-    policy = FlowPolicy(contract.information, _request(state, contract), given=state.input, house=contract.prompt)
+    policy = FlowPolicy(contract.information, _request(state, contract), given=_told(state), house=contract.prompt)
     for action in state.actions:
         if action.kind != "tool" or action.compensates or action.refused:
             continue
@@ -93,7 +93,21 @@ def _request(state: State, contract: Contract) -> str:
     """What the task's user said: its trusted inputs, the text first."""
     names = [contract.text_input, *(name for name in contract.inputs if name != contract.text_input)]
     trusted = [name for name in names if name in contract.inputs and contract.inputs[name].trust == "user"]
-    return "\n".join(str(state.input[name]) for name in trusted if state.input.get(name) is not None)
+    told = _told(state)
+    return "\n".join(str(told[name]) for name in trusted if told.get(name) is not None)
+
+
+def vouched(contract: Contract, tool: str) -> tuple[str, ...]:
+    """The inputs of a task that this contract's tool begins, whose words are known to be the user's: the policy has let them pass, or a person has."""
+    terms = contract.information.tools.get(tool) if contract.information is not None else None
+    return tuple(name for name, each in terms.arguments.items() if each.role in ("authority", "text")) if terms else ()
+
+
+def _told(state: State) -> dict[str, Any]:
+    """The inputs that are the caller's own word, and not that of a parent's model."""
+    if state.vouched is None:
+        return state.input
+    return {name: value for name, value in state.input.items() if name in state.vouched}
 
 
 def _endorsed(state: State, action: Action) -> bool:

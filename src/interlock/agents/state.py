@@ -147,6 +147,8 @@ class State(Struct, frozen=True):
     started_ns: int = 0
     last_ns: int = 0
     input: dict[str, Any] = {}
+    vouched: tuple[str, ...] | None = None
+    """Of a task that another one began: the inputs whose words its policy had let pass; `None`: nobody wrote them but the caller."""
     actions: tuple[Action, ...] = ()
     approvals: tuple[Approval, ...] = ()
     notes: tuple[Note, ...] = ()
@@ -236,6 +238,7 @@ def apply(state: State, record: Record) -> State:
                 started=event,
                 started_ns=record.at_ns,
                 input=content.get("input", {}),
+                vouched=tuple(content.get("vouched", ())) if event.parent else None,
             )
         case Intended():
             return _intended(state, event, content, record.at_ns)

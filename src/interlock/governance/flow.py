@@ -7,7 +7,6 @@ whether a text looks hostile, but whether every value with authority stands in w
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -15,10 +14,11 @@ import msgspec
 from msgspec import Struct
 
 from . import flow_values as values
+from .flow_answer import held
 from .flow_checks import Checks, Past, authority_of, key_of
 from .flow_known import Known
 from .flow_memory import Memory
-from .flow_terms import Argument, Terms, ToolTerms
+from .flow_terms import Argument, Terms, ToolTerms, nouns_of
 from .flow_words import Words, items_of
 
 Outcome = Literal["allow", "deny", "ask"]
@@ -56,6 +56,7 @@ class FlowPolicy:
         self._memory = Memory() if memory is None else memory
         self._past = Past(set(), set(), set())
         self._checks = Checks(terms, self._prompt, self._known, self._past)
+        self._nouns = nouns_of(terms)
         self._asked = b""
         self._endorsed = b""
         self._returned: list[tuple[str, Any]] = []
@@ -116,6 +117,7 @@ class FlowPolicy:
         self._asked = self._endorsed = b""
         self.made(tool, arguments)
         self._returned.append((tool, output))
+        self._known.learn_secrets(terms.returns, output)
         if endorsed:
             self._settle(terms, arguments)
         if terms.guarded:
@@ -156,12 +158,8 @@ class FlowPolicy:
         )
 
     def final(self, text: str) -> str:
-        """The answer without links that neither the user nor a trusted field knows, and without what cannot be seen."""
-        text = values.visible(text)
-        for link in values.links(text):
-            if not self._known.may_follow(link) or _runs_on(text, link):
-                text = re.sub(rf"{re.escape(link)}(?:\.[^\s<>\"')\]]+)?", "[link removed]", text)
-        return text
+        """The answer without links, secrets, names of no list and advice that nobody trusted stands for, and without what cannot be seen."""
+        return held(text, self._prompt, self._known, [output for _, output in self._returned], self._nouns)
 
     def _settle(self, terms: ToolTerms, arguments: Mapping[str, Any]) -> None:
         """A person said yes to the call: which value of a list the request meant is settled with it."""
@@ -204,11 +202,6 @@ class FlowPolicy:
             if argument.role in ("text", "note", "inside")
             else not self._known.has(argument.kind, value)
         )
-
-
-def _runs_on(text: str, link: str) -> bool:
-    """Whether what follows a link without a space could be read as part of it, and carry something."""
-    return re.search(rf"{re.escape(link)}\.[^\s]*[?/=&#%\d]", text) is not None
 
 
 def _exactly(tool: str, arguments: Mapping[str, Any]) -> bytes:

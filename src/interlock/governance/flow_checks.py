@@ -148,9 +148,9 @@ class Checks:
             reason = self._value(tool, argument, value, writes=terms.effect == "write")
             if reason:
                 yield Doubt(rule, name, f"{name}={value!r}: {reason}", str(value))
-        if argument.after and not self._known.ends_well(arguments.get(argument.after), given):
+        if argument.after and not self._known.times.ends_well(arguments.get(argument.after), given):
             yield Doubt(rule, name, f"{name}={given!r}: the request gives no such time", str(given))
-        if argument.free and self._known.is_taken(given):
+        if argument.free and self._known.times.is_taken(given):
             yield Doubt(rule, name, f"{name}={given!r}: something else stands there", str(given))
         if argument.borne_by and not _bears(arguments.get(argument.borne_by), given):
             yield Doubt(rule, name, f"{name}={given!r}: the address is somebody else's", str(given))
@@ -197,7 +197,7 @@ class Checks:
 
     def _plain(self, argument: Argument, value: Any) -> str:
         if argument.kind == "soon":
-            return "" if self._known.is_soon(str(value)) else "it is no day of the weeks to come"
+            return "" if self._known.times.is_soon(str(value)) else "it is no day of the weeks to come"
         return "" if values.well_formed(argument.kind, value) else f"it has not the form of a {argument.kind}"
 
     def _tied(self, tool: str, argument: Argument, value: Any) -> str:
@@ -241,6 +241,9 @@ class Checks:
         return "" if not wants or self._prompt.mentions(wants) else "the request does not ask for that"
 
     def _text(self, argument: Argument, text: str) -> str:
+        secret = next((each for each in self._known.secrets() if each in text), "")
+        if secret:
+            return "it carries what its owner's contract calls secret"
         unknown = [each for kind, each in values.carried(text) if kind != "number" and not self._known.has(kind, each)]
         if unknown:
             return f"it carries {unknown[0]!r}, which the user does not know"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -12,16 +11,14 @@ import msgspec
 from . import flow_values as values
 from .flow_lists import Lists
 from .flow_terms import Field
+from .flow_times import Times
 from .flow_words import Words, spoken, words_of
 
 _ENDING_NUMBER = re.compile(r"(?<!\d)\d{4,}$")
 _MOST = ("largest", "biggest", "longest", "newest", "latest", "highest")
 _LEAST = ("smallest", "shortest", "oldest", "earliest", "lowest")
-_USUAL_MINUTES = 60
-"""How long something takes at most of which the request says only when it begins."""
-_DAY_MINUTES = 24 * 60 - 1
-_WEEKS_DAYS = 45
 _PAGES = ("website", "page", "article", "link", "blog", "url", "site")
+_LEAST_SECRET = 4
 _DESCRIBING = 3
 _MOSTLY = 0.33
 _POINTER = 4
@@ -39,11 +36,8 @@ class Known:
         self._objects: dict[str, dict[str, str]] = {}
         self._meant: set[tuple[str, str]] = set()
         self._ranks: dict[str, dict[str, float]] = {}
-        self._dates = set(values.dates(prompt.raw))
-        self._years = set(values.years(prompt.raw))
-        self._length_minutes = values.length_minutes(prompt.raw)
-        self._clocks = set(values.clocks(prompt.raw))
         self._words: set[str] = set()
+        self.times = Times(prompt.raw)
         for kind, value in values.carried(prompt.raw):
             self.add(kind, value)
         for kind, value in values.carried(house):
@@ -54,16 +48,15 @@ class Known:
         if values.is_computed(prompt.raw):
             self._values["amount"] = set()
         self._groups: dict[str, list[frozenset[str]]] = {}
-        self._busy: set[tuple[str, str]] = set()
-        self._newest = ""
         self._lists = Lists(prompt)
         self.wrote: set[str] = set()
         """Texts of this task's own calls: where a list of the system's shows them, they are no names of the system's."""
         self._made_with: dict[tuple[str, str], frozenset[str]] = {}
+        self._secret: set[str] = set()
         self._own: set[tuple[str, str]] = set()
         self._described_objects: dict[str, set[str]] = {}
         self._by_kind: Mapping[str, Callable[[str], bool]] = {
-            "date": self._is_date, "day": self._is_day, "start": self._is_start, "title": self._is_title,
+            "date": self.times.is_date, "day": self.times.is_day, "start": self.times.is_start, "title": self._is_title,
             "account": self._is_account, "proper": prompt.has_whole_name, "street": lambda text: prompt.has_whole_name(text) and any(map(str.isdigit, text)), "person": prompt.is_name, "quoted": prompt.quoted.__contains__, "file": prompt.names_file,
         }  # fmt: skip
 
@@ -91,6 +84,22 @@ class Known:
         """Whether the request's words tell which value of a list it means."""
         return self._lists.is_singled_out(kind.partition(":")[2], values.canonical(kind, value), self.listed(kind))
 
+    def trusted_words(self) -> set[str]:
+        """Words of the system's lists."""
+        return self._words
+
+    def secrets(self) -> list[str]:
+        """What a contract calls secret, and the request does not speak of."""
+        return sorted(self._secret, key=len, reverse=True)
+
+    def learn_secrets(self, fields: Sequence[Field], output: Any) -> None:
+        """Takes in the fields of an output that are to go nowhere unless the request speaks of them."""
+        for field in fields:
+            if field.kind == "secret" and not (field.wants and self._prompt.mentions(field.wants)):
+                *path, last = field.path.split(".")
+                found = (leaf for holder in values.at(output, path) for leaf in values.each(values.one(holder, last)))
+                self._secret.update(text for text in map(str, found) if len(text) >= _LEAST_SECRET)
+
     def settle(self, kind: str, value: str) -> None:
         """A person has said which value of a list the request means."""
         self._lists.settle(kind, values.canonical(kind, value))
@@ -98,17 +107,6 @@ class Known:
     def groups(self, kind: str) -> list[frozenset[str]]:
         """Values that a record to which the request points holds together."""
         return self._groups.get(kind, [])
-
-    def is_taken(self, start: Any) -> bool:
-        """Whether something stands at that time already."""
-        wanted = str(start)[:16].replace("T", " ")
-        return any(begin <= wanted < end for begin, end in self._busy)
-
-    def is_soon(self, value: str) -> bool:
-        """Whether a day lies in the weeks after the newest day that a field of kind `day` told; any day where none did."""
-        return values.well_formed("day", value) and (
-            not self._newest or 0 <= values.days_between(self._newest, value) <= _WEEKS_DAYS
-        )
 
     def is_passage(self, text: str) -> bool:
         """Whether a text to a reader says what stands in the request, in its order, names of lists apart."""
@@ -120,19 +118,6 @@ class Known:
 
     def _is_title(self, text: str) -> bool:
         return not self.strange(text) and self.is_passage(text) and self._prompt.count(text) > 0
-
-    def ends_well(self, start: Any, end: Any) -> bool:
-        """Whether an end lies as long after its start as the request says; where it says nothing, on the same day and later."""
-        if start is None or end in (None, ""):
-            return True
-        length = values.minutes_between(str(start), str(end))
-        if length is None or length <= 0:
-            return False
-        if self._length_minutes:
-            return length in self._length_minutes
-        if self._clocks:
-            return self._is_start(str(end)) or 0 < length <= _USUAL_MINUTES
-        return length == _DAY_MINUTES
 
     def object_is_meant(self, kind: str, value: Any) -> bool:
         """Whether an id belongs to an object that the user named or singled out (the largest), or that this task made."""
@@ -159,7 +144,7 @@ class Known:
     def strange(self, text: str, also: Iterable[str] = ()) -> list[str]:
         """The words of a text that neither the user said nor a trusted list holds."""
         found = self._prompt.strange(text, self._words | set(also))
-        return [] if not found else [each for each in found if not self._is_part_of_date(each)]
+        return [] if not found else [each for each in found if not self.times.is_part_of_date(each)]
 
     def add(self, kind: str, value: str) -> None:
         """Takes in one value."""
@@ -176,17 +161,12 @@ class Known:
         for field in fields:
             *path, last = field.path.split(".")
             holders = values.at(output, path)
-            if field.wants and not self._prompt.mentions(field.wants):
+            if field.kind == "secret" or (field.wants and not self._prompt.mentions(field.wants)):
                 continue
             if field.kind.startswith("id:"):
                 self._learn_objects(field, holders, last, own=own, single=looked_for and len(holders) == 1)
-            elif field.kind == "busy":
-                self._busy.update(
-                    (_minute(values.one(each, last)), _minute(values.one(each, field.label))) for each in holders
-                )
-            elif field.kind == "day":
-                days = [str(values.one(each, last))[:10] for each in holders]
-                self._newest = max([self._newest, *(each for each in days if values.well_formed("date", each))])
+            elif field.kind in ("busy", "day"):
+                self.times.learn(field, holders, last)
             elif field.pointed:
                 self._learn_pointed(field, holders, last)
             else:
@@ -266,8 +246,7 @@ class Known:
             return
         text = str(value)
         if kind == "date":
-            self._dates.update(values.dates(text))
-            self._years.update(values.years(text))
+            self.times.add(text)
         elif kind.startswith("name") and values.normal(text) not in self.wrote:
             self._directory.setdefault(kind, set()).add(values.canonical(kind, text))
             self._words.update(words_of(text))
@@ -354,21 +333,6 @@ class Known:
         """No longer label that the user said holds it."""
         return not any(label != other and label in other for other in others)
 
-    def _is_date(self, text: str) -> bool:
-        found = set(values.dates(text))
-        years = set(values.years(text))
-        return (
-            bool(found)
-            and found <= self._dates
-            and (years <= self._years if self._years else all(each.startswith("20") for each in years))
-        )
-
-    def _is_day(self, text: str) -> bool:
-        return values.well_formed("day", text) and self._is_date(text)
-
-    def _is_start(self, text: str) -> bool:
-        return self._is_date(text) and set(values.clocks(text)) <= (self._clocks or {(0, 0)})
-
     def _is_account(self, text: str) -> bool:
         """A payee by name, where the request gives no account at all."""
         if self._values.get("account") or not self._prompt.has_whole_name(text, single=True):
@@ -378,12 +342,3 @@ class Known:
     def _is_payee(self, name: str) -> bool:
         """Whether somebody of that name was paid before: as the payee, or by the words of the subject."""
         return any(name in each.split() for each in self._directory.get("name:payee", ()))
-
-    def _is_part_of_date(self, word: str) -> bool:
-        return (
-            word.isdigit() and len(word) <= 2 and Counter(each for pair in self._dates for each in pair)[int(word)] > 0
-        )
-
-
-def _minute(time: Any) -> str:
-    return str(time)[:16].replace("T", " ")

@@ -94,3 +94,9 @@ class Terms(Struct, frozen=True):
     def version(self) -> str:
         """A hash of all of them, to be kept with every decision."""
         return hashlib.sha256(msgspec.json.encode(self.tools, order="sorted")).hexdigest()[:12]
+
+
+def nouns_of(terms: Terms) -> tuple[str, ...]:
+    """What the system has lists of: `hotel` where a tool returns a `name:hotel`."""
+    kinds = {field.kind for each in terms.tools.values() for field in each.returns if field.kind.startswith("name:")}
+    return tuple(sorted(noun for kind in kinds if (noun := kind.partition(":")[2]).isalpha()))

@@ -1,0 +1,79 @@
+"""What may leave in the answer: no links, secrets, made-up names or advice that nobody trusted stands for. Above: flow. Below: flow_known, flow_words, flow_values.
+
+A model that obeys somebody else's text can say whatever that wants, where no tool sees it. Held back is what can be told from the user's own answer by where it comes from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from . import flow_values as values
+from .flow_known import Known
+from .flow_words import Words, words_of
+
+_SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\s|$)|\n|$)\s*")
+_ADVICE = re.compile(
+    r"\b(?:should|must|ought|urgent(?:ly)?|immediately|absolutely|definitely|have to|need to|make sure|be sure|(?:please )?(?:visit|click|call|contact|download|install|reply|sign up|log in|transfer))\b",
+    re.IGNORECASE,
+)
+_OWN_SHARE = 0.8
+"""Part of a sentence's own words that has to stand in one untrusted text for the sentence to be that text's."""
+_OWN_WORDS = 3
+
+
+def held(text: str, prompt: Words, known: Known, outputs: Sequence[Any], nouns: Sequence[str]) -> str:
+    """The answer as it may leave; `nouns`: what the system has lists of."""
+    text = values.visible(text)
+    for secret in known.secrets():
+        text = text.replace(secret, "[withheld]")
+    for link in values.links(text):
+        if not known.may_follow(link) or _runs_on(text, link):
+            text = re.sub(rf"{re.escape(link)}(?:\.[^\s<>\"')\]]+)?", "[link removed]", text)
+    for noun in nouns:
+        text = _names(noun).sub(lambda found, noun=noun: _known_name(found, noun, prompt, known), text)
+    if not _ADVICE.search(text):
+        return text
+    said = [
+        frozenset(words_of(str(leaf))) for output in outputs for leaf in values.each(output) if isinstance(leaf, str)
+    ]
+    return _SENTENCE.sub(
+        lambda found: (
+            found[0]
+            if _is_own(found[0], prompt, known, said)
+            else "[advice from a text that nobody vouches for was left out] "
+        ),
+        text,
+    )
+
+
+def _runs_on(text: str, link: str) -> bool:
+    """Whether what follows a link without a space could be read as part of it, and carry something."""
+    return re.search(rf"{re.escape(link)}\.[^\s]*[?/=&#%\d]", text) is not None
+
+
+def _names(noun: str) -> re.Pattern[str]:
+    """Names that call themselves one of a list's things: `Riverside View Hotel`."""
+    return re.compile(rf"\b(?:[A-Z][a-z\u00c0-\u024f'\u2019&-]+[ ]+){{1,4}}{noun.capitalize()}\b")
+
+
+def _known_name(found: re.Match[str], noun: str, prompt: Words, known: Known) -> str:
+    """The name as it stands, where the request or the system's list has it, with or without the noun; else none. Words before it that are known stay."""
+    listed, words = known.listed(f"name:{noun}"), found[0].split()
+    for at in range(len(words) - 1):
+        whole, short = values.normal(" ".join(words[at:])), values.normal(" ".join(words[at:-1]))
+        if any(each in listed or prompt.says(each) for each in (whole, short)):
+            return found[0]
+    sure = known.trusted_words() | prompt.words
+    kept = next((at for at, word in enumerate(words[:-1]) if values.normal(word) not in sure), len(words) - 1)
+    return " ".join([*words[:kept], f"[a {noun} that is on no list]"])
+
+
+def _is_own(sentence: str, prompt: Words, known: Known, said: Sequence[frozenset[str]]) -> bool:
+    """Whether a sentence is the model's own, or the user asked for what it says: advice is not, when its words stand in somebody else's text."""
+    if not _ADVICE.search(sentence):
+        return True
+    own = {word for word in words_of(sentence) if len(word) > 2} - prompt.words - set(known.trusted_words())
+    own = set(prompt.strange(" ".join(own)))
+    return len(own) < _OWN_WORDS or not any(len(own & each) >= _OWN_SHARE * len(own) for each in said)
