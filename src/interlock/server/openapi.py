@@ -18,12 +18,19 @@ from interlock.core.events import Outcome
 from interlock.core.store import TaskStatus
 from interlock.ledger.read import TaskSummary, Trace
 
+from .sessions import Changes, Held
 from .task_forms import LONGEST_WAIT_S, Became, Closed, Decided, NewTask, Sent
 
-_TYPES = (NewTask, Decided, Sent, Became, Closed, TaskSummary, TaskResult, Trace, Question, Standing)
+_TYPES = (NewTask, Decided, Sent, Became, Closed, Changes, Held, TaskSummary, TaskResult, Trace, Question, Standing)
 _REFS = "#/components/schemas/"
 _TASK = {"name": "task", "in": "path", "required": True, "schema": {"type": "string"}}
 _STEP = {"name": "step", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
+_SESSION = {
+    "name": "session",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.:@-]{1,200}$"},
+}
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -65,7 +72,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Interlock: tasks", "version": __version__, "description": "See docs/tasks-api.md."},
         "security": [{"key": []}],
-        "paths": _paths(),
+        "paths": _looking() | _deciding(),
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
             "schemas": {**components, "Error": error},
@@ -73,7 +80,8 @@ def document() -> dict[str, Any]:
     }
 
 
-def _paths() -> dict[str, Any]:
+def _looking() -> dict[str, Any]:
+    """Begin, look, end, pause, resume, signal."""
     task = "/api/tasks/{task}"
     return {
         "/api/openapi.json": {"get": _does("This document.", {"200": _json({"type": "object"})})},
@@ -115,6 +123,13 @@ def _paths() -> dict[str, Any]:
                 Sent,
             )
         },
+    }
+
+
+def _deciding() -> dict[str, Any]:
+    """What people say, and what comes round by itself."""
+    task = "/api/tasks/{task}"
+    return {
         f"{task}/outcome": {
             "post": _does("What became of it, for whoever knows.", {"200": _one(TaskSummary)}, [_TASK], Became)
         },
@@ -125,6 +140,11 @@ def _paths() -> dict[str, Any]:
         "/api/approvals/{task}": {"get": _does("What one task asks.", {"200": _list("questions", Question)}, [_TASK])},
         "/api/approvals/{task}/{step}": {
             "post": _does("A person's answer.", {"202": _one(TaskSummary)}, [_TASK, _STEP], Decided)
+        },
+        "/api/sessions/{session}": {
+            "get": _does("What a session holds; empty where it has ended.", {"200": _one(Held)}, [_SESSION]),
+            "patch": _does("Puts values in; null removes.", {"200": _one(Held)}, [_SESSION], Changes),
+            "delete": _does("Ends it.", {"204": {"description": "It is over."}}, [_SESSION]),
         },
         "/api/schedules": {"get": _does("Tasks that come round.", {"200": _list("schedules", Standing)})},
     }
