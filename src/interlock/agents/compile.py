@@ -154,6 +154,7 @@ def _anomalies(declared: Anomalies) -> anomaly.Terms:
             ("fan_out", declared.fan_out),
             ("depth", declared.depth),
             ("growth", declared.growth_tokens),
+            ("injections", declared.injections),
             ("usual", declared.usual),
         )
     }

@@ -53,6 +53,8 @@ class Anomalies(Block):
     """Tasks below tasks."""
     growth_tokens: Pair = _pair(8_000, 0)
     """Input tokens by which each model call exceeds the one before."""
+    injections: Pair = _pair(1, 0)
+    """Results of tools that show signs of an injection, where the workspace's guards look for any."""
     usual: Pair = _pair(1.0, 3.0)
     """Cost and model calls, as multiples of what 99 % of the successful runs need."""
     usual_runs: Annotated[Count, Field(ge=10)] = 30
@@ -68,6 +70,6 @@ def switched(value: Any) -> Any:
     if value is not False:
         return value
     nothing: dict[str, Any] = dict.fromkeys(
-        ("repeats", "cycles", "no_news", "fan_out", "depth", "growth_tokens", "usual"), False
+        ("repeats", "cycles", "no_news", "fan_out", "depth", "growth_tokens", "injections", "usual"), False
     )
     return {**nothing, "then": "warn"}

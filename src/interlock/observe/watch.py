@@ -60,6 +60,8 @@ class Watch(Struct, frozen=True):
     """Of the newest model answer."""
     depth: int = 0
     """How many tasks stand above this one."""
+    signed: tuple[str, ...] = ()
+    """Tools whose results showed signs of an injection, once for each result, `REMEMBERED` at most."""
     over: bool = False
 
     @property
@@ -113,6 +115,8 @@ def hash_of(value: Any) -> str:
 def _heard(watch: Watch, record: Record, event: Settled) -> Watch:
     begun = next((each for each in watch.open if each[0] == record.seq), None)
     watch = replace(watch, cost_nano_usd=watch.cost_nano_usd + _known_cost(event))
+    if any(signal.startswith("injection:") for signal in event.signals):
+        watch = replace(watch, signed=(*watch.signed, event.name)[-REMEMBERED:])
     if begun is None:
         return watch
     watch = replace(watch, open=tuple(each for each in watch.open if each is not begun))
