@@ -178,6 +178,8 @@ def _new(messages: Sequence[Message]) -> Sequence[Message]:
 def _message(message: Message, cover: Cover, cover_json: Cover) -> Message:
     content = message.content
     content = cover(content) if isinstance(content, str) else tuple(_part(each, cover) for each in content)
+    if content == message.content and not (message.name or message.refusal or message.tool_calls or message.thoughts):
+        return message
     return structs.replace(
         message,
         content=content,
