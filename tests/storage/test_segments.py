@@ -50,7 +50,7 @@ asked = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(calls, asked, st.sets(st.integers(0, 11), max_size=3))
 def test_lists_are_the_same_as_of_rows(tmp_path_factory, made, which, known):
     """One store takes the short way, the other is made to give every call rows of its own."""

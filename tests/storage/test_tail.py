@@ -78,7 +78,7 @@ numbers = st.integers(0, 9)
 writes = st.lists(st.lists(st.tuples(st.booleans(), numbers), min_size=1, max_size=6), max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(writes, st.integers(1, 5), st.data())
 def test_whatever_is_written_between_readings_is_read_once(tmp_path_factory, batches, limit, data):
     store = SqliteStore.open(tmp_path_factory.mktemp("tail") / "store.db", synchronous="normal")

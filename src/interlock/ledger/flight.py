@@ -27,7 +27,9 @@ from interlock.core.money import Usage
 OPEN_BYTES = 1024
 SLOT_BYTES = 4096
 _HEAD = struct.Struct("<II")
-"""Length and checksum of what follows; a length of zero is an empty half."""
+"""Length and mark of what follows; a length of zero is an empty half."""
+_END = 64
+"""Bytes at either end that are marked: a checksum over all of it would cost as much as encoding it."""
 _TEXT_CAP = 64
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
@@ -102,8 +104,9 @@ class Flight:
         os.close(self._file)
 
     def _put(self, at: int, data: bytes) -> None:
-        # A kill in between leaves a half whose checksum is wrong, and that is as good as an empty one.
-        self._map[at : at + _HEAD.size + len(data)] = _HEAD.pack(len(data), zlib.crc32(data)) + data
+        # Content first, then the head that makes it count: a kill in between leaves the half as it was, empty.
+        self._map[at + _HEAD.size : at + _HEAD.size + len(data)] = data
+        _HEAD.pack_into(self._map, at, len(data), _mark(data))
 
 
 def flight_path(store: Path, owner: str) -> Path:
@@ -216,7 +219,13 @@ def _read(data: bytes, at: int, size: int) -> Landed | None:
     if not 0 < length <= size - _HEAD.size:
         return None
     body = data[at + _HEAD.size : at + _HEAD.size + length]
-    return _decoder.decode(body) if zlib.crc32(body) == checksum else None
+    # The whole checksum is what earlier versions wrote, and their journals may still be found.
+    return _decoder.decode(body) if checksum in (_mark(body), zlib.crc32(body)) else None
+
+
+def _mark(data: bytes) -> int:
+    """Tells a half that was cut off, or that a loss of power left in parts of two calls: the ids stand in front, what was said at the end."""
+    return zlib.crc32(data[-_END:], zlib.crc32(data[:_END]))
 
 
 def encode(settled: Settled) -> bytes:

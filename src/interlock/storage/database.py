@@ -118,7 +118,8 @@ class Database:
         connection.execute("PRAGMA secure_delete = 1")  # scrubbed content leaves no trace in free pages
         connection.create_function("merge_latency", 2, _merge_latency, deterministic=True)
         connection.create_aggregate("merged_latency", 1, _Latencies)  # pyright: ignore[reportArgumentType]
-        connection.create_function("compressed", 1, _compressed, deterministic=True)
+        connection.create_aggregate("segment_calls", 2, _Calls)  # pyright: ignore[reportArgumentType]
+        connection.create_aggregate("segment_contents", 2, _Contents)  # pyright: ignore[reportArgumentType]
         return connection
 
     def _reader(self) -> sqlite3.Connection:
@@ -210,8 +211,27 @@ class _Latencies:
         return packed(merged(map(unpacked, self._found)))
 
 
-def _compressed(text: str) -> bytes:
-    return zlib.compress(text.encode(), level=1)
+class _Contents:
+    """An SQL aggregate, for a migration: JSON texts as a list by their places; NULL when there are none."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[int, str | None]] = []
+
+    def step(self, place: int, text: str | None) -> None:
+        self._found.append((place, text))
+
+    def joined(self) -> str:
+        return f"[{','.join(text or 'null' for _, text in sorted(self._found, key=lambda each: each[0]))}]"
+
+    def finalize(self) -> str | bytes | None:
+        return self.joined() if any(text for _, text in self._found) else None
+
+
+class _Calls(_Contents):
+    """The same, compressed."""
+
+    def finalize(self) -> bytes:
+        return zlib.compress(self.joined().encode(), level=1)
 
 
 def _merge_latency(ours: bytes, theirs: bytes) -> bytes:

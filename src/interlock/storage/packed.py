@@ -61,7 +61,10 @@ def put(db: Session, sql: Sql, calls: Sequence[Call], place: int) -> None:
 
 def with_rows(db: Session, sql: Sql, calls: Sequence[Call]) -> bool:
     """Whether something else has been written already about the task that one of `calls` is."""
-    return bool(db.execute(sql["with_rows"], (_ids(calls),)).fetchone()[0])
+    ids = [record.task for record, _ in calls]
+    if not db.execute(sql["near_rows"], (min(ids), max(ids))).fetchone()[0]:
+        return False
+    return bool(db.execute(sql["with_rows"], (encode(ids),)).fetchone()[0])
 
 
 def known(db: Session, sql: Sql, calls: Sequence[Call]) -> set[str]:

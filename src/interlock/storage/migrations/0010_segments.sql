@@ -47,14 +47,8 @@ SELECT MIN(place), tenant, workflow, MIN(started_ns), MAX(started_ns), COUNT(*),
     MAX(status IN ('ok', 'cache_hit') AND NOT simulated) + 2 * MAX(status IN ('ok', 'cache_hit') AND simulated)
         + 4 * MAX(status = 'client_gone') + 8 * MAX(status NOT IN ('ok', 'cache_hit', 'client_gone')),
     SUM(cost_nano_usd), SUM(simulated_nano_usd), MAX(cost_nano_usd + simulated_nano_usd),
-    compressed('[' || MAX(calls) || ']'), iif(COUNT(content), '[' || MAX(contents) || ']', NULL)
-FROM (
-    SELECT *, group_concat('[' || event || ',' || at_ns || ']') OVER each AS calls,
-        group_concat(coalesce(content, 'null')) OVER each AS contents
-    FROM moving
-    WINDOW each AS (PARTITION BY segment ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
-)
-GROUP BY segment;
+    segment_calls(place, '[' || event || ',' || at_ns || ']'), segment_contents(place, content)
+FROM moving GROUP BY segment;
 
 INSERT INTO lone SELECT task, place FROM moving;
 DROP TABLE moving;

@@ -14,6 +14,10 @@ SELECT task FROM lone WHERE task IN (SELECT value FROM json_each(:tasks))
 UNION
 SELECT id FROM tasks WHERE id IN (SELECT value FROM json_each(:tasks));
 
+-- name: near_rows
+-- Whether any task from one id to another has a row of its own: ids sort by time, so between those of one batch there are few.
+SELECT EXISTS (SELECT 1 FROM tasks WHERE id BETWEEN ? AND ?);
+
 -- name: with_rows
 -- Whether any of the given tasks (a JSON list of ids) has a row of its own.
 SELECT EXISTS (SELECT 1 FROM tasks WHERE id IN (SELECT value FROM json_each(?)));
