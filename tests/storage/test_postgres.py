@@ -56,6 +56,19 @@ def test_a_schema_of_a_newer_version_is_refused_and_left_alone(store, address):
         PostgresStore.open(address)
 
 
+def test_a_user_that_may_only_read_and_write_can_use_what_the_owner_made(store, address, postgres):
+    schema = psycopg.conninfo.conninfo_to_dict(address)["options"].rpartition("=")[2]
+    with psycopg.connect(address) as db:
+        db.execute(f"CREATE ROLE clerk_{schema} LOGIN".encode())
+        db.execute(f"GRANT USAGE ON SCHEMA {schema} TO clerk_{schema}".encode())
+        db.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO clerk_{schema}".encode())
+        db.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO clerk_{schema}".encode())
+    clerk = PostgresStore.open(address.replace("postgres@", f"clerk_{schema}@"))
+    assert clerk.write([[record(lone_call("tsk_1"))], [started("t2")]], [PRICE]) == [None, None]
+    assert len(clerk.tail.read("", 10)[0]) == 2
+    clerk.close()
+
+
 def test_many_processes_may_make_the_schema_at_the_same_moment(address):
     failed: list[BaseException] = []
 

@@ -12,7 +12,8 @@ from .database import Database, Lent
 from .tail import enter_era
 
 _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' interlock schema', 0))"
-_TABLE = "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"
+_THERE = "SELECT to_regclass('schema_version') IS NOT NULL"
+_TABLE = "CREATE TABLE schema_version (version INTEGER NOT NULL)"
 
 
 def migrate(database: Database) -> int:
@@ -25,7 +26,8 @@ def migrate(database: Database) -> int:
     with database.transaction("bring the schema up to date") as db:
         db.execute("SET LOCAL lock_timeout = '60s'")
         db.execute(_ALONE)
-        db.execute(_TABLE)
+        if not db.execute(_THERE).fetchone()[0]:  # a user that may not create anything can use what is there
+            db.execute(_TABLE)
         version = _version(db)
         if version > len(scripts):
             raise StoreUnavailable(
