@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from . import flow_values as values
@@ -32,6 +33,8 @@ def held(text: str, prompt: Words, known: Known, outputs: Sequence[Any], nouns: 
         if not known.may_follow(link) or _runs_on(text, link):
             text = re.sub(rf"{re.escape(link)}(?:\.[^\s<>\"')\]]+)?", "[link removed]", text)
     for noun in nouns:
+        if noun.capitalize() not in text:
+            continue
         text = _names(noun).sub(lambda found, noun=noun: _known_name(found, noun, prompt, known), text)
     if not _ADVICE.search(text):
         return text
@@ -53,6 +56,7 @@ def _runs_on(text: str, link: str) -> bool:
     return re.search(rf"{re.escape(link)}\.[^\s]*[?/=&#%\d]", text) is not None
 
 
+@lru_cache(maxsize=64)
 def _names(noun: str) -> re.Pattern[str]:
     """Names that call themselves one of a list's things: `Riverside View Hotel`."""
     return re.compile(rf"\b(?:[A-Z][a-z\u00c0-\u024f'\u2019&-]+[ ]+){{1,4}}{noun.capitalize()}\b")

@@ -65,6 +65,7 @@ class Scope:
         self._anchors = {tool: self._anchors_of(wants) for tool, wants in asking.items()}
         self._open = frozenset(tool for tool, wants in asking.items() if not wants)
         self._typed: dict[str, list[Place]] = {}
+        self._told: dict[tuple[str, str, bool], list[Place]] = {}
 
     def asks_for(self, tool: str) -> bool:
         """Whether the request wishes this call; a tool without words of its own may be called by whoever has its contract."""
@@ -74,16 +75,19 @@ class Scope:
         """Whether a value that the request says belongs to this call; `listed`: other values of its kind that are known by name."""
         if tool in self._open or tool not in self._anchors:
             return True
-        exact = kind in ("email", "account", "url", "amount")
-        found = self._places(kind) if exact else self._named(value, listed)
-        mine = [each for each in found if each.value == values.canonical(kind, value)]
-        return not mine or any(each in mine for each in self._of(tool, found, first=exact))
+        wanted = values.canonical(kind, value)
+        if kind in ("email", "account", "url", "amount"):
+            said = any(each.value == wanted for each in self._places(kind))
+            return not said or any(each.value == wanted for each in self._typed_of(tool, kind))
+        found = self._named(value, listed)
+        mine = [each for each in found if each.value == wanted]
+        return not mine or any(each in mine for each in self._of(tool, found, first=False))
 
     def named_for(self, tool: str, kind: str, *, near: bool = False) -> set[str]:
         """All values of a kind (`email`) that the request ties to this call; `near`: in sentences with its verb only."""
         if tool not in self._anchors:
             return set()
-        return {each.value for each in self._of(tool, self._places(kind), first=True, near=near)}
+        return {each.value for each in self._typed_of(tool, kind, near=near)}
 
     def of_all(self, tool: str) -> bool:
         """Whether a sentence that asks for this call speaks of all or each of something."""
@@ -98,19 +102,17 @@ class Scope:
 
     def days(self, tool: str) -> set[tuple[int, int]] | None:
         """(month, day) of the dates that are this call's; none where the request does not tell them apart."""
-        found = self._places("day")
-        told = self._of(tool, found, first=True) if tool in self._anchors else found
+        told = self._typed_of(tool, "day") if tool in self._anchors else self._places("day")
         return {(int(month), int(day)) for each in told for month, _, day in [each.value.partition("-")]} or None
 
     def times(self, tool: str) -> set[tuple[int, int]] | None:
         """(hour, minute) of the times of day that are this call's."""
-        found = self._places("clock")
-        told = self._of(tool, found, first=True) if tool in self._anchors else found
+        told = self._typed_of(tool, "clock") if tool in self._anchors else self._places("clock")
         return {(int(hour), int(minute)) for each in told for hour, _, minute in [each.value.partition("-")]} or None
 
     def range_of(self, tool: str) -> tuple[str, str] | None:
         """The first and the last day of `from the 11th to the 15th`, where that is what the request gives this call."""
-        found = self._of(tool, self._places("day"), first=True)
+        found = self._typed_of(tool, "day")
         for one, other in pairwise(found):
             if _RANGE.fullmatch(self._low[one.end : other.start]):
                 return one.value, other.value
@@ -170,6 +172,13 @@ class Scope:
                 for start, end, value in values.placed(kind, self._raw)
             ]
         return self._typed[kind]
+
+    def _typed_of(self, tool: str, kind: str, *, near: bool = False) -> list[Place]:
+        """The values of a kind that are this call's, found once."""
+        key = (tool, kind, near)
+        if key not in self._told:
+            self._told[key] = self._of(tool, self._places(kind), first=True, near=near)
+        return self._told[key]
 
     def _named(self, value: str, listed: Iterable[str]) -> list[Place]:
         """The value, the listed ones, and whatever is quoted or has a capital, wherever they stand as whole words; longer ones first."""

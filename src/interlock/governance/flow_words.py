@@ -44,6 +44,7 @@ class Words:
         self._stems = frozenset(each[:_STEM] for each in self.words if len(each) >= _STEM)
         self._names = frozenset(_INNER_NAME.findall(text))
         self.quoted = frozenset(_QUOTED.findall(text))
+        self._told = _telling(_BLANK.sub(" ", text))
         self.of_all = not self.words.isdisjoint(_ALL)
         """It speaks of all or each of something."""
 
@@ -121,9 +122,12 @@ class Words:
 
     def is_passage(self, text: str, also: Iterable[str] = ()) -> bool:
         """Whether a text says, but for grammar, names of `also` and numbers of one digit, what stands in the request in the same order without a gap."""
-        more = frozenset(also)
-        wanted = _stems(text, more)
-        return f" {' '.join(wanted)} " in f" {' '.join(_stems(_BLANK.sub(' ', self.raw), more))} " if wanted else True
+        more = also if isinstance(also, (set, frozenset)) else frozenset(also)
+        wanted = [each[:_STEM] for each in _telling(text) if each not in more]
+        if not wanted:
+            return True
+        mine = " ".join(each[:_STEM] for each in self._told if each not in more)
+        return f" {' '.join(wanted)} " in f" {mine} "
 
     def count(self, text: str) -> int:
         """How many words of a text are no mere grammar."""
@@ -166,9 +170,9 @@ def is_part(text: str, items: Iterable[str]) -> bool:
     return any(_stands(text, item) for item in items)
 
 
-def _stems(text: str, more: frozenset[str]) -> list[str]:
-    found = _WORD.findall(normal(text))
-    return [each[:_STEM] for each in found if len(each) > 1 and each not in _GRAMMAR and each not in more]
+def _telling(text: str) -> list[str]:
+    """Its words, without grammar and single characters."""
+    return [each for each in _WORD.findall(normal(text)) if len(each) > 1 and each not in _GRAMMAR]
 
 
 def words_of(text: str) -> list[str]:
