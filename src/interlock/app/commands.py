@@ -22,14 +22,14 @@ _LIFE_CPU_S = 86_400
 _OF_THE_IMAGE = (Path("/usr"), Path("/bin"), Path("/lib"))
 
 
-def job_of(server: McpServer, root: Path, limits: RunLimits, policy: EgressPolicy | None) -> Job:
-    """The server's command, to be run as `Sandbox.program`.
+def job_of(server: McpServer, root: Path, limits: RunLimits, policy: EgressPolicy | None, *, here: bool) -> Job:
+    """The server's command, to be run as `Sandbox.program`: on this machine, or else by a worker, whose files are not known here.
 
     Raises:
         FileNotFoundError: there is no such program.
     """
-    program, needed = place_of(server.command[0])
-    paths = [*needed, *(Path(root, each).resolve() for each in server.reads)]
+    program, needed = place_of(server.command[0]) if here else (Path(server.command[0]), ())
+    paths = [*needed, *(Path(root, each).resolve() if here else Path(each) for each in server.reads)]
     search = ":".join([str(program.parent), "/usr/local/bin", "/usr/bin", "/bin"])
     return Job(
         "shell",

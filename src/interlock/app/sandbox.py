@@ -119,7 +119,8 @@ class Sandboxed:
 
         def start() -> AbstractAsyncContextManager[Program]:
             limits = self._settings.limits.run_limits(processes=max(2, self._settings.limits.processes))
-            return self.open().program(job_of(server, root, limits, self._allowed if server.network else None))
+            policy, here = self._allowed if server.network else None, self._settings.worker is None
+            return self.open().program(job_of(server, root, limits, policy, here=here))
 
         return start
 

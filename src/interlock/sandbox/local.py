@@ -27,7 +27,7 @@ from .programs import LocalProgram
 from .seats import LocalSeat
 from .session import CellSession
 from .talk import Talk
-from .watch import watch
+from .watch import EVERY_S, EVERY_S_OF_A_LIFE, watch
 
 _PROXY = "http://127.0.0.1:3128"
 _AUTHORITY = ".tmp/egress.pem"
@@ -108,7 +108,10 @@ class LocalSandbox:
             talk = await pool.take(job, piped=True)
             try:
                 decisions: list[EgressDecision] = []
-                async with self._watched(talk, job), self.connected(talk, job.network, decisions) as connect:
+                async with (
+                    self._watched(talk, job, EVERY_S_OF_A_LIFE),
+                    self.connected(talk, job.network, decisions) as connect,
+                ):
                     program = await LocalProgram.begin(talk, connect(job), decisions)
                     try:
                         yield program
@@ -197,13 +200,13 @@ class LocalSandbox:
         return pool
 
     @asynccontextmanager
-    async def _watched(self, talk: Talk, job: Job) -> AsyncGenerator[None]:
+    async def _watched(self, talk: Talk, job: Job, every_s: float = EVERY_S) -> AsyncGenerator[None]:
         """Looks after the tree where no control group does; a single process is held by its own limits."""
         held = talk.leaf is not None and talk.leaf.limits_memory
         if job.limits.processes == 1 and not held:
             yield
             return
-        async with _running(watch(talk)):
+        async with _running(watch(talk, every_s)):
             yield
 
     @asynccontextmanager
