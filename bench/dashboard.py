@@ -19,6 +19,7 @@ from interlock.core.time import NS_PER_S, SystemClock
 from interlock.server.dashboard.draw import Drawing
 from interlock.server.dashboard.face import SPOTS
 from interlock.server.dashboard.guard import Visitor
+from interlock.server.dashboard.insight import Insight
 from interlock.server.dashboard.reading import Pages
 from tests.server.dashboard_kit import TENANT, Past, long_task, workspace, write
 
@@ -53,6 +54,7 @@ async def pages_ms(root: Path, deep: int, times: int) -> dict[str, float]:
     clock, drawing = SystemClock(), Drawing()
     async with Interlock.from_file(root) as il:
         pages, who = Pages(il, TaskDesk(il.agents, il.reader), clock), Visitor(Caller(TENANT, key_id="bench"), "x")
+        insight = Insight(il, TaskDesk(il.agents, il.reader))
         at = (clock.wall_ns() - deep * NS_PER_S, "")
         reads: dict[str, tuple[str, Callable[[], Awaitable[Any]]]] = {
             "Home": ("home", lambda: pages.home(who.caller)),
@@ -61,6 +63,10 @@ async def pages_ms(root: Path, deep: int, times: int) -> dict[str, float]:
             "Trace of 80 steps": ("trace", lambda: pages.trace(who.caller, "tsk_long", {})),
             "P&L, 7 days": ("pnl", lambda: pages.pnl(who.caller, {"span": "7d"})),
             "Models, 7 days": ("models", lambda: pages.models(who.caller, {"span": "7d"})),
+            "Incidents": ("incidents", lambda: insight.incidents(who.caller)),
+            "Quality": ("quality", lambda: insight.quality(who.caller)),
+            "Why, 80 steps": ("why", lambda: insight.why(who.caller, "tsk_long")),
+            "Beside a good run": ("compare", lambda: insight.compare(who.caller, "tsk_long", {})),
         }
         found: dict[str, float] = {}
         for title, (name, read) in reads.items():

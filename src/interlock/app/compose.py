@@ -226,6 +226,7 @@ class Interlock(Known):
             self._store,
             worth=worth_of(self.workspace),
             premium=premium_of(self.workspace, self._tiers_of, self._prices),
+            sample=self.sight.sample,
             workflow=workflow or None,
             tenant=tenant,
             since_ns=since_ns,

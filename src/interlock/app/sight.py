@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from interlock.config.blocks import Block
 from interlock.config.conditions import Condition
@@ -19,7 +20,9 @@ from interlock.core.audit import Deed, Entry
 from interlock.core.caller import Secret
 from interlock.core.meters import MeterRow
 from interlock.core.store import RollFilter, Store, TaskFilter
-from interlock.core.time import Clock
+from interlock.core.time import NS_PER_S, Clock
+from interlock.economics.forecast import Forecast, forecast, since_hour
+from interlock.economics.sample import Sample, sampled
 from interlock.ledger.read import TaskSummary, summary
 from interlock.observe.change import Change
 from interlock.observe.incidents import Book
@@ -31,6 +34,10 @@ from .looking import Look, book_of
 _CREDENTIALS = re.compile(r"(://)[^/@\s]*@")
 KEPT_S = 15.0
 NEWEST = 1_000
+MINUTE_S = 60.0
+REMEMBERED = 500
+NS_PER_HOUR = 3_600 * NS_PER_S
+T = TypeVar("T")
 
 
 class Sight:
@@ -42,6 +49,8 @@ class Sight:
         self._turn = threading.Lock()
         self._standings: Mapping[str, list[Standing]] = {}
         self._looked_s = -KEPT_S
+        self._putting = threading.Lock()
+        self._memory: OrderedDict[tuple[object, ...], tuple[float, Any]] = OrderedDict()
 
     def standings(self, tenant: str) -> Mapping[str, list[Standing]]:
         """Every promise, by workflow; none for another tenant than the workspace's."""
@@ -59,6 +68,33 @@ class Sight:
             return {}
         with self._turn:
             return {name: each for name, each in self._look.changes(self._clock.wall_ns()).items() if each}
+
+    def month(self, tenant: str) -> Forecast:
+        """What the month is likely to cost; a minute old at most."""
+        hour = self._clock.wall_ns() // NS_PER_HOUR
+
+        def read() -> Forecast:
+            which = RollFilter(tenant=tenant, since_ns=since_hour(hour) * NS_PER_HOUR)
+            return forecast(self._store.rolls(which), hour)
+
+        return self._kept(("month", tenant), read)
+
+    def sample(self, tenant: str, workflow: str, since_ns: int, until_ns: int) -> Sample:
+        """What the newest tasks of a period say that no roll-up knows; a minute old at most."""
+        key = "sample", tenant, workflow, since_ns, until_ns
+        return self._kept(key, lambda: sampled(self._store, tenant, workflow, since_ns, until_ns))
+
+    def _kept(self, key: tuple[object, ...], read: Callable[[], T]) -> T:
+        now_s = self._clock.monotonic_s()
+        with self._putting:
+            found = self._memory.get(key)
+        if found is None or now_s - found[0] >= MINUTE_S:
+            found = now_s, read()
+            with self._putting:
+                self._memory[key] = found
+                if len(self._memory) > REMEMBERED:
+                    self._memory.popitem(last=False)
+        return found[1]
 
     def signs(self, tenant: str) -> list[Signs]:
         """Texts that look as if they gave orders, by workflow and source."""

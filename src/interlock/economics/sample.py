@@ -18,7 +18,7 @@ from interlock.core.store import Store, TaskFilter, TaskRow, money_of
 
 from .statement import is_success
 
-TASKS = 1_000
+TASKS = 500
 READ = 40
 CIRCLES = "anomaly_"
 """How the error of a task begins that was stopped for going in circles."""

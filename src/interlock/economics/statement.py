@@ -58,7 +58,7 @@ class Waste(Struct, frozen=True):
     superseded_workers_nano_usd: int = 0
     """Spent by workers that had lost their task meanwhile."""
     circles_nano_usd: int = 0
-    """Spent on tasks that were stopped for going in circles, among the newest thousand."""
+    """Spent on tasks that were stopped for going in circles, among the newest 500."""
     repeated_nano_usd: int = 0
     """Spent on answers to requests that had been answered word for word before: a cache would have had them. Among `read` tasks."""
     read: int = 0

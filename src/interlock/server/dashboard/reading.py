@@ -14,7 +14,6 @@ from interlock.core.caller import Caller
 from interlock.core.errors import UnknownTask
 from interlock.core.store import RollFilter
 from interlock.core.time import NS_PER_S, Clock
-from interlock.economics.forecast import forecast, since_hour
 from interlock.ledger.read import TaskSummary
 
 from .pages_approvals import MOST, ApprovalsPage, Asked, approvals_page, asked
@@ -38,20 +37,19 @@ class Pages:
     async def home(self, caller: Caller) -> HomePage:
         """Is anything wrong?"""
         hour, tenant, sight = self._clock.wall_ns() // NS_PER_HOUR, caller.tenant, self._il.sight
-        first = hour - HOURS + 1
-        since = min(first, since_hour(hour)) * NS_PER_HOUR
+        since = (hour - HOURS + 1) * NS_PER_HOUR
         rolls = await asyncio.to_thread(self._il.reader.rolls, RollFilter(tenant=tenant, since_ns=since))
         standings = await asyncio.to_thread(sight.standings, tenant)
         book = await asyncio.to_thread(sight.book, tenant)
         return home_page(
-            [row for row in rolls if row.hour >= first],
+            rolls,
             await self._unfinished(caller),
             self._il.breakers(),
             self._il.ledger_health(),
             hour,
             promised=promises(standings),
             incidents=[each for each in book.of(tenant) if each.open],
-            month=forecast(rolls, hour),
+            month=await asyncio.to_thread(sight.month, tenant),
         )
 
     async def live(self, caller: Caller) -> LivePage:
