@@ -248,3 +248,30 @@ async def test_a_task_is_paused_goes_on_hears_a_signal_and_its_result_is_waited_
     assert (late.status_code, closed.status_code, twice.status_code, wrong.status_code) == (400, 200, 400, 400)
     assert closed.json()["success"] is True
     assert "/api/tasks/{task}/signals" in document["paths"]
+
+
+async def test_a_trace_shows_what_was_waited_for_until_when(
+    contract_folder: Folder, capsys: pytest.CaptureFixture[str]
+):
+    from interlock.app import Interlock
+    from interlock.cli.main import main
+    from interlock.server.dashboard.waterfall import waterfall
+
+    waits = Answer(tool_calls=(("task_wait", '{"name": "shipped"}'), ("task_sleep", '{"seconds": 3600}')))
+    contract = contract_folder.root / "agents" / "agent_contract.yaml"
+    listed = "  tools:\n    - name: task.wait\n    - name: task.sleep\n"
+    contract.write_text(contract.read_text().replace("  tools:\n", listed))
+    async with Upstream(in_turn(waits, GOOD)) as upstream:
+        contract_folder.provider("openai", upstream.base_url)
+        async with Interlock.from_file(contract_folder.root) as il:
+            task = (await il.run("agent_contract", {"text": "two of A1"})).task
+            await il.agents.signal(task, "shipped", {"parcel": 7}, who="shop")
+            await il.resume(task)
+            trace = il.reader.trace(task)
+    assert trace is not None
+    rows = {row.name: row.status for row in waterfall(trace).rows}
+    assert (rows["task.wait"], rows["task.sleep"]) == ("ok", "waits for a timer")
+    await asyncio.to_thread(main, ["trace", task, "-w", str(contract_folder.root)])
+    drawn = capsys.readouterr().out
+    assert "waits for a timer" in drawn
+    assert "parcel" in drawn

@@ -27,7 +27,11 @@ def options() -> argparse.ArgumentParser:
     """What `interlock doctor` takes."""
     made = parser("doctor", "Attacks the sandbox on this host for real, and names the layer that held each time.")
     made.add_argument("--attacks", action="store_true", help="one line per attack instead of one per layer")
-    made.add_argument("--storage", action="store_true", help="look at the store instead: sums, soundness, commits, what is left undone")
+    made.add_argument(
+        "--storage",
+        action="store_true",
+        help="look at the store instead: sums, soundness, commits, what is left undone",
+    )
     return made
 
 

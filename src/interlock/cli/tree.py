@@ -108,7 +108,7 @@ def came_in(trace: Trace) -> Iterator[Text]:
 
 def rows_of(trace: Trace) -> Iterator[Row]:
     """Every step that is more than an announcement of another one."""
-    settled = {step.step for step in trace.steps if step.call is not None}
+    settled = {step.step for step in trace.steps if step.call is not None or step.type == "arrived"}
     announced = {step.detail["step"]: step for step in trace.steps if step.type == "intended"}
     for step in trace.steps:
         if step.call is not None:
@@ -116,6 +116,8 @@ def rows_of(trace: Trace) -> Iterator[Row]:
         elif step.type == "intended":
             if step.detail["step"] not in settled:
                 yield open_row(step)
+        elif step.type == "arrived":
+            yield arrived_row(step, announced.get(step.step))
         elif step.type not in ("started", "finished"):
             yield decision_row(step)
 
@@ -214,7 +216,22 @@ def open_row(step: TracedStep) -> Row:
     detail = step.detail
     arguments = (step.content or {}).get("arguments")
     why = (cell(compact(arguments)),) if arguments else ()
-    return Row(detail["step"], detail["kind"], one_line(detail["name"], 40), "not settled", WARN, why=why)
+    awaits = detail.get("awaits", "")
+    status = f"waits for a {awaits}" if awaits else "not settled"
+    kind = "waiting" if awaits else detail["kind"]
+    return Row(detail["step"], kind, one_line(detail["name"], 40), status, WARN, why=why)
+
+
+def arrived_row(step: TracedStep, announced: TracedStep | None) -> Row:
+    """What a call waited for: time, a signal, a task of its own."""
+    detail, content = step.detail, step.content or {}
+    ok, by = detail.get("ok", True), detail.get("by", "")
+    asked = (announced.content or {}).get("arguments") if announced else None
+    told = content.get("result", content.get("error"))
+    why = [cell(compact(asked))] if asked else []
+    why += [cell(f"→ {compact(told, 400)}", "" if ok else BAD)] if told is not None else []
+    status = f"{by} {detail.get('what', '') if by == 'child' else ''}".strip()
+    return Row(step.step, "waiting", one_line(detail["name"], 40), status, GOOD if ok else BAD, why=tuple(why))
 
 
 def decision_row(step: TracedStep) -> Row:

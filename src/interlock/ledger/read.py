@@ -118,7 +118,7 @@ class TracedStep(Struct, frozen=True):
 
     step: int
     type: str
-    """`started`, `intended`, `settled`, `approval_asked`, `approval_decided`, `in_doubt`, `doubt_settled`, `noted`,
+    """`started`, `intended`, `settled`, `arrived`, `approval_asked`, `approval_decided`, `in_doubt`, `doubt_settled`, `noted`,
     `finished` or `outcome_seen`."""
     at: str
     call: TracedCall | None = None

@@ -122,7 +122,8 @@ def waterfall(trace: Trace) -> Waterfall:
 
 
 def _rows(trace: Trace, axis: Axis, decided: dict[int, TracedStep]) -> Iterator[Row]:
-    settled = {step.step for step in trace.steps if step.call is not None}
+    settled = {step.step for step in trace.steps if step.call is not None or step.type == "arrived"}
+    announced = {step.detail["step"]: step for step in trace.steps if step.type == "intended"}
     flow = False
     """Whether a model has been called: what follows is nested below its call."""
     for step in trace.steps:
@@ -132,6 +133,8 @@ def _rows(trace: Trace, axis: Axis, decided: dict[int, TracedStep]) -> Iterator[
         elif step.type == "intended":
             if step.detail["step"] not in settled:
                 yield _open(step, axis)
+        elif step.type == "arrived":
+            yield _arrived(step, announced.get(step.step, step), axis)
         elif step.type == "approval_asked":
             yield _wait(step, decided.get(step.step), axis)
         elif step.type != "approval_decided":
@@ -179,7 +182,19 @@ def _open(step: TracedStep, axis: Axis) -> Row:
     bar = axis.bar(begun, axis.end, "pale")
     name, kind = one_line(step.detail["name"], 60), cast("Kind", step.detail["kind"])
     ms = (axis.end - begun) / 1000
-    return Row(step.step, 0, kind, name, "not settled", "", (bar,), 0, "", ms)
+    awaits = step.detail.get("awaits", "")
+    status = f"waits for a {awaits}" if awaits else "not settled"
+    return Row(step.step, 0, "waiting" if awaits else kind, name, status, "", (bar,), 0, "", ms)
+
+
+def _arrived(step: TracedStep, announced: TracedStep, axis: Axis) -> Row:
+    """What a call waited for, from when it was announced until it was there."""
+    begun, ended, detail = moment_us(announced.at), moment_us(step.at), step.detail
+    status = "ok" if detail.get("ok", True) else "error"
+    note = one_line(f"{detail.get('by', '')} {detail.get('what', '')}".strip(), 60)
+    bar = axis.bar(begun, ended, "waiting")
+    name = one_line(detail["name"], 60)
+    return Row(step.step, 1, "waiting", name, status, note, (bar,), 0, "", (ended - begun) / 1000)
 
 
 def _wait(step: TracedStep, decided: TracedStep | None, axis: Axis) -> Row:
