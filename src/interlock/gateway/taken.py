@@ -5,7 +5,7 @@ Above: stream. Below: call, continuation, exchange, once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from typing import cast
 
 from msgspec import UNSET, structs
@@ -38,8 +38,6 @@ class Taken:
         "_model",
         "_more",
         "_opened",
-        "_plain",
-        "_plain_raw",
         "_rung",
         "_seam",
         "_since",
@@ -47,6 +45,8 @@ class Taken:
         "_times",
         "_tools",
         "held",
+        "plain",
+        "plain_raw",
     )
 
     def __init__(self, desk: Desk, exchange: Exchange, call: Call, opened: Opened, rung: str) -> None:
@@ -55,8 +55,6 @@ class Taken:
         self._call = call
         self._opened = opened
         self._rung = rung
-        self._plain: list[bytes] = []
-        self._plain_raw: list[bytes] = []
         self._finish: Finish | None = None
         self._model = ""
         self._id = ""
@@ -76,6 +74,8 @@ class Taken:
         self.held: list[Chunk] = []
         """With a schema the end is held back until the whole was checked, so that nothing malformed ever ends well."""
         self._chunks: list[Chunk] | None = [] if desk.settings.caching.exact or call.flight else None
+        self.plain: list[bytes] = []
+        self.plain_raw: list[bytes] | None = [] if self._chunks is not None or call.flight else None
 
     def add(self, chunk: Chunk) -> None:
         """Notes a piece that is about to be relayed."""
@@ -101,19 +101,18 @@ class Taken:
         if self._chunks is not None:
             self._chunks.append(chunk)
 
-    def put(self, raw: bytes, texts: Sequence[bytes]) -> None:
-        """Notes plain pieces that are about to be relayed; they are read when somebody asks."""
-        self._plain.extend(texts)
-        if self._chunks is not None or self._call.flight is not None:
-            self._plain_raw.append(raw)
+    def began(self) -> None:
+        """The first of the plain pieces is about to be relayed."""
         if not self._call.first_token_us:
             self._call.first_token_us = self._call.elapsed_us()
 
     def _read_plain(self) -> None:
         """Takes in what was put, as one piece."""
-        texts, raw = self._plain, b"".join(self._plain_raw)
+        texts, raw = self.plain.copy(), b"".join(self.plain_raw or ())
         if texts:
-            self._plain, self._plain_raw = [], []
+            self.plain.clear()  # a tap goes on writing into these
+            if self.plain_raw is not None:
+                self.plain_raw.clear()
             dialect = self._call.request.raw_dialect if raw else ""
             chunk = Chunk(text_inside(texts), raw=raw, raw_dialect=dialect, parts=len(texts))
             self._note(chunk)

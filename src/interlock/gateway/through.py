@@ -14,9 +14,21 @@ from interlock.core.ports import Tap
 
 
 class Notes(Protocol):
-    """Who takes note of plain pieces."""
+    """Who takes note of plain pieces, and reads them when somebody asks."""
 
-    def put(self, raw: bytes, texts: Sequence[bytes]) -> None: ...
+    @property
+    def plain(self) -> list[bytes]:
+        """The insides of the texts."""
+        ...
+
+    @property
+    def plain_raw(self) -> list[bytes] | None:
+        """The events as they came, where anybody wants them."""
+        ...
+
+    def began(self) -> None:
+        """The first of them is about to be relayed."""
+        ...
 
 
 class Readers(Protocol):
@@ -29,16 +41,24 @@ class Readers(Protocol):
 class Through:
     """The tap that a provider is sent: it notes what passes, and closes when others come to read along."""
 
-    __slots__ = ("_notes", "_others", "_tap")
+    __slots__ = ("_notes", "_others", "_raw", "_tap", "_texts")
 
     def __init__(self, notes: Notes, tap: Tap, others: Readers | None) -> None:
-        self._notes = notes
+        self._notes: Notes | None = notes
+        """Until it has been told of the first piece."""
+        self._texts, self._raw = notes.plain, notes.plain_raw
         self._tap = tap
         self._others = others
 
     def put(self, raw: bytes, texts: Sequence[bytes]) -> bool:
-        self._notes.put(raw, texts)
-        return self._tap.put(raw, texts) and not (self._others is not None and self._others.waiting)
+        if self._notes is not None:
+            self._notes.began()
+            self._notes = None
+        self._texts += texts
+        if self._raw is not None:
+            self._raw.append(raw)
+        others = self._others
+        return self._tap.put(raw, texts) and (others is None or not others.waiting)
 
     async def ready(self) -> bool:
         if self._others is not None and self._others.waiting:

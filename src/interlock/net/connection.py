@@ -146,13 +146,12 @@ class Connection(asyncio.Protocol):
         """What comes from now on is kept for `take`."""
         self._sink = None
 
-    def _pour(self, sink: Sink) -> None:
-        pieces, self._pieces, self._unread = self._pieces, [], 0
-        if not sink(pieces[0] if len(pieces) == 1 else b"".join(pieces)):
-            self._sink = None
-            waiter, self._waiter = self._waiter, None
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+    def _poured(self) -> None:
+        """The sink takes no more for now."""
+        self._sink = None
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def ready(self, want: Want) -> bool:
         """Whether what is wanted is there, or never will be. If not, await `coming`; `check` then says which it is."""
@@ -297,8 +296,11 @@ class Connection(asyncio.Protocol):
                 return
         else:
             self._last = self._loop.time()
-            if self._sink is not None and self._pieces:
-                self._pour(self._sink)
+            sink, pieces = self._sink, self._pieces
+            if sink is not None and pieces:
+                self._pieces, self._unread = [], 0
+                if not sink(pieces[0] if len(pieces) == 1 else b"".join(pieces)):
+                    self._poured()
                 if not self.done:
                     return
             if self._unread > HIGH_WATER_BYTES and not self._paused and self._transport is not None and not self.done:
