@@ -71,7 +71,8 @@ def guards_of(workspace: Workspace, http: HttpClient, clock: Clock) -> Guards | 
     return TextGuards(None if files.pii is None else _veil(workspace, files.pii), watching)
 
 
-def _veil(workspace: Workspace, said: Pii) -> Veil:
+def scanner_of(said: Pii, root: Path) -> Scanner:
+    """What looks for personal data and credentials, ready for its first text. Raises ConfigError."""
     names = (*(said.find or USUAL), *said.also)
     detectors = [_detector(name) for name in said.detectors]
     known = {*STRUCTURED, *PEOPLE}
@@ -80,10 +81,14 @@ def _veil(workspace: Workspace, said: Pii) -> Veil:
             raise ConfigError([Fault("", 0, 0, "pii.find", f"no kind {name!r}", nearest(name, sorted(known)))])
     if people := [name for name in names if name in PEOPLE]:
         detectors.append(People(people))
-    rules = rules_of(workspace.root / said.rules if said.rules else SHIPPED)
+    rules = rules_of(root / said.rules if said.rules else SHIPPED)
     scanner = Scanner(kinds(names, rules, said.regions), detectors)
     scanner.ready()
-    master = _master(workspace, said)
+    return scanner
+
+
+def _veil(workspace: Workspace, said: Pii) -> Veil:
+    scanner, master = scanner_of(said, workspace.root), _master(workspace, said)
     terms = Terms(said.then, {**NEVER_BACK, **said.kinds})
     return Veil(scanner, terms, lambda tenant: TenantKey(master, tenant))
 

@@ -48,6 +48,7 @@ VERBS = {
     "doctor": "attack the sandbox on this host, and name the layer that held each time; or look at the store",
     "sandbox-worker": "run the foreign code of gateways elsewhere, on a machine of its own",
     "redteam": "play a benchmark of attacks with a fully compromised model against the policy",
+    "scan": "what guards would find in a text: personal data, credentials, injections",
     "policy": "play cases against the information-flow policy and compare its verdicts",
     "approve": "decide what waits for a person",
     "mcp": "approve what MCP servers say of their tools; offer an agent's tools to MCP clients",
