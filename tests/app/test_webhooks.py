@@ -178,6 +178,14 @@ async def test_whoever_runs_it_sends_what_is_kept_as_soon_as_it_is_nudged(world:
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_nobody_is_told_of_a_fork(world: World):
+    agents = world.agents(payer(), [says("Hello."), says("Again.")])
+    task = (await agents.run("support", {"text": "hi"})).task
+    agents.tell = telling(world, receiver_of())
+    await agents.again.fork(task, 1, lambda each: each)
+    assert world.store.outbox.waiting() == 0
+
+
 async def test_a_message_of_no_task_is_kept_and_sent_once_for_its_id(world: World):
     to, http = receiver_of(), Receiver(away=1)
     hooks = sender(world, http, to)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from interlock.agents.contract import Contract
+from interlock.agents.fork import FORK
 from interlock.agents.question import questions_of
 from interlock.agents.result import result_of
 from interlock.agents.state import State, apply
@@ -45,7 +46,9 @@ class Telling:
 def messages(
     receivers: Sequence[Webhook], state: State, contract: Contract, records: Sequence[Record]
 ) -> list[OutboxRow]:
-    """One row for each receiver of each thing to be told."""
+    """One row for each receiver of each thing to be told. A fork is a trial, of which nobody is told."""
+    if contract.workflow.endswith(FORK):
+        return []
     asked = {each.seq if isinstance(each.event, ApprovalAsked) else each.event.step for each in records
              if isinstance(each.event, ApprovalAsked | InDoubt)}  # fmt: skip
     ended = any(isinstance(each.event, Finished) for each in records)
