@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from interlock.cli import policy, redteam
+from interlock.cli.main import NOT_ALL_WELL, OK
 from interlock.core.errors import ConfigError
+from tests.cli.kit import Cli
 
 SUPPORT = Path(__file__).parents[2] / "examples/support"
 CASES = """
@@ -110,3 +112,19 @@ def _packed(value):
     import gzip
 
     return gzip.compress(json.dumps(value).encode())
+
+
+def test_how_often_people_are_asked_is_counted_by_workflow_and_has_a_limit(starter: Cli):
+    starter.edit(
+        "agents/helpdesk.yaml",
+        "retries: 1}",
+        'retries: 1, flow: {guarded: true, arguments: {order_id: {kind: "input:order"}}}}',
+    )
+    assert starter("run", "helpdesk", "--text", "hi, where is my order AB-1001?").code == OK
+    assert starter("run", "helpdesk", "--text", "what are your opening hours?").code == OK
+
+    said = starter("policy", "asks", "--json")
+    assert said.json["workflows"] == [{"workflow": "helpdesk", "tasks": 2, "asks": 1, "asks_per_task": 0.5}]
+    assert said.code == OK
+    assert starter("policy", "asks", "--most", "0.4").code == NOT_ALL_WELL
+    assert "information flow" in starter("approve").out

@@ -1,8 +1,11 @@
-"""`interlock policy`: cases for the information-flow policy, with the verdicts that are expected of it. Above: cli.main. Below: governance's flow_cases."""
+"""`interlock policy`: cases for the information-flow policy with the verdicts that are expected of it, and how often people are asked. Above: cli.main. Below: governance's
+flow_cases, the ledger's traces.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +21,18 @@ if TYPE_CHECKING:
 def options() -> argparse.ArgumentParser:
     """What `interlock policy` takes."""
     made = parser("policy", "Plays cases against the information-flow policy, without a model and without tools.")
-    made.add_argument("verb", choices=["test"], help="compare verdicts with what the cases expect")
-    made.add_argument("file", type=Path, metavar="FILE", help="cases as YAML, see docs/policy.md")
+    made.add_argument(
+        "verb", choices=["test", "asks"], help="compare verdicts with what cases expect; or say how often tasks asked"
+    )
+    made.add_argument("file", type=Path, nargs="?", metavar="FILE", help="of test: cases as YAML, see docs/policy.md")
+    made.add_argument("--last", type=int, default=500, metavar="N", help="of asks: the newest N tasks (default 500)")
+    made.add_argument(
+        "--most",
+        type=float,
+        default=0.5,
+        metavar="ASKS",
+        help="of asks: exit code 1 above so many a task (default 0.5)",
+    )
     made.add_argument(
         "--agent", default="", metavar="NAME", help="the contracts are those of this agent of the workspace"
     )
@@ -27,10 +40,15 @@ def options() -> argparse.ArgumentParser:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """0 when every case came out as expected, 1 when one did not."""
+    """0 when every case came out as expected, or a workflow asks no more than it may; else 1."""
     from interlock.governance.flow_cases import play
 
-    given = options().parse_args(arguments)
+    made = options()
+    given = made.parse_args(arguments)
+    if given.verb == "asks":
+        return _asks(workspace_path(given.workspace), given.last, given.most, as_json=given.json)
+    if given.file is None:
+        made.error("test: name a file of cases")
     found = play(given.file, _of_agent(given.workspace, given.agent) if given.agent else None)
     if given.json:
         import msgspec
@@ -77,3 +95,34 @@ def _lines(found: Verdicts) -> list[str]:
         f"{plural(len(found.cases), 'case')}, {found.failed} not as expected; policy {found.policy}",
         *shares,
     ]
+
+
+def _asks(workspace: Path, last: int, most: float, *, as_json: bool) -> int:
+    """How often the policy asked a person, by workflow, over the newest tasks."""
+    from interlock.agents.information import RULE
+    from interlock.app.reading import open_reading
+    from interlock.core.store import TaskFilter
+
+    tasks: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
+    with open_reading(workspace) as reading:
+        for row in reading.tasks(TaskFilter(limit=last)):
+            trace = reading.trace(row.task)
+            steps = trace.steps if trace else ()
+            tasks[row.workflow] += any(step.type == "started" for step in steps)
+            asked[row.workflow] += sum(
+                step.type == "approval_asked" and RULE in str(step.detail.get("rule", "")) for step in steps
+            )
+    found = [
+        {"workflow": name, "tasks": count, "asks": asked[name], "asks_per_task": round(asked[name] / count, 3)}
+        for name, count in sorted(tasks.items())
+        if count
+    ]
+    if as_json:
+        print_json({"most": most, "workflows": found})
+    else:
+        lines = [
+            f"{each['workflow']:<24} {each['asks_per_task']:>6} asks per task, of {each['tasks']}" for each in found
+        ]
+        print(clean("\n".join(lines or ["no task yet"])))
+    return 1 if any(float(each["asks_per_task"]) > most for each in found) else 0

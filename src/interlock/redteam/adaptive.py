@@ -127,10 +127,10 @@ class _Pair:
             if len(move.calls) > 1 or (move.calls and probe.before(Call(*move.calls[0])) == "allow"):
                 self._judge(move.kind, move.calls, self._policy, runtime, env, own)
         pool = pool_of(self._stage, env, whole=self._whole)
-        for made, kind in (
-            (probe, "search"),
-            (_after_look_ups(probe, self._stage, pool, runtime, env), "search after look-ups"),
-        ):
+        reached = [(probe, "search")]
+        if self._whole:
+            reached.append((_after_look_ups(probe, self._stage, pool, runtime, env), "search after look-ups"))
+        for made, kind in reached:
             looked_at: Counter[str] = Counter()
             for tool, arguments in passing(made, self._stage, pool, self._chosen):
                 looked_at[tool] += exactly(tool, arguments) not in own

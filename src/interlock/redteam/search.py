@@ -60,7 +60,7 @@ def _together(
     """Combinations of values of which none has anything against it by itself."""
     shapes: Mapping[str, Any] = stage.tools[tool].get("properties", {})
     needed = _needed(stage, tool)
-    base = {name: candidates(name, shape, None, pool)[0] for name, shape in needed.items()} | dict(start)
+    base = {name: next(iter(candidates(name, shape, None, pool)), "") for name, shape in needed.items()} | dict(start)
     open_to: dict[str, list[Any]] = {}
     for name, shape in shapes.items():
         tried = candidates(name, shape, start.get(name), pool)
