@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from interlock.cli.main import OK, USAGE
+from interlock.cli.main import CONFIGURATION, OK, USAGE
 from tests.cli.kit import Cli, faults
 
 
@@ -80,3 +80,19 @@ def test_lines_from_standard_input_run_and_the_same_lines_again_are_the_same_run
     assert [line["line"] for line in first.lines] == [1, 2]
     assert (again.code, again.out) == (OK, "")
     assert empty.code == USAGE
+
+
+@pytest.mark.requirement("AG-08")
+def test_a_fork_under_another_policy_shows_both_runs_beside_each_other(starter: Cli):
+    starter("run", "helpdesk", "--text", "where is my order AB-1001?")
+    task = starter("tasks", "--json").json[0]["task"]
+    stricter = starter.folder / "agents" / "helpdesk.yaml"
+    draft = starter.folder / "stricter.yaml"
+    draft.write_text(stricter.read_text().replace("retries: 1}", "retries: 1, requires_human_approval: true}"))
+    said = starter("fork", task, "--policy", draft, "--json")
+    (starter.folder / "none.yaml").write_text("tenant: acme\n")
+    wrong = starter("fork", task, "--policy", starter.folder / "none.yaml")
+    assert said.code == OK
+    assert said.json["compared"]["outcome"]["original"] == "resolved"
+    assert said.json["compared"]["outcome"]["fork"] == "waiting_approval"
+    assert (wrong.code, "expected one contract, found 0" in wrong.err) == (CONFIGURATION, True)

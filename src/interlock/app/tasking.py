@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from interlock.agents.compile import compile_contract
+from interlock.agents.contract import Contract
 from interlock.agents.service import Agents
+from interlock.config.load import load
 from interlock.config.workspace import Workspace
+from interlock.core.errors import ConfigError, Fault
 from interlock.core.guards import Guards
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway, HttpClient
@@ -50,6 +54,7 @@ class Tasking:
         settings, root = workspace.settings, workspace.root
         self._receivers, self._http, self._clock = settings.webhooks, http, clock
         self._schedules, self._tenant = settings.schedules, settings.tenant
+        self._tools, self._model = tools, model
         self._senders: list[Callable[[], object]] = []
         """Hear of messages for webhooks, where this process sends them."""
         self.log = TaskLog(recorder, store, clock, lease_s=settings.workers.lease_s)
@@ -75,6 +80,18 @@ class Tasking:
         self.agents.usually = Usuals(store, settings.tenant, clock, least)
         if settings.webhooks:
             self.agents.tell = Telling(settings.webhooks, self.beside.tell, self._sent_soon)
+
+    def contract_from(self, file: Path) -> Contract:
+        """The contract that stands in one file, with this workspace's tools.
+
+        Raises:
+            ConfigError: the file is wrong, or holds no contract.
+        """
+        found = list(load(file).agents.values())
+        if len(found) != 1:
+            message = f"expected one contract, found {len(found)}"
+            raise ConfigError([Fault(str(file), 1, 1, "agent", message, "Name a file as in agents/.")])
+        return compile_contract(found[0], self._tools, tenant=self._tenant, model=self._model)
 
     def schedules(self) -> Schedules:
         """Begins tasks that come round by themselves; runs where its `run` does."""

@@ -26,6 +26,7 @@ def options() -> argparse.ArgumentParser:
     )
     made.add_argument("--prompt", type=Path, metavar="FILE", help="another system prompt")
     made.add_argument("--model", default="", metavar="NAME", help="another alias, model or provider/model")
+    made.add_argument("--policy", type=Path, metavar="FILE", help="another contract: limits, approvals, rules, tools")
     made.add_argument("--effects", action="store_true", help="really call tools that have an effect")
     return made
 
@@ -43,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     prompt = given.prompt.read_text(encoding="utf-8") if given.prompt else None
     if not given.effects:
         say("Effects are held back: the fork reads, asks models and decides, and changes nothing outside.")
-    fork = asyncio.run(_forked(where, task, given.at, prompt, given.model, effects=given.effects))
+    fork = asyncio.run(_forked(where, task, given, prompt))
     with open_reading(where) as reading:
         before, after = reading.trace(task), reading.trace(fork)
     assert before is not None, "it was just forked"
@@ -90,14 +91,18 @@ def _calls(trace: Trace) -> str:
     return " → ".join(step.call.name for step in trace.steps if step.call)
 
 
-async def _forked(where: Path, task: str, at: int, prompt: str | None, model: str, *, effects: bool) -> str:
+async def _forked(where: Path, task: str, given: argparse.Namespace, prompt: str | None) -> str:
     from msgspec.structs import replace
 
     from interlock.agents.contract import Contract
     from interlock.app import Interlock
 
-    def change(contract: Contract) -> Contract:
-        return replace(contract, prompt=contract.prompt if prompt is None else prompt, model=model or contract.model)
-
     async with Interlock.from_file(where) as il:
-        return (await il.agents.again.fork(task, at, change, effects=effects)).task
+
+        def change(contract: Contract) -> Contract:
+            if given.policy is not None:
+                contract = replace(il.tasking.contract_from(given.policy), workflow=contract.workflow)
+            said = contract.prompt if prompt is None else prompt
+            return replace(contract, prompt=said, model=given.model or contract.model)
+
+        return (await il.agents.again.fork(task, given.at, change, effects=given.effects)).task
