@@ -99,6 +99,8 @@ class Webhooks:
 
     async def run(self) -> None:
         """Delivers until cancelled; a store that is away is waited for."""
+        if not self._receivers:
+            await asyncio.Event().wait()  # nobody is to be told of anything
         while True:
             try:
                 sent = await self.deliver()
