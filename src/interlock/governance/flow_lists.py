@@ -12,8 +12,6 @@ from .flow_words import Words, words_of
 
 _MOST = ("most", "largest", "biggest", "highest")
 _LEAST = ("fewest", "smallest", "least", "lowest")
-_UNSEEN = 1
-"""Things of a list that may be left uncounted."""
 _FOUND_BY = 2
 """Words of the request that a named person's record has to hold, for it to be the one that is looked for."""
 
@@ -27,6 +25,7 @@ class Lists:
         self._records: dict[str, Counter[str]] = {}
         self._found: dict[str, Counter[str]] = {}
         self._settled: dict[str, str] = {}
+        self._members: dict[str, set[str]] = {}
 
     def saw(self, tool: str, kind: str, told: str, output: Any, by: str) -> None:
         """A read of one thing of a kind: how many records it holds, whose they are, and whether it is what is looked for."""
@@ -35,6 +34,7 @@ class Lists:
         records = cast("list[Any]", output)
         self._sizes.setdefault(kind, {}).setdefault(tool, {})[told] = len(records)
         if not by:
+            self._members.setdefault(kind, set()).update(str(each) for each in records if isinstance(each, str))
             return
         self._records[told] = Counter(values.canonical("name", str(values.one(each, by))) for each in records)
         sought = frozenset(words_of(self._prompt.raw))
@@ -60,12 +60,21 @@ class Lists:
             return value.startswith(begins[1]) and sum(each.startswith(begins[1]) for each in listed) == 1
         for words, extreme in ((_MOST, max), (_LEAST, min)):
             if re.search(rf"\b{noun}s?(?: \w+){{1,3}} (?:{'|'.join(words)})\b", text):
-                counted = [each for each in self._sizes.get(kind, {}).values() if len(listed - set(each)) <= _UNSEEN]
+                counted = [
+                    each
+                    for each in self._sizes.get(kind, {}).values()
+                    if self._is_counted(kind, each, listed, extreme is max)
+                ]
                 counted = counted or ([] if kind in self._sizes else [self._tallied()])
                 return bool(counted) and all(_ends(sizes, extreme) == [value] for sizes in counted)
         found = self._found.get(kind, Counter[str]())
         most = max(found.values(), default=0)
         return most >= _FOUND_BY and [each for each, count in found.items() if count == most] == [value]
+
+    def _is_counted(self, kind: str, sizes: Mapping[str, int], listed: set[str], largest: bool) -> bool:
+        """Whether nothing of the list was left uncounted; one may be, where a counted one holds everybody who was seen: none is larger."""
+        unseen = len(listed - set(sizes))
+        return not unseen or (largest and unseen == 1 and max(sizes.values()) >= len(self._members.get(kind, ())))
 
     def _tallied(self) -> Counter[str]:
         """Records by whose they are, over everything that was read."""
