@@ -262,6 +262,25 @@ def test_what_a_stream_gives_out_was_covered_before_whatever_it_was_cut_at(seed:
     assert held <= HOLD + len(private) + 300
 
 
+PIECES = (
+    *("jane.doe@example.com", "4111 1111 1111 1111", "+44 20 7946 0958", "DE89370400440532013000", "10.0.0.1", "2001:db8::1"),
+    *("[email:abc", "[card:aaaaaaaaaaaaaaaa]", "\u200b", "\ud800", "\U0001f3f4", "%41", "&#64;", "-----BEGIN PRIVATE KEY-----"),
+    *('{"a":', '"}', "0x", "a" * 60, "1" * 30, " ", "\n", "é", "ＡＢ", "99", "XZ00", "+999", "@", "://u:p@h", "٤١١١ ١١١١ ١١١١ ١١١١"),
+    "125-17-4954",
+)  # fmt: skip
+
+
+@pytest.mark.requirement("SG-01")
+@given(st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(["", " ", "-", "."])), max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_covered_comes_back_to_the_letter(pieces: list[tuple[str, str]]) -> None:
+    text = "".join(each + sign for each, sign in pieces)
+    over = Veil(SCANNER, Terms(kinds={}), lambda tenant: TenantKey(b"k" * 32, tenant))
+    assert over.uncover("t", over.cover("t", text, {})) == text
+    forms = veil(email="stand_in", card="stand_in", phone="stand_in", iban="stand_in", ip="stand_in")
+    forms.uncover("t", forms.cover("t", text, {}))  # loses spaces and scripts, and never stumbles
+
+
 def test_a_scan_of_hostile_text_ends_soon() -> None:
     hostile = ["a@" * 20_000, "1 " * 20_000, "1" * 40_000, "(" * 20_000, "AA00" * 10_000, ":" * 20_000, "0x" * 20_000, "ey" * 20_000 + ".ey" * 9_000, "-----BEGIN PRIVATE KEY-----" * 800, "password is " * 3_000, "a." * 20_000 + "@", "aws secret key " * 2_000]  # fmt: skip
     for text in hostile:

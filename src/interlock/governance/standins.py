@@ -51,14 +51,16 @@ def stand_in(key: TenantKey, kind: str, value: str) -> str | None:
             return _address(key, value)
         case "card":
             plain = _digits(value)
+            if not luhn(plain):
+                return None
             made = "99" + _permuted(key, kind, plain[:-1], _DIGITS)
-            return made + _check_digit(made) if luhn(plain) else None
+            return made + _check_digit(made)
         case "phone":
             plain = _digits(value)
             return "+999" + _permuted(key, kind, plain, _DIGITS) if 7 <= len(plain) <= 12 else None
         case "iban":
             plain = compact(value)
-            if not 15 <= len(plain) <= 32:
+            if not 15 <= len(plain) <= 32 or not plain.isascii():
                 return None
             body = _permuted(key, kind, plain[:2] + plain[4:], _LETTERS)
             return f"XZ{98 - _mod97('XZ00' + body):02}{body}"
@@ -95,7 +97,7 @@ def original(key: TenantKey, kind: str, made: str) -> str | None:
 
 
 def _mail(key: TenantKey, value: str) -> str | None:
-    text = base32(key.sealed("email", value.encode()))
+    text = base32(key.sealed("email", value.encode("utf-8", "replace")))
     labels = [text[start : start + _LABEL] for start in range(0, len(text), _LABEL)]
     if len(labels) > 4:
         return None
@@ -105,8 +107,9 @@ def _mail(key: TenantKey, value: str) -> str | None:
 
 
 def _address(key: TenantKey, value: str) -> str | None:
-    address = ipaddress.ip_address(value)
-    if address.version == 6:
+    try:
+        address = ipaddress.IPv4Address(value)
+    except ValueError:  # one of the sixth version is too long to be hidden in another
         return None
     return ipaddress.IPv6Address(b"\x20\x01\x0d\xb8" + key.sealed("ip", address.packed) + b"\0\0").exploded.replace(
         ":0db8:", ":db8:"

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from interlock.core.guards import ContentRefused
 
 from . import standins, tokens
+from .folding import folded
 from .redact import replaced
 from .scan import TOKEN, Find, Scanner
 
@@ -140,7 +141,7 @@ class Veil:
         counts[find.kind] = counts.get(find.kind, 0) + 1
         made = None
         if action == "stand_in":
-            made = standins.stand_in(key, find.kind, value)
+            made = standins.stand_in(key, find.kind, folded(value)[0])
         if made is None and action not in ("redact", "refuse"):
             made = tokens.token(key, find.kind, value)
         return f"[{find.kind}]" if made is None else made
