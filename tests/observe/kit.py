@@ -52,7 +52,7 @@ def ran(
     ]
     finished = Finished(outcome, error=error, message=error)
     return [
-        Record(name, 0, "acme", begun, Started("support", caller, versions)),
+        Record(name, 0, "acme", begun, Started("support", caller, versions), {"input": {"text": "?"}}),
         *settled,
         Record(name, 1 + calls, "acme", ended, finished, {"answer": "x", "citations": list(cited)}),
     ]

@@ -73,6 +73,8 @@ class Alerting:
                 await self.turn(book)
             except StoreUnavailable as away:
                 _log.warning("promises were not looked at: %s", away)
+            except Exception:  # noqa: BLE001 - a defect that one look shows must not end all later ones
+                _log.exception("promises could not be looked at")
             await asyncio.sleep(self._settings.every_s)
 
     async def turn(self, book: Book) -> Book:

@@ -40,6 +40,7 @@ from interlock.plugins.profiles import profile_of
 from . import caches, guarding, policy, steering, tier0
 from .alerting import Alerting
 from .auditing import Auditing
+from .judging import Judging
 from .known import Known
 from .limiting import Limiting
 from .providing import providers_of
@@ -209,6 +210,10 @@ class Interlock(Known):
     ) -> None:
         """A person's answer; the task goes on at the next `resume`. `result`: of a call in doubt that was `done`."""
         await self.agents.decide(task, step, decision, who=who, arguments=arguments, note=note, result=result)
+
+    def judging(self) -> Judging:
+        """Has models judge finished tasks, where contracts name some; runs where its `run` does."""
+        return Judging(self.workspace, self._store, self.gateway, self.agents.verdicts, self._clock)
 
     def alerting(self) -> Alerting:
         """Looks at every promise and tells people; runs where its `run` does."""

@@ -144,6 +144,16 @@ class Value(Block):
         return round(self.human_minute_nano_usd * self.human_minutes)
 
 
+class JudgeRule(Block):
+    """A model that says of finished tasks whether they were done well."""
+
+    model: Annotated[Text, Field(min_length=1)]
+    """Alias, model, or provider/model."""
+    question: Text = "Was what was asked done, correctly and completely, with nothing invented?"
+    share: Share = 0.1
+    """Of the resolved tasks, so many are judged."""
+
+
 class OutcomeRules(Block):
     """What a resolved task has to show before it counts as a success; users, judges and people may say otherwise later."""
 
@@ -151,6 +161,8 @@ class OutcomeRules(Block):
     """This tool has acknowledged it: a call of it settled well."""
     sla: Time | None = None
     """It took no longer, waiting included."""
+    judge: JudgeRule | None = None
+    """Asked by `interlock serve`, beside the tasks."""
 
 
 def _default_inputs() -> dict[str, Input]:

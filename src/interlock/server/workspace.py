@@ -106,6 +106,9 @@ async def serve_workspace(
     working.append(asyncio.create_task(waiting.worker.keep_working()))
     alerting = il.alerting()
     beside: list[asyncio.Task[None]] = [asyncio.create_task(alerting.run() if lead else alerting.follow())]
+    judging = il.judging()
+    if lead and judging.wanted:
+        beside.append(asyncio.create_task(judging.run()))
     if lead and files.schedules:
         beside.append(asyncio.create_task(schedules.run()))
     if lead and files.webhooks:

@@ -1,0 +1,58 @@
+"""A model's opinion of finished tasks: sampled, booked with the task, and never taken for more than it is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from interlock.app import Interlock
+from interlock.app.judging import opinion_of
+from interlock.core.store import TaskFilter
+from interlock.core.time import SystemClock
+from interlock.testing.upstream import Answer, Upstream
+from tests.observe.kit import ran
+
+CONTRACT = """\
+agent:
+  name: support
+  model: openai/gpt-4o
+  outcome: {judge: {model: openai/gpt-4o-mini, share: 100%, question: "Was it answered?"}}
+"""
+
+
+@pytest.fixture
+async def upstream() -> AsyncGenerator[Upstream]:
+    async with Upstream(lambda _: Answer(text='{"success": false, "why": "It invents an order."}')) as made:
+        yield made
+
+
+@pytest.mark.requirement("EC-01", "OB-05")
+async def test_a_judge_says_what_became_of_a_task_and_its_cost_stands_with_it(tmp_path: Path, upstream: Upstream):
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "support.yaml").write_text(CONTRACT)
+    (tmp_path / "interlock.yaml").write_text(
+        f"tenant: acme\nproviders: {{openai: {{base_url: '{upstream.base_url}', api_key: k}}}}\n"
+    )
+    async with Interlock.from_file(tmp_path) as il:
+        now = SystemClock().wall_ns()
+        il._store.write([ran("tsk_1", 10**9, now_ns=now), ran("tsk_2", 10**9, "failed", now_ns=now)])
+        judging = il.judging()
+        assert judging.wanted
+        assert await judging.turn("support") == 1
+        assert await judging.turn("support") == 0
+        row = il._store.tasks.get("tsk_1")
+        totals = il._store.totals()
+        (said,) = il.pnl(tenant="acme", workflow="support")
+        tasks = il._store.tasks.list(TaskFilter(tenant="acme"))
+    assert row is not None
+    assert (row.success, row.success_source, row.model_calls) == (False, "judge", 1)
+    assert row.cost_nano_usd > 1_000_000
+    assert totals.events_nano_usd == totals.tasks_nano_usd == totals.rolls_nano_usd == said.cost_nano_usd
+    assert (len(tasks), said.tasks, said.succeeded) == (2, 2, 0)
+
+
+@pytest.mark.parametrize("text", ["", "yes", '{"success": "true"}', "[true]", '{"why": "x"}', "\udcff"])
+def test_an_answer_that_is_not_what_was_asked_for_says_nothing(text: str):
+    assert opinion_of(text) is None
