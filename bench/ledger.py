@@ -88,7 +88,7 @@ def ledger_run(folder: Path, events: list[tuple[Settled, Settled]]) -> tuple[flo
             recorder.settle(recorder.open(crashed), real, CONTENT)
         caller_s += time.thread_time() - thread_before
         while recorder.health().queued > 2 * GROUP:
-            time.sleep(0.002)
+            time.sleep(0.01)
     left = recorder.close_now(60.0)
     spent_s = time.process_time() - before
     assert left == 0

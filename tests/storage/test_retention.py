@@ -220,4 +220,3 @@ def test_a_round_that_is_killed_anywhere_has_lost_nothing_and_the_next_one_goes_
     assert not kept & set(gone)
     assert sorted(each.name for each in (tmp_path / "archive").iterdir()) == sorted(named)
     assert len(kept) == 53
-

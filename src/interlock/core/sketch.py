@@ -62,6 +62,16 @@ def unpacked(blob: bytes) -> Counts:
     return dict(zip(pairs[0::2], pairs[1::2], strict=True))
 
 
+def summed(blobs: Iterable[bytes]) -> Counts:
+    """What `packed` wrote, all of it as one."""
+    pairs = array("I")
+    pairs.frombytes(b"".join(blobs))
+    total: Counts = {}
+    for bucket, count in zip(pairs[0::2], pairs[1::2], strict=True):
+        total[bucket] = total.get(bucket, 0) + count
+    return total
+
+
 def percentile_us(counts: Mapping[int, int], share: float) -> int | None:
     """The value (µs) below which `share` (0–1) of all values lie; `None` when there are none."""
     total = sum(counts.values())

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from interlock.core.errors import StoreUnavailable
-from interlock.core.sketch import merged, packed, unpacked
+from interlock.core.sketch import packed, summed
 
 from .statements import migrations, statements
 
@@ -208,7 +208,7 @@ class _Latencies:
         self._found.append(latency)
 
     def finalize(self) -> bytes:
-        return packed(merged(map(unpacked, self._found)))
+        return packed(summed(self._found))
 
 
 class _Contents:
@@ -235,4 +235,4 @@ class _Calls(_Contents):
 
 
 def _merge_latency(ours: bytes, theirs: bytes) -> bytes:
-    return packed(merged((unpacked(ours), unpacked(theirs)))) if ours and theirs else ours or theirs
+    return packed(summed((ours, theirs))) if ours and theirs else ours or theirs

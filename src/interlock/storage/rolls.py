@@ -163,13 +163,13 @@ def _add(into: RollSum, parts: Sequence[Share], simulated: int, price: Price | N
     into.counts[simulated] += cost
     into.lines[_OTHER] += cost
     rates = (0,) * len(BUCKETS) if price is None else structs.astuple(price.rates)
-    columns = zip(*[structs.astuple(usage) for usage, _ in parts], strict=True)
-    for place, (name, rate, column) in enumerate(zip(BUCKETS, rates, columns, strict=True)):
-        amount = sum(column)
+    columns = list(zip(*[structs.astuple(usage) for usage, _ in parts], strict=True))
+    for place, amount in enumerate(map(sum, columns)):
         if not amount:
             continue
         into.usage[place] += amount
+        rate = rates[place]
         if rate:
-            explained = sum([bucket_cost(name, rate, each) for each in column])
+            explained = sum([bucket_cost(BUCKETS[place], rate, each) for each in columns[place]])
             into.lines[place] += explained
             into.lines[_OTHER] -= explained
