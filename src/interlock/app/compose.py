@@ -125,6 +125,7 @@ class Interlock(Known):
             held = sessions_of(self.workspace.settings, self._recorder, self._store, self._clock)
             opened.push_async_callback(held.close)
             self.sessions = Sessions(held)
+            self._toolbox.remembering.open(self.sessions)
             self.waiting = self._waiting()
             self.tasking = self._tasking()
             self._toolbox.lending.broker = self.tasking.broker

@@ -20,6 +20,7 @@ from .credentials import Lending
 from .databases import Databases
 from .mcp import McpTools
 from .sandbox import Sandboxed
+from .session_tools import SessionTools
 
 
 class Toolbox:
@@ -32,12 +33,20 @@ class Toolbox:
         self.lending = Lending()
         self.egress = egress.policy_of(settings.egress, ids, self.lending)
         self.sandboxed = Sandboxed(workspace, clock, self.egress, egress.proxy_of)
+        self.remembering = SessionTools()
         self._mcp = McpTools(workspace, self.sandboxed)
         file = workspace.tools_file
         own = self.sandboxed.isolated(load_tools(file), file) if file else {}
         fetching = egress.fetch_tools(settings.egress, self.egress, workspace.root, clock)
         self.tools = _joined(
-            workspace, built_in(workspace), own, self._databases.tools, fetching, self._mcp.tools, self.sandboxed.tools
+            workspace,
+            built_in(workspace),
+            self.remembering.tools,
+            own,
+            self._databases.tools,
+            fetching,
+            self._mcp.tools,
+            self.sandboxed.tools,
         )
 
     async def prove(self, workspace: Workspace) -> None:

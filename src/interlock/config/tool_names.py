@@ -53,6 +53,7 @@ def built_in_tools(settings: Settings, agents: Mapping[str, tuple[str, ...]]) ->
     found = {f"sql.{name}": ("sql",) for name in settings.databases}
     found |= {"code.run": ("code",), "shell.run": ("command",)}
     found |= {"task.sleep": ("seconds",), "task.wait": ("name", "timeout_s")}
+    found |= {"session.get": ("name",), "session.put": ("name", "value")}
     found |= {f"agent.{name}": inputs for name, inputs in agents.items()}
     if settings.egress.allow:
         found["web.fetch"] = ("url",)
