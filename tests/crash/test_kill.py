@@ -160,8 +160,8 @@ def test_whatever_happens_at_random_instants_no_task_is_lost_and_no_effect_doubl
         finish(ground)
         seen += check(ground, frozen)
         rounds += 1
+        keep("postgres" if server else "sqlite", {**happened, **seen, "rounds": rounds, "tasks": rounds * TASKS})
     print(f"{'postgres' if server else 'sqlite'}: {dict(happened)} in {rounds} rounds of {TASKS} tasks: {dict(seen)}")
-    keep("postgres" if server else "sqlite", {**happened, **seen, "rounds": rounds, "tasks": rounds * TASKS})
     assert MISHAPS < ENOUGH or seen["crashed"] > MISHAPS // 20, "the mishaps hit no call: the instants prove nothing"
     assert MISHAPS < ENOUGH or seen["doubts"] > 0, "no effect was ever in doubt: the instants prove nothing"
 
