@@ -122,6 +122,7 @@ class Interlock(Known):
             self.kept_responses = guarding.covered_responses(self.kept_responses, self.guards)
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
             opened.push_async_callback(self.gateway.embeddings.close)
+            opened.callback(self.gateway.finish)
             held = sessions_of(self.workspace.settings, self._recorder, self._store, self._clock)
             opened.push_async_callback(held.close)
             self.sessions = Sessions(held)

@@ -44,6 +44,10 @@ class Gateway:
         """From now on these workflows choose no premium tier, and all others do as before."""
         self._desk.steering.sparing = workflows
 
+    def finish(self) -> None:
+        """Does what answers have left to be done; to be called before the ledger is closed."""
+        self._desk.afterwards.flush()
+
     def breakers(self) -> dict[str, str]:
         """`closed`, `open` or `half_open`, by deployment that was called."""
         return self._desk.health.breakers()

@@ -6,6 +6,7 @@ when that has to go on: after a try that failed, for a client that has left, for
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct, structs
@@ -29,6 +30,7 @@ from .road import Road
 from .route import Plan
 from .shape import Fitted
 
+_log = logging.getLogger("interlock.gateway")
 GoOn = Callable[[Call, Plan, Tried], Awaitable[ChatReply]]
 """The long way, from a first try that failed on."""
 
@@ -44,7 +46,6 @@ class Ride(Struct, eq=False):
     call: str
     started_ns: int
     started_s: float
-    deadline: Deadline
     input_tokens: int
     """Upper estimate, as the two below."""
     output_tokens: int
@@ -81,6 +82,9 @@ class Ride(Struct, eq=False):
         try:
             self._answer(said)
         except Exception as error:  # noqa: BLE001 - ours: it settles, and whoever asked is told
+            if self.settled:
+                _log.exception("the answer of %s has settled, and did not reach its caller", self.call)
+                return
             self.desk.gate.leave()
             self._settle_failed(self._call()[0], error)
             self.asker.refused(error)
@@ -103,8 +107,10 @@ class Ride(Struct, eq=False):
         self.settled = forms.answered(*ids, self.started_ns, took_us, *used, self.cost_nano_usd)
         road.ledger.note_settled(self.slot, self.settled)
         self._leave()
-        self.asker.passed_on(self.call, road.candidate.name, cost, said.body)
-        self.desk.afterwards.add(self._see_to)
+        try:
+            self.asker.passed_on(self.call, road.candidate.name, cost, said.body)
+        finally:
+            self.desk.afterwards.add(self._see_to)
 
     def _see_to(self) -> None:
         """What need not be done before the answer is out."""
@@ -191,8 +197,10 @@ class Ride(Struct, eq=False):
         road, clock = self.road, self.desk.parts.clock
         request = ChatRequest(road.model, (), max_output_tokens=self.output_tokens, tenant=road.caller.tenant)
         caller = structs.replace(road.caller, task=self.task, step=1)
+        total_s = self.desk.settings.timeout_s
+        deadline = Deadline(self.started_s + total_s, total_s)
         call = Call(
-            *(self.call, caller, request, None, self.deadline, 0, road.workflow, self.input_tokens, clock),
+            *(self.call, caller, request, None, deadline, 0, road.workflow, self.input_tokens, clock),
             started_ns=self.started_ns,
             started_s=self.started_s,
             slot=self.slot,

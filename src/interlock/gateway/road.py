@@ -51,6 +51,7 @@ class Road:
     """One caller's, for one model."""
 
     __slots__ = (
+        "_forgotten",
         "_forms",
         "_priced",
         "begun",
@@ -76,6 +77,7 @@ class Road:
         wire: Wire,
         ledger: QuickLedger,
         of: Workflow,
+        forgotten: int,
     ) -> None:
         self.model = request.model
         self.caller = caller
@@ -90,13 +92,14 @@ class Road:
         self.timeout_s = self.candidate.deployment.timeout_s
         self.begun = beginning(caller, request)
         """Of the exact cache's keys."""
+        self._forgotten = forgotten
         self._priced: Price | None = None
         self._forms: dict[str, Forms] = {}
         """Of the present price, by the reason that is added to the plan's."""
 
     def holds(self, desk: Desk) -> bool:
-        """What it was worked out of is still so."""
-        return desk.lane(self.candidate) is self.lane
+        """What it was worked out of is still so: nobody's health has been let go of since."""
+        return desk.health.forgotten == self._forgotten
 
     def clear(self, desk: Desk, now_s: float) -> bool:
         """Nothing stands in the way of a call right now: no queue, no circuit, no pause, nothing left out."""
@@ -155,7 +158,7 @@ def road(desk: Desk, caller: Caller, request: ChatRequest) -> Road | None:
     wire = provider.wire(deployment) if isinstance(provider, HasWires) else None
     if wire is None or wire.dialect != request.raw_dialect or not isinstance(ledger, QuickLedger):
         return None
-    return Road(request, caller, plan, lane, wire, ledger, workflow)
+    return Road(request, caller, plan, lane, wire, ledger, workflow, desk.health.forgotten)
 
 
 def reason_of(desk: Desk, request: ChatRequest) -> tuple[bool, str]:

@@ -54,7 +54,8 @@ class Shortcut:
             ride.let_go()
             return None
         self._enter(ride)
-        ride.sending = way.wire.send(request, f"{ride.call}.0", ride.deadline.sooner(parts.clock, way.timeout_s), ride)
+        allowed_s = min(way.timeout_s, desk.settings.timeout_s)
+        ride.sending = way.wire.send(request, f"{ride.call}.0", Deadline(now_s + allowed_s, allowed_s), ride)
         return ride
 
     def _road(self, caller: Caller, request: ChatRequest) -> Road | None:
@@ -71,7 +72,7 @@ class Shortcut:
     def _ride(self, way: Road, request: ChatRequest, into: int, asker: Asker, now_s: float) -> Ride | None:
         """The call, of which nobody knows yet; `None` where it is not an ordinary one."""
         desk = self._desk
-        parts, settings = desk.parts, desk.settings
+        parts = desk.parts
         out = request.max_output_tokens or way.profile.max_output
         cached, reason = reason_of(desk, request)
         key = digest(way.begun, request.raw) if cached else b""
@@ -89,7 +90,6 @@ class Shortcut:
             call=call,
             started_ns=started_ns,
             started_s=now_s,
-            deadline=Deadline(now_s + settings.timeout_s, settings.timeout_s),
             input_tokens=into,
             output_tokens=out,
             cost_nano_usd=shape.upper_cost(price, into, out),

@@ -112,9 +112,7 @@ class Exchange:
         """A whole reply in one write. `headers`: finished lines, each ended by CR LF."""
         self.response_started = self.response_complete = True
         end = b"content-length: %d\r\n\r\n" if self.keep_alive else b"connection: close\r\ncontent-length: %d\r\n\r\n"
-        self._protocol.transport.write(
-            b"".join((STATUS_LINES[status], self._date(), headers, end % len(body), body)),
-        )
+        self._send(b"".join((STATUS_LINES[status], self._date(), headers, end % len(body), body)))
 
     def begin(self, status: int, headers: bytes) -> None:
         """The head of a reply whose body follows in pieces."""
@@ -123,18 +121,20 @@ class Exchange:
             self.keep_alive = False
         connection = b"" if self.keep_alive else b"connection: close\r\n"
         framing = b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n"
-        self._protocol.transport.write(b"".join((STATUS_LINES[status], self._date(), headers, connection, framing)))
+        self._send(b"".join((STATUS_LINES[status], self._date(), headers, connection, framing)))
 
     async def write(self, piece: bytes) -> None:
         """One piece of the body, once the client has taken enough of what came before."""
         protocol = self._protocol
         if protocol.flow.write_paused:
             await protocol.flow.drain()
-        protocol.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
+        self._send(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
 
     def put(self, raw: bytes, texts: Sequence[bytes]) -> bool:
         """As `write`, from the callback that read the piece: an exchange is the `core.ports.Tap` of its own stream."""
         protocol = self._protocol
+        if protocol.transport.is_closing():
+            return False
         protocol.transport.write(b"%x\r\n%b\r\n" % (len(raw), raw) if self._chunked else raw)
         return not protocol.flow.write_paused
 
@@ -147,7 +147,13 @@ class Exchange:
         """The body is complete."""
         self.response_complete = True
         if self._chunked:
-            self._protocol.transport.write(b"0\r\n\r\n")
+            self._send(b"0\r\n\r\n")
+
+    def _send(self, data: bytes) -> None:
+        """Nothing, where the client is gone: whoever answers it may not have heard of that yet."""
+        transport = self._protocol.transport
+        if not transport.is_closing():
+            transport.write(data)
 
     def _date(self) -> bytes:
         defaults = self._protocol.server_state.default_headers
