@@ -29,6 +29,7 @@ from interlock.config.guards import GuardSettings, InjectionSettings, Moderation
 from interlock.config.knowledge import FrontMatter, IntentExamples
 from interlock.config.limits import LimitSettings, RedisSettings
 from interlock.config.mcp import Mcp, McpServer
+from interlock.config.oidc import Oidc
 from interlock.config.resilience import (
     BalanceSettings,
     Circuit,
@@ -105,6 +106,7 @@ SECTIONS: dict[str, type[Block]] = {
     "credentials.<name>.token": TokenRequest,
     "logging": CallLogging,
     "server": Server,
+    "server.oidc": Oidc,
     "limits[]": LimitSettings,
     "redis": RedisSettings,
     "workers": WorkerSettings,

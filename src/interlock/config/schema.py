@@ -38,6 +38,7 @@ from .egress import Egress
 from .guards import GuardSettings, Pii
 from .limits import LimitList, RedisSettings
 from .mcp import Mcp
+from .oidc import Oidc
 from .resilience import BalanceSettings, Resilience, ShapeSettings
 from .retention import RetentionSettings
 from .sandbox import SandboxSettings
@@ -269,6 +270,8 @@ class Server(Block):
     workers: Annotated[Positive, Field(le=256)] = 1
     """Processes that share the port."""
     api_key: SecretText = Secret("")
+    oidc: Oidc | None = None
+    """Where people sign in to the dashboard."""
 
 
 class Responses(Block):

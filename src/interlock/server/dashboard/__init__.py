@@ -29,17 +29,25 @@ class Dashboard:
         from .face import DashboardFace
         from .guard import Guard
         from .insight import Insight
+        from .oidc import SignIn
+        from .oidc_face import OidcFace
         from .reading import Pages
         from .refusals import Refusals
         from .sessions import Sessions
 
         self._sessions = Sessions(il.workspace.store.parent / FOLDER, clock)
         guard = Guard(self._sessions, keys, il.auditing, Refusals(clock), self._tenant)
-        self._face = DashboardFace(Pages(il, desk, clock), Insight(il, desk), desk, guard, il.workspace.name)
+        declared = il.workspace.settings.server.oidc
+        sign_in = SignIn(declared, il.http, clock) if declared else None
+        self._oidc = OidcFace(sign_in, guard) if sign_in else None
+        provider = sign_in.name if sign_in else ""
+        self._face = DashboardFace(Pages(il, desk, clock), Insight(il, desk), desk, guard, il.workspace.name, provider)
 
     def routes(self) -> list[BaseRoute]:
         """See `serve.Face`."""
-        return self._face.routes() if self.there else [Route("/ui", _how), Route("/ui/{rest:path}", _how)]
+        if not self.there:
+            return [Route("/ui", _how), Route("/ui/{rest:path}", _how)]
+        return [*(self._oidc.routes() if self._oidc else ()), *self._face.routes()]
 
     def address(self) -> str:
         """The path that lets one browser in, once; empty where there is no dashboard."""

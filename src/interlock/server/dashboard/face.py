@@ -72,8 +72,11 @@ HERE = {"trace": "tasks", "why": "tasks", "compare": "tasks", "incident": "incid
 class DashboardFace:
     """The routes; see `serve.Face`."""
 
-    def __init__(self, pages: Pages, insight: Insight, desk: TaskDesk, guard: Guard, workspace: str) -> None:
-        """`workspace`: its name, for the corner of every page."""
+    def __init__(
+        self, pages: Pages, insight: Insight, desk: TaskDesk, guard: Guard, workspace: str, provider: str = ""
+    ) -> None:
+        """`workspace`: its name, for the corner of every page. `provider`: where people may sign in."""
+        self._provider = provider
         self._insight = insight
         self._pages, self._desk, self._guard, self._workspace = pages, desk, guard, workspace
         self._drawing = Drawing()
@@ -167,21 +170,24 @@ class DashboardFace:
         try:
             secret = await self._guard.enter(request.query_params.get("once", ""), _address(request))
         except RequestRefused as refused:
-            return self._drawing.page("login.html", refused.status, remark=str(refused))
+            return self._door(refused.status, str(refused))
         if secret is None:
             remark = "That address has been used already, or is more than an hour old."
-            return self._drawing.page("login.html", 401, remark=remark)
+            return self._door(401, remark)
         return let_in(RedirectResponse("/ui", 303, HEADERS), secret, secure=request.url.scheme == "https")
 
     async def _login(self, request: Request) -> Response:
         if request.method in ("GET", "HEAD"):
-            return self._drawing.page("login.html", remark="")
+            return self._door()
         try:
             sent = await self._guard.fields(request)
             secret = await self._guard.sign_in(sent.get("key", ""), _address(request))
         except RequestRefused as refused:
-            return self._drawing.page("login.html", refused.status, remark=str(refused))
+            return self._door(refused.status, str(refused))
         return let_in(RedirectResponse("/ui", 303, HEADERS), secret, secure=request.url.scheme == "https")
+
+    def _door(self, status: int = 200, remark: str = "") -> Response:
+        return self._drawing.page("login.html", status, remark=remark, provider=self._provider)
 
     async def _logout(self, request: Request) -> Response:
         visitor = await self._guard.visitor(request)

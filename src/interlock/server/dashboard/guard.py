@@ -118,7 +118,7 @@ class Guard:
         secret = await asyncio.to_thread(self._sessions.exchange, token)
         found = await asyncio.to_thread(self._sessions.find, secret) if secret else None
         if found is None:
-            await self._refused(address, "one-time address")
+            await self.refused(address, "one-time address")
             return None
         caller = Caller(found.tenant, key_id=found.name)
         await self._auditing.note(caller, found.role, "session.opened", "dashboard", "one-time address")
@@ -130,13 +130,22 @@ class Guard:
         try:
             access = self._keys.access(b"Bearer " + key.strip().encode(), "pages")
         except (NotAuthorised, NotPermitted):
-            await self._refused(address, "key")
+            await self.refused(address, "key")
             raise
         await self._auditing.note(access.caller, access.role, "session.opened", "dashboard", "key")
         who = access.caller.user or access.caller.key_id
         return await asyncio.to_thread(self._sessions.begin, access.caller.tenant, who, access.role)
 
-    async def _refused(self, address: str, how: str) -> None:
+    def listens(self, address: str) -> None:
+        """Raises TooManyAttempts for an address that was refused too often."""
+        self._refusals.check(address)
+
+    async def admit(self, who: str, role: Role, how: str) -> str:
+        """The secret of a session for a person whom a provider vouches for."""
+        await self._auditing.note(Caller(self._tenant, user=who), role, "session.opened", "dashboard", how)
+        return await asyncio.to_thread(self._sessions.begin, self._tenant, who, role)
+
+    async def refused(self, address: str, how: str) -> None:
         """The first of a minute stands in the audit; thousands would bury what else is there."""
         if self._refusals.add(address):
             nobody = Caller(self._tenant, key_id=f"address:{address}")
