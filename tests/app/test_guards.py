@@ -111,6 +111,27 @@ async def test_tokens_stay_where_answers_are_kept_as_they_are(folder: Folder) ->
 
 
 @pytest.mark.requirement("SG-01")
+@pytest.mark.parametrize("pieces", [1, 5, 90])
+async def test_what_a_model_wrote_by_itself_may_be_redacted_in_streams_too(folder: Folder, pieces: int) -> None:
+    def answer(asked: Asked) -> Answer:
+        said = asked.body["messages"][-1]["content"]
+        words = "It is a long way to go. " * 20
+        return Answer(text=f"{said}: ask bob@example.org, key {CANARY}. {words}Or {CARD}.", pieces=pieces)
+
+    want = f"{MAIL}: ask [email], key [secret]. {'It is a long way to go. ' * 20}Or [card]."
+    async with Upstream(answer) as vendor:
+        async with opened(folder, vendor, PII.replace("}", ", written: redact}")) as il:
+            whole = await il.chat("support", MAIL)
+            got, reply = await pieces_of(il, MAIL)
+        async with opened(folder, vendor, PII) as il:
+            left = await il.chat("support", MAIL)
+    assert whole.response.text == want
+    assert "".join(got) == want
+    assert reply.response.text == want
+    assert "bob@example.org" in left.response.text
+
+
+@pytest.mark.requirement("SG-01")
 async def test_arguments_of_tool_calls_are_restored_as_json_for_a_caller_outside_of_tasks(folder: Folder) -> None:
     def call(asked: Asked) -> Answer:
         token = asked.body["messages"][-1]["content"].split(" ")[-1]

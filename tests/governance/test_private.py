@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from interlock.core.guards import ContentRefused
 from interlock.governance import standins
 from interlock.governance.kinds import STRUCTURED, USUAL, kinds
+from interlock.governance.pieces import HOLD, Covering
 from interlock.governance.redact import redact
 from interlock.governance.scan import Scanner
 from interlock.governance.secrets import rules_of
-from interlock.governance.streams import HOLD, Covering, Uncovering
+from interlock.governance.streams import Uncovering
 from interlock.governance.tokens import TenantKey, token, value_of
 from interlock.governance.veil import Terms, Veil
 

@@ -67,6 +67,7 @@ def guards_of(workspace: Workspace, http: HttpClient, clock: Clock) -> Guards | 
         frozenset(said.moderation.refuse),
         said.moderation.when_unreachable,
         "restore" if files.pii is None else files.pii.answers,
+        "leave" if files.pii is None else files.pii.written,
     )
     return TextGuards(None if files.pii is None else _veil(workspace, files.pii), watching)
 

@@ -30,6 +30,8 @@ class Pii(Block):
     """The same by kind."""
     answers: Literal["restore", "keep"] = "restore"
     """Whether callers outside of tasks read what their tokens stand for."""
+    written: Literal["leave", "redact"] = "leave"
+    """What becomes of personal data and credentials that a model wrote by itself: of what no token stands for."""
     key: SecretText = Secret("")
     """Tokens are made with it, apart for each tenant; without one, a file beside the store."""
     regions: Texts = ()

@@ -17,7 +17,7 @@ from interlock.core.guards import NOTHING_SEEN, ContentRefused, Moderator, Seen,
 from interlock.core.time import Deadline
 
 from .injection import Injection
-from .streams import Uncovering
+from .streams import Both, Uncovering
 from .veil import Counts, Veil
 
 Cover = Callable[[str], str]
@@ -37,6 +37,8 @@ class Watching(Struct, frozen=True):
     when_unreachable: Literal["refuse", "pass"] = "refuse"
     answers: Literal["restore", "keep"] = "restore"
     """Tokens in answers to a caller outside of tasks."""
+    written: Literal["leave", "redact"] = "leave"
+    """What becomes of personal data and credentials that a model wrote where it had seen none."""
 
 
 class TextGuards:
@@ -45,7 +47,7 @@ class TextGuards:
     def __init__(self, veil: Veil | None, watching: Watching) -> None:
         self._veil, self._watching = veil, watching
         self.holds_answers = bool(watching.after)
-        self.holds_words = veil is not None and veil.with_stand_ins
+        self.holds_words = veil is not None and (veil.with_stand_ins or watching.written == "redact")
 
     # --- a model call ---------------------------------------------------------------------------------------------
 
@@ -82,7 +84,8 @@ class TextGuards:
         counts: Counts = {}
         veil, tenant = self._veil, caller.tenant
         cover: Cover = lambda text: veil.cover_json(tenant, text, counts)  # noqa: E731
-        covered = _answer(response, cover, cover)
+        redact: Cover = lambda text: veil.redact(text, counts)  # noqa: E731
+        covered = _answer(response, cover if self._watching.written == "leave" else redact, cover)
         return (covered, Seen(counts, seen.signals)) if counts else (response, seen)
 
     def restored(self, caller: Caller, response: ChatResponse) -> ChatResponse:
@@ -95,9 +98,13 @@ class TextGuards:
 
     def restoring(self, caller: Caller, *, inside_json: bool = False) -> Uncover:
         """The same for one streamed text."""
-        if self._veil is None or self._watching.answers == "keep":
+        veil = self._veil
+        if veil is None:
             return _AsItIs()
-        return Uncovering(self._veil, caller.tenant, inside_json=inside_json)
+        back = (
+            _AsItIs() if self._watching.answers == "keep" else Uncovering(veil, caller.tenant, inside_json=inside_json)
+        )
+        return back if inside_json or self._watching.written == "leave" else Both(veil, back)
 
     # --- tasks and tools ------------------------------------------------------------------------------------------
 

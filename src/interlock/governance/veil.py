@@ -17,6 +17,7 @@ from interlock.core.guards import ContentRefused
 
 from . import standins, tokens
 from .folding import folded
+from .pieces import Covering
 from .redact import replaced
 from .scan import TOKEN, Find, Scanner
 
@@ -117,6 +118,22 @@ class Veil:
         if not found:
             return value
         return self._replaced(tenant, lead + text, found, counts)[len(lead) :]
+
+    def redact(self, text: str, counts: Counts) -> str:
+        """The text with its finds redacted, but for those that are to be left, and for stand-ins."""
+        found = self._scanner.find(text)
+        by = [self._redacted(each.kind, text[each.start : each.end]) for each in found]
+        for each, other in zip(found, by, strict=True):
+            if other != text[each.start : each.end]:
+                counts[each.kind] = counts.get(each.kind, 0) + 1
+        return replaced(text, found, by) if found else text
+
+    def covering(self) -> Covering:
+        """One text that comes in pieces, its finds redacted on their way; what is to be left is left."""
+        return Covering(self._scanner, self._redacted)
+
+    def _redacted(self, kind: str, value: str) -> str:
+        return value if self._terms.of(kind) == "leave" or standins.ANY.fullmatch(value) else f"[{kind}]"
 
     def uncover(self, tenant: str, text: str, kinds: Collection[str] = ALL, *, inside_json: bool = False) -> str:
         """The text with the tokens and stand-ins of these kinds turned back; `inside_json`: what comes back is escaped for a JSON string."""
