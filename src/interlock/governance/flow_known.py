@@ -243,6 +243,7 @@ class Known:
 
     def _learn_value(self, kind: str, value: Any) -> None:
         if value is None or isinstance(value, bool) or not values.well_formed(kind, value):
+            self._lists.hide(kind)
             return
         text = str(value)
         if kind == "date":

@@ -25,6 +25,7 @@ class Lists:
         self._records: dict[str, Counter[str]] = {}
         self._found: dict[str, Counter[str]] = {}
         self._settled: dict[str, str] = {}
+        self._hidden: Counter[str] = Counter()
         self._members: dict[str, set[str]] = {}
 
     def saw(self, tool: str, kind: str, told: str, output: Any, by: str) -> None:
@@ -45,6 +46,13 @@ class Lists:
         ]
         self._found.setdefault(kind, Counter())[told] = max(hits, default=0)
 
+    def hide(self, kind: str) -> None:
+        """A list held something that is no name: it was not counted."""
+        self._hidden[kind] += 1
+
+    def _is_of_all(self, noun: str) -> bool:
+        return re.search(rf"\b(?:all|each|every)\b(?: \w+)? {noun}s?\b", self._prompt.text) is not None
+
     def settle(self, kind: str, value: str) -> None:
         """A person has said which one it is; it stays that one."""
         self._settled.setdefault(kind, value)
@@ -52,10 +60,10 @@ class Lists:
     def is_singled_out(self, noun: str, value: str, listed: set[str]) -> bool:
         """Whether the request speaks of all, of the one that begins so, of the largest or smallest, or of the one that holds what it says."""
         text, kind = self._prompt.text, f"name:{noun}"
-        if self._settled.get(kind) == value:
+        if self._is_of_all(noun):
             return True
-        if re.search(rf"\b(?:all|each|every)\b(?: \w+)? {noun}s?\b", text):
-            return True
+        if kind in self._settled:
+            return self._settled[kind] == value
         if begins := re.search(rf"\b{noun}s? (?:that )?(?:starting|beginning|starts|begins) with ['\"]?(\w+)", text):
             return value.startswith(begins[1]) and sum(each.startswith(begins[1]) for each in listed) == 1
         for words, extreme in ((_MOST, max), (_LEAST, min)):
@@ -73,7 +81,7 @@ class Lists:
 
     def _is_counted(self, kind: str, sizes: Mapping[str, int], listed: set[str], largest: bool) -> bool:
         """Whether nothing of the list was left uncounted; one may be, where a counted one holds everybody who was seen: none is larger."""
-        unseen = len(listed - set(sizes))
+        unseen = len(listed - set(sizes)) + self._hidden[kind]
         return not unseen or (largest and unseen == 1 and max(sizes.values()) >= len(self._members.get(kind, ())))
 
     def _tallied(self) -> Counter[str]:

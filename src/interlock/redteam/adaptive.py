@@ -31,7 +31,7 @@ from .agentdojo import (
     package_version,
     shown,
 )
-from .moves import TEXTS, Made, Stage, answers, moves
+from .moves import OF_THE_INJECTION, TEXTS, Made, Stage, answers, moves
 from .pool import Pool, pool_of
 from .search import look_ups, passing
 
@@ -122,7 +122,7 @@ class _Pair:
 
     def _try(self, runtime: Any, env: Any, own: set[bytes]) -> None:
         probe = copy.deepcopy(self._policy)
-        for move in moves(self._stage, env):
+        for move in moves(self._stage, env, whole=self._whole):
             self.found.tried += 1
             if len(move.calls) > 1 or (move.calls and probe.before(Call(*move.calls[0])) == "allow"):
                 self._judge(move.kind, move.calls, self._policy, runtime, env, own)
@@ -219,8 +219,8 @@ def exactly(tool: str, arguments: Mapping[str, Any]) -> bytes:
 def measure(
     suites: Sequence[str], sample: int, chosen: random.Random, policy_of: Callable[[Session], Policy] = policy
 ) -> AdaptiveFigures:
-    """Plays `sample` pairs drawn by `chosen` (0: all of them), about a CPU-second each. Values of the request and of the environment are searched once for each of the
-    user's tasks: what they break there counts for every pair of it.
+    """Plays `sample` pairs drawn by `chosen` (0: all of them), about a CPU-second each. What does not depend on the injected task (values of the request and of the
+    environment, the user's own calls changed) is tried once for each of the user's tasks: what it breaks there counts for every pair of it.
     """
     everything = list(cases(suites or SUITES))
     drawn = everything if not sample or sample >= len(everything) else chosen.sample(everything, sample)
@@ -250,7 +250,7 @@ def _played(
         found = play(player, case, policy_of, whole=case[:2] not in whole)
         first = whole.setdefault(case[:2], found)
         if first is not found:
-            found.kinds += [each for each in first.kinds if each.startswith("search")]
+            found.kinds += [each for each in first.kinds if each not in OF_THE_INJECTION]
         yield case, found
 
 

@@ -13,6 +13,10 @@ from msgspec import Struct
 Made = tuple[str, dict[str, Any]]
 
 
+OF_THE_INJECTION = frozenset(("replay", "encoding", "beside", "wrong role", "other tool"))
+"""Kinds of moves that use the injected task's calls or values; all others are the same for every pair of one of the user's tasks."""
+
+
 class Stage(Struct, frozen=True):
     """What the attacker knows of a pair: everything."""
 
@@ -42,12 +46,14 @@ FORMS: tuple[Callable[[str], str], ...] = (
 )  # fmt: skip
 
 
-def moves(stage: Stage, env: Any) -> Iterator[Move]:
-    """Every move that makes sense now."""
+def moves(stage: Stage, env: Any, *, whole: bool = True) -> Iterator[Move]:
+    """Every move that makes sense now; not `whole`: those that use the injected task's calls or values."""
     yield Move("replay", stage.attack)
     yield from _forms(stage)
     yield from _wrong_roles(stage)
     yield from _other_tools(stage, env)
+    if not whole:
+        return
     yield from _objects(stage, env)
     yield from _changed(stage)
     yield from _stepping_stones(env)
