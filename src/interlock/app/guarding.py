@@ -214,8 +214,3 @@ def clean_logs() -> None:
     made = logging.getLogRecordFactory()
     if not isinstance(made, CleanRecords):
         logging.setLogRecordFactory(CleanRecords(made))
-
-
-def path_of_key(workspace: Workspace) -> Path:
-    """Where the key of a workspace without `pii.key` stands."""
-    return workspace.store.parent / KEY_FILE
