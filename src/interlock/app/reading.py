@@ -100,7 +100,7 @@ class Reading:
 
     def waiting(self, *, limit: int = 1000) -> Sequence[TaskSummary]:
         """Tasks that wait for a person: approvals, and effects in doubt."""
-        found = self._reader.tasks(TaskFilter(status="waiting", limit=limit))
+        found = self._reader.tasks(TaskFilter(status="waiting", outcome="waiting_approval", limit=limit))
         return [*found, *self._reader.tasks(TaskFilter(status="in_doubt", limit=limit))]
 
 

@@ -115,10 +115,11 @@ class TaskDesk:
 
     async def waiting(self, caller: Caller) -> list[Question]:
         """Every question that the tenant's tasks put to a person, oldest first."""
+        asking = await self.list(caller, outcome="waiting_approval", limit=1_000)
+        asking += await self.list(caller, status="in_doubt", limit=1_000)
         found: list[Question] = []
-        for status in ("waiting", "in_doubt"):
-            for row in await self.list(caller, status=status, limit=1_000):
-                found.extend(await self._agents.questions(row.task))
+        for task in dict.fromkeys(row.task for row in sorted(asking, key=lambda row: row.waiting_since)):
+            found.extend(await self._agents.questions(task))
         return found
 
     async def questions(self, caller: Caller, task: str) -> list[Question]:

@@ -202,11 +202,11 @@ def _fold(row: dict[str, Any], record: Record) -> None:
             row.pop("lone", None)
         case Intended() as intended if intended.awaits:
             # Due until its worker lets go of it: one that dies before has told nobody what to wait for.
-            row.update(status="waiting", outcome="waiting", wake_at_ns=1)
+            row.update(status="waiting", wake_at_ns=1)
         case Arrived(then="running"):
-            row.update(status="running", outcome="", wake_at_ns=0)
+            row.update(status="running", wake_at_ns=0)
         case Arrived(then="waiting"):
-            row.update(status="waiting", outcome="waiting", wake_at_ns=1)
+            row.update(status="waiting", wake_at_ns=1)
         case ApprovalAsked() as asked:
             row["asked"] += 1
             row["wake_at_ns"] = min(asked.expires_ns, row["wake_at_ns"] or asked.expires_ns)

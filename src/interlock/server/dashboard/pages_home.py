@@ -90,7 +90,7 @@ def home_page(
         outcomes[row.status] += row.n
     finished = sum(row.n for row in real)
     latency = percentile_us(merged(row.latency for row in ended), 0.95)
-    waiting = [task for task in unfinished if task.status == "waiting"]
+    waiting = [task for task in unfinished if task.outcome == "waiting_approval" and task.status == "waiting"]
     first = hour - HOURS + 1
     return HomePage(
         today_nano_usd=sum(row.cost_nano_usd for row in calls if row.hour >= hour // 24 * 24),

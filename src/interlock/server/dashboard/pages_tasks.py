@@ -14,7 +14,7 @@ from interlock.core.text import WORDS
 from interlock.ledger.read import TaskPage, TaskSummary
 
 PAGE = 50
-STATUSES = ("running", "waiting", "in_doubt", "finished")
+STATUSES = ("running", "waiting", "in_doubt", "paused", "finished")
 KINDS = ("task", "call", "late")
 
 

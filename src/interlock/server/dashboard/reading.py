@@ -28,6 +28,11 @@ from .pages_trace import TracePage, trace_page
 NS_PER_HOUR = 3600 * NS_PER_S
 
 
+def asks(task: TaskSummary) -> bool:
+    """Whether it waits for a person, not for time, a signal or another task."""
+    return task.outcome == "waiting_approval" or task.status == "in_doubt"
+
+
 class Pages:
     """Every page as a value."""
 
@@ -72,7 +77,7 @@ class Pages:
 
     async def approvals(self, caller: Caller, remark: str = "") -> ApprovalsPage:
         """What waits for a person?"""
-        tasks = [each for each in await self._unfinished(caller) if each.status in ("waiting", "in_doubt")]
+        tasks = [each for each in await self._unfinished(caller) if asks(each)]
         found = [one for task in tasks[:MOST] for one in await self._asked(caller, task)]
         return approvals_page(found, max(0, len(tasks) - MOST), remark)
 
@@ -107,7 +112,7 @@ class Pages:
 
     async def waiting(self, caller: Caller) -> int:
         """How many tasks wait for a person."""
-        return sum(task.status in ("waiting", "in_doubt") for task in await self._unfinished(caller))
+        return sum(asks(task) for task in await self._unfinished(caller))
 
     async def _unfinished(self, caller: Caller) -> list[TaskSummary]:
         return await asyncio.to_thread(self._il.reader.unfinished, caller.tenant)
