@@ -39,6 +39,7 @@ VERBS = {
     "verify": "compare the ledger with a vendor's usage or cost export",
     "keys": "make, list, rotate and revoke virtual keys",
     "audit": "who did and who read what; whether the record of it was changed",
+    "erase": "delete what a user said and was told, and show that it is gone",
     "cache": "how the semantic cache stands; clear stored answers, begin anew",
     "tasks": "list tasks",
     "task": "end, pause, let go on, signal or close one task; its result",

@@ -67,6 +67,10 @@ class ResponseStore(Protocol):
 
     def delete(self, tenant: str, key_id: str, response: str) -> bool: ...
 
+    def forget(self, tenant: str, key_id: str) -> int:
+        """Removes every turn of a key; returns how many."""
+        ...
+
     def purge(self, now_ns: int) -> int:
         """Removes conversations whose newest turn has expired; returns how many turns went."""
         ...

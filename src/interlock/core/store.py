@@ -322,6 +322,10 @@ class Store(Protocol):
 
     def totals(self) -> Totals: ...
 
+    def settle(self) -> bool:
+        """Whether what was deleted is gone from the store's own journals too; False: it leaves them in time."""
+        ...
+
     def waker(self) -> Waker | None:
         """For one thread to listen with; `None` where other processes' tasks are found by looking again only."""
         ...

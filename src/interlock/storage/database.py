@@ -98,6 +98,12 @@ class Database:
             finally:
                 db.execute("COMMIT")
 
+    def checkpoint(self) -> bool:
+        """Moves what was written out of the write-ahead log and empties it; False while somebody reads an older state."""
+        with self._writing, explained(self.path, "empty the write-ahead log"):
+            (busy, *_) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
     def close(self) -> None:
         """Closes every connection. What was committed stays."""
         with self._writing:

@@ -40,6 +40,10 @@ class Responses:
         with self._database.transaction(f"delete response {response}") as db:
             return db.execute(self._sql["delete"], (tenant, key_id, response)).rowcount > 0
 
+    def forget(self, tenant: str, key_id: str) -> int:
+        with self._database.transaction(f"forget the conversations of {key_id}") as db:
+            return db.execute(self._sql["forget"], (tenant, key_id)).rowcount
+
     def purge(self, now_ns: int) -> int:
         with self._database.transaction("purge responses") as db:
             return db.execute(self._sql["purge"], {"now_ns": now_ns}).rowcount

@@ -215,6 +215,9 @@ class SqliteStore:
                 self._remember((known,))
         return known
 
+    def settle(self) -> bool:
+        return self._database.checkpoint()
+
     def totals(self) -> Totals:
         with self._database.snapshot("sum the ledger") as db:
             *raw, tasks, rolls = [db.execute(statements(noun)["totals"]).fetchone() for noun in _SUMMED]

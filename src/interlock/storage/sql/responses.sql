@@ -30,6 +30,10 @@ ORDER BY b.depth;
 -- Removes one turn.
 DELETE FROM responses WHERE tenant = ? AND key_id = ? AND id = ?;
 
+-- name: forget
+-- Removes every turn of a key.
+DELETE FROM responses WHERE tenant = ? AND key_id = ?;
+
 -- name: purge
 -- Removes conversations whose newest turn has expired.
 DELETE FROM responses WHERE expires_ns <= :now_ns

@@ -29,6 +29,10 @@ ORDER BY b.depth;
 -- Removes one turn.
 DELETE FROM responses WHERE tenant = %s AND key_id = %s AND id = %s;
 
+-- name: forget
+-- Removes every turn of a key.
+DELETE FROM responses WHERE tenant = %s AND key_id = %s;
+
 -- name: purge
 -- Removes conversations whose newest turn has expired.
 DELETE FROM responses WHERE expires_ns <= %(now_ns)s
