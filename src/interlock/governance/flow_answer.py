@@ -15,10 +15,11 @@ from .flow_known import Known
 from .flow_words import Words, words_of
 
 _SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\s|$)|\n|$)\s*")
-_ADVICE = re.compile(
-    r"\b(?:should|must|ought|urgent(?:ly)?|immediately|absolutely|definitely|have to|need to|make sure|be sure|(?:please )?(?:visit|click|call|contact|download|install|reply|sign up|log in|transfer))\b",
-    re.IGNORECASE,
-)
+_ADVISING = (
+    "should", "must", "ought", "urgent", "immediately", "absolutely", "definitely", "have to", "need to", "make sure", "be sure", "visit", "click", "call", "contact", "download",
+    "install", "reply", "sign up", "log in", "transfer",
+)  # fmt: skip
+_ADVICE = re.compile(rf"\b(?:{'|'.join(_ADVISING)})(?:ly)?\b", re.IGNORECASE)
 _OWN_SHARE = 0.8
 """Part of a sentence's own words that has to stand in one untrusted text for the sentence to be that text's."""
 _OWN_WORDS = 3
@@ -36,7 +37,8 @@ def held(text: str, prompt: Words, known: Known, outputs: Sequence[Any], nouns: 
         if noun.capitalize() not in text:
             continue
         text = _names(noun).sub(lambda found, noun=noun: _known_name(found, noun, prompt, known), text)
-    if not _ADVICE.search(text):
+    low = text.lower()
+    if not any(each in low for each in _ADVISING):
         return text
     said = [
         frozenset(words_of(str(leaf))) for output in outputs for leaf in values.each(output) if isinstance(leaf, str)
