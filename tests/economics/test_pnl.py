@@ -5,7 +5,7 @@ from msgspec import structs
 
 from interlock.core.events import OutcomeSeen, Record
 from interlock.core.money import Usage, cost_of
-from interlock.core.store import money_of
+from interlock.core.shares import money_of
 from interlock.economics import Worth, report, statements
 from interlock.economics.statement import Line
 from interlock.storage import SqliteStore

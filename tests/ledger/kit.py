@@ -11,7 +11,8 @@ from interlock.core.caller import Caller, Versions
 from interlock.core.errors import StoreUnavailable
 from interlock.core.events import Attempt, Finished, Record, Settled, Started, Status
 from interlock.core.money import Price, Rates, Usage, cost_of
-from interlock.core.store import Store, parts_of
+from interlock.core.shares import parts_of
+from interlock.core.store import Store
 from interlock.ledger import Recorder
 from interlock.storage import SqliteStore
 

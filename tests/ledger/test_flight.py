@@ -10,7 +10,7 @@ import pytest
 from interlock.core.caller import Caller
 from interlock.core.errors import StoreUnavailable
 from interlock.core.events import Escalation
-from interlock.core.store import money_of
+from interlock.core.shares import money_of
 from interlock.ledger import alive, this_owner
 from interlock.ledger.flight import SLOT_BYTES, Flight, Wreck, encode, encode_content, flight_path, left_behind
 from tests.ledger.kit import attempt, call, crashed

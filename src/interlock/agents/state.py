@@ -30,7 +30,7 @@ from interlock.core.events import (
     Settled,
     Started,
 )
-from interlock.core.store import money_of
+from interlock.core.shares import money_of
 from interlock.gateway.settle import spend_of
 from interlock.observe import watch as watching
 from interlock.observe.watch import Watch

@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from interlock.core.estimate import Interval, per_success
 from interlock.core.events import Record, Settled
-from interlock.core.store import Store, TaskFilter, TaskRow, money_of
+from interlock.core.shares import money_of
+from interlock.core.store import Store, TaskFilter, TaskRow
 
 from .statement import is_success
 

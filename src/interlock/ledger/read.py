@@ -16,7 +16,8 @@ from interlock.core.caller import Versions
 from interlock.core.events import Attempt, Escalation, Event, Record, Settled, Started
 from interlock.core.ids import trace_id
 from interlock.core.money import Price, Totals, Usage
-from interlock.core.store import RollFilter, RollRow, Store, TaskFilter, TaskRow, money_of
+from interlock.core.shares import money_of
+from interlock.core.store import RollFilter, RollRow, Store, TaskFilter, TaskRow
 from interlock.core.time import NS_PER_S
 
 

@@ -17,7 +17,7 @@ from interlock.core.chat import Chunk, ThoughtDelta, ToolCallDelta
 from interlock.core.errors import InterlockError
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
-from interlock.core.store import money_of
+from interlock.core.shares import money_of
 
 from .anthropic_blocks import DIALECT, SEALED_ELSEWHERE
 from .anthropic_write import envelope, error_body, seal_of_call, stop_of, usage_of

@@ -30,7 +30,7 @@ from interlock.core.errors import CircuitOpen, Exhausted, InterlockError, RateLi
 from interlock.core.events import Settled
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
-from interlock.core.store import money_of
+from interlock.core.shares import money_of
 from interlock.core.time import NS_PER_S
 
 from .degraded import extended

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from interlock.core.events import Settled
-from interlock.core.store import money_of
+from interlock.core.shares import money_of
 
 from .rolls import NS_PER_HOUR, Kinds
 from .rows import lone_outcome

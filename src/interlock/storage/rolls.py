@@ -14,8 +14,9 @@ from msgspec import Struct, structs
 
 from interlock.core.events import Record, Settled
 from interlock.core.money import BUCKETS, Price, Usage, bucket_cost
+from interlock.core.shares import parts_of
 from interlock.core.sketch import Counts, bucket_of, packed
-from interlock.core.store import LINES, parts_of
+from interlock.core.store import LINES
 
 NS_PER_HOUR = 3_600_000_000_000
 END_OF_TIME = 1 << 40

@@ -28,7 +28,8 @@ from interlock.core.events import (
     Settled,
     Started,
 )
-from interlock.core.store import ARRIVED, TaskKind, money_of
+from interlock.core.shares import money_of
+from interlock.core.store import ARRIVED, TaskKind
 
 LATE_MARK = "!"
 """Between the task and the call in the id under which a fenced-out call is kept."""
