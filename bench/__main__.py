@@ -35,6 +35,7 @@ NAMES = (
     "pii",
     "anomalies",
     "runtime",
+    "workers",
 )
 RESULTS = Path(__file__).parent / "results"
 
