@@ -34,6 +34,7 @@ NAMES = (
     "policy",
     "pii",
     "anomalies",
+    "alarms",
     "runtime",
     "workers",
 )
