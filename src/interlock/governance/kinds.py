@@ -72,13 +72,14 @@ def _matching(
 
 def _address(text: str) -> bool:
     try:
-        ipaddress.ip_address(text)
+        known = ipaddress.ip_address(text)
     except ValueError:
         return False
+    if known.is_loopback or known.is_unspecified:
+        return False  # every machine's own: it is nobody's, and whoever runs this has to read it in the log
     groups = len([each for each in text.split(":") if each])
     return (
         ":" not in text
-        or text == "::1"
         or groups > 3
         or (groups > 1 and "::" in text and re.search(r"\d", text) is not None)
     )  # 12:34:56 is a time, [::2] a slice
