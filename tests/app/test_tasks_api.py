@@ -226,6 +226,7 @@ async def test_a_task_is_paused_goes_on_hears_a_signal_and_its_result_is_waited_
         async with serving(contract_folder) as address, client(address, contract_folder.root) as http:
             task = (await http.post("/api/tasks", json=NEW)).json()["task"]
             await until(http, task, "waiting")
+            nobody = (await http.get("/api/approvals")).json()["questions"]
             open_result = await http.get(f"/api/tasks/{task}/result")
             await http.post(f"/api/tasks/{task}/pause")
             await until(http, task, "paused")
@@ -242,6 +243,7 @@ async def test_a_task_is_paused_goes_on_hears_a_signal_and_its_result_is_waited_
             twice = await http.post(f"/api/tasks/{task}/close", json={"success": True})
             wrong = await http.get(f"/api/tasks/{task}/result?wait_s=soon")
             document = (await http.get("/api/openapi.json")).json()
+    assert nobody == [], "it waits for no person"
     assert (open_result.status_code, open_result.json()["outcome"]) == (202, "waiting")
     assert (first.status_code, again.status_code, paused) == (202, 200, "paused")
     assert (done.status_code, done.json()["outcome"]) == (200, "resolved")
