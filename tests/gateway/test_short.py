@@ -256,6 +256,16 @@ async def test_what_needs_a_closer_look_goes_the_long_way(changes):
     assert not await ridden(bench_of({}, **changes))
 
 
+async def test_a_call_that_belongs_to_a_trace_goes_the_long_way_which_hands_its_step_on():
+    bench = bench_of({})
+    await go(bench, asked("first"), short=False)
+    traced = structs.replace(WHO, trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    request = asked("second")
+    assert (
+        bench.gateway.shortcut.take(traced, structs.replace(request, messages=()), ["second"], Asker(request)) is None
+    )
+
+
 async def test_a_client_that_leaves_is_counted_and_its_places_are_free_again():
     bench = bench_of({})
     await go(bench, asked("first"), short=False)

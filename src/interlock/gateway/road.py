@@ -138,7 +138,11 @@ def road(desk: Desk, caller: Caller, request: ChatRequest) -> Road | None:
     """The short way of `caller` with requests like this one; `None` where there is none."""
     parts, settings, model = desk.parts, desk.settings, request.model
     workflow, ledger = settings.workflow(caller.workflow), parts.ledger
-    if not model or caller.task or caller.step or desk.needs_confidence or not _plain(settings, parts, workflow):
+    if (
+        not model or caller.task or caller.step or caller.trace
+    ):  # a trace is handed on to the vendor, anew for each call
+        return None
+    if desk.needs_confidence or not _plain(settings, parts, workflow):
         return None
     try:
         plan = desk.router.plan(model)
