@@ -28,7 +28,14 @@ __all__ = ["contract_folder"]
 LONG, WAITS = "tsk_long01", "tsk_wait01"
 NOW = SystemClock().wall_ns()
 PATHS = ("/ui/home", "/ui/live", "/ui/tasks", f"/ui/tasks/{LONG}", "/ui/approvals", "/ui/pnl", "/ui/models")
-PATHS += ("/ui/incidents", "/ui/quality", "/ui/audit", "/ui/config", f"/ui/tasks/{LONG}/why", f"/ui/tasks/{LONG}/compare")
+PATHS += (
+    "/ui/incidents",
+    "/ui/quality",
+    "/ui/audit",
+    "/ui/config",
+    f"/ui/tasks/{LONG}/why",
+    f"/ui/tasks/{LONG}/compare",
+)
 Inside = tuple[Interlock, httpx2.AsyncClient]
 
 

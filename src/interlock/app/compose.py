@@ -112,7 +112,9 @@ class Interlock(Known):
             if self._similar is not None:
                 opened.callback(self._similar.close)
                 await asyncio.to_thread(self._similar.read_back)
-            self._http = self.http = PooledClient(self._clock, limits=PoolLimits(connections=max(PoolLimits().connections, crowd)))
+            self._http = self.http = PooledClient(
+                self._clock, limits=PoolLimits(connections=max(PoolLimits().connections, crowd))
+            )
             opened.push_async_callback(self._http.close)
             self._prompt_vectors = None if self._model else steering.vectors_for(self.workspace, self._embedder)
             if self._prompt_vectors is not None:
