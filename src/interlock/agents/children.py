@@ -118,4 +118,11 @@ class Children:
             parent_step=action.step,
             limits=waits.granted(contract, action.share),
         )
-        return Record(action.child, 0, own.tenant, self._clock.wall_ns(), started, {"input": values, "vouched": information.vouched(contract, action.name)})
+        return Record(
+            action.child,
+            0,
+            own.tenant,
+            self._clock.wall_ns(),
+            started,
+            {"input": values, "vouched": information.vouched(contract, action.name)},
+        )

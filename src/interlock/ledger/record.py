@@ -189,7 +189,9 @@ class Recorder:
         try:
             for _ in range(_LOOKS):
                 await asyncio.wait((written.future,), timeout=wait_s)
-                while not written.future.done() and self._writer.failing is None and self._clock.monotonic_s() < until_s:
+                while (
+                    not written.future.done() and self._writer.failing is None and self._clock.monotonic_s() < until_s
+                ):
                     await asyncio.wait((written.future,), timeout=wait_s)  # others' writes are under way before it
                 if written.future.done():
                     return written.future.result()
