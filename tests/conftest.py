@@ -1,9 +1,16 @@
 """Shared by every ring of tests: requirement marks are checked as they are collected, and reported with the run."""
 
+import os
 import re
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# How long an example takes says how busy the machine is. Where changes are judged the examples are the same each time; elsewhere new ones are tried.
+settings.register_profile(
+    "interlock", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI"))
+)
+settings.load_profile("interlock")
 REQUIREMENT = re.compile(r"[A-Z]{2}-\d{2}")
 COLLECTED = pytest.StashKey[set[str]]()
 
