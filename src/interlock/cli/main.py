@@ -39,6 +39,7 @@ VERBS = {
     "verify": "compare the ledger with a vendor's usage or cost export",
     "keys": "make, list, rotate and revoke virtual keys",
     "audit": "who did and who read what; whether the record of it was changed",
+    "evidence": "a pack for reviewers: what is true of this workspace, and which clauses it speaks to",
     "erase": "delete what a user said and was told, and show that it is gone",
     "cache": "how the semantic cache stands; clear stored answers, begin anew",
     "tasks": "list tasks",
