@@ -1,6 +1,7 @@
-"""`interlock doctor`: what the sandbox is worth on this host, found out by attacking it; with `--storage`, how the store stands.
+"""`interlock doctor`: what the sandbox is worth on this host, found out by attacking it; with `--storage`, how the store stands; with `--ready`,
+whether the workspace is ready for production.
 
-Above: cli.main. Below: app/examine, upkeep.
+Above: cli.main. Below: app/examine, upkeep, readiness.
 """
 
 from __future__ import annotations
@@ -32,16 +33,30 @@ def options() -> argparse.ArgumentParser:
         action="store_true",
         help="look at the store instead: sums, soundness, commits, what is left undone",
     )
+    made.add_argument("--ready", action="store_true", help="hold the workspace and this host against a checklist")
+    made.add_argument(
+        "--backups", type=Path, metavar="DIR", help="--ready: where backups are, to see how old the newest is"
+    )
+    made.add_argument(
+        "--backup-days", type=float, default=1.0, metavar="N", help="--ready: how old it may be (default: 1)"
+    )
     return made
 
 
 def run(arguments: Sequence[str]) -> int:
     """0 when the configured level is proved, 1 when foreign code would be refused or an attack got through."""
-    given = options().parse_args(arguments)
+    taking = options()
+    given = taking.parse_args(arguments)
+    if given.backups and not given.ready:
+        taking.error("--backups belongs to --ready")
     if given.storage:
         from .upkeep import show
 
         return show(workspace_path(given.workspace), as_json=given.json)
+    if given.ready:
+        from . import readiness
+
+        return readiness.show(workspace_path(given.workspace), given.backups, given.backup_days, as_json=given.json)
     from interlock.app.examine import examine
     from interlock.core.time import SystemClock
 
