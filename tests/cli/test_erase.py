@@ -79,3 +79,21 @@ async def test_erasing_twice_is_erasing_once_and_nobody_is_nobody(tmp_path: Path
     assert "content of 0 records deleted" in capsys.readouterr().err
     assert main(["erase", "nobody", "--yes", "-w", str(tmp_path)]) == 0
     assert "0 tasks" in capsys.readouterr().err
+
+
+@pytest.mark.requirement("SG-08")
+async def test_files_that_rows_left_for_are_named_since_erasing_does_not_rewrite_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    await filled(tmp_path)
+    store = SqliteStore.open(tmp_path / ".interlock" / "interlock.db")
+    assert store.retention is not None
+    (tmp_path / "archive").mkdir()
+    left = store.retention.roll_off(1 << 62, tmp_path / "archive", 1)
+    store.close()
+    assert left is not None
+    assert (tmp_path / "archive" / left.file).is_file()
+
+    assert main(["erase", "ada", "--yes", "--json", "-w", str(tmp_path)]) == 0
+    beside = json.loads(capsys.readouterr().out)["beside"]
+    assert [each for each in beside if each.startswith(f"{tmp_path / 'archive'}: 1 Parquet file")] != []

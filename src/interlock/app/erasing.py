@@ -75,7 +75,7 @@ def _erase(workspace: Workspace, store: Store, clock: Clock, user: str, tenant: 
     settled = store.settle()
     left = [row.id for row in _tasks(store, tenant, user) if row.status == "finished" and _holds_content(store, row.id)]
     journals = () if settled else ("the store's own journals, until it has recycled them",)
-    beside = (*journals, *_beside(workspace))
+    beside = (*journals, *_archived(workspace, store), *_beside(workspace))
     return Erased(tenant, user, known, records, conversations, answers, tuple(open_tasks), tuple(left), beside)
 
 
@@ -95,6 +95,14 @@ def _holds_content(store: Store, task: str) -> bool:
 
 def _nothing(_text: str) -> str:
     return ""
+
+
+def _archived(workspace: Workspace, store: Store) -> Iterator[str]:
+    """Files that rows left for, with what was said in them."""
+    files = [] if store.retention is None else [each for each in store.retention.archives() if each.file]
+    if files:
+        folder = workspace.root / workspace.settings.retention.folder
+        yield f"{folder}: {len(files)} Parquet files of what has left the store, with its content unless that was forgotten before"
 
 
 def _beside(workspace: Workspace) -> Iterator[str]:
