@@ -36,7 +36,9 @@ def test_the_page_describes_the_options_that_the_verb_takes_and_no_others(verb):
 @pytest.mark.parametrize("verb", main.VERBS)
 def test_every_option_explains_itself(verb):
     assert [
-        action.dest for action in import_module(f"interlock.cli.{verb.replace('-', '_')}").options()._actions if not action.help
+        action.dest
+        for action in import_module(f"interlock.cli.{verb.replace('-', '_')}").options()._actions
+        if not action.help
     ] == []
 
 

@@ -37,7 +37,9 @@ def parts_of(settled: Settled) -> list[CostPart]:
     rest: list[CostPart] = []
     if len(settled.attempts) > (own is not None):
         rest = [
-            CostPart(_TRIED[bool(a.purpose)], a.deployment, a.tier, a.status, a.simulated, a.usage, a.cost_nano_usd, a.price)
+            CostPart(
+                _TRIED[bool(a.purpose)], a.deployment, a.tier, a.status, a.simulated, a.usage, a.cost_nano_usd, a.price
+            )
             for index, a in enumerate(settled.attempts)
             if index != answered
         ]

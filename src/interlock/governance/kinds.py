@@ -79,9 +79,7 @@ def _address(text: str) -> bool:
         return False  # every machine's own: it is nobody's, and whoever runs this has to read it in the log
     groups = len([each for each in text.split(":") if each])
     return (
-        ":" not in text
-        or groups > 3
-        or (groups > 1 and "::" in text and re.search(r"\d", text) is not None)
+        ":" not in text or groups > 3 or (groups > 1 and "::" in text and re.search(r"\d", text) is not None)
     )  # 12:34:56 is a time, [::2] a slice
 
 
