@@ -74,7 +74,7 @@ def test_promises_are_shown_and_gate_rollouts_and_incidents_open_their_runbook(r
 @pytest.mark.requirement("EC-01")
 def test_a_person_says_what_became_of_a_task(ran: Cli):
     before = ran("pnl", "--json").json["succeeded"]
-    task = next(each["task"] for each in ran("tasks", "--json").json if each["outcome"] == "resolved")
+    task = next(each["task"] for each in ran("tasks", "--json").json if each["success"])
     said = ran("outcome", task, "bad", "--who", "mia", "--note", "wrong parcel")
     assert said.code == OK
     assert "no success according to person" in said.err

@@ -140,7 +140,7 @@ async def test_a_thousand_lines_survive_sigkill_without_one_lost_or_billed_twice
     status = Counter(event.status for event in settled.values())
     assert set(status) <= {"ok", "crashed"}
     assert repeated <= len(KILLS) * 8 * 2
-    assert status["crashed"] <= repeated
+    assert status["crashed"] <= len(KILLS) * 8, "what was under way at a kill, whether or not the vendor had got it"
     sure = [event for event in settled.values() if event.status == "ok"]
     assert {(event.usage.input, event.usage.output, event.cost_nano_usd) for event in sure} == {(7, 3, 13_000)}
 
