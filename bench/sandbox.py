@@ -38,6 +38,9 @@ BWRAP = [
     "/dev",
     "--tmpfs",
     "/tmp",
+    "--ro-bind",  # the environment may itself lie under /tmp
+    sys.prefix,
+    sys.prefix,
 ]
 FRAME = "import pandas as pd; int(pd.DataFrame({'a': range(100)}).a.sum())"
 ROOMY = RunLimits(wall_s=60, cpu_s=60, memory_bytes=512 << 20)

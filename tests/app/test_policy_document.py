@@ -8,6 +8,7 @@ from interlock.app import Interlock
 from interlock.core.caller import Caller
 from interlock.core.chat import Message
 from interlock.core.errors import LimitReached
+from interlock.core.events import Settled
 from interlock.testing.upstream import Answer, Upstream
 from interlock.testing.vendors import Vendor
 from tests.ledger.kit import records_in
@@ -128,6 +129,7 @@ async def test_money_in_the_ledger_is_the_price_times_what_the_vendor_counted(po
     # gpt-4o-mini: 0.15 and 0.60 dollars per million tokens
     assert reply.settled.cost_nano_usd == 1_000 * 150 + 100 * 600
     (record,) = records_in(store)
+    assert isinstance(record.event, Settled)
     assert record.event.cost_nano_usd == reply.settled.cost_nano_usd
 
 

@@ -27,8 +27,14 @@ from .test_dashboard_door import csrf_of
 __all__ = ["contract_folder"]
 LONG, WAITS = "tsk_long01", "tsk_wait01"
 NOW = SystemClock().wall_ns()
-PATHS = ("/ui/home", "/ui/live", "/ui/tasks", f"/ui/tasks/{LONG}", "/ui/approvals", "/ui/pnl", "/ui/models")
-PATHS += (
+PATHS = (
+    "/ui/home",
+    "/ui/live",
+    "/ui/tasks",
+    f"/ui/tasks/{LONG}",
+    "/ui/approvals",
+    "/ui/pnl",
+    "/ui/models",
     "/ui/incidents",
     "/ui/quality",
     "/ui/audit",

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 
 class _Compact:
@@ -62,7 +63,7 @@ def rows_of(path: Path) -> list[dict[str, int | str]]:
     return rows
 
 
-def _values(data: bytes, meta: dict) -> list[int | str]:
+def _values(data: bytes, meta: dict[int, Any]) -> list[int | str]:
     reader = _Compact(data, meta[9])
     page = reader.struct()
     plain = zlib.decompress(data[reader.at : reader.at + page[3]], wbits=31)

@@ -58,7 +58,7 @@ def test_a_schema_of_a_newer_version_is_refused_and_left_alone(store, address):
 
 
 def test_a_user_that_may_only_read_and_write_can_use_what_the_owner_made(store, address, postgres):
-    schema = conninfo_to_dict(address)["options"].rpartition("=")[2]
+    schema = str(conninfo_to_dict(address)["options"]).rpartition("=")[2]
     with psycopg.connect(address) as db:
         db.execute(f"CREATE ROLE clerk_{schema} LOGIN".encode())
         db.execute(f"GRANT USAGE ON SCHEMA {schema} TO clerk_{schema}".encode())

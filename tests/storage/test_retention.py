@@ -74,8 +74,8 @@ def test_rows_that_are_too_old_leave_for_a_file_and_every_sum_stays(store, tmp_p
     assert not left & gone
     for row in rows:
         whole = everything[row["task"], row["seq"]]
-        assert (decode_event(row["event"]), row["tenant"], row["at_ns"]) == (whole.event, "acme", whole.at_ns)
-        assert (msgspec.json.decode(row["content"]) if row["content"] else None) == whole.content
+        assert (decode_event(str(row["event"])), row["tenant"], row["at_ns"]) == (whole.event, "acme", whole.at_ns)
+        assert (msgspec.json.decode(str(row["content"])) if row["content"] else None) == whole.content
         assert row["cost_nano_usd"] == (whole.event.cost_nano_usd if isinstance(whole.event, Settled) else 0)
     assert store.tasks.get("tsk_0001") is None
     assert store.tasks.get("tsk_0301") is not None
