@@ -83,8 +83,13 @@ class TextGuards:
             return response, seen
         counts: Counts = {}
         veil, tenant = self._veil, caller.tenant
-        cover: Cover = lambda text: veil.cover_json(tenant, text, counts)  # noqa: E731
-        redact: Cover = lambda text: veil.redact(text, counts)  # noqa: E731
+
+        def cover(text: str) -> str:
+            return veil.cover_json(tenant, text, counts)
+
+        def redact(text: str) -> str:
+            return veil.redact(text, counts)
+
         covered = _answer(response, cover if self._watching.written == "leave" else redact, cover)
         return (covered, Seen(counts, seen.signals)) if counts else (response, seen)
 
@@ -93,8 +98,9 @@ class TextGuards:
         veil, tenant = self._veil, caller.tenant
         if veil is None or self._watching.answers == "keep":
             return response
-        back: Cover = lambda text: veil.uncover(tenant, text)  # noqa: E731
-        return _answer(response, back, lambda text: veil.uncover(tenant, text, inside_json=True))
+        return _answer(
+            response, lambda text: veil.uncover(tenant, text), lambda text: veil.uncover(tenant, text, inside_json=True)
+        )
 
     def restoring(self, caller: Caller, *, inside_json: bool = False) -> Uncover:
         """The same for one streamed text."""

@@ -105,9 +105,9 @@ def turned(book: Book, found: Sequence[Found], now_ns: int) -> Turn:
         elif now is not None:
             worse = now.severity == "page" and incident.found.severity == "ticket"
             said = now if worse else replace(now, severity=incident.found.severity)
-            incident = replace(incident, found=said, seen_ns=now_ns)  # noqa: PLW2901 - the incident as it stands now
-            kept.append(incident)
-            opened += [incident] if worse else []
+            standing = replace(incident, found=said, seen_ns=now_ns)
+            kept.append(standing)
+            opened += [standing] if worse else []
         elif now_ns - incident.seen_ns >= QUIET_S * 1e9:
             over = replace(incident, closed_ns=now_ns)
             kept.append(over)

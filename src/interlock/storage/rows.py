@@ -6,7 +6,7 @@ Above: writes. Below: core. Pure: values in, rows out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -58,6 +58,12 @@ def decode_event(text: str) -> Event:
 def late(record: Record, settled: Settled) -> Record:
     """A fenced-out call as a task of its own."""
     return structs.replace(record, task=f"{record.task}{LATE_MARK}{settled.call}", seq=1, fence=0)
+
+
+def record_of(row: Sequence[Any]) -> Record:
+    """A row of `events.of_task`."""
+    content = None if row[5] is None else msgspec.json.decode(row[5])
+    return Record(row[0], row[1], row[3], row[2], decode_event(row[4]), content)
 
 
 def event_row(record: Record) -> tuple[Any, ...]:

@@ -29,7 +29,7 @@ from .kept import Responses
 from .keys import Keys
 from .outbox import Outbox, Texts
 from .rolls import END_OF_TIME, NS_PER_HOUR
-from .rows import decode_event
+from .rows import record_of
 from .scrubbed import scrubbed
 from .segments import NOTHING
 from .sessions import Sessions
@@ -159,17 +159,7 @@ class SqliteStore:
             if lone is not None:
                 return [lone.call.record(lone.content)] if lone.call.event.caller.step > after else []
             rows = db.execute(statements("events")["of_task"], (task, after)).fetchall()
-        return [
-            Record(
-                row[0],
-                row[1],
-                row[3],
-                row[2],
-                decode_event(row[4]),
-                None if row[5] is None else msgspec.json.decode(row[5]),
-            )
-            for row in rows
-        ]
+        return [record_of(row) for row in rows]
 
     def scrub(self, task: str, policy: StorePrompts, redact: Callable[[str], str]) -> int:
         row = self._tasks.get(task)

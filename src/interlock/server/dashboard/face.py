@@ -20,7 +20,7 @@ from interlock.core.errors import InterlockError, NotAuthorised, RequestRefused,
 from interlock.core.roles import Right
 
 from .draw import HEADERS, Drawing, as_json
-from .guard import COOKIE, Guard, Visitor, let_in
+from .guard import COOKIE, Guard, Visitor, address_of, let_in
 from .insight import Insight
 from .pages_approvals import answer_of
 from .pages_pnl import as_csv
@@ -168,7 +168,7 @@ class DashboardFace:
 
     async def _enter(self, request: Request) -> Response:
         try:
-            secret = await self._guard.enter(request.query_params.get("once", ""), _address(request))
+            secret = await self._guard.enter(request.query_params.get("once", ""), address_of(request))
         except RequestRefused as refused:
             return self._door(refused.status, str(refused))
         if secret is None:
@@ -181,7 +181,7 @@ class DashboardFace:
             return self._door()
         try:
             sent = await self._guard.fields(request)
-            secret = await self._guard.sign_in(sent.get("key", ""), _address(request))
+            secret = await self._guard.sign_in(sent.get("key", ""), address_of(request))
         except RequestRefused as refused:
             return self._door(refused.status, str(refused))
         return let_in(RedirectResponse("/ui", 303, HEADERS), secret, secure=request.url.scheme == "https")
@@ -257,11 +257,6 @@ class DashboardFace:
                 await asyncio.sleep(EVERY_S)
         finally:
             self._streams -= 1
-
-
-def _address(request: Request) -> str:
-    """Of the connection; what a header says of it anybody can write."""
-    return request.client.host if request.client else ""
 
 
 def _wants_json(request: Request) -> bool:

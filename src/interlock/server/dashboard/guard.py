@@ -157,6 +157,11 @@ class Guard:
         await asyncio.to_thread(self._sessions.end, request.cookies.get(COOKIE, ""))
 
 
+def address_of(request: Request) -> str:
+    """Of the connection; what a header says of it anybody can write."""
+    return request.client.host if request.client else ""
+
+
 def let_in(response: Response, secret: str, *, secure: bool) -> Response:
     """Hands the browser its session: no script reads it, and no other site's page can send it along."""
     response.set_cookie(COOKIE, secret, max_age=SESSION_S, path="/ui", httponly=True, samesite="strict", secure=secure)

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 from interlock.core.errors import RequestRefused
 
 from .draw import HEADERS, Drawing
-from .guard import Guard, let_in
+from .guard import Guard, address_of, let_in
 from .oidc import BEGUN_S, COOKIE, SignIn
 
 PATH = "/ui/oidc"
@@ -27,7 +27,7 @@ class OidcFace:
 
     async def _out(self, request: Request) -> Response:
         try:
-            self._guard.listens(_address(request))
+            self._guard.listens(address_of(request))
             url, begun = await self._sign_in.begin()
         except RequestRefused as refused:
             return self._refusal(refused)
@@ -40,11 +40,11 @@ class OidcFace:
 
     async def _back(self, request: Request) -> Response:
         try:
-            self._guard.listens(_address(request))
+            self._guard.listens(address_of(request))
             try:
                 person = await self._sign_in.end(request.cookies.get(COOKIE, ""), request.query_params)
             except RequestRefused:
-                await self._guard.refused(_address(request), self._sign_in.name)
+                await self._guard.refused(address_of(request), self._sign_in.name)
                 raise
             secret = await self._guard.admit(person.who, person.role, self._sign_in.name)
         except RequestRefused as refused:
@@ -56,7 +56,3 @@ class OidcFace:
 
     def _refusal(self, refused: RequestRefused) -> Response:
         return self._drawing.page("login.html", refused.status, remark=str(refused), provider=self._sign_in.name)
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""

@@ -22,7 +22,7 @@ from interlock.storage.kept import Responses
 from interlock.storage.keys import Keys
 from interlock.storage.outbox import Outbox, Texts
 from interlock.storage.rolls import END_OF_TIME, NS_PER_HOUR
-from interlock.storage.rows import decode_event, encode
+from interlock.storage.rows import encode, record_of
 from interlock.storage.scrubbed import scrubbed
 from interlock.storage.sessions import Sessions
 from interlock.storage.similar import SimilarAnswers
@@ -97,17 +97,7 @@ class PostgresStore:
             lone = None if rows else calls.find(db, task)
         if lone is not None:
             return [lone] if lone.seq > after else []
-        return [
-            Record(
-                row[0],
-                row[1],
-                row[3],
-                row[2],
-                decode_event(row[4]),
-                None if row[5] is None else msgspec.json.decode(row[5]),
-            )
-            for row in rows
-        ]
+        return [record_of(row) for row in rows]
 
     def scrub(self, task: str, policy: StorePrompts, redact: Callable[[str], str]) -> int:
         row = self.tasks.get(task)
