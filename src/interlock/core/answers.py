@@ -15,7 +15,7 @@ KEY_BYTES = 20
 """Of a digest; the filter of known keys takes its bits from the first sixteen."""
 
 
-class CacheEntry(Struct, frozen=True):
+class CacheEntry(Struct, frozen=True, gc=False):
     """A cached value, with the instant until which it is fresh."""
 
     value: bytes
@@ -23,7 +23,7 @@ class CacheEntry(Struct, frozen=True):
     fresh_until_ns: int
 
 
-class Keeping(Struct, frozen=True):
+class Keeping(Struct, frozen=True, gc=False):
     """An answer on its way into a cache. Instants are nanoseconds since the epoch."""
 
     tenant: str
@@ -172,7 +172,7 @@ class SimilarStore(Protocol):
         ...
 
 
-class CacheRow(Struct, frozen=True):
+class CacheRow(Struct, frozen=True, gc=False):
     """One cached value as it is stored."""
 
     tenant: str

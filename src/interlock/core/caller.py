@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class Versions(Struct, frozen=True, omit_defaults=True):
+class Versions(Struct, frozen=True, gc=False, omit_defaults=True):
     """Content hashes (12 hex digits) of what decided a call; two values side by side tell what changed."""
 
     contract: str = ""
@@ -16,7 +16,7 @@ class Versions(Struct, frozen=True, omit_defaults=True):
     """Models, aliases and escalation rules."""
 
 
-class Caller(Struct, frozen=True, omit_defaults=True):
+class Caller(Struct, frozen=True, gc=False, omit_defaults=True):
     """One caller of the gateway or of a workflow."""
 
     tenant: str

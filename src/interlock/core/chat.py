@@ -73,7 +73,7 @@ class ToolCall(Struct, frozen=True, omit_defaults=True):
     """The vendor's seal on the call, where it seals calls (Gemini); it wants it back with the call."""
 
 
-class Message(Struct, frozen=True, omit_defaults=True):
+class Message(Struct, frozen=True, gc=False, omit_defaults=True):
     """One turn of a conversation."""
 
     role: Role
@@ -127,7 +127,7 @@ class Thinking(Struct, frozen=True, omit_defaults=True):
     """The caller wants to see the thoughts, or a summary of them."""
 
 
-class ChatRequest(Struct, frozen=True, omit_defaults=True):
+class ChatRequest(Struct, frozen=True, gc=False, omit_defaults=True):
     """What a caller wants from a model, in no vendor's words."""
 
     model: str
@@ -196,7 +196,7 @@ class Choice(Struct, frozen=True, omit_defaults=True):
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-class ChatResponse(Struct, frozen=True, omit_defaults=True):
+class ChatResponse(Struct, frozen=True, gc=False, omit_defaults=True):
     """A whole answer."""
 
     model: str
@@ -245,7 +245,7 @@ class ChoiceDelta(Struct, frozen=True, omit_defaults=True):
     thoughts: tuple[ThoughtDelta, ...] = ()
 
 
-class Chunk(Struct, frozen=True, omit_defaults=True):
+class Chunk(Struct, frozen=True, gc=False, omit_defaults=True):
     """One piece of a streamed answer. `usage` and `finish` come on whichever piece the vendor sends them."""
 
     text: str = ""

@@ -51,7 +51,7 @@ Outcome = Literal[
 ]
 
 
-class Attempt(Struct, frozen=True, omit_defaults=True):
+class Attempt(Struct, frozen=True, gc=False, omit_defaults=True):
     """One try against one deployment. A failed attempt that the vendor bills has usage and cost like any other."""
 
     deployment: str
@@ -81,7 +81,7 @@ class Escalation(Struct, frozen=True):
     """The rule as it stands in the file, with the values it saw: `confidence < 0.72 (confidence=0.41)`."""
 
 
-class Settled(Struct, frozen=True, omit_defaults=True, tag="settled"):
+class Settled(Struct, frozen=True, gc=False, omit_defaults=True, tag="settled"):
     """The one event of one model or tool call, whatever way it ended."""
 
     call: str
@@ -304,7 +304,7 @@ Event = (
 )
 
 
-class Record(Struct, frozen=True, omit_defaults=True):
+class Record(Struct, frozen=True, gc=False, omit_defaults=True):
     """One event at its place in the log."""
 
     task: str

@@ -13,7 +13,7 @@ TOKENS_PER_RATE = 1_000_000
 MS_PER_HOUR = 3_600_000
 
 
-class Usage(Struct, frozen=True, omit_defaults=True):
+class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
     """What one call consumed. Tokens, except where the name says otherwise; every bucket is disjoint."""
 
     input: int = 0
@@ -65,7 +65,7 @@ BUCKETS: tuple[str, ...] = Usage.__struct_fields__
 """The buckets' names, in the order of `Usage`."""
 
 
-class Rates(Struct, frozen=True, omit_defaults=True):
+class Rates(Struct, frozen=True, gc=False, omit_defaults=True):
     """Nano-dollars per million tokens of each bucket; `compute_ms` holds nano-dollars per hour of compute."""
 
     input: int = 0
@@ -81,7 +81,7 @@ class Rates(Struct, frozen=True, omit_defaults=True):
     compute_ms: int = 0
 
 
-class Price(Struct, frozen=True, omit_defaults=True):
+class Price(Struct, frozen=True, gc=False, omit_defaults=True):
     """What one model costs in one tier, with where the figures come from."""
 
     model: str

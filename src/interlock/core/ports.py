@@ -22,7 +22,7 @@ from .time import Clock, Deadline
 # --- HTTP, upstream ---------------------------------------------------------------------------------------------
 
 
-class HttpRequest(Struct, frozen=True):
+class HttpRequest(Struct, frozen=True, gc=False):
     """One request to a vendor. Header names in lower case; `host` and `content-length` are the client's business."""
 
     method: str
@@ -39,7 +39,7 @@ class HttpRequest(Struct, frozen=True):
         return f"HttpRequest({self.method} {self.url}, headers: {names or 'none'}, {len(self.body)} bytes)"
 
 
-class HttpResponse(Struct, frozen=True):
+class HttpResponse(Struct, frozen=True, gc=False):
     """A whole reply; header names in lower case, the last of several equal ones wins."""
 
     status: int
@@ -112,7 +112,7 @@ class Tap(Protocol):
 # --- Providers --------------------------------------------------------------------------------------------------
 
 
-class Deployment(Struct, frozen=True):
+class Deployment(Struct, frozen=True, gc=False):
     """Something that can be called: a model at a provider with a credential."""
 
     provider: str

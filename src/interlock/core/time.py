@@ -33,7 +33,7 @@ class SystemClock:
     monotonic_s = staticmethod(time.monotonic)
 
 
-class Deadline(Struct, frozen=True):
+class Deadline(Struct, frozen=True, gc=False):
     """One instant by which a call must be over; it is passed down whole, so what remains only shrinks."""
 
     at_s: float

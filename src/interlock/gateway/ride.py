@@ -65,6 +65,7 @@ class Ride(Struct, eq=False):
     crowd: int = 0
     """Calls under way at the deployment when this one was begun, itself among them."""
     sending: Sending | None = None
+    """Until it has been answered: each knows the other, and what is let go of here is freed at once, its memory still warm."""
     said: Said | None = None
     settled: bytes = b""
     """The event as it stands in the journal."""
@@ -74,6 +75,7 @@ class Ride(Struct, eq=False):
     # --- its answer ---
 
     def came(self, response: HttpResponse) -> None:
+        self.sending = None
         try:
             said = self.said = self.road.wire.read(response)
         except Exception as error:  # noqa: BLE001 - a plug-in's own fault must not pass for ours; `failed` tells them apart
@@ -155,6 +157,7 @@ class Ride(Struct, eq=False):
     # --- it goes another way ---
 
     def failed(self, error: Exception) -> None:
+        self.sending = None
         call, trial = self._call()
         if not isinstance(error, (UpstreamError, InvalidRequest, Shed)):
             error = once.plugin_failed(trial, error)

@@ -21,11 +21,12 @@ from msgspec import Struct
 from interlock.core.errors import BadReply, ConnectFailed, UpstreamTimeout
 from interlock.core.ports import NOTHING_SENT, HttpRequest, HttpResponse
 from interlock.core.time import Clock, Deadline
+from interlock.core.together import Together
 
 from .connection import Connection, Sink, StaleConnection, Terms, Want
 from .head import encode_head, encode_own, sendable
 from .leaving import HANG_UP_S, check_encoding, was_coming
-from .line import Line
+from .line import Line, Told
 from .pool import OriginPool, PoolLimits
 from .url import Origin, parse_target
 
@@ -58,6 +59,7 @@ class PooledClient:
         self._tls: ssl.SSLContext | None = None
         self._pools: dict[Origin, OriginPool] = {}
         self._lanes: dict[tuple[str, str, tuple[tuple[str, str], ...]], Lane] = {}
+        self._told = Together(Told.end)
         self._closed = False
 
     async def request(self, request: HttpRequest, deadline: Deadline) -> HttpResponse:
@@ -95,7 +97,8 @@ class PooledClient:
         lane = self._lanes.get((request.method, request.url, request.headers)) or self._lane(loop, request)
         if key_header:
             sendable(key_header, "")
-        return Line(loop, lane.pool, request.url, lane.head, key_header, self._clock, self._max_body_bytes)
+        rest = (self._clock, self._max_body_bytes, self._told)
+        return Line(loop, lane.pool, request.url, lane.head, key_header, *rest)
 
     async def open_stream(
         self, request: HttpRequest, deadline: Deadline, stall_s: float, first_byte_s: float | None

@@ -13,6 +13,7 @@ from interlock.core.errors import InterlockError
 from interlock.core.ports import NOTHING_SENT, HttpResponse
 from interlock.core.short import Reader
 from interlock.core.time import Clock, Deadline
+from interlock.core.together import Together
 
 from .connection import Connection, StaleConnection, Terms, Want
 from .leaving import check_encoding, was_coming
@@ -22,7 +23,7 @@ from .pool import OriginPool
 class Line:
     """`core.short.HttpLine`."""
 
-    __slots__ = ("_clock", "_head", "_key_header", "_loop", "_max_body_bytes", "_pool", "_url")
+    __slots__ = ("_clock", "_head", "_key_header", "_loop", "_max_body_bytes", "_pool", "_together", "_url")
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Line:
         key_header: str,
         clock: Clock,
         max_body_bytes: int,
+        together: Together[Told],
     ) -> None:
         """`head`: request line and headers that are always the same. `key_header`: the name of the one that is each request's own."""
         self._loop = loop
@@ -42,6 +44,7 @@ class Line:
         self._key_header = key_header.encode("ascii")
         self._clock = clock
         self._max_body_bytes = max_body_bytes
+        self._together = together
 
     def post(self, key: str, body: bytes, deadline: Deadline, reader: Reader) -> Told:
         own = b"%b: %b\r\n" % (self._key_header, key.encode("ascii")) if self._key_header else b""
@@ -53,12 +56,16 @@ class Line:
             told.opening = self._loop.create_task(self._open(told))
         else:
             told.connection = connection
-            if not connection.tell(data, told.terms, told.end):
-                self._loop.call_soon(told.end)
+            if not connection.tell(data, told.terms, told.heard):
+                self.heard(told)
         return told
 
+    def heard(self, told: Told) -> None:
+        """The exchange has ended; what that means is worked out together with what else came."""
+        self._together.add(told, self._loop)
+
     def end(self, told: Told) -> None:
-        """The exchange has ended: its connection goes back, and its reader is told."""
+        """Its connection goes back, and its reader is told."""
         connection = told.connection
         assert connection is not None, "an exchange that ends has a connection"
         error = connection.error
@@ -74,6 +81,7 @@ class Line:
             told.reader.came(response)
         elif isinstance(error, StaleConnection):
             self._pool.give_back(connection)
+            told.over = False
             told.connection = None  # it had been closed while it was idle, and took nothing
             told.opening = self._loop.create_task(self._open(told))
         else:
@@ -88,8 +96,8 @@ class Line:
         except InterlockError as error:
             told.reader.failed(error)
             return
-        if not connection.tell(told.data, told.terms, told.end):
-            self.end(told)
+        if not connection.tell(told.data, told.terms, told.heard):
+            self.heard(told)
 
     async def hear_out(self, told: Told) -> asyncio.CancelledError | None:
         """As `core.short.Sending.hear_out`."""
@@ -99,6 +107,7 @@ class Line:
                 told.opening.cancel()
             return asyncio.CancelledError(NOTHING_SENT)
         connection.forget()
+        told.over = True
         gone = asyncio.CancelledError()
         if await was_coming(self._loop, connection, Want.END, gone):
             self.end(told)
@@ -111,7 +120,7 @@ class Line:
 class Told:
     """`core.short.Sending`: one request, and who is told of its reply."""
 
-    __slots__ = ("_line", "connection", "data", "opening", "reader", "terms")
+    __slots__ = ("_line", "connection", "data", "opening", "over", "reader", "terms")
 
     def __init__(self, line: Line, data: bytes, terms: Terms, reader: Reader) -> None:
         self._line = line
@@ -122,9 +131,17 @@ class Told:
         """`None` until there is one."""
         self.opening: asyncio.Task[None] | None = None
         """Waits for one."""
+        self.over = False
+        """Its end has been, or is being, worked out."""
+
+    def heard(self) -> None:
+        self._line.heard(self)
 
     def end(self) -> None:
-        self._line.end(self)
+        """The exchange has ended, and it is this one's turn."""
+        if not self.over:
+            self.over = True
+            self._line.end(self)
 
     async def hear_out(self) -> asyncio.CancelledError | None:
         """Hangs up, as a task that waits for the reply does when it is cancelled."""

@@ -41,19 +41,19 @@ FINISHES: dict[str, Finish] = {
 NULL = Raw(b"null")
 
 
-class _PromptDetails(Struct):
+class _PromptDetails(Struct, gc=False):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     audio_tokens: int | None = None
     image_tokens: int | None = None
 
 
-class _CompletionDetails(Struct):
+class _CompletionDetails(Struct, gc=False):
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
 
 
-class _Usage(Struct):
+class _Usage(Struct, gc=False):
     prompt_tokens: int = 0
     completion_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
@@ -72,7 +72,7 @@ class _ToolCall(Struct):
     function: _Function | None = None
 
 
-class _Message(Struct):
+class _Message(Struct, gc=False):
     content: str | list[Any] | None = None
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
@@ -81,7 +81,7 @@ class _Message(Struct):
     reasoning: str | None = None
 
 
-class _Choice(Struct):
+class _Choice(Struct, gc=False):
     index: int = 0
     message: _Message | None = None
     delta: _Message | None = None
@@ -91,7 +91,7 @@ class _Choice(Struct):
     logprobs: Raw = NULL
 
 
-class _Completion(Struct):
+class _Completion(Struct, gc=False):
     id: str | None = None
     model: str | None = None
     choices: list[_Choice] = []

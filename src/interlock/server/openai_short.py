@@ -104,27 +104,30 @@ class _Turn:
         self.ride: Ride | None = None
 
     def passed_on(self, call: str, deployment: str, cost_nano_usd: int, body: bytes) -> None:
-        exchange, name = self._exchange, call.encode()
-        exchange.reply(200, HEADERS % (name, name, safe(deployment), cost_nano_usd), body)
-        exchange.finished()
+        name = call.encode()
+        self._exchange.reply(200, HEADERS % (name, name, safe(deployment), cost_nano_usd), body)
+        self._finished()
 
     def answered(self, reply: ChatReply) -> None:
-        exchange = self._exchange
-        exchange.reply(200, reply_headers(reply.settled), whole(reply))
-        exchange.finished()
+        self._exchange.reply(200, reply_headers(reply.settled), whole(reply))
+        self._finished()
 
     def refused(self, error: Exception) -> None:
         if not isinstance(error, InterlockError):
             logger.error("a defect kept a chat completion from being answered", exc_info=error)
             error = InterlockError("the server failed on this request", hint="See its log.")
         self._face.refuse(self._exchange, error)
-        self._exchange.finished()
+        self._finished()
 
     def whole(self) -> ChatRequest:
         return self._face.whole(self._exchange, self._caller)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._exchange.spawn(work)
+
+    def _finished(self) -> None:
+        self.ride = None  # which knows this one, too
+        self._exchange.finished()
 
     async def left(self) -> None:
         if self.ride is not None:

@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from interlock.core.errors import Shed, TooLarge
+from interlock.core.together import Together
 
 from .exchange import Exchange, Head, HotHandler, ShortWay
 
@@ -53,6 +54,25 @@ async def _no_app(*_: Any) -> None:
     """Stands in uvicorn's queue where a hot request waits; `_start_asgi_task` never calls it."""
 
 
+class Riders:
+    """The requests of a server that go the short way: those that just came, and the connections of those that are under way."""
+
+    __slots__ = ("_coming", "riding")
+
+    def __init__(self) -> None:
+        self._coming: Together[tuple[HotProtocol, Exchange, ShortWay]] = Together(_ride)
+        self.riding: set[HotProtocol] = set()
+
+    def add(self, protocol: HotProtocol, exchange: Exchange, short: ShortWay) -> None:
+        self.riding.add(protocol)
+        self._coming.add((protocol, exchange, short), protocol.loop)
+
+
+def _ride(coming: tuple[HotProtocol, Exchange, ShortWay]) -> None:
+    protocol, exchange, short = coming
+    protocol.ride(exchange, short)
+
+
 class HotProtocol(HttpToolsProtocol):
     """One client's connection."""
 
@@ -66,17 +86,17 @@ class HotProtocol(HttpToolsProtocol):
         hot: Mapping[bytes, HotHandler],
         max_body_bytes: int,
         short: Mapping[HotHandler, ShortWay] | None = None,
-        riding: set[HotProtocol] | None = None,
+        riders: Riders | None = None,
     ) -> None:
         """`hot`: path → who answers a POST there. `max_body_bytes` bounds their bodies; ASGI apps bound their own.
 
-        `short`: the short way of those that have one. `riding`: the connections whose request is on it, of the whole server.
+        `short`: the short way of those that have one. `riders`: who is on it, of the whole server.
         """
         super().__init__(config, server_state, app_state, _loop)
         self._hot = hot
         self._max_body_bytes = max_body_bytes
         self._short = short or {}
-        self._riding: set[HotProtocol] = set() if riding is None else riding
+        self._riders = riders or Riders()
         self._receiving: Exchange | None = None
         self._running: Exchange | None = None
         self._in_head = False
@@ -256,18 +276,25 @@ class HotProtocol(HttpToolsProtocol):
         exchange.started = True
         exchange.previous = None
         limit = self.limit_concurrency
-        if limit is not None and len(self.tasks) + len(self._riding) >= limit:
+        if limit is not None and len(self.tasks) + len(self._riders.riding) >= limit:
             exchange.refusal = Shed(f"{limit} requests are being answered already", retry_after_s=1.0)
         self._running = exchange
         short = self._short.get(exchange.handler)
-        if short is not None and short(exchange):
-            self._riding.add(self)
+        if short is None:
+            self.spawn(exchange, exchange.handler(exchange))
         else:
+            self._riders.add(self, exchange, short)
+
+    def ride(self, exchange: Exchange, short: ShortWay) -> None:
+        """Answers it the short way where that takes it, else in a task; not at all where the client has gone meanwhile."""
+        if self.transport.is_closing():
+            self._riders.riding.discard(self)
+        elif not short(exchange):
             self.spawn(exchange, exchange.handler(exchange))
 
     def spawn(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
         """Answers the request in a task."""
-        self._riding.discard(self)
+        self._riders.riding.discard(self)
         exchange.turn = None
         exchange.task = self.loop.create_task(self._run(exchange, work))
         self.tasks.add(exchange.task)
@@ -275,7 +302,7 @@ class HotProtocol(HttpToolsProtocol):
     def finished(self, exchange: Exchange) -> None:
         """The request was answered the short way, or in the task that went on with it, which sees to the rest itself."""
         if exchange.task is None:
-            self._riding.discard(self)
+            self._riders.riding.discard(self)
             self._running = None
             exchange.turn = None
             self._finish(exchange)

@@ -37,7 +37,7 @@ from .exchange import HotHandler, ShortWay
 from .health import Health, HealthFace
 from .models import Cards, ModelsFace
 from .openai import OpenAIFace
-from .protocol import HotProtocol
+from .protocol import HotProtocol, Riders
 from .responses import ResponsesFace
 
 CHAT_COMPLETIONS = "/v1/chat/completions"
@@ -210,7 +210,7 @@ def _config(parts: Parts, settings: ServerSettings) -> uvicorn.Config:
     hot[EMBEDDINGS.encode()] = EmbeddingsFace(parts.embeddings, parts.keys, parts.ids).create
     short: dict[HotHandler, ShortWay] = {} if face.short is None else {chat: face.short}
     protocol = functools.partial(
-        HotProtocol, hot=hot, max_body_bytes=settings.max_body_bytes, short=short, riding=set[HotProtocol]()
+        HotProtocol, hot=hot, max_body_bytes=settings.max_body_bytes, short=short, riders=Riders()
     )
     faces = (responses, ModelsFace(parts.keys, parts.models), HealthFace(parts.keys, parts.health), *parts.more)
     cold = [route for face in faces for route in face.routes()]
