@@ -17,6 +17,7 @@ from interlock.core.time import NS_PER_S, SystemClock
 from interlock.ledger.flight import Wreck, left_behind
 from interlock.storage.backup import copied, put_back, sound
 
+from .migrating import state
 from .stores import name_of, open_store
 
 LITTLE_ROOM = 1 << 30
@@ -44,7 +45,7 @@ def examined(workspace: Workspace) -> list[Finding]:
     store = open_store(workspace)
     clock = SystemClock()
     try:
-        found = [Finding("store", name_of(workspace))]
+        found = [Finding("store", name_of(workspace)), _schema(workspace)]
         if not workspace.database:
             found.append(_sound(workspace.store))
         totals = store.totals()
@@ -73,6 +74,12 @@ def examined(workspace: Workspace) -> list[Finding]:
     finally:
         store.close()
     return [*found, *_local(workspace)]
+
+
+def _schema(workspace: Workspace) -> Finding:
+    now = state(workspace)
+    left = f"{', '.join(now.post)} left for when no older process is" if now.post else "nothing left to do"
+    return Finding("schema", f"{now.schema}, {left}", hint="`interlock migrate --post` runs it." if now.post else "")
 
 
 def _sound(path: Path) -> Finding:

@@ -11,17 +11,18 @@ from interlock.storage import SqliteStore
 
 
 def open_store(workspace: Workspace) -> Store:
-    """The workspace's store, brought to the newest schema.
+    """The workspace's store, its schema brought as far as this version needs where a start may do so.
 
     Raises:
-        StoreUnavailable: it cannot be opened, or was written by a newer version.
+        StoreUnavailable: it cannot be opened, or its schema is too new or too old.
     """
+    by_itself = workspace.settings.migrate_at_start
     if not workspace.database:
-        return SqliteStore.open(workspace.store)
+        return SqliteStore.open(workspace.store, by_itself=by_itself)
     from interlock.storage.postgres import PostgresStore  # psycopg, which only those who share a store need
 
     workspace.store.parent.mkdir(parents=True, exist_ok=True)  # what this machine keeps of its own
-    return PostgresStore.open(workspace.database.reveal())
+    return PostgresStore.open(workspace.database.reveal(), by_itself=by_itself)
 
 
 def name_of(workspace: Workspace) -> str:

@@ -60,6 +60,7 @@ VERBS = {
     "slo": "what was promised, the error budgets that are left, and what has gone wrong",
     "backup": "copy the store into a file while it is in use",
     "restore": "put a backup in the place of the store",
+    "migrate": "how far the schema of the store is; bring it on before and after an upgrade",
     "pnl": "the token P&L: cost, revenue and margin per successful task",
 }
 

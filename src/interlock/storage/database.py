@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,8 @@ from typing import Literal
 from interlock.core.errors import StoreUnavailable
 from interlock.core.sketch import packed, summed
 
-from .statements import migrations, statements
+from .migrate import prepare
+from .statements import statements
 
 Synchronous = Literal["full", "normal"]
 IDLE_READERS = 4
@@ -41,7 +42,15 @@ _HINTS = {
 class Database:
     """One file. `transaction` for writing, `reading` for everything else; both may be used from any thread."""
 
-    def __init__(self, path: Path, *, busy_timeout_s: float, synchronous: Synchronous) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_timeout_s: float,
+        synchronous: Synchronous,
+        prepared: Callable[[sqlite3.Connection, str], object] = prepare,
+    ) -> None:
+        """Opens or makes the file; `prepared` sees to its schema. Raises StoreUnavailable."""
         self.path = path
         self._busy_timeout_s = busy_timeout_s
         self._synchronous = synchronous
@@ -52,7 +61,7 @@ class Database:
             _private(path)
             self._writer = self._connect()
             self._into_wal()
-            self._migrate()
+            prepared(self._writer, str(path))
 
     def sql(self, noun: str) -> Mapping[str, str]:
         return statements(noun)
@@ -146,28 +155,6 @@ class Database:
                     raise
             pause.wait(OPENING_PAUSE_S)
 
-    def _migrate(self) -> None:
-        """Brings the file to the newest schema; several processes may do so at the same time."""
-        scripts = migrations()
-        if _version(self._writer) == len(scripts):
-            return
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            version = _version(self._writer)
-            if version > len(scripts):
-                raise StoreUnavailable(
-                    f"{self.path} has schema {version}, written by a newer Interlock; this one knows up to {len(scripts)}.",
-                    hint="Upgrade Interlock, or point `store:` at another file. Nothing was changed.",
-                )
-            for script in scripts[version:]:
-                for statement in _split(script):
-                    self._writer.execute(statement)
-            self._writer.execute(f"PRAGMA user_version = {len(scripts)}")
-            self._writer.execute("COMMIT")
-        finally:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-
 
 @contextmanager
 def explained(path: Path, doing: str) -> Generator[None]:
@@ -186,22 +173,6 @@ def _private(path: Path) -> None:
     """A new file is this user's alone, and so are the log and index that SQLite puts beside it; an old one keeps its mode."""
     with suppress(OSError):  # it is there, or cannot be made: then SQLite says why
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _split(script: str) -> list[str]:
-    """The script's statements; `executescript` would commit between them."""
-    found: list[str] = []
-    pending = ""
-    for line in script.splitlines(keepends=True):
-        pending += line
-        if sqlite3.complete_statement(pending):
-            found.append(pending)
-            pending = ""
-    return found
 
 
 class _Latencies:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from .batches import Batches, Files
 from .database import Database, Synchronous
 from .kept import Responses
 from .keys import Keys
+from .migrate import prepare
 from .outbox import Outbox, Texts
 from .rolls import END_OF_TIME, NS_PER_HOUR
 from .rows import record_of
@@ -73,18 +75,26 @@ class SqliteStore:
         self._segments = statements("segments")
 
     @classmethod
-    def open(cls, path: str | Path, *, busy_timeout_s: float = 1.0, synchronous: Synchronous = "full") -> SqliteStore:
-        """Opens or creates the file and its folder, and brings it to the newest schema.
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        busy_timeout_s: float = 1.0,
+        synchronous: Synchronous = "full",
+        by_itself: bool = True,
+    ) -> SqliteStore:
+        """Opens or creates the file and its folder, and brings its schema as far as this version needs (`by_itself`: where it may).
 
         `busy_timeout_s` bounds the wait for another process's transaction. `synchronous="full"` keeps what was committed
         through a loss of power; `"normal"` may lose the last moments then, never through a crash of the process.
 
         Raises:
-            StoreUnavailable: it cannot be opened, is no database, or was written by a newer version.
+            StoreUnavailable: it cannot be opened, is no database, or its schema is too new or too old.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return cls(Database(path, busy_timeout_s=busy_timeout_s, synchronous=synchronous))
+        how = partial(prepare, by_itself=by_itself)
+        return cls(Database(path, busy_timeout_s=busy_timeout_s, synchronous=synchronous, prepared=how))
 
     @property
     def path(self) -> Path:

@@ -22,10 +22,15 @@ def statements(noun: str, database: str = "") -> dict[str, str]:
 
 
 def migrations(database: str = "") -> list[str]:
-    """The scripts of `migrations/`, in order; the n-th one leads to schema version n. `database` as for `statements`."""
+    """The scripts of `migrations/`, in order; the n-th one is number n. `database` as for `statements`."""
+    return [sql for _, sql in migration_files(database)]
+
+
+def migration_files(database: str = "") -> list[tuple[str, str]]:
+    """The same with their names."""
     folder = files("interlock.storage") / database / "migrations"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return [(folder / name).read_text(encoding="utf-8") for name in names]
+    return [(name, (folder / name).read_text(encoding="utf-8")) for name in names]
 
 
 @cache

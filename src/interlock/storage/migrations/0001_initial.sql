@@ -1,3 +1,4 @@
+-- phase: cut
 -- The first schema. Times are nanoseconds since the Unix epoch, durations microseconds, money nano-dollars.
 
 -- The ledger and every task's log: one row per event. `event` is the whole event as JSON; the columns after `content` are

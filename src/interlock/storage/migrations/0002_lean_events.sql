@@ -1,3 +1,4 @@
+-- phase: cut
 -- An event's row holds what lists and sums look at; every other column of old is read out of the event when somebody asks, which
 -- halves the cost of writing one. A call that is a task of its own is one row and no more: `lone` is 1, and the view shows it as a task.
 CREATE TABLE events_lean (

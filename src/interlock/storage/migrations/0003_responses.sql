@@ -1,3 +1,4 @@
+-- phase: cut
 -- Turns of conversations that go on by `previous_response_id`, by tenant and key. `root` is the first turn: a conversation lives as long as
 -- its newest turn. The table has row ids, since rows of thousands of bytes would spill out of a key's own pages.
 CREATE TABLE responses (

@@ -1,3 +1,4 @@
+-- phase: cut
 -- Virtual keys, by id, and a number that changes with every write, so that other processes see that something has.
 CREATE TABLE keys (
     id TEXT PRIMARY KEY,

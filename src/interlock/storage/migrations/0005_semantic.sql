@@ -1,3 +1,4 @@
+-- phase: cut
 -- The semantic cache: answers with the vectors of their questions, and what each scope has learned about its own errors.
 
 CREATE TABLE similar (

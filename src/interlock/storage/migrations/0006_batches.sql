@@ -1,3 +1,4 @@
+-- phase: cut
 -- Files of tenants; their bytes stand beside the database.
 CREATE TABLE files (
     id TEXT PRIMARY KEY,

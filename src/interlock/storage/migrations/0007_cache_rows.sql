@@ -1,3 +1,4 @@
+-- phase: cut
 -- Kept answers in a table with row ids: their keys are hashes, and rows of a thousand bytes each in the key's own pages cost one random page
 -- apiece, six times as much to write. What was kept is a cache and begins anew.
 DROP TABLE cache;

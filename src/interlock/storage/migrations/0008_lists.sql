@@ -1,3 +1,4 @@
+-- phase: cut
 -- Lists read tasks and lone calls each from its own index: the database does not carry an ORDER BY into the union of both.
 
 DROP VIEW every_task;

@@ -1,3 +1,4 @@
+-- phase: cut
 -- Messages that have to be told, texts that have to be found again, and an index by which tasks that wait cost nothing to look over.
 
 -- One row for each receiver of a message, until it has taken it.

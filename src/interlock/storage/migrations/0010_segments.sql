@@ -1,3 +1,4 @@
+-- phase: cut
 -- Calls that are tasks of their own are kept in segments: one row per commit, tenant, workflow and minute of their start, instead of a row
 -- each. And every record has a place: one number that grows from commit to commit over events and segments alike, so that a reader which
 -- must miss nothing needs to remember one number.

@@ -1,3 +1,4 @@
+-- phase: cut
 -- What has been rolled off: raw rows that left for a file, or for good where `file` is empty. Their sums stay here, so that the ledger still
 -- adds up; roll-ups, outcomes and meters stay as they are. A file that no row names was being written when its process died.
 CREATE TABLE archives (

@@ -1,3 +1,4 @@
+-- phase: cut
 -- Who did what and who read what; each entry seals the one before (core/audit.py).
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,

@@ -19,7 +19,7 @@ from psycopg.types.string import StrDumper
 
 from interlock.core.errors import StoreUnavailable
 from interlock.storage.session import Answer
-from interlock.storage.statements import statements
+from interlock.storage.statements import migration_files, statements
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Purpose = Literal["write", "read", "listen"]
@@ -83,6 +83,8 @@ class Database:
         self._writer: Connection | None = None
         self._idle: list[Connection] = []
         self._closed = False
+        self._knows = len(migration_files("postgres"))
+        """Told to the server, so that whoever takes something away from the schema sees who still needs it."""
 
     def sql(self, noun: str) -> Mapping[str, str]:
         return statements(noun, "postgres")
@@ -141,7 +143,7 @@ class Database:
             self._dsn,
             options=options.strip(),
             connect_timeout=known.get("connect_timeout") or CONNECT_S,
-            application_name=known.get("application_name") or f"interlock {purpose}",
+            application_name=known.get("application_name") or f"interlock {purpose} {self._knows}",
             tcp_user_timeout=known.get("tcp_user_timeout") or STATEMENT_MS,
         )
         connection = psycopg.connect(bounded, autocommit=True)

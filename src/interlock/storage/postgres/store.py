@@ -64,18 +64,18 @@ class PostgresStore:
         self.tail = Tail(database, era)
 
     @classmethod
-    def open(cls, dsn: str, *, busy_timeout_s: float = 5.0) -> PostgresStore:
-        """Connects, and brings the schema up to date.
+    def open(cls, dsn: str, *, busy_timeout_s: float = 5.0, by_itself: bool = True) -> PostgresStore:
+        """Connects, and brings the schema as far as this version needs (`by_itself`: where it may).
 
         `dsn` is a URL (postgresql://user:password@host:5432/database?…) or a list of settings, as libpq takes them. `busy_timeout_s` bounds
         the wait for another process's transaction.
 
         Raises:
-            StoreUnavailable: the server cannot be reached or refuses, or the schema was written by a newer version.
+            StoreUnavailable: the server cannot be reached or refuses, or the schema is too new or too old.
         """
         database = Database(dsn, busy_timeout_s=busy_timeout_s)
         try:
-            return cls(database, migrate(database))
+            return cls(database, migrate(database, by_itself=by_itself))
         except BaseException:
             database.close()
             raise

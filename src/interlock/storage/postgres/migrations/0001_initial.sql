@@ -1,3 +1,4 @@
+-- phase: cut
 -- The schema of SQLite's store (`../../migrations`) in PostgreSQL's words. Times are nanoseconds since the Unix epoch, durations microseconds,
 -- money nano-dollars. Texts that are compared or sorted are in "C" collation, so both stores sort alike.
 

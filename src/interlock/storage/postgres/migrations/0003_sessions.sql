@@ -1,3 +1,4 @@
+-- phase: cut
 -- Small values that belong together for a while.
 CREATE TABLE sessions (
     tenant TEXT COLLATE "C" NOT NULL,
