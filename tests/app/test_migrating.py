@@ -87,7 +87,9 @@ def test_old_and_new_versions_take_turns_between_pre_and_post(shop: Path, versio
     assert migrate(load(shop), "post") == [f"{whole + 2:04d}_more.sql"]
     assert state(load(shop)).schema == whole + 2
     opened(shop)
-    assert len(open_store(load(shop)).tasks.runnable(2**62, limit=10)) == 5
+    kept = open_store(load(shop))
+    assert len(kept.tasks.runnable(2**62, limit=10)) == 5
+    kept.close()
 
     version()
     with pytest.raises(StoreUnavailable, match=rf"schema {whole + 2}, written by a newer Interlock.*Upgrade"):
