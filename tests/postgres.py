@@ -68,6 +68,19 @@ class Postgres:
         self.run("psql", "-q", "-c", f"CREATE SCHEMA {schema}", self.address())
         return self.address(schema)
 
+    def drop(self, address: str) -> None:
+        """Removes a schema that `fresh` made, with all that is in it."""
+        schema = address.rpartition("search_path%3D")[2]
+        self.run(
+            "psql",
+            "-q",
+            "-c",
+            "SET client_min_messages = warning",
+            "-c",
+            f"DROP SCHEMA {schema} CASCADE",
+            self.address(),
+        )
+
     def run(self, program: str, *arguments: str, check: bool = True) -> str:
         """What one of PostgreSQL's own programs says."""
         command = [str(self.programs / program), *arguments]

@@ -14,8 +14,9 @@ from interlock.tools.define import Tool, ToolContext, make
 class Shop:
     """Appends a line per effect; what is idempotent keeps its keys in a database, as a real payment service does."""
 
-    def __init__(self, folder: Path, pause_s: float) -> None:
-        self.folder, self.pause_s = folder, pause_s
+    def __init__(self, folder: Path, pause_s: float, edge: Callable[[], None] = lambda: None) -> None:
+        """`edge` is passed before and after each effect."""
+        self.folder, self.pause_s, self._edge = folder, pause_s, edge
 
     def tools(self) -> list[Tool]:
         return [
@@ -45,7 +46,7 @@ class Shop:
     def refund(self, order: str, ctx: ToolContext) -> dict[str, Any]:
         """Pays again when it is called again: only asking first keeps it from being doubled."""
         self._pause()
-        self._log("refund", f"{order} {ctx.idempotency_key}")
+        self.note("refund", f"{order} {ctx.idempotency_key}")
         self._pause()
         return {"refunded": order}
 
@@ -55,7 +56,7 @@ class Shop:
 
     def post(self, order: str) -> str:
         self._pause()
-        self._log("post", order)
+        self.note("post", order)
         self._pause()
         return "posted"
 
@@ -68,12 +69,13 @@ class Shop:
             keys.execute("INSERT OR IGNORE INTO done VALUES (?, ?, ?)", (name, what, key))
         keys.close()
 
-    def _log(self, name: str, line: str) -> None:
+    def note(self, name: str, line: str) -> None:
         file = os.open(self.folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.write(file, f"{line}\n".encode())
         os.close(file)
 
     def _pause(self) -> None:
+        self._edge()
         time.sleep(self.pause_s)
 
 

@@ -1,5 +1,5 @@
-"""Real processes are killed, frozen past their leases and robbed of their database at random instants, and started again until everything is done:
-nothing is lost, nothing is doubled, on SQLite and on PostgreSQL.
+"""Real processes are killed, frozen past their leases and robbed of their database, their disk and their clock at random instants, and started again until
+everything is done: nothing is lost, nothing is doubled, on SQLite and on PostgreSQL. And they are ended at each edge of each write.
 
 `INTERLOCK_CRASH_KILLS` sets how many mishaps there are on each store (default 8, `make soak-crash` 1,500), `INTERLOCK_CRASH_SEED` at which instants,
 `INTERLOCK_CRASH_RESULT` a file for the figures.
@@ -8,22 +8,24 @@ nothing is lost, nothing is doubled, on SQLite and on PostgreSQL.
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import Generator
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
 from msgspec import Struct
 
 from interlock.agents.state import State, fold
+from interlock.app.following import Place, news, place_of
 from interlock.core.events import InDoubt, Settled
 from interlock.core.store import Store, TaskFilter
+from interlock.ledger.read import Reader
+from tests.crash.ground import Ground, mishap, small_disk
+from tests.crash.nursery import Nursery
 from tests.crash.shop import keyed, read
-from tests.crash.worker import COST_NANO_USD, FROZEN, opened
+from tests.crash.worker import COST_NANO_USD
 from tests.postgres import Postgres
 from tests.servers import postgres_programs
 
@@ -32,138 +34,113 @@ SEED = int(os.environ.get("INTERLOCK_CRASH_SEED", "20261121"))
 RESULT = os.environ.get("INTERLOCK_CRASH_RESULT", "")
 ENOUGH = 40
 """With fewer mishaps, chance may spare every call and effect."""
-TASKS = 40 if MISHAPS >= ENOUGH else 20
-PAUSE_S = 0.004
-LEASE_S = 0.8
-LIFE_S = {"": 0.15, "postgres": 0.6}
-"""Longest time between a worker's first word and its end, without and with a server to go to."""
-ROOT = Path(__file__).parents[2]
+ORDERS = tuple(range(1, 41 if MISHAPS >= ENOUGH else 21))
+ONE_OF_EACH = (1, 3, 7)
+"""A model's, a flow's, and one that fails and is undone."""
+EDGES_APART = 1 if MISHAPS >= ENOUGH else 40
+DISK_MB = {"sqlite": 64, "postgres": 224}
 
 
-class Ground(Struct):
-    """Where a round is played: a folder, and a database server where there is one."""
+class Field(Struct):
+    """Makes rounds, each with a store of its own."""
 
+    name: str
     folder: Path
-    server: Postgres | None = None
-    address: str = ""
+    nursery: Nursery
+    disk: Path | None
+    server: Postgres | None
+    numbers: Iterator[int]
 
-    def start(self) -> subprocess.Popen[str]:
-        told = [str(self.folder), str(TASKS), str(SEED), str(PAUSE_S), str(LEASE_S), self.address]
-        command = [sys.executable, "-m", "tests.crash.worker", *told]
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    @property
-    def life_s(self) -> float:
-        return LIFE_S["postgres" if self.server else ""]
-
-    def store(self) -> Store:
-        return opened(self.folder, self.address)
+    def round(self, orders: tuple[int, ...]) -> Ground:
+        number = next(self.numbers)
+        outside = within = self.folder / str(number)
+        outside.mkdir()
+        disk = self.disk if self.server or number % 3 == 2 else None
+        if disk is not None and self.server is None:
+            within = disk / str(number)
+            within.mkdir()
+        address = self.server.fresh() if self.server else ""
+        return Ground(self.nursery, outside, within, orders, SEED + number, disk, self.server, address)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Generator[Postgres | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    if postgres_programs() is None:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Field]:
+    name: str = request.param
+    if name == "postgres" and postgres_programs() is None:
         pytest.skip("PostgreSQL is not installed: apt install postgresql")
-    with Postgres() as running:
-        yield running
+    with ExitStack() as stack:
+        disk = stack.enter_context(small_disk(DISK_MB[name]))
+        server = None
+        if name == "postgres":
+            settings = ("min_wal_size=2MB", "max_wal_size=16MB", "synchronous_commit=on")
+            server = stack.enter_context(Postgres(within=disk, settings=settings))
+        yield Field(name, tmp_path, stack.enter_context(Nursery()), disk, server, count())
 
 
-def mishap(ground: Ground, rng: random.Random) -> tuple[str, bool]:
-    """One life of the workers until something happens to them: what it was, and whether they had finished by then."""
-    kinds = ["kill"] * 14 + ["freeze"] * 3 + (["restart"] * 3 if ground.server else [])
-    kind = rng.choice(kinds)
-    if kind == "freeze":
-        return kind, freeze(ground, rng)
-    workers = [ground.start() for _ in range(2 if rng.random() < 0.25 or kind == "restart" else 1)]
-    if kind == "restart":
-        restart(ground, workers, rng)
-    ended = [die(ground, worker, rng, ready=kind == "restart" and not at) for at, worker in enumerate(workers)]
-    return kind, all(ended)
+class Watcher:
+    """Follows every task's progress from mishap to mishap, each time from the place that it was told, as text."""
+
+    def __init__(self) -> None:
+        self.places: defaultdict[str, str] = defaultdict(lambda: str(Place()))
+        self.heard: defaultdict[str, list[int]] = defaultdict(list)
+
+    def look(self, ground: Ground) -> None:
+        store = ground.store()
+        for row in store.tasks.list(TaskFilter(limit=10_000, kind="task")):
+            trace = Reader(store).trace(row.id)
+            for came in news(trace.steps if trace else (), place_of(self.places[row.id])):
+                self.heard[row.id].append(came.step.step)
+                self.places[row.id] = str(came.place)
+        store.close()
 
 
-def restart(ground: Ground, workers: list[subprocess.Popen[str]], rng: random.Random) -> None:
-    """The database's processes end as in a crash, and come back."""
-    assert ground.server is not None
-    wait_ready(workers[0])
-    time.sleep(rng.uniform(0.0, ground.life_s))
-    ground.server.stop()
-    time.sleep(rng.uniform(0.0, 0.1))
-    ground.server.start()
-
-
-def freeze(ground: Ground, rng: random.Random) -> bool:
-    """A worker stands still until another one has taken its tasks over, wakes up in the middle of whatever it did, and is ended a moment later."""
-    victim, other = ground.start(), ground.start()
-    wait_ready(victim)
-    wait_ready(other)
-    time.sleep(rng.uniform(0.0, ground.life_s))
-    (ground.folder / FROZEN).touch()
-    victim.send_signal(signal.SIGSTOP)
-    time.sleep(LEASE_S * 1.5)
-    victim.send_signal(signal.SIGCONT)
-    time.sleep(rng.uniform(0.0, 0.2))
-    ended = [gone(victim)]
-    (ground.folder / FROZEN).unlink()
-    ended.append(die(ground, other, rng, ready=True))
-    return all(ended)
-
-
-def wait_ready(process: subprocess.Popen[str]) -> bool:
-    assert process.stdout is not None
-    return process.stdout.readline() == "ready\n"
-
-
-def die(ground: Ground, process: subprocess.Popen[str], rng: random.Random, *, ready: bool = False) -> bool:
-    """The process is killed at an instant of its own, sometimes before it has begun; True when it had finished by then."""
-    early = not ready and rng.random() < 0.1
-    if early or ready or wait_ready(process):
-        time.sleep(rng.uniform(0.0, ground.life_s))
-    return gone(process)
-
-
-def gone(process: subprocess.Popen[str]) -> bool:
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert process.stdout is not None
-    assert process.stderr is not None
-    with process.stdout, process.stderr:
-        complained = process.stderr.read()
-    assert process.returncode in (0, -signal.SIGKILL), complained
-    return process.returncode == 0
-
-
-def finish(ground: Ground) -> None:
-    """A last life that nobody ends."""
-    process = ground.start()
-    _, complained = process.communicate(timeout=120)
-    assert process.returncode == 0, complained
-
-
-@pytest.mark.requirement("AG-04", "AG-05", "OP-06")
-def test_whatever_happens_at_random_instants_no_task_is_lost_and_no_effect_doubled(
-    tmp_path: Path, server: Postgres | None
-):
+@pytest.mark.requirement("AG-04", "AG-05", "AG-09", "OP-06")
+def test_whatever_happens_at_random_instants_no_task_is_lost_and_no_effect_doubled(place: Field):
     rng = random.Random(SEED)
     happened, seen, rounds = Counter[str](), Counter[str](), 0
     while happened.total() < MISHAPS:
-        folder = tmp_path / str(rounds)
-        folder.mkdir()
-        ground = Ground(folder, server, server.fresh() if server else "")
+        ground, watcher = place.round(ORDERS), Watcher()
         done, frozen = False, 0
         while not done and happened.total() < MISHAPS:
-            kind, done = mishap(ground, rng)
+            kind = rng.choice(ground.kinds())
+            done = mishap(ground, kind, rng)
             happened[kind] += not done
             frozen += kind == "freeze"
-        finish(ground)
-        seen += check(ground, frozen)
+            watcher.look(ground)
+        assert ground.start().over(), "a last life that nobody ends"
+        watcher.look(ground)
+        seen += check(ground, frozen, watcher)
         rounds += 1
-        keep("postgres" if server else "sqlite", {**happened, **seen, "rounds": rounds, "tasks": rounds * TASKS})
-    print(f"{'postgres' if server else 'sqlite'}: {dict(happened)} in {rounds} rounds of {TASKS} tasks: {dict(seen)}")
+        leave(ground)
+        keep(place.name, {**happened, **seen, "rounds": rounds, "tasks": rounds * len(ORDERS)})
+    print(f"{place.name}: {dict(happened)} in {rounds} rounds of {len(ORDERS)} tasks: {dict(seen)}")
     assert MISHAPS < ENOUGH or seen["crashed"] > MISHAPS // 20, "the mishaps hit no call: the instants prove nothing"
     assert MISHAPS < ENOUGH or seen["doubts"] > 0, "no effect was ever in doubt: the instants prove nothing"
+
+
+@pytest.mark.requirement("AG-04", "AG-05")
+def test_a_process_that_ends_before_or_after_any_of_its_writes_loses_and_doubles_nothing(place: Field):
+    edges, seen = 0, Counter[str]()
+    for fatal in count(1 + SEED % EDGES_APART, EDGES_APART):
+        ground = place.round(ONE_OF_EACH)
+        finished = ground.nursery.start(ground.told(fatal=fatal, concurrency=1)).over()
+        edges += not finished
+        assert finished or ground.start().over()
+        seen += check(ground, 0, None)
+        leave(ground)
+        keep(f"{place.name}, each edge of a write", {**seen, "ended": edges})
+        if finished:
+            break
+    print(f"{place.name}: ended at {edges} edges of writes: {dict(seen)}")
+    assert edges >= 100 // EDGES_APART
+
+
+def leave(ground: Ground) -> None:
+    """Makes room for the next round."""
+    if ground.server is not None:
+        ground.server.drop(ground.address)
+    for file in ground.within.iterdir():
+        file.unlink()
 
 
 def keep(name: str, figures: dict[str, int]) -> None:
@@ -174,21 +151,39 @@ def keep(name: str, figures: dict[str, int]) -> None:
         path.write_text(json.dumps(known, indent=2) + "\n")
 
 
-def check(ground: Ground, frozen: int) -> Counter[str]:
+def check(ground: Ground, frozen: int, watcher: Watcher | None) -> Counter[str]:
     """Everything that has to hold after a round."""
-    store, folder = ground.store(), ground.folder
-    listed = store.tasks.list(TaskFilter(limit=10_000))
+    store = ground.store()
+    listed = store.tasks.list(TaskFilter(limit=100_000))
     rows = [row for row in listed if row.kind == "task"]
     states = {row.line: fold(store.records(row.id)) for row in rows}
-    orders = [f"o{line}" for line in range(1, TASKS + 1)]
+    orders = [f"o{line}" for line in ground.orders]
     fine = sorted(order for order in orders if not order.endswith("7"))
-    failing = sorted(set(orders) - set(fine))
-    assert sorted(states) == list(range(1, TASKS + 1)), "every line is one task"
-    assert len(rows) == TASKS, "no line is two tasks"
+    assert sorted(states) == list(ground.orders), "every line is one task"
+    assert len(rows) == len(orders), "no line is two tasks"
     for line, state in states.items():
         outcome = state.finished.outcome if state.finished else "unfinished"
         assert outcome == ("resolved" if f"o{line}" in fine else "failed"), (line, state)
         assert (state.note("flow_chosen") is not None) == str(line).endswith("3"), (line, state)
+    repeated = check_shop(ground, orders, fine, frozen)
+    streamed = {row.id for row in listed if row.kind == "call"}
+    assert set(read(ground.outside, "streamed")) <= streamed, "each answer that began to stream is in the books"
+    totals = store.totals()
+    assert totals.events_nano_usd == totals.tasks_nano_usd == totals.rolls_nano_usd
+    late_nano_usd = sum(row.cost_nano_usd for row in listed if row.kind == "late")
+    known_nano_usd = COST_NANO_USD * (len(streamed) + sum(calls(state) for state in states.values()))
+    assert totals.events_nano_usd == late_nano_usd + known_nano_usd
+    seen = Counter[str](late=late_nano_usd // COST_NANO_USD, repeated_refunds=repeated, streamed=len(streamed))
+    seen["cut streams"] = sum(row.outcome == "failed" for row in listed if row.kind == "call")
+    for row in rows:
+        seen += doubts(store, row.id, watcher)
+    store.close()
+    return seen
+
+
+def check_shop(ground: Ground, orders: list[str], fine: list[str], frozen: int) -> int:
+    """What happened outside; how many refunds were made again by workers that had stood still."""
+    folder, failing = ground.outside, sorted(set(orders) - set(fine))
     assert sorted(read(folder, "post")) == fine, "each letter was posted once"
     refunds = read(folder, "refund")
     assert sorted({line.split()[0] for line in refunds}) == fine, "each refund happened"
@@ -196,17 +191,16 @@ def check(ground: Ground, frozen: int) -> Counter[str]:
     assert len(refunds) - len(fine) <= 6 * frozen, "again only by workers that had stood still in the middle of paying"
     assert sorted(keyed(folder, "reserve")) == sorted(orders), "each reservation has one key, whatever was tried again"
     assert sorted(keyed(folder, "release")) == [f"r-{order}" for order in failing], "what failed is undone, once"
-    totals = store.totals()
-    assert totals.events_nano_usd == totals.tasks_nano_usd == totals.rolls_nano_usd
-    late_nano_usd = sum(row.cost_nano_usd for row in listed if row.kind == "late")
-    assert totals.events_nano_usd == late_nano_usd + COST_NANO_USD * sum(calls(state) for state in states.values())
-    seen = Counter[str](late=late_nano_usd // COST_NANO_USD, repeated_refunds=len(refunds) - len(fine))
-    for row in rows:
-        events = [record.event for record in store.records(row.id)]
-        seen["doubts"] += sum(isinstance(event, InDoubt) for event in events)
-        seen["crashed"] += sum(isinstance(event, Settled) and event.status == "crashed" for event in events)
-    store.close()
-    return seen
+    return len(refunds) - len(fine)
+
+
+def doubts(store: Store, task: str, watcher: Watcher | None) -> Counter[str]:
+    records = store.records(task)
+    events = [record.event for record in records]
+    if watcher is not None:
+        assert sorted(watcher.heard[task]) == [record.seq for record in records], "a watcher hears of each step once"
+    crashed = sum(isinstance(event, Settled) and event.status == "crashed" for event in events)
+    return Counter(doubts=sum(isinstance(event, InDoubt) for event in events), crashed=crashed)
 
 
 def calls(state: State) -> int:

@@ -1,19 +1,18 @@
 """The process that is killed: works off a batch on a real store until everything is finished, answering questions like a person would.
 
-A tenth of the orders goes through a flow, another tenth fails and is undone, the rest is a model's with tools in parallel.
-
-Run from the checkout as `python -m tests.crash.worker FOLDER TASKS SEED PAUSE_S LEASE_S [ADDRESS]`, where ADDRESS is a PostgreSQL's; prints
-`ready` once it works and `done` at the end.
+A tenth of the orders goes through a flow, another tenth fails and is undone, the rest is a model's with tools in parallel. Beside them it streams answers, which are
+calls of their own. Forked by `nursery`; prints `ready` once it works and `done` at the end.
 """
 
 import asyncio
 import json
 import random
-import sys
 import time
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from interlock.agents.batch import Line, run_batch
@@ -25,17 +24,19 @@ from interlock.core.budget import Budget
 from interlock.core.caller import Caller, Versions
 from interlock.core.chat import ChatRequest, ChatResponse, ToolCall
 from interlock.core.errors import InvalidRequest, LedgerFull, StoreUnavailable
-from interlock.core.events import Attempt, Settled
+from interlock.core.events import Attempt, Settled, lone_ids
 from interlock.core.ids import SystemIds
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
 from interlock.core.store import Store
-from interlock.core.time import Deadline, SystemClock
+from interlock.core.time import Clock, Deadline
 from interlock.ledger import Recorder, TaskLog
 from interlock.storage import SqliteStore
 from interlock.storage.postgres import PostgresStore
 from interlock.tools.call import Grant, ToolDesk
+from tests.crash.edges import Edged, Edges
 from tests.crash.shop import Shop, read
+from tests.crash.stepped import SteppedClock
 
 COST_NANO_USD = 700
 PAUSE_S = 0.01
@@ -44,12 +45,34 @@ USED = Usage(input=50, output=10)
 FROZEN = "frozen"
 """A file in the folder while some worker stands still: nobody can say yet what it has done."""
 OPENING_TRIES = 600
+PIECES = 3
+"""Of a streamed answer."""
+
+
+class Told(Struct, frozen=True):
+    """What a life is."""
+
+    store: str
+    """The folder of the store's file and of the journal of calls."""
+    outside: str
+    """The folder of the shop's books."""
+    orders: tuple[int, ...]
+    seed: int
+    pause_s: float
+    lease_s: float
+    address: str = ""
+    """A PostgreSQL's."""
+    machine: int = 0
+    """Whose wall clock it goes by."""
+    concurrency: int = 6
+    fatal: int = 0
+    """The edge of a write at which it ends by itself; then it streams nothing, so that edges come in one order."""
 
 
 class Model:
     """Decides by how far the conversation is: look up and reserve at once, then refund and post at once, then the end."""
 
-    def __init__(self, ledger: Recorder, clock: SystemClock, pause_s: float) -> None:
+    def __init__(self, ledger: Recorder, clock: Clock, pause_s: float) -> None:
         self.ledger, self.clock, self.pause_s = ledger, clock, pause_s
 
     async def chat(
@@ -130,8 +153,8 @@ def contract(shop: Shop) -> Contract:
     )
 
 
-def lines(tasks: int) -> list[Line]:
-    return [Line(n, {"text": f"o{n}"}) for n in range(1, tasks + 1)]
+def lines(orders: Iterable[int]) -> list[Line]:
+    return [Line(n, {"text": f"o{n}"}) for n in orders]
 
 
 def opened(folder: Path, address: str) -> Store:
@@ -148,18 +171,21 @@ def opened(folder: Path, address: str) -> Store:
     raise AssertionError
 
 
-async def main(folder: Path, tasks: int, seed: int, pause_s: float, lease_s: float, address: str) -> None:
-    clock = SystemClock()
-    store = opened(folder, address)
-    ledger = Recorder(store, clock, path=folder / "interlock.db")
-    ledger.start()
-    shop = Shop(folder, pause_s)
-    log = TaskLog(ledger, store, clock, lease_s=lease_s)
+async def main(told: Told) -> None:
+    clock, outside = SteppedClock(clock_of(told)), Path(told.outside)
+    edges = Edges(told.fatal)
+    plain = opened(Path(told.store), told.address)
+    store: Any = Edged(plain, edges)
+    recorder: Any = Recorder(store, clock, path=Path(told.store) / "interlock.db")
+    await started(recorder)
+    ledger: Any = Edged(recorder, edges)
+    shop = Shop(outside, told.pause_s, edges.edge)
+    log = TaskLog(ledger, store, clock, lease_s=told.lease_s, lease_now=plain.lease_clock())
     ids = SystemIds(clock)
-    desk = ToolDesk(ledger, clock, ids, random.Random(seed), folder)
+    desk = ToolDesk(ledger, clock, ids, random.Random(told.seed), outside)
     agents = Agents(
         {"shop": contract(shop)},
-        gateway=Model(ledger, clock, pause_s),
+        gateway=Model(ledger, clock, told.pause_s),
         desk=desk,
         journal=log,
         clock=clock,
@@ -167,21 +193,57 @@ async def main(folder: Path, tasks: int, seed: int, pause_s: float, lease_s: flo
         redact=lambda text: text,
     )
     print("ready", flush=True)
-    unfinished = {line.number for line in lines(tasks)}
+    unfinished = set(told.orders)
+    streaming = asyncio.ensure_future(stream(ledger, clock, ids, shop, unfinished if told.concurrency > 1 else ()))
     while unfinished:
         try:
-            await work(agents, unfinished, tasks, folder)
+            await work(agents, unfinished, told)
         except (StoreUnavailable, LedgerFull):
             await asyncio.sleep(PAUSE_S)  # what was under way goes on where it is
-    await ledger.close()
+    await streaming
+    await recorder.close()
     store.close()
-    print("done", flush=True)
+    print(f"passed {edges.passed}\ndone", flush=True)
 
 
-async def work(agents: Agents, unfinished: set[int], tasks: int, folder: Path) -> None:
+def clock_of(told: Told) -> Path:
+    """The file of the machine's clock."""
+    return Path(told.outside) / f"clock-{told.machine}"
+
+
+async def started(recorder: Recorder) -> None:
+    """The ledger, as soon as its disk and its server let it."""
+    for _ in range(OPENING_TRIES):
+        try:
+            recorder.start()
+        except StoreUnavailable:
+            await asyncio.sleep(0.05)
+        else:
+            return
+    raise SystemExit("the ledger could not be started")
+
+
+async def stream(ledger: Recorder, clock: Clock, ids: SystemIds, shop: Shop, unfinished: Collection[int]) -> None:
+    """One streamed answer after the other while anything is unfinished; each begun one is noted outside before its first piece."""
+    while unfinished:
+        await asyncio.sleep(shop.pause_s)
+        task, call = lone_ids(ids.new("tsk"))
+        caller = Caller("acme", workflow="talk", task=task, step=1)
+        cut = Settled(call, "model", "m", caller, "crashed", clock.wall_ns(), usage=USED, cost_nano_usd=COST_NANO_USD)
+        try:
+            slot = ledger.open(cut)
+        except LedgerFull:
+            continue
+        shop.note("streamed", task)
+        for _ in range(PIECES):
+            await asyncio.sleep(shop.pause_s)
+        ledger.settle(slot, replace(cut, status="ok"), {"response": {"text": "piece by piece"}})
+
+
+async def work(agents: Agents, unfinished: set[int], told: Told) -> None:
     """Once over all lines that are not finished, which `unfinished` loses as they end."""
-    left = [line for line in lines(tasks) if line.number in unfinished]
-    async for done in run_batch(agents, "shop", left, batch="b", concurrency=6):
+    left = [line for line in lines(told.orders) if line.number in unfinished]
+    async for done in run_batch(agents, "shop", left, batch="b", concurrency=told.concurrency):
         if done.fault.startswith("another worker"):
             await asyncio.sleep(PAUSE_S)
             continue
@@ -191,7 +253,7 @@ async def work(agents: Agents, unfinished: set[int], tasks: int, folder: Path) -
             unfinished.discard(done.line.number)
             continue
         for question in await agents.questions(done.result.task):
-            await answer(agents, question, folder)
+            await answer(agents, question, Path(told.outside))
 
 
 async def answer(agents: Agents, question: Question, folder: Path) -> None:
@@ -211,8 +273,3 @@ async def answer(agents: Agents, question: Question, folder: Path) -> None:
         await agents.decide(question.task, question.step, decision, who="pat", result=result)
     except InvalidRequest:
         return  # answered a moment before the last crash
-
-
-if __name__ == "__main__":
-    place, count, drawn, pause, lease, *server = sys.argv[1:]
-    asyncio.run(main(Path(place), int(count), int(drawn), float(pause), float(lease), server[0] if server else ""))

@@ -19,7 +19,7 @@ from interlock.core.guards import Guards
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway, HttpClient
 from interlock.core.store import Store
-from interlock.core.time import Clock
+from interlock.core.time import Clock, SystemClock
 from interlock.governance.redact import redact
 from interlock.ledger import Beside, Recorder, TaskLog
 from interlock.tools.call import ToolDesk
@@ -57,7 +57,8 @@ class Tasking:
         self._tools, self._model = tools, model
         self._senders: list[Callable[[], object]] = []
         """Hear of messages for webhooks, where this process sends them."""
-        self.log = TaskLog(recorder, store, clock, lease_s=settings.workers.lease_s)
+        leases = store.lease_clock() if isinstance(clock, SystemClock) else None  # a test's clock moves leases too
+        self.log = TaskLog(recorder, store, clock, lease_s=settings.workers.lease_s, lease_now=leases)
         self.beside = Beside(recorder, store, clock)
         self.broker = broker_of(lent_by(settings), root, http, clock)
         self.desk = ToolDesk(recorder, clock, ids, random.Random(), root, broker=self.broker, guards=guards)

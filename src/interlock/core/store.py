@@ -203,11 +203,13 @@ class TaskStore(Protocol):
         *,
         now_ns: int,
         lease_until_ns: int,
+        due_ns: int | None = None,
         alive: Callable[[str], bool] | None = None,
     ) -> list[TaskRow]:
         """Claims due tasks, as `runnable` finds them, in one transaction; returns them as they are then, with their new fences.
 
-        Again and again one of the tenant that has the fewest under way; no task is ever given to two.
+        Again and again one of the tenant that has the fewest under way; no task is ever given to two. Leases are looked at by
+        `now_ns`, what has a time of its own by `due_ns` (default: the same).
         """
         ...
 
@@ -227,8 +229,17 @@ class TaskStore(Protocol):
         """Tasks that are not finished, oldest first, whoever holds them."""
         ...
 
-    def runnable(self, now_ns: int, *, alive: Callable[[str], bool] | None = None, limit: int = 100) -> list[TaskRow]:
-        """Tasks somebody should work on now: nobody holds them, and they run, or have a signal, or their time has come."""
+    def runnable(
+        self,
+        now_ns: int,
+        *,
+        lease_now_ns: int | None = None,
+        alive: Callable[[str], bool] | None = None,
+        limit: int = 100,
+    ) -> list[TaskRow]:
+        """Tasks somebody should work on now: nobody holds them, and they run, or have a signal, or their time has come. Leases are looked at by
+        `lease_now_ns` (default: `now_ns`).
+        """
         ...
 
     def of_batch(self, batch: str) -> list[TaskRow]:
@@ -324,6 +335,12 @@ class Store(Protocol):
 
     def settle(self) -> bool:
         """Whether what was deleted is gone from the store's own journals too; False: it leaves them in time."""
+        ...
+
+    def lease_clock(self) -> Callable[[], int]:
+        """The nanoseconds by which leases on this store go: one clock for all of its processes, which setting a machine's wall clock does
+        not move. Asking it may raise StoreUnavailable.
+        """
         ...
 
     def waker(self) -> Waker | None:

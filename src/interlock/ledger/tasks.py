@@ -28,15 +28,19 @@ class TaskLog:
         *,
         owner: str = "",
         lease_s: float = 30.0,
+        lease_now: Callable[[], int] | None = None,
         is_alive: Callable[[str], bool] = alive,
     ) -> None:
-        """`owner` names the worker (default: this process); `lease_s` is how long a lease holds without being renewed."""
+        """`owner` names the worker (default: this process); `lease_s` is how long a lease holds without being renewed; by `lease_now`, the
+        store's `lease_clock`, or `clock` where there is none.
+        """
         self.owner = owner or this_owner()
         self.lease_s = lease_s
         self._recorder = recorder
         self._store = store
         self._clock = clock
         self._alive = is_alive
+        self._lease_now = lease_now or clock.wall_ns
 
     async def begin(self, record: Record) -> int:
         """Writes a `Started` record and takes the lease with it; returns the fence.
@@ -44,34 +48,38 @@ class TaskLog:
         Raises:
             Fenced: a task of that id exists already.
         """
-        until_ns = self._until_ns()
-        return await self._recorder.run(lambda store: store.tasks.begin(record, self.owner, until_ns))
+        return await self._recorder.run(lambda store: store.tasks.begin(record, self.owner, self._until_ns()))
 
     async def claim(self, task: str) -> int | None:
         """The new fence, or `None` while a living worker holds the task (or it is finished or unknown).
 
         A worker of this machine that has died loses its leases at once, any other when they run out.
         """
-        now_ns, until_ns = self._clock.wall_ns(), self._until_ns()
 
         def claiming(store: Store) -> int | None:
+            now_ns = self._lease_now()
+            until_ns = now_ns + self._lease_ns
             return store.tasks.claim(task, self.owner, now_ns=now_ns, lease_until_ns=until_ns, alive=self._alive)
 
         return await self._recorder.run(claiming)
 
     async def take(self, wanted: Wanted) -> Sequence[TaskRow]:
         """Claims due tasks, as `claim` does one by one; their rows hold the new fences."""
-        now_ns, until_ns = self._clock.wall_ns(), self._until_ns()
 
         def taking(store: Store) -> list[TaskRow]:
-            return store.tasks.take(wanted, self.owner, now_ns=now_ns, lease_until_ns=until_ns, alive=self._alive)
+            now_ns, due_ns = self._lease_now(), self._clock.wall_ns()
+            until_ns, alive = now_ns + self._lease_ns, self._alive
+            return store.tasks.take(
+                wanted, self.owner, now_ns=now_ns, lease_until_ns=until_ns, due_ns=due_ns, alive=alive
+            )
 
         return await self._recorder.run(taking)
 
     async def renew(self, tasks: Sequence[str]) -> list[str]:
         """Extends leases; returns the tasks that this worker no longer holds."""
-        until_ns = self._until_ns()
-        return await self._recorder.run(lambda store: store.tasks.renew(tasks, self.owner, lease_until_ns=until_ns))
+        return await self._recorder.run(
+            lambda store: store.tasks.renew(tasks, self.owner, lease_until_ns=self._until_ns())
+        )
 
     async def release(self, task: str, fence: int, wake_at_ns: int | None = None) -> bool:
         """Gives the lease back. `wake_at_ns` says when to look again; zero: only on a signal (or at once if it runs)."""
@@ -107,7 +115,12 @@ class TaskLog:
     async def runnable(self, *, limit: int = 100) -> Sequence[TaskRow]:
         """Tasks that somebody should work on now and nobody does, oldest first."""
         now_ns = self._clock.wall_ns()
-        return await asyncio.to_thread(lambda: self._store.tasks.runnable(now_ns, alive=self._alive, limit=limit))
+
+        def read() -> Sequence[TaskRow]:
+            lease_now_ns = self._lease_now()
+            return self._store.tasks.runnable(now_ns, lease_now_ns=lease_now_ns, alive=self._alive, limit=limit)
+
+        return await asyncio.to_thread(read)
 
     async def unfinished(self, *, limit: int = 1000) -> Sequence[TaskRow]:
         return await asyncio.to_thread(lambda: self._store.tasks.unfinished(limit=limit))
@@ -121,4 +134,8 @@ class TaskLog:
         return await asyncio.to_thread(self._store.tasks.of_batch, batch)
 
     def _until_ns(self) -> int:
-        return self._clock.wall_ns() + round(self.lease_s * NS_PER_S)
+        return self._lease_now() + self._lease_ns
+
+    @property
+    def _lease_ns(self) -> int:
+        return round(self.lease_s * NS_PER_S)

@@ -28,6 +28,7 @@ from .batches import Batches, Files
 from .database import Database, Synchronous
 from .kept import Responses
 from .keys import Keys
+from .lease_clock import lease_clock
 from .migrate import prepare
 from .outbox import Outbox, Texts
 from .rolls import END_OF_TIME, NS_PER_HOUR
@@ -73,6 +74,7 @@ class SqliteStore:
         self._tail = Tail(database)
         self._retention = Archives(database)
         self._segments = statements("segments")
+        self._lease_clock = lease_clock(database.path)
 
     @classmethod
     def open(
@@ -223,6 +225,9 @@ class SqliteStore:
             *raw, tasks, rolls = [db.execute(statements(noun)["totals"]).fetchone() for noun in _SUMMED]
         real, simulated = (sum(each[place] for each in raw) for place in (0, 1))
         return Totals(real, tasks[0], rolls[0], simulated, tasks[1], rolls[1])
+
+    def lease_clock(self) -> Callable[[], int]:
+        return self._lease_clock
 
     def waker(self) -> None:
         """Other processes on the file are not heard."""

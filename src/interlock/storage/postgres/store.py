@@ -29,6 +29,7 @@ from interlock.storage.similar import SimilarAnswers
 
 from . import calls
 from .database import Database
+from .lease_clock import LeaseClock
 from .migrate import migrate
 from .tail import Tail
 from .tasks import PostgresTasks
@@ -62,6 +63,7 @@ class PostgresStore:
         self.sessions = Sessions(database)
         self.audit = Audit(database)
         self.tail = Tail(database, era)
+        self._lease_clock = LeaseClock(database)
 
     @classmethod
     def open(cls, dsn: str, *, busy_timeout_s: float = 5.0, by_itself: bool = True) -> PostgresStore:
@@ -154,6 +156,9 @@ class PostgresStore:
     def retention(self) -> None:
         """It keeps everything."""
         return None
+
+    def lease_clock(self) -> Callable[[], int]:
+        return self._lease_clock.now_ns
 
     def waker(self) -> Waker:
         return Waker(self._database)

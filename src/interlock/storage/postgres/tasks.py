@@ -65,7 +65,14 @@ class PostgresTasks:
         return fence
 
     def take(
-        self, wanted: Wanted, owner: str, *, now_ns: int, lease_until_ns: int, alive: Alive | None = None
+        self,
+        wanted: Wanted,
+        owner: str,
+        *,
+        now_ns: int,
+        lease_until_ns: int,
+        due_ns: int | None = None,
+        alive: Alive | None = None,
     ) -> builtins.list[TaskRow]:
         with self._database.transaction("take due tasks") as db:
             db.execute(self._sql["taking"])
@@ -77,6 +84,7 @@ class PostgresTasks:
                 "but": list(wanted.but),
                 "most": wanted.limit,
                 "now_ns": now_ns,
+                "due_ns": now_ns if due_ns is None else due_ns,
                 "gone": gone,
             }
             due = [Due(*row) for row in db.execute(self._sql["due"], asked)]
@@ -118,10 +126,13 @@ class PostgresTasks:
         with self._database.reading("list unfinished tasks") as db:
             return _all(db.execute(self._sql["unfinished"], (limit,)))
 
-    def runnable(self, now_ns: int, *, alive: Alive | None = None, limit: int = 100) -> builtins.list[TaskRow]:
+    def runnable(
+        self, now_ns: int, *, lease_now_ns: int | None = None, alive: Alive | None = None, limit: int = 100
+    ) -> builtins.list[TaskRow]:
+        by_ns = now_ns if lease_now_ns is None else lease_now_ns
         with self._database.reading("list runnable tasks") as db:
             rows = _all(db.execute(self._sql["runnable"], {"now_ns": now_ns}))
-        free = [row for row in rows if _free(row.owner, row.lease_until_ns, now_ns, alive)]
+        free = [row for row in rows if _free(row.owner, row.lease_until_ns, by_ns, alive)]
         return free[:limit]
 
     def of_batch(self, batch: str) -> builtins.list[TaskRow]:

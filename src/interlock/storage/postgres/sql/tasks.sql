@@ -176,13 +176,13 @@ SELECT found.id, found.tenant, found.workflow, found.since_ns FROM served CROSS 
      ORDER BY created_ns LIMIT %(most)s)
     UNION ALL
     (SELECT id, tenant, workflow, wake_at_ns FROM tasks
-     WHERE status = 'running' AND tenant = served.tenant AND workflow = served.workflow AND wake_at_ns BETWEEN 1 AND %(now_ns)s
+     WHERE status = 'running' AND tenant = served.tenant AND workflow = served.workflow AND wake_at_ns BETWEEN 1 AND %(due_ns)s
        AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
      ORDER BY wake_at_ns LIMIT %(most)s)
 ) AS found
 UNION ALL
 (SELECT id, tenant, workflow, wake_at_ns FROM tasks JOIN served USING (tenant, workflow)
- WHERE status IN ('waiting', 'in_doubt') AND wake_at_ns > 0 AND wake_at_ns <= %(now_ns)s
+ WHERE status IN ('waiting', 'in_doubt') AND wake_at_ns > 0 AND wake_at_ns <= %(due_ns)s
    AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
  ORDER BY wake_at_ns LIMIT %(most)s)
 UNION ALL
