@@ -30,6 +30,7 @@ from interlock.config.knowledge import FrontMatter, IntentExamples
 from interlock.config.limits import LimitSettings, RedisSettings
 from interlock.config.mcp import Mcp, McpServer
 from interlock.config.oidc import Oidc
+from interlock.config.residency import LabelRule, Places, ResidencySettings
 from interlock.config.resilience import (
     BalanceSettings,
     Circuit,
@@ -110,6 +111,9 @@ SECTIONS: dict[str, type[Block]] = {
     "limits[]": LimitSettings,
     "redis": RedisSettings,
     "workers": WorkerSettings,
+    "residency": ResidencySettings,
+    "residency.labels.<label>": LabelRule,
+    "residency.places": Places,
     "retention": RetentionSettings,
     "responses": Responses,
     "batches": Batches,

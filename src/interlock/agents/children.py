@@ -109,7 +109,8 @@ class Children:
         own = self._contract(workflow)
         values, above = checked(own, as_object(action.arguments)), state.started.caller
         who = Caller(own.tenant, above.user, above.key_id, workflow, action.child, versions=own.versions)
-        who = replace(who, trace=traceparent(state.task, action.step, above.trace))
+        labels = information.labels_of(state, contract)
+        who = replace(who, trace=traceparent(state.task, action.step, above.trace), labels=labels)
         started = Started(workflow, who, own.versions, facts=own.facts(values), usual=self._usually(workflow))
         started = replace(
             started,

@@ -83,6 +83,7 @@ def _as_of(record: Record, task: str, contract: Contract) -> Record:
             contract.workflow,
             task,
             versions=contract.versions,
+            labels=event.caller.labels,
         )
         event = replace(
             event,

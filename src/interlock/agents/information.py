@@ -50,6 +50,15 @@ def policy_of(state: State, contract: Contract) -> FlowPolicy:
     return policy
 
 
+def labels_of(state: State, contract: Contract) -> tuple[str, ...]:
+    """What the task's texts bear by now: what it began with, and what its tools brought (`secret`, `untrusted`)."""
+    began = state.started.caller.labels if state.started is not None else ()
+    if contract.information is None:
+        return began
+    strange = {"untrusted"} if any(each.trust != "user" for each in contract.inputs.values()) else set[str]()
+    return tuple(sorted({*began, *strange, *policy_of(state, contract).labels()}))
+
+
 def version_of(contract: Contract) -> str:
     """The version of the contracts that decided; empty without any."""
     return contract.information.version if contract.information is not None else ""

@@ -23,7 +23,7 @@ from interlock.core.ports import ChatGateway
 from interlock.core.time import Clock
 from interlock.tools.call import ToolDesk, ToolReply, ToolRequest
 
-from . import limits, outage, waits
+from . import information, limits, outage, waits
 from .actions import CallModel, CallTools, Compensate, Decision, PlannedCall, Wait
 from .children import Children
 from .contract import TIER0_MODEL, Contract
@@ -118,7 +118,7 @@ class Worker:
             request = replace(request, traceparent=traceparent(state.task, step, self._caller.trace))
         try:
             reply = await parts.gateway.chat(
-                self._at(step),
+                replace(self._at(step), labels=information.labels_of(state, self._contract)),
                 request,
                 budget=budget,
                 deadline=limits.deadline_of(state, self._contract, parts.clock),

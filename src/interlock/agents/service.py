@@ -126,7 +126,9 @@ class Agents(Control):
         values = self._taken(contract, given)
         task = _line_task(contract, batch, line) if batch else self._ids.new("tsk")
         who = caller or Caller(contract.tenant)
-        who = Caller(contract.tenant, who.user, who.key_id, workflow, task, versions=contract.versions)
+        who = Caller(
+            contract.tenant, who.user, who.key_id, workflow, task, versions=contract.versions, labels=who.labels
+        )
         facts, usual = contract.facts(values), self.usually(workflow)
         started = Started(workflow, who, contract.versions, batch, line, facts, usual)
         record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})
@@ -152,7 +154,14 @@ class Agents(Control):
         values = self._taken(contract, given)
         task = f"tsk_{short(bytes.fromhex(digest))}" if digest else self._ids.new("tsk")
         who = Caller(
-            contract.tenant, caller.user, caller.key_id, workflow, task, versions=contract.versions, trace=caller.trace
+            contract.tenant,
+            caller.user,
+            caller.key_id,
+            workflow,
+            task,
+            versions=contract.versions,
+            trace=caller.trace,
+            labels=caller.labels,
         )
         facts, usual = contract.facts(values), self.usually(workflow)
         started = Started(workflow, who, contract.versions, "", 0, facts, usual)

@@ -45,6 +45,7 @@ from .known import Known
 from .limiting import Limiting
 from .providing import providers_of
 from .reading import premium_of, worth_of
+from .residency import bounds_of
 from .retaining import retaining_of
 from .sessions import Sessions, sessions_of
 from .sight import Sight
@@ -282,6 +283,7 @@ class Interlock(Known):
             profile_of=profile_of,
             validator_of=lambda schema: Validator(schema).faults,
             unusable=policy.unusable(files),
+            bounds_of=bounds_of(files.residency),
             quotas=self.limiting.quotas,
             answers=self._answers,
             semantic=self._similar,

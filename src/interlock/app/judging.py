@@ -22,7 +22,7 @@ from interlock.config.workspace import Workspace
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Message, OutputSchema
 from interlock.core.errors import InterlockError
-from interlock.core.events import Finished, Record, Started
+from interlock.core.events import Finished, Record, Settled, Started
 from interlock.core.ports import ChatGateway
 from interlock.core.store import Store, TaskFilter, TaskRow
 from interlock.core.time import NS_PER_S, Clock
@@ -120,7 +120,9 @@ class Judging:
         if not text:
             return  # its content was not kept
         last = records[-1]
-        caller = Caller(self._tenant, WHO, workflow=row.workflow, task=row.id, step=last.seq + 1)
+        caller = Caller(
+            self._tenant, WHO, workflow=row.workflow, task=row.id, step=last.seq + 1, labels=labels_of(records)
+        )
         request = ChatRequest(
             rule.model,
             (Message("system", TOLD), Message("user", f"{rule.question}\n\n{text}")),
@@ -132,6 +134,13 @@ class Judging:
         opinion = opinion_of(reply.response.text)
         if opinion is not None:
             await self._verdicts.seen(row.id, success=opinion.success, source="judge", who=WHO, note=opinion.why[:500])
+
+
+def labels_of(records: Sequence[Record]) -> tuple[str, ...]:
+    """What the texts of a task bore, at any of its steps: whoever judges them has to be allowed to see all of it."""
+    events = [each.event for each in records]
+    borne = [event.caller.labels for event in events if isinstance(event, (Started, Settled))]
+    return tuple(sorted({label for labels in borne for label in labels}))
 
 
 def quoted(records: Sequence[Record]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from interlock.config.workspace import Workspace
+from interlock.core.caller import Caller
 from interlock.core.money import Price
 from interlock.core.ports import Deployment, Provider
 from interlock.core.store import Store
@@ -22,6 +23,8 @@ from interlock.gateway.route import Router
 from interlock.ledger import BatchLog, Recorder
 from interlock.plugins.profiles import profile_of
 from interlock.storage import Folder
+
+from .residency import bounds_of
 
 FOLDER = "files"
 """Beside the store."""
@@ -48,6 +51,7 @@ class Waiting:
     ) -> None:
         self._settings = workspace.settings
         self._clock = clock
+        self._bounds_of = bounds_of(workspace.settings.residency)
         self._providers = providers
         self._router = router
         self._prices = prices
@@ -81,8 +85,9 @@ class Waiting:
         )
         return BatchWorker(settings, BatchParts(self.log, self._clock, dialect, vendors, self._redact))
 
-    def _first_of(self, model: str) -> Deployment:
-        return self._router.plan(model or self._settings.routing.default_model).candidates[0].deployment
+    def _first_of(self, caller: Caller, model: str) -> Deployment:
+        bounds = None if self._bounds_of is None else self._bounds_of(caller)
+        return self._router.plan(model or self._settings.routing.default_model, "", bounds).candidates[0].deployment
 
     def _batch_price(self, deployment: Deployment, input_tokens: int) -> Price:
         return self._prices.price(deployment, input_tokens, "batch")

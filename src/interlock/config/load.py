@@ -18,7 +18,7 @@ from interlock.core import plugins
 from interlock.core.caller import Versions
 from interlock.core.errors import ConfigError, Fault
 
-from . import checks, resilience
+from . import checks, homes, resilience
 from .checks import Draft
 from .documents import Documents, defaults, located, read_documents
 from .faults import place, validate
@@ -120,6 +120,7 @@ def _check_policy(findings: Findings, settings: Settings, built_in: Settings, re
     findings.faults.extend(checks.wrong_options(settings, node))
     findings.faults.extend(wrong_verifiers(settings, node, drafts))
     findings.faults.extend(checks.unshared_stores(settings, node))
+    findings.faults.extend(homes.faults(settings, node, drafts))
     if read.contracts_whole and not lone:
         findings.faults.extend(checks.unknown_offers(settings, node, drafts))
         findings.faults.extend(checks.unknown_schedules(settings, node, drafts))
@@ -168,8 +169,9 @@ def _schema(files: Files, path: Path) -> dict[str, Any] | None:
 
 def _policy_versions(settings: Settings, learned: RouteFile | None) -> Versions:
     said = [settings.providers, settings.models, settings.routing]
+    bound = [settings.residency] if settings.residency.bounds_anything else []
     return Versions(
-        policy=content_hash([settings.task_budgets, settings.caching, settings.degradation]),
+        policy=content_hash([settings.task_budgets, settings.caching, settings.degradation, *bound]),
         route=content_hash(said if learned is None else [*said, learned.version]),
     )
 

@@ -93,7 +93,7 @@ def deployment(settings: Settings, ref: ModelRef, tier: str = "") -> Deployment:
         dialect=provider.dialect,
         base_url=provider.base_url.rstrip("/"),
         api_key=provider.api_key,
-        region=provider.region,
+        region=region_of(settings, ref.provider),
         tier=tier,
         timeout_s=provider.timeout_s,
         stall_s=provider.stall_s,
@@ -103,6 +103,12 @@ def deployment(settings: Settings, ref: ModelRef, tier: str = "") -> Deployment:
         max_concurrent=provider.max_concurrent,
         options=provider.options,
     )
+
+
+def region_of(settings: Settings, provider: str) -> str:
+    """Where a provider answers; one without an address answers inside of the server. Empty where nobody says it."""
+    said = settings.providers[provider]
+    return said.region or ("" if said.base_url else settings.residency.here)
 
 
 def usable(settings: Settings, ref: ModelRef) -> bool:

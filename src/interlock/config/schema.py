@@ -38,6 +38,7 @@ from .limits import LimitList, RedisSettings
 from .mcp import Mcp
 from .oidc import Oidc
 from .prices import PriceSettings
+from .residency import ResidencySettings
 from .resilience import BalanceSettings, Resilience, ShapeSettings
 from .retention import RetentionSettings
 from .sandbox import SandboxSettings
@@ -313,6 +314,8 @@ class Settings(Block):
     batches: Batches = Field(default_factory=Batches)
     telemetry: Telemetry = Field(default_factory=Telemetry)
     """Where spans and metrics go."""
+    residency: ResidencySettings = Field(default_factory=ResidencySettings)
+    """Where data may go."""
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     """How long the ledger keeps what."""
     pii: Pii | None = None

@@ -30,6 +30,8 @@ class Caller(Struct, frozen=True, gc=False, omit_defaults=True):
     versions: Versions = Versions()
     trace: str = ""
     """W3C `traceparent` that came in with the call or the task, and whose trace it belongs to; empty when none did."""
+    labels: tuple[str, ...] = ()
+    """What its texts bear (`secret`, `untrusted`, own ones), sorted: which providers may see them, and whom a kept answer may serve."""
 
 
 class Secret:

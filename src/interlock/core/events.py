@@ -68,6 +68,8 @@ class Attempt(Struct, frozen=True, gc=False, omit_defaults=True):
     """Error code, empty on success."""
     message: str = ""
     simulated: bool = False
+    region: str = ""
+    """Of the deployment, where the files say it."""
     purpose: str = ""
     """Empty where the caller is answered; `check:agreement` for a call that a check of the answer made."""
 

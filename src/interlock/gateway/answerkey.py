@@ -1,7 +1,7 @@
 """Under which key an answer is kept, and whether it may be kept at all.
 
-Above: cache. Below: call, settings. A key holds the tenant, the workflow and the versions of contract, route, prompt and policy, so that
-no change of them and no other tenant ever sees an earlier answer.
+Above: cache. Below: call, settings. A key holds the tenant, the workflow, the labels and the versions of contract, route, prompt and policy, so that
+no change of them, no other tenant and no caller below a label ever sees an earlier answer.
 """
 
 from __future__ import annotations
@@ -24,23 +24,25 @@ NOT_ASKED: dict[str, Any] = {"user": "", "traceparent": "", "call": "", "tenant"
 _encoder = msgspec.msgpack.Encoder()
 
 
-def exact_key(call: Call) -> bytes:
+def exact_key(call: Call, labels: tuple[str, ...] | None = None) -> bytes:
     """BLAKE2b (RFC 7693) over everything that an answer depends on, and over the form in which the caller takes it.
 
     The caller's own bytes stand for the request where it has any, so that nothing in them can be overlooked; bytes that name a user
-    are read instead, since who asks does not change the answer.
+    are read instead, since who asks does not change the answer. `labels` in place of the caller's: what is kept for callers below it.
     """
     caller, request = call.caller, call.request
+    if labels is not None:
+        caller = structs.replace(caller, labels=labels)
     if request.raw and not request.user:
         return digest(beginning(caller, request), request.raw)
     asked = structs.replace(request, **NOT_ASKED)
-    return digest(_encoder.encode((caller.tenant, caller.workflow, caller.versions, asked)), b"")
+    return digest(_encoder.encode((caller.tenant, caller.workflow, caller.versions, caller.labels, asked)), b"")
 
 
 def beginning(caller: Caller, request: ChatRequest) -> bytes:
     """All but the caller's own bytes of what an answer to them depends on; the same from call to call of one caller."""
     way = (request.raw_dialect, request.raw_headers, request.facts)
-    return _encoder.encode((caller.tenant, caller.workflow, caller.versions, way))
+    return _encoder.encode((caller.tenant, caller.workflow, caller.versions, caller.labels, way))
 
 
 def digest(begun: bytes, raw: bytes) -> bytes:
@@ -69,7 +71,7 @@ def question(call: Call) -> Question | None:
     rest = structs.replace(request, messages=request.messages[:-1], **NOT_ASKED)
     caller = call.caller
     scope = (caller.tenant, caller.workflow, caller.versions, request.model)
-    space = (caller.tenant, caller.workflow, caller.versions, rest)
+    space = (caller.tenant, caller.workflow, caller.versions, caller.labels, rest)
     named = f"{caller.workflow or '-'} {request.model} {_digest(scope)[:12]}"
     return Question(named, _digest(space), last.content)
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from msgspec import Struct, structs
 
 from interlock.core.batches import BatchApi, BatchRow, HasBatches, Line, VendorAnswer, call_of
+from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, ChatResponse
 from interlock.core.errors import BadReply, InterlockError, NotPermitted, UpstreamRejected
 from interlock.core.events import Attempt, Record, Settled
@@ -55,7 +56,7 @@ class VendorParts(Struct, frozen=True):
     clock: Clock
     providers: Mapping[str, Provider]
     """By dialect."""
-    first_of: Callable[[str], Deployment]
+    first_of: Callable[[Caller, str], Deployment]
     """The deployment that a call for this name of a model begins with. Raises UnknownModel, UpstreamAuth."""
     batch_price_of: PriceOf
     speaks: Speaks
@@ -85,7 +86,7 @@ class VendorBatches:
     def _common(self, row: BatchRow) -> Deployment | None:
         found: Deployment | None = None
         for line, request in self._requests(row):
-            deployment = self._parts.first_of(request.model)
+            deployment = self._parts.first_of(row.caller, request.model)
             found = found or deployment
             api = self._api(found)
             if deployment.name != found.name or api is None or not api.offered(found):
@@ -180,7 +181,7 @@ class VendorBatches:
     def _at(self, row: BatchRow) -> tuple[Deployment, BatchApi]:
         """Where it was decided to go. Raises BadReply where the workspace no longer leads there."""
         for _, request in self._requests(row):
-            deployment = self._parts.first_of(request.model)
+            deployment = self._parts.first_of(row.caller, request.model)
             api = self._api(deployment)
             if deployment.name == row.deployment and api is not None:
                 return deployment, api
@@ -250,6 +251,7 @@ class VendorBatches:
             usage=response.usage,
             cost_nano_usd=cost,
             price=price.version,
+            region=deployment.region,
             error="" if answer.response else "upstream_rejected",
             message=answer.error[:500],
         )

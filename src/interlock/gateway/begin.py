@@ -125,7 +125,15 @@ class Beginner:
         if not caller.task:
             task = self._desk.parts.ids.new("tsk")
             return Caller(
-                caller.tenant, caller.user, caller.key_id, caller.workflow, task, 1, caller.versions, caller.trace
+                caller.tenant,
+                caller.user,
+                caller.key_id,
+                caller.workflow,
+                task,
+                1,
+                caller.versions,
+                caller.trace,
+                caller.labels,
             )
         self._last_step = max(self._last_step + 1, self._desk.parts.clock.wall_ns() // 1000)
         return structs.replace(caller, step=self._last_step)
@@ -139,12 +147,14 @@ class Beginner:
                 "several streamed answers cannot be checked against a schema", param="n", hint="Do not stream."
             )
         router, settings = self._desk.router, self._desk.settings
-        plan = router.plan(call.request.model)
+        if self._desk.parts.bounds_of is not None:
+            call.bounds = self._desk.parts.bounds_of(call.caller)
+        plan = router.plan(call.request.model, "", call.bounds)
         ruled = settings.rules and plan.candidates[0].deployment.dialect not in settings.self_judging
         call.held_before = route.holding(settings.rules, call.facts()) if ruled else ()
         if call.held_before:
             rule = settings.rules[call.held_before[0]]
-            plan = router.plan(call.request.model, rule.target)
+            plan = router.plan(call.request.model, rule.target, call.bounds)
             call.target = rule.target
             call.note(f"rule: {rule.condition.explain(call.facts())} → {rule.target}")
         call.reasons.extend(plan.reasons)

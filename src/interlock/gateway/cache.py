@@ -141,10 +141,13 @@ async def _entry(desk: Desk, call: Call) -> CacheEntry | None:
     answers = desk.parts.answers
     if answers is None or not desk.settings.caching.exact:
         return None
-    entry = answers.at_hand(call.key)
-    if entry is None and answers.elsewhere(call.key):
-        return await answers.fetch(call.key, call.caller.tenant)
-    return entry
+    for key in (call.key, exact_key(call, ())) if call.caller.labels else (call.key,):  # its own label, and below it
+        entry = answers.at_hand(key)
+        if entry is None and answers.elsewhere(key):
+            entry = await answers.fetch(key, call.caller.tenant)
+        if entry is not None:
+            return entry
+    return None
 
 
 def _answer(call: Call, entry: CacheEntry, now_ns: int) -> Answer:

@@ -17,6 +17,7 @@ from interlock.core.errors import InterlockError, InvalidRequest, LimitReached, 
 from interlock.core.events import Attempt, CacheKind, Escalation, Status
 from interlock.core.guards import NOTHING_SEEN, Seen
 from interlock.core.money import NANO_PER_USD, Price, Usage, cost_of
+from interlock.core.residency import Bounds
 from interlock.core.time import Clock, Deadline
 
 from .checks import Steered
@@ -149,6 +150,8 @@ class Call(Struct, eq=False):
     """What was done to input that was over its cap."""
     violations: int = 0
     """Answers that did not keep to the output schema."""
+    bounds: Bounds | None = None
+    """Where its data may go; `None`: anywhere."""
     purpose: str = ""
     """What the tries are made for; see `Attempt.purpose`."""
     premium: bool = False
@@ -230,6 +233,7 @@ class Call(Struct, eq=False):
                 started_ns=trial.started_ns,
                 duration_us=int((self.clock.monotonic_s() - trial.started_s) * 1e6),
                 tier=trial.candidate.tier,
+                region=trial.candidate.deployment.region,
                 usage=usage,
                 cost_nano_usd=cost,
                 price=trial.price.version,

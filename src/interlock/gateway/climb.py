@@ -13,6 +13,7 @@ from msgspec import UNSET, structs
 from interlock.core.chat import ChatRequest, Fact
 from interlock.core.errors import InterlockError, OutputInvalid
 from interlock.core.events import Escalation
+from interlock.core.residency import OutsideBounds
 
 from . import degrade, escalate, fitting, ladder, mend, verify
 from .attempt import after, first
@@ -169,7 +170,11 @@ class Climb:
     def _next(self, answer: Answer, target: str) -> tuple[Candidate, ...]:
         """Who is asked next: a rule's target, or the tiers above the one that answered."""
         if target:
-            plan = self._desk.router.plan(self._call.request.model, target)
+            try:
+                plan = self._desk.router.plan(self._call.request.model, target, self._call.bounds)
+            except OutsideBounds as error:
+                self._call.note(f"not asked: {error.message}")
+                return ()
             tier = plan.candidates[0].tier  # no dearer one stands in: the present answer is there to fall back on
             return tuple(each for each in plan.candidates if each.tier == tier and each.name != answer.deployment)
         candidates = self._plan.candidates

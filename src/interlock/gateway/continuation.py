@@ -75,7 +75,7 @@ async def resume(desk: Desk, exchange: Exchange, call: Call, seen: Seen, verdict
         InterlockError: those that are able to failed too.
     """
     broke = {each.deployment for each in call.attempts if each.status != "ok"}
-    planned = desk.router.plan(call.request.model, call.target).candidates
+    planned = desk.router.plan(call.request.model, call.target, call.bounds).candidates
     candidates: Sequence[Candidate] = sorted(planned, key=lambda each: each.name in broke)
     request = call.request
     if verdict.do == "continue":

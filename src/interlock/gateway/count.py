@@ -31,7 +31,8 @@ async def count_tokens(desk: Desk, caller: Caller, request: ChatRequest, deadlin
     if desk.parts.quotas is not None:
         desk.parts.quotas.permit(caller, request.model)
     request = structs.replace(request, tenant=caller.tenant)
-    candidate = desk.router.plan(request.model).candidates[0]
+    bounds = None if desk.parts.bounds_of is None else desk.parts.bounds_of(caller)
+    candidate = desk.router.plan(request.model, "", bounds).candidates[0]
     deployment = candidate.deployment
     provider = desk.parts.providers.get(deployment.dialect)
     if isinstance(provider, CountsTokens):

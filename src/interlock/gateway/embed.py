@@ -157,6 +157,7 @@ class Embeddings:
             clock,
             clock.wall_ns(),
             clock.monotonic_s(),
+            bounds=lead.bounds,
         )
 
     # --- what came of it, for each ---

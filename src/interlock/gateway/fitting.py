@@ -97,7 +97,7 @@ def _piece_tokens(desk: Desk, model: str) -> int:
 
 async def _all(desk: Desk, exchange: Exchange, call: Call, asks: list[ChatRequest]) -> list[str]:
     """The answers to `asks`, in order, a few at a time."""
-    candidates = desk.router.plan(asks[0].model).candidates
+    candidates = desk.router.plan(asks[0].model, "", call.bounds).candidates
     room = asyncio.Semaphore(AT_ONCE)
 
     async def one(request: ChatRequest) -> str:

@@ -43,10 +43,17 @@ class Forms:
     __slots__ = ("_answered", "_crashed")
 
     def __init__(
-        self, model: str, caller: Caller, deployment: str, tier: str, price: str, reasons: tuple[str, ...]
+        self,
+        model: str,
+        caller: Caller,
+        deployment: str,
+        tier: str,
+        price: str,
+        reasons: tuple[str, ...],
+        region: str = "",
     ) -> None:
         """Raises Unfit: such calls cannot be written by a form, or may outgrow their place in the journal."""
-        common = _Common(model, caller, deployment, tier, price, reasons)
+        common = _Common(model, caller, deployment, tier, price, reasons, region)
         marks = _marks()
         self._crashed = _form(common.crashed(marks), marks)
         self._answered = _form(common.answered(marks), marks)
@@ -86,10 +93,11 @@ class _Common(Struct, frozen=True):
     tier: str
     price: str
     reasons: tuple[str, ...]
+    region: str
 
     def _placed(self, task: str) -> Caller:
         who = self.caller
-        return Caller(who.tenant, who.user, who.key_id, who.workflow, task, 1, who.versions, who.trace)
+        return Caller(who.tenant, who.user, who.key_id, who.workflow, task, 1, who.versions, who.trace, who.labels)
 
     def crashed(self, blank: Blank) -> Settled:
         return Settled(
@@ -118,6 +126,7 @@ class _Common(Struct, frozen=True):
             usage=usage,
             cost_nano_usd=blank.cost,
             price=self.price,
+            region=self.region,
         )
         return Settled(
             call=blank.call,

@@ -86,7 +86,7 @@ class Steering:
         if choice.model == plan.candidates[0].tier or choice.model == plan.candidates[0].name:
             return plan
         call.target = choice.model
-        return self._router.plan(call.request.model, choice.model)
+        return self._router.plan(call.request.model, choice.model, call.bounds)
 
     def judge(self, call: Call, plan: Plan, answer: Answer, seen: Seen) -> tuple[Up | None, float | None]:
         """(who to ask instead of keeping the answer, the chance that it is right by its checks where the route can tell)."""

@@ -107,7 +107,8 @@ class Groups:
     def join(self, call: Call, plan: Plan, request: EmbedRequest, ask: Spend) -> Member:
         """A place in the group of its kind; a new group where there is none or it has no room."""
         member = Member(call, request, ask)
-        key = (call.caller.tenant, request.model, call.target, request.dimensions, repr(sorted(request.extra.items())))
+        shape = (request.dimensions, repr(sorted(request.extra.items())))
+        key = (call.caller.tenant, request.model, call.target, call.bounds, shape)
         group = self._gathering.get(key)
         if group is not None and not self._fits(group, member):
             self._close(key, group)

@@ -26,6 +26,7 @@ from interlock.core.errors import (
     UpstreamTimeout,
 )
 from interlock.core.money import Usage
+from interlock.core.residency import Bounds, OutsideBounds
 from interlock.core.time import Deadline
 
 from . import bill, retry, shape
@@ -73,6 +74,8 @@ async def ask(desk: Desk, call: Call, candidate: Candidate, job: Job[T], last: b
     Raises:
         LimitReached: the budget has no room for it. UpstreamError, InvalidRequest, Shed: it failed, or was not sent; it is counted by then.
     """
+    if call.bounds is not None:
+        _inside(call.bounds, candidate)
     clock, lane = desk.parts.clock, desk.lane(candidate)
     health, profile, request = lane.health, lane.profile, job.request
     now_ns = clock.wall_ns()
@@ -98,6 +101,12 @@ async def ask(desk: Desk, call: Call, candidate: Candidate, job: Job[T], last: b
         health.breaker.abandoned()
         end_broken(desk, call, trial, error)
         raise
+
+
+def _inside(bounds: Bounds, candidate: Candidate) -> None:
+    """Plans keep to bounds; whoever finds a candidate by another way is stopped here. Raises OutsideBounds."""
+    if why := bounds.refuses(candidate.deployment.provider, candidate.deployment.region):
+        raise OutsideBounds(f"{candidate.name} may not be asked: {why}")
 
 
 async def _leave_to_send(desk: Desk, call: Call, trial: Trial, health: DeploymentHealth, last: bool) -> None:

@@ -42,7 +42,7 @@ OF_PARTS = frozenset(
     (
         *("ledger", "clock", "ids", "rng", "price_of", "providers", "tiers_of", "target_of", "profile_of"),
         *("validator_of", "unusable", "answers", "quotas", "semantic", "prompt_vector", "code_runner"),
-        *("short_of_cpu", "redact", "sleep"),
+        *("short_of_cpu", "redact", "sleep", "bounds_of"),
     )
 )
 
@@ -130,7 +130,9 @@ class Road:
         if found is None:
             reasons = (*self.plan.reasons, reason) if reason else self.plan.reasons
             at = self.candidate
-            found = self._forms[reason] = Forms(self.model, self.caller, at.name, at.tier, price.version, reasons)
+            found = self._forms[reason] = Forms(
+                self.model, self.caller, at.name, at.tier, price.version, reasons, at.deployment.region
+            )
         return found
 
 
@@ -145,7 +147,7 @@ def road(desk: Desk, caller: Caller, request: ChatRequest) -> Road | None:
     if desk.needs_confidence or not _plain(settings, parts, workflow):
         return None
     try:
-        plan = desk.router.plan(model)
+        plan = desk.router.plan(model, "", None if parts.bounds_of is None else parts.bounds_of(caller))
     except InterlockError:
         return None
     candidate = plan.candidates[0]

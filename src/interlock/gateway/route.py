@@ -12,6 +12,7 @@ from msgspec import Struct
 from interlock.core.chat import Fact
 from interlock.core.errors import UnknownModel, UpstreamAuth
 from interlock.core.ports import Deployment
+from interlock.core.residency import Bounds, OutsideBounds
 
 from .settings import Rule, Tier
 
@@ -79,18 +80,45 @@ class Router:
         self._tiers_of = tiers_of
         self._target_of = target_of
         self._unusable = unusable
-        self._plans: dict[tuple[str, str], Plan] = {}
+        self._plans: dict[tuple[str, str, Bounds | None], Plan] = {}
 
-    def plan(self, alias: str, target: str = "") -> Plan:
-        """The plan for `alias`, started at a rule's `target` if there is one. Raises as `plan` does."""
-        known = self._plans.get((alias, target))
+    def plan(self, alias: str, target: str = "", bounds: Bounds | None = None) -> Plan:
+        """The plan for `alias`, started at a rule's `target` if there is one, as far as `bounds` let it go.
+
+        Raises:
+            OutsideBounds: they let it go nowhere. Else as `plan`.
+        """
+        known = self._plans.get((alias, target, bounds))
         if known is None:
-            chosen = self._target_of(target, alias) if target else ()
-            known = plan(alias, self._tiers_of(alias), chosen, self._unusable)
+            if bounds is not None:
+                known = within(self.plan(alias, target), bounds)
+            else:
+                chosen = self._target_of(target, alias) if target else ()
+                known = plan(alias, self._tiers_of(alias), chosen, self._unusable)
             if len(self._plans) >= PLANS_KEPT:
                 self._plans.clear()
-            self._plans[alias, target] = known
+            self._plans[alias, target, bounds] = known
         return known
+
+
+def within(whole: Plan, bounds: Bounds) -> Plan:
+    """What is left of a plan inside of `bounds`, with why the rest is not. Raises OutsideBounds where that is nothing."""
+    refused = {each.name: bounds.refuses(each.deployment.provider, each.deployment.region) for each in _all(whole)}
+    kept = tuple(each for each in whole.candidates if not refused[each.name])
+    smaller = tuple(each for each in whole.smaller if not refused[each.name])
+    reasons = tuple(f"{name} left out: {why}" for name, why in refused.items() if why)
+    if kept:
+        return Plan(whole.alias, kept, smaller, (*whole.reasons, *reasons))
+    if smaller:
+        return Plan(whole.alias, smaller, (), (*whole.reasons, *reasons, "so the smaller tiers stand in"))
+    raise OutsideBounds(
+        f"no model behind {whole.alias!r} may see this call: {'; '.join(reasons)}",
+        hint="Name a model inside of these bounds, or have `residency` changed.",
+    )
+
+
+def _all(whole: Plan) -> tuple[Candidate, ...]:
+    return (*whole.candidates, *whole.smaller)
 
 
 def _usable(

@@ -14,10 +14,12 @@ from msgspec import Struct
 
 from interlock.core.answers import AnswerCache, SimilarAnswers
 from interlock.core.budget import Limits
+from interlock.core.caller import Caller
 from interlock.core.events import RUNGS, Rung
 from interlock.core.guards import Guards
 from interlock.core.ids import Ids
 from interlock.core.ports import Deployment, Ledger, PriceOf, Provider
+from interlock.core.residency import Bounds
 from interlock.core.time import Clock
 from interlock.core.verify import CodeRunner
 
@@ -237,6 +239,8 @@ class Parts(Struct, frozen=True):
     """JSON Schema → its check."""
     unusable: Callable[[Deployment], str] = lambda _: ""
     """Why a deployment cannot be called at all, e.g. that its key is not set; empty when it can."""
+    bounds_of: Callable[[Caller], Bounds | None] | None = None
+    """Where a caller's data may go; `None`: everybody's anywhere."""
     answers: AnswerCache | None = None
     quotas: Quotas | None = None
     """Limits of keys, tenants, users, workflows and models by period."""

@@ -74,7 +74,7 @@ async def _asked(
         return await cast(RunningVerifier, check.verifier).check(answered, runner)
 
     async def ask(model: str, request: ChatRequest) -> ChatResponse:
-        plan = desk.router.plan(model or call.request.model)
+        plan = desk.router.plan(model or call.request.model, "", call.bounds)
         candidates = plan.candidates if model or answer.candidate is None else (answer.candidate,)
         call.purpose = f"check:{check.name}"
         try:

@@ -157,6 +157,11 @@ class FlowPolicy:
             else ""
         )
 
+    def labels(self) -> frozenset[str]:
+        """What the texts of the session bear by now: `untrusted` once a tool has returned something, `secret` once it brought what its contract calls so."""
+        untrusted = {"untrusted"} if self._returned else set[str]()
+        return frozenset(untrusted | ({"secret"} if self._known.secrets() else set[str]()))
+
     def final(self, text: str) -> str:
         """The answer without links, secrets, names of no list and advice that nobody trusted stands for, and without what cannot be seen."""
         return held(text, self._prompt, self._known, [output for _, output in self._returned], self._nouns)

@@ -17,6 +17,8 @@ from interlock.core.ids import read_traceparent
 
 from .exchange import Exchange
 
+MOST_LABELS = 16
+_LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _WORKFLOW = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _facts = msgspec.json.Decoder(dict[str, Fact])
 
@@ -45,9 +47,23 @@ def on_behalf(caller: Caller, exchange: Exchange, user: str) -> Caller:
     if workflow and not _WORKFLOW.fullmatch(workflow):
         raise InvalidRequest("the header x-interlock-workflow is not a name", param="x-interlock-workflow")
     trace = trace_of(exchange)
+    if labels := exchange.header(b"x-interlock-labels"):
+        caller = structs.replace(caller, labels=labels_of(labels))
     if workflow or trace:
         return structs.replace(caller, workflow=workflow or caller.workflow, user=user, trace=trace)
     return structs.replace(caller, user=user) if user else caller
+
+
+def labels_of(header: bytes) -> tuple[str, ...]:
+    """What the texts of a request bear by its caller's own word (`secret, phi`), which can only take places away. Raises InvalidRequest."""
+    names = {each.strip() for each in header.decode("latin-1").split(",")} - {""}
+    if len(names) > MOST_LABELS or not all(_LABEL.fullmatch(each) for each in names):
+        raise InvalidRequest(
+            f"the header x-interlock-labels is not a list of at most {MOST_LABELS} names",
+            param="x-interlock-labels",
+            hint="Send e.g. secret, phi.",
+        )
+    return tuple(sorted(names))
 
 
 def trace_of(exchange: Exchange) -> str:
