@@ -23,6 +23,7 @@ from interlock.config.contract import (
 )
 from interlock.config.credentials import CredentialSource, TokenRequest
 from interlock.config.egress import AllowedHost, Egress, HostCredential
+from interlock.config.encryption import CallLogging, EncryptionSettings
 from interlock.config.flow import Flow, Slot, Step
 from interlock.config.flow_terms import FlowArgument, FlowField, FlowRules, FlowTerms
 from interlock.config.guards import GuardSettings, InjectionSettings, Moderation, ModerationRule, Pii
@@ -48,7 +49,6 @@ from interlock.config.schedules import Schedule
 from interlock.config.schema import (
     Batches,
     Caching,
-    CallLogging,
     EscalationRule,
     ExactCache,
     LimitsBlock,
@@ -115,6 +115,7 @@ SECTIONS: dict[str, type[Block]] = {
     "residency.labels.<label>": LabelRule,
     "residency.places": Places,
     "retention": RetentionSettings,
+    "encryption": EncryptionSettings,
     "responses": Responses,
     "batches": Batches,
     "agent": AgentContract,

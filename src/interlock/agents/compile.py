@@ -19,6 +19,7 @@ from interlock.config.jsonschema import Validator
 from interlock.config.workspace import Agent, Workspace
 from interlock.core.chat import OutputSchema
 from interlock.core.errors import ConfigError, Fault
+from interlock.core.store import as_stored
 from interlock.governance.flow_terms import Terms, ToolTerms
 from interlock.observe import anomaly
 from interlock.tools.call import Grant
@@ -57,7 +58,7 @@ def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "
         anomalies=_anomalies(declared.anomalies),
         output_schema=OutputSchema(declared.output_schema, agent.output_schema) if agent.output_schema else None,
         output_checker=Validator(agent.output_schema) if agent.output_schema else None,
-        store_prompts=declared.logging.store_prompts,
+        store_prompts=as_stored(declared.logging.store_prompts),
         trace_id=declared.logging.trace_id,
         approval_expires_s=declared.approval.expires_after_s,
         approval_on_expiry=declared.approval.on_expiry,

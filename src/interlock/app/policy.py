@@ -12,6 +12,7 @@ from interlock.config.schema import Settings as Files
 from interlock.config.workspace import Workspace
 from interlock.core.cards import ModelCard
 from interlock.core.ports import ON_DEVICE, Deployment
+from interlock.core.store import as_stored
 from interlock.gateway.settings import Caching, Profile, Rule, Settings, Tier, Workflow
 
 from . import steering
@@ -47,7 +48,7 @@ def _workflow(workspace: Workspace, name: str, *, steered: bool) -> Workflow:
     return Workflow(
         limits=workspace.limits_for(name),
         p95_latency_slo_ms=budget.p95_latency_slo_ms if budget else None,
-        store_prompts=(agent.contract if agent else workspace.settings).logging.store_prompts,
+        store_prompts=as_stored((agent.contract if agent else workspace.settings).logging.store_prompts),
         checks=steering.checks_of(workspace, agent) if steered else (),
         learned=steering.learned_of(workspace, agent) if steered else None,
     )

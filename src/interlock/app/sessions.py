@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from interlock.config.schema import Settings as Files
 from interlock.core.caller import Caller
@@ -18,21 +18,27 @@ from interlock.core.time import Clock
 from interlock.ledger import Recorder
 from interlock.ledger.sessions import StoredSessions
 
+if TYPE_CHECKING:
+    from interlock.storage.sealing.envelope import Envelope
+
 _ID = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")
 LONGEST_NAME = 200
 
 
-def sessions_of(files: Files, recorder: Recorder, store: Store, clock: Clock) -> SessionStore:
-    """Where the files say that they are kept."""
+def sessions_of(
+    files: Files, recorder: Recorder, store: Store, clock: Clock, envelope: Envelope | None = None
+) -> SessionStore:
+    """Where the files say that they are kept. `envelope` seals what Redis is given; the store seals by itself."""
     terms = files.sessions
     ttl_s, max_bytes = terms.ttl_hours * 3_600, terms.max_bytes
     if terms.backend == "redis":
         from interlock.storage.redis_sessions import RedisSessions  # loaded where it is asked for
+        from interlock.storage.sealing.beside import room
+        from interlock.storage.sealing.shared import SealedSharedSessions
 
-        redis = files.redis
-        return RedisSessions(
-            redis.url, ttl_s=ttl_s, max_bytes=max_bytes, timeout_s=redis.timeout_s, prefix=redis.prefix
-        )
+        redis, most = files.redis, max_bytes if envelope is None else room(max_bytes)
+        shared = RedisSessions(redis.url, ttl_s=ttl_s, max_bytes=most, timeout_s=redis.timeout_s, prefix=redis.prefix)
+        return shared if envelope is None else SealedSharedSessions(shared, envelope, max_bytes)
     return StoredSessions(recorder, store, clock, ttl_s=ttl_s, max_bytes=max_bytes)
 
 

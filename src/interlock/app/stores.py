@@ -9,6 +9,8 @@ from interlock.config.workspace import Workspace
 from interlock.core.store import Store
 from interlock.storage import SqliteStore
 
+from .sealing import sealed_store
+
 
 def open_store(workspace: Workspace) -> Store:
     """The workspace's store, its schema brought as far as this version needs where a start may do so.
@@ -18,11 +20,11 @@ def open_store(workspace: Workspace) -> Store:
     """
     by_itself = workspace.settings.migrate_at_start
     if not workspace.database:
-        return SqliteStore.open(workspace.store, by_itself=by_itself)
+        return sealed_store(workspace, SqliteStore.open(workspace.store, by_itself=by_itself))
     from interlock.storage.postgres import PostgresStore  # psycopg, which only those who share a store need
 
     workspace.store.parent.mkdir(parents=True, exist_ok=True)  # what this machine keeps of its own
-    return PostgresStore.open(workspace.database.reveal(), by_itself=by_itself)
+    return sealed_store(workspace, PostgresStore.open(workspace.database.reveal(), by_itself=by_itself))
 
 
 def name_of(workspace: Workspace) -> str:

@@ -12,7 +12,7 @@ from interlock.config.workspace import Workspace
 from interlock.core.caller import Caller
 from interlock.core.money import Price
 from interlock.core.ports import Deployment, Provider
-from interlock.core.store import Store
+from interlock.core.store import Store, as_stored
 from interlock.core.time import Clock
 from interlock.economics.prices import PriceBook
 from interlock.gateway.batch import BatchParts, BatchSettings, BatchWorker
@@ -25,6 +25,7 @@ from interlock.plugins.profiles import profile_of
 from interlock.storage import Folder
 
 from .residency import bounds_of
+from .sealing import sealed_files
 
 FOLDER = "files"
 """Beside the store."""
@@ -57,7 +58,7 @@ class Waiting:
         self._prices = prices
         self._redact = redact
         self._quotas = quotas
-        self.log = BatchLog(recorder, store, Folder(workspace.store.parent / FOLDER), clock)
+        self.log = BatchLog(recorder, store, sealed_files(workspace, Folder(workspace.store.parent / FOLDER)), clock)
 
     @property
     def max_file_bytes(self) -> int:
@@ -69,7 +70,7 @@ class Waiting:
         settings = BatchSettings(
             concurrency=files.concurrency,
             output_days=files.output_days,
-            store_prompts=self._settings.logging.store_prompts,
+            store_prompts=as_stored(self._settings.logging.store_prompts),
         )
         vendors = VendorBatches(
             VendorParts(

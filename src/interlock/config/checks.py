@@ -166,6 +166,19 @@ def unshared_stores(settings: Settings, node: Node) -> list[Fault]:
     return [fault_at(place(node, loc), dotted("", loc), "needs a Redis, and none is named", hint) for loc in held]
 
 
+def unsealed(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:
+    """`store_prompts: encrypted` where there are no keys to do so with."""
+    if settings.encryption is not None:
+        return []
+    loc: Loc = ("logging", "store_prompts")
+    message = "`encrypted` needs the section `encryption` in interlock.yaml"
+    hint = "Add `encryption: {master_key: ${INTERLOCK_MASTER_KEY}}`."
+    found = [each.fault(loc, message, hint) for each in drafts if each.contract.logging.store_prompts == "encrypted"]
+    if settings.logging.store_prompts == "encrypted":
+        found.append(fault_at(place(node, loc), dotted("", loc), message, hint))
+    return found
+
+
 def unknown_offers(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:
     """Agents that are offered to MCP clients and that no contract declares."""
     names = [draft.name for draft in drafts]

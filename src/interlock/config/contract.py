@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from interlock.core.store import StorePrompts
+from interlock.core.store import Kept
 
 from .anomalies import Anomalies, switched
 from .blocks import (
@@ -108,7 +108,7 @@ class ToolUse(Block):
 
 class Logging(Block):
     trace_id: bool = True
-    store_prompts: StorePrompts = "redacted"
+    store_prompts: Kept = "redacted"
 
 
 class Approval(Block):

@@ -121,6 +121,8 @@ def _check_policy(findings: Findings, settings: Settings, built_in: Settings, re
     findings.faults.extend(wrong_verifiers(settings, node, drafts))
     findings.faults.extend(checks.unshared_stores(settings, node))
     findings.faults.extend(homes.faults(settings, node, drafts))
+    if not lone:
+        findings.faults.extend(checks.unsealed(settings, node, drafts))
     if read.contracts_whole and not lone:
         findings.faults.extend(checks.unknown_offers(settings, node, drafts))
         findings.faults.extend(checks.unknown_schedules(settings, node, drafts))

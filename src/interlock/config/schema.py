@@ -13,7 +13,6 @@ from pydantic import BeforeValidator, Field, model_validator
 from interlock.core.budget import Limits
 from interlock.core.caller import Secret
 from interlock.core.events import RUNGS, Rung
-from interlock.core.store import StorePrompts
 
 from .alerts import Alerts
 from .blocks import (
@@ -33,6 +32,7 @@ from .blocks import (
 )
 from .credentials import CredentialSource
 from .egress import Egress
+from .encryption import CallLogging, EncryptionSettings
 from .guards import GuardSettings, Pii
 from .limits import LimitList, RedisSettings
 from .mcp import Mcp
@@ -236,11 +236,6 @@ class Batches(Block):
     """How long files of answers are kept."""
 
 
-class CallLogging(Block):
-    store_prompts: StorePrompts = "none"
-    """What is kept of the prompts and answers of calls that belong to no contract."""
-
-
 def _tiers(value: Any) -> Any:
     """`[a, b]` and `a` are an alias of one tier, named `default`; a tier of one model may be written without a list."""
     if isinstance(value, str | list | tuple):
@@ -318,6 +313,8 @@ class Settings(Block):
     """Where data may go."""
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     """How long the ledger keeps what."""
+    encryption: EncryptionSettings | None = None
+    """Keys under which texts are stored; absent: they are stored as they are."""
     pii: Pii | None = None
     """What is done about personal data and credentials in texts; absent: nothing before they are stored."""
     guards: GuardSettings = Field(default_factory=GuardSettings)

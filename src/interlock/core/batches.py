@@ -190,7 +190,13 @@ class Blobs(Protocol):
 
     def write_now(self, row: FileRow, pieces: Iterator[bytes]) -> int: ...
 
-    def path(self, row: FileRow) -> str: ...
+    def path(self, row: FileRow) -> str | None:
+        """Where the bytes stand as they are; `None` where they stand sealed."""
+        ...
+
+    def pieces(self, row: FileRow) -> Iterator[bytes]:
+        """The whole file, some kilobytes at a time."""
+        ...
 
     def lines(self, row: FileRow, at: int = 0) -> Iterator[tuple[int, bytes]]:
         """(offset, line without its end) from an offset on, empty lines left out.

@@ -63,6 +63,10 @@ class OutboxStore(Protocol):
         """How many there are."""
         ...
 
+    def forget(self, tasks: Sequence[str]) -> int:
+        """Removes what is still to be told of these tasks; returns how many messages."""
+        ...
+
 
 class TextStore(Protocol):
     """Short texts by tenant, kind and key."""

@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Literal
 
-Kind = Literal["providers", "verifiers", "moderators", "detectors"]
+Kind = Literal["providers", "verifiers", "moderators", "detectors", "kms"]
 """What can be plugged in."""
 
 

@@ -62,6 +62,10 @@ class SessionRows(Protocol):
 
     def forget(self, tenant: str, session: str, now_ns: int) -> bool: ...
 
+    def forget_all(self, tenant: str, prefix: str) -> int:
+        """Ends the tenant's sessions whose ids begin so (empty: all of them); returns how many."""
+        ...
+
     def sweep(self, now_ns: int) -> int:
         """Removes some of those that have ended; how many."""
         ...

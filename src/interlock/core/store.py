@@ -32,10 +32,17 @@ TaskKind = Literal["task", "call", "late"]
 RollRole = Literal["call", "attempt", "check", "task"]
 """One call with the attempt that answered it · one further attempt (failed or superseded) · one that checked an answer · one finished task."""
 StorePrompts = Literal["none", "redacted", "full"]
+Kept = Literal["none", "redacted", "encrypted", "full"]
+"""The same as files say it: `encrypted` is `full`, and demands that the workspace seals what it stores."""
 ARRIVED = "arrived"
 """Name of the signal that a store sends to the parent of a child task in the transaction that ends the child."""
 LINES: tuple[str, ...] = (*BUCKETS, "other")
 """What a call's money went to: each usage bucket, and what belongs to none (tools, reservations of crashed calls)."""
+
+
+def as_stored(kept: Kept) -> StorePrompts:
+    """What a store does for it."""
+    return "full" if kept == "encrypted" else kept
 
 
 class TaskRow(Struct, frozen=True):
@@ -268,6 +275,10 @@ class SignalStore(Protocol):
 
     def consume(self, task: str, ids: Sequence[str]) -> None:
         """Marks them as dealt with; call it after the records that follow from them are committed."""
+        ...
+
+    def forget(self, tasks: Sequence[str]) -> int:
+        """Empties the payloads of these tasks' signals that were dealt with; returns how many."""
         ...
 
 

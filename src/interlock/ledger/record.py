@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from interlock.core.errors import LedgerFull, StoreUnavailable
 from interlock.core.events import Record, Settled
 from interlock.core.money import Price
@@ -52,15 +54,18 @@ class Recorder:
         path: Path | None = None,
         price_of_version: Callable[[str], Price | None] = _no_price,
         limits: RecorderLimits | None = None,
+        seal: Callable[[Settled, bytes], bytes] | None = None,
     ) -> None:
         """`path`: the store's file, beside which the flight journal stands; without one nothing survives a kill.
 
-        `price_of_version` gives the prices that settled calls name, so that they are kept with them.
+        `price_of_version` gives the prices that settled calls name, so that they are kept with them. `seal` seals a call's content (JSON, as
+        JSON) for the journal and the store; where it fails, the journal goes without, and the store seals.
         """
         self._store = store
         self._clock = clock
         self._path = path
         self._limits = limits or RecorderLimits()
+        self._seal = seal
         self._slots = FreeSlots(self._limits.calls)
         self._flight: Flight | None = None
         self._queue = Queue(clock, hurry=min(self._limits.group, self._limits.calls) // 2)
@@ -102,8 +107,15 @@ class Recorder:
 
     def settle(self, slot: int, settled: Settled, content: dict[str, Any] | None = None, *, fence: int = 0) -> None:
         encoded, body = encode(settled), encode_content(content)
+        noted = body
+        if body and self._seal is not None:
+            try:
+                noted = body = self._seal(settled, body)
+                content = msgspec.json.decode(body)
+            except StoreUnavailable:
+                noted = b""
         if self._flight is not None:
-            self._flight.put_settled(slot, settled, encoded, body)
+            self._flight.put_settled(slot, settled, encoded, noted)
         caller, now_ns = settled.caller, self._clock.wall_ns()
         record = Record(caller.task, caller.step, caller.tenant, now_ns, settled, content, fence, encoded, body)
         self._queue.put(Entry((record,), slot, len(encoded) + len(body)))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from interlock.core.due import Wanted
 from interlock.core.events import Record
+from interlock.core.sealing import KeyMissing, why_unreadable
 from interlock.core.store import Signal, Store, StorePrompts, TaskRow
 from interlock.core.time import NS_PER_S, Clock
 
@@ -106,8 +107,12 @@ class TaskLog:
         return await asyncio.to_thread(self._store.signals.pending, task)
 
     async def records(self, task: str, *, after: int = -1) -> list[Record]:
-        """The committed log in order, with content."""
-        return await asyncio.to_thread(lambda: self._store.records(task, after=after))
+        """The committed log in order, with content. Raises KeyMissing: what was said in it is sealed, and cannot be opened here."""
+        found = await asyncio.to_thread(lambda: self._store.records(task, after=after))
+        for record in found:
+            if why := why_unreadable(record.content):
+                raise KeyMissing(f"task {task} cannot be gone on with: {why}", hint="See `interlock vault status`.")
+        return found
 
     async def get(self, task: str) -> TaskRow | None:
         return await asyncio.to_thread(self._store.tasks.get, task)

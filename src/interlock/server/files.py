@@ -15,7 +15,7 @@ import msgspec
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive
 
@@ -100,6 +100,9 @@ class FilesFace:
     async def _content(self, request: Request) -> Response:
         row = await self._file(request)
         path = await asyncio.to_thread(self._log.blobs.path, row)
+        if path is None:
+            size = {"content-length": str(row.size)}
+            return StreamingResponse(self._log.blobs.pieces(row), headers=size, media_type="application/jsonl")
         return FileResponse(path, media_type="application/jsonl")
 
     async def _delete(self, request: Request) -> Response:

@@ -37,6 +37,10 @@ class Signals:
         with self._database.transaction(f"consume signals of task {task}") as db:
             db.executemany(self._sql["consume"], [(task, each) for each in ids])
 
+    def forget(self, tasks: Sequence[str]) -> int:
+        with self._database.transaction("forget what signals said") as db:
+            return sum(db.execute(self._sql["forget"], (task,)).rowcount for task in tasks)
+
 
 class Cache:
     """`core.store.CacheStore`."""

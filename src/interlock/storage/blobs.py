@@ -16,6 +16,7 @@ from interlock.core.batches import FileRow
 from interlock.core.errors import StoreUnavailable, TooLarge
 
 LONGEST_LINE = 32 * 1024 * 1024
+PIECE = 65_536
 
 
 class Folder:
@@ -58,6 +59,11 @@ class Folder:
 
     def path(self, row: FileRow) -> str:
         return str(self._home(row.tenant) / row.id)
+
+    def pieces(self, row: FileRow) -> Iterator[bytes]:
+        with Path(self.path(row)).open("rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
 
     def lines(self, row: FileRow, at: int = 0) -> Iterator[tuple[int, bytes]]:
         with Path(self.path(row)).open("rb") as file:

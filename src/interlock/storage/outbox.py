@@ -43,6 +43,10 @@ class Outbox:
         with self._database.reading("count messages to be told") as db:
             return int(db.execute(self._sql["waiting"]).fetchone()[0])
 
+    def forget(self, tasks: Sequence[str]) -> int:
+        with self._database.transaction("forget messages of tasks") as db:
+            return sum(db.execute(self._sql["forget"], (task,)).rowcount for task in tasks)
+
 
 class Texts:
     """`core.outbox.TextStore`."""

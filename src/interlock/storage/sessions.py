@@ -46,6 +46,10 @@ class Sessions:
         with self._database.transaction("end a session") as db:
             return db.execute(self._sql["forget"], (tenant, session, now_ns)).rowcount > 0
 
+    def forget_all(self, tenant: str, prefix: str) -> int:
+        with self._database.transaction("end sessions") as db:
+            return int(db.execute(self._sql["forget_all"], (tenant, prefix, prefix)).rowcount)
+
     def sweep(self, now_ns: int) -> int:
         """Removes some of those that have ended; how many."""
         with self._database.transaction("remove sessions that have ended") as db:

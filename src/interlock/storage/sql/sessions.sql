@@ -21,3 +21,7 @@ DELETE FROM sessions WHERE tenant = ? AND session = ? AND ends_ns > ?;
 -- name: sweep
 -- Removes some of those that have ended.
 DELETE FROM sessions WHERE (tenant, session) IN (SELECT tenant, session FROM sessions WHERE ends_ns <= ? LIMIT ?);
+
+-- name: forget_all
+-- Ends those whose ids begin so.
+DELETE FROM sessions WHERE tenant = ? AND substr(session, 1, length(?)) = ?;

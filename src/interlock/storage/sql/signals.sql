@@ -9,3 +9,7 @@ SELECT task, id, name, payload, at_ns FROM signals WHERE task = ? AND consumed =
 -- name: consume
 -- Marks one signal as dealt with.
 UPDATE signals SET consumed = 1 WHERE task = ? AND id = ?;
+
+-- name: forget
+-- What signals that were dealt with said; that they came stays.
+UPDATE signals SET payload = '{}' WHERE task = ? AND consumed = 1 AND payload <> '{}';

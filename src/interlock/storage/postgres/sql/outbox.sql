@@ -25,3 +25,7 @@ DELETE FROM outbox WHERE id = %s;
 -- name: waiting
 -- How many there are.
 SELECT count(*) FROM outbox;
+
+-- name: forget
+-- Nobody is told of the task any more.
+DELETE FROM outbox WHERE task = %s;

@@ -21,3 +21,7 @@ DELETE FROM sessions WHERE tenant = %s AND session = %s AND ends_ns > %s;
 -- name: sweep
 -- Removes some of those that have ended.
 DELETE FROM sessions WHERE (tenant, session) IN (SELECT tenant, session FROM sessions WHERE ends_ns <= %s LIMIT %s);
+
+-- name: forget_all
+-- Ends those whose ids begin so.
+DELETE FROM sessions WHERE tenant = %s AND substr(session, 1, length(%s)) = %s;

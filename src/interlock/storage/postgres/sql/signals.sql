@@ -12,3 +12,7 @@ SELECT task, id, name, payload, at_ns FROM signals WHERE task = %s AND NOT consu
 -- name: consume
 -- Marks one signal as dealt with.
 UPDATE signals SET consumed = true WHERE task = %s AND id = %s;
+
+-- name: forget
+-- What signals that were dealt with said; that they came stays.
+UPDATE signals SET payload = '{}' WHERE task = %s AND consumed AND payload <> '{}';

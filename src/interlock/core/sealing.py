@@ -1,0 +1,122 @@
+"""Content at rest under keys of its tenant: the seams to keys, and what sealed and unreadable content look like.
+
+Above: storage seals and opens; app hands in the keys; ledger and agents look whether content can be read. Below: errors.
+
+A data key per tenant seals texts; a master key of the workspace wraps the data keys (envelope encryption). Destroying a tenant's data keys makes
+whatever they sealed unreadable wherever a copy of it lies (NIST SP 800-88r1, 2.6: cryptographic erase).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from .errors import StoreUnavailable
+
+SEALED = "~sealed"
+"""The only name in a JSON object that stands for sealed content; its value is the seal in base64."""
+UNREADABLE = "~unreadable"
+"""The only name in what a reader gets instead of content that it cannot open; its value says why."""
+KeyKind = Literal["content", "tokens"]
+"""What a data key is for: texts at rest · tokens that stand for personal data."""
+KINDS: tuple[KeyKind, ...] = ("content", "tokens")
+
+
+class KeyMissing(StoreUnavailable):
+    """A key that is needed is not at hand: no master key was given, or not the one that wrapped it."""
+
+    code = "key_missing"
+
+
+class KeyDestroyed(StoreUnavailable):
+    """The key was destroyed; what it sealed stays unreadable for good."""
+
+    code = "key_destroyed"
+
+
+class SealBroken(StoreUnavailable):
+    """Sealed content was changed, cut, or stands in another place than the one that it was sealed for."""
+
+    code = "seal_broken"
+
+
+class MasterKey(Protocol):
+    """What wraps data keys: a key at hand, or a service that keeps one and never gives it out.
+
+    Raises from both methods:
+        KeyMissing: it is not this one that wrapped, or the service refuses. StoreUnavailable: it cannot be reached.
+    """
+
+    @property
+    def name(self) -> str:
+        """Tells it from other master keys without telling what it is; at most 64 characters."""
+        ...
+
+    def wrap(self, key: bytes, about: bytes) -> bytes:
+        """`key` (32 bytes) made unreadable, bound to `about`."""
+        ...
+
+    def unwrap(self, wrapped: bytes, about: bytes) -> bytes: ...
+
+
+class KeyEntry(Struct, frozen=True, omit_defaults=True):
+    """One data key as the keyring keeps it."""
+
+    id: str
+    """Sixteen hexadecimal digits; stands in front of whatever the key has sealed."""
+    tenant: str
+    kind: KeyKind
+    version: int
+    """From 1; the newest seals, all of them open."""
+    created_ns: int
+    master: str = ""
+    """Name of the master key that wrapped it."""
+    wrapped: str = ""
+    """Base64; empty once it is destroyed."""
+    destroyed_ns: int = 0
+
+
+class DataKey(Struct, frozen=True):
+    """One that can be used. Shows itself nowhere."""
+
+    entry: KeyEntry
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"DataKey({self.entry.id}, '***')"
+
+
+class Keys(Protocol):
+    """The data keys of a workspace. Every method may raise StoreUnavailable: the keyring cannot be read or written."""
+
+    @property
+    def state(self) -> object:
+        """Something that differs once keys have been added, rotated or destroyed, by whichever process."""
+        ...
+
+    def current(self, tenant: str, kind: KeyKind) -> DataKey:
+        """The key that seals now; made where there is none. Raises KeyMissing."""
+        ...
+
+    def named(self, key: str) -> DataKey:
+        """Raises KeyMissing, KeyDestroyed."""
+        ...
+
+    def versions(self, tenant: str, kind: KeyKind) -> Sequence[DataKey]:
+        """Those that are not destroyed, the newest first. Raises KeyMissing."""
+        ...
+
+    def destroyed(self, tenant: str, kind: KeyKind) -> bool:
+        """Whether one of them was ever destroyed."""
+        ...
+
+
+def why_unreadable(content: Mapping[str, Any] | None) -> str:
+    """Why content cannot be read; empty where it can."""
+    if not content:
+        return ""
+    if SEALED in content:
+        return "it is sealed, and this workspace has no `encryption`"
+    return str(content.get(UNREADABLE, ""))

@@ -1,0 +1,323 @@
+"""What stands beside the ledger, sealed: signals, cached and similar answers, kept responses, messages, sessions, answers of batches.
+
+Above: records. Below: the seams in core, envelope. Keys, names and times stay readable, since databases look for them; what somebody said does not.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from interlock.core.answers import CacheRow, CacheStore, SimilarRow, SimilarState, SimilarStore
+from interlock.core.batches import BatchRow, BatchStore, Line
+from interlock.core.errors import StoreUnavailable
+from interlock.core.kept import KeptResponse, ResponseStore
+from interlock.core.outbox import OutboxRow, OutboxStore
+from interlock.core.sealing import SEALED, KeyDestroyed
+from interlock.core.sessions import SessionRows, Values, changed
+from interlock.core.store import Signal, SignalStore, TaskStore
+from interlock.storage.rows import encode
+from interlock.storage.sessions import encoded
+
+from .envelope import VERSION, Envelope
+
+BATCHES = 4096
+"""Whose tenants are remembered."""
+
+
+class SealedSignals:
+    """`core.store.SignalStore`: payloads are sealed."""
+
+    def __init__(self, inner: SignalStore, tasks: TaskStore, envelope: Envelope) -> None:
+        self._inner, self._tasks, self._envelope = inner, tasks, envelope
+
+    def add(self, signal: Signal) -> bool:
+        row = self._tasks.get(signal.task) if signal.payload else None
+        if row is None:  # a signal to nobody is an error of its sender, which the store reports
+            return self._inner.add(signal)
+        body = self._envelope.body(row.tenant, _signal(signal), encode(signal.payload).encode())
+        return self._inner.add(structs.replace(signal, payload=msgspec.json.decode(body)))
+
+    def pending(self, task: str) -> list[Signal]:
+        return [
+            structs.replace(each, payload=self._envelope.content(_signal(each), each.payload) or {})
+            for each in self._inner.pending(task)
+        ]
+
+    def consume(self, task: str, ids: Sequence[str]) -> None:
+        self._inner.consume(task, ids)
+
+    def forget(self, tasks: Sequence[str]) -> int:
+        return self._inner.forget(tasks)
+
+
+class SealedCache:
+    """`core.answers.CacheStore`: a value that cannot be opened was never there."""
+
+    def __init__(self, inner: CacheStore, envelope: Envelope) -> None:
+        self._inner, self._envelope = inner, envelope
+
+    def get(self, tenant: str, key: str, now_ns: int) -> bytes | None:
+        value = self._inner.get(tenant, key, now_ns)
+        return None if value is None else self._envelope.known(f"cache/{key}", value, tenant)
+
+    def put(self, tenant: str, key: str, value: bytes, *, now_ns: int, expires_ns: int) -> None:
+        sealed = self._envelope.seal(tenant, f"cache/{key}", value)
+        self._inner.put(tenant, key, sealed, now_ns=now_ns, expires_ns=expires_ns)
+
+    def put_all(self, rows: Sequence[CacheRow]) -> None:
+        seal = self._envelope.seal
+        self._inner.put_all(
+            [structs.replace(each, value=seal(each.tenant, f"cache/{each.key}", each.value)) for each in rows]
+        )
+
+    def keys(self, expiring_after_ns: int, limit: int) -> list[str]:
+        return self._inner.keys(expiring_after_ns, limit)
+
+    def purge(self, now_ns: int) -> int:
+        return self._inner.purge(now_ns)
+
+    def trim(self, entries: int) -> int:
+        return self._inner.trim(entries)
+
+    def clear(self, tenant: str = "") -> int:
+        return self._inner.clear(tenant)
+
+
+class SealedSimilar:
+    """`core.answers.SimilarStore`: questions, vectors, answers, and what a scope has learned."""
+
+    def __init__(self, inner: SimilarStore, envelope: Envelope) -> None:
+        self._inner, self._envelope = inner, envelope
+
+    def put_all(self, rows: Sequence[SimilarRow], states: Sequence[SimilarState]) -> None:
+        seal = self._envelope.seal
+        self._inner.put_all(
+            [structs.replace(each, value=seal(each.tenant, _similar(each), each.value)) for each in rows],
+            [structs.replace(each, state=seal(each.tenant, f"scope/{each.scope}", each.state)) for each in states],
+        )
+
+    def newest(self, now_ns: int, limit: int) -> list[SimilarRow]:
+        found = [
+            (each, self._envelope.known(_similar(each), each.value, each.tenant))
+            for each in self._inner.newest(now_ns, limit)
+        ]
+        return [structs.replace(each, value=value) for each, value in found if value is not None]
+
+    def states(self) -> list[SimilarState]:
+        known = self._envelope.known
+        found = [(each, known(f"scope/{each.scope}", each.state, each.tenant)) for each in self._inner.states()]
+        return [structs.replace(each, state=state) for each, state in found if state is not None]
+
+    def trim(self, now_ns: int, entries: int) -> None:
+        self._inner.trim(now_ns, entries)
+
+    def forget(self, tenant: str = "", scope: str = "") -> int:
+        return self._inner.forget(tenant, scope)
+
+    def clear(self, tenant: str = "") -> int:
+        return self._inner.clear(tenant)
+
+
+class SealedResponses:
+    """`core.kept.ResponseStore`. Raises KeyMissing and KeyDestroyed where a turn cannot be opened: half a conversation is none."""
+
+    def __init__(self, inner: ResponseStore, envelope: Envelope) -> None:
+        self._inner, self._envelope = inner, envelope
+
+    def put(self, rows: Sequence[KeptResponse]) -> None:
+        def sealed(row: KeptResponse, part: str, data: bytes) -> bytes:
+            return self._envelope.seal(row.tenant, f"response/{row.id}/{part}", data)
+
+        self._inner.put([_parts(each, sealed) for each in rows])
+
+    def get(self, tenant: str, key_id: str, response: str, now_ns: int) -> KeptResponse | None:
+        row = self._inner.get(tenant, key_id, response, now_ns)
+        return None if row is None else _parts(row, self._opened)
+
+    def chain(self, tenant: str, key_id: str, response: str, now_ns: int, most: int) -> list[KeptResponse]:
+        return [_parts(each, self._opened) for each in self._inner.chain(tenant, key_id, response, now_ns, most)]
+
+    def _opened(self, row: KeptResponse, part: str, data: bytes) -> bytes:
+        if data[:1] != VERSION:  # JSON that was kept before
+            return data
+        return self._envelope.open(f"response/{row.id}/{part}", data, row.tenant)
+
+    def delete(self, tenant: str, key_id: str, response: str) -> bool:
+        return self._inner.delete(tenant, key_id, response)
+
+    def forget(self, tenant: str, key_id: str) -> int:
+        return self._inner.forget(tenant, key_id)
+
+    def purge(self, now_ns: int) -> int:
+        return self._inner.purge(now_ns)
+
+
+class SealedOutbox:
+    """`core.outbox.OutboxStore`: bodies are sealed. A message whose key was destroyed is given up, since it cannot be told."""
+
+    def __init__(self, inner: OutboxStore, envelope: Envelope) -> None:
+        self._inner, self._envelope = inner, envelope
+
+    def put(self, rows: Sequence[OutboxRow]) -> None:
+        text = self._envelope.text
+        self._inner.put(
+            [structs.replace(each, body=text(each.tenant, f"outbox/{each.id}", each.body)) for each in rows]
+        )
+
+    def take(self, now_ns: int, until_ns: int, *, limit: int) -> list[OutboxRow]:
+        taken: list[OutboxRow] = []
+        for each in self._inner.take(now_ns, until_ns, limit=limit):
+            try:
+                body = self._envelope.plain(f"outbox/{each.id}", each.body, each.tenant)
+            except KeyDestroyed:
+                self._inner.done(each.id)
+            else:
+                taken.append(structs.replace(each, body=body))
+        return taken
+
+    def again(self, message: str, next_ns: int) -> None:
+        self._inner.again(message, next_ns)
+
+    def done(self, message: str) -> None:
+        self._inner.done(message)
+
+    def waiting(self) -> int:
+        return self._inner.waiting()
+
+    def forget(self, tasks: Sequence[str]) -> int:
+        return self._inner.forget(tasks)
+
+
+class SealedSessions:
+    """`core.sessions.SessionRows`: each value is sealed by itself, so that changes are put together as before; names stay."""
+
+    def __init__(self, inner: SessionRows, envelope: Envelope) -> None:
+        self._inner, self._envelope = inner, envelope
+
+    def read(self, tenant: str, session: str, now_ns: int) -> Values:
+        return opened_values(self._envelope, tenant, session, self._inner.read(tenant, session, now_ns))
+
+    def change(
+        self, tenant: str, session: str, values: Mapping[str, Any], *, now_ns: int, ends_ns: int, max_bytes: int
+    ) -> Values:
+        encoded(changed(self.read(tenant, session, now_ns), values), max_bytes)
+        sealed = sealed_values(self._envelope, tenant, session, values)
+        most = room(max_bytes)
+        after = self._inner.change(tenant, session, sealed, now_ns=now_ns, ends_ns=ends_ns, max_bytes=most)
+        return opened_values(self._envelope, tenant, session, after)
+
+    def forget(self, tenant: str, session: str, now_ns: int) -> bool:
+        return self._inner.forget(tenant, session, now_ns)
+
+    def forget_all(self, tenant: str, prefix: str) -> int:
+        return self._inner.forget_all(tenant, prefix)
+
+    def sweep(self, now_ns: int) -> int:
+        return self._inner.sweep(now_ns)
+
+
+class SealedBatches:
+    """`core.batches.BatchStore`: answers to lines are sealed."""
+
+    def __init__(self, inner: BatchStore, envelope: Envelope) -> None:
+        self._inner, self._envelope = inner, envelope
+        self._tenants: OrderedDict[str, str] = OrderedDict()
+
+    def create(self, row: BatchRow) -> None:
+        self._inner.create(row)
+        self._remember(row)
+
+    def get(self, tenant: str, batch: str) -> BatchRow | None:
+        return self._remember(self._inner.get(tenant, batch))
+
+    def claim(
+        self, owner: str, *, now_ns: int, lease_until_ns: int, alive: Callable[[str], bool] | None = None
+    ) -> BatchRow | None:
+        return self._remember(self._inner.claim(owner, now_ns=now_ns, lease_until_ns=lease_until_ns, alive=alive))
+
+    def add_lines(self, batch: str, lines: Sequence[Line]) -> None:
+        self._inner.add_lines(batch, [self._sealed(batch, each) for each in lines])
+
+    def answered(self, batch: str, lines: Sequence[Line]) -> None:
+        self._inner.answered(batch, [self._sealed(batch, each) for each in lines])
+
+    def answers(self, batch: str, after: int, limit: int) -> Sequence[Line]:
+        return [self._opened(batch, each) for each in self._inner.answers(batch, after, limit)]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def _remember(self, row: BatchRow | None) -> BatchRow | None:
+        """Only who has claimed a batch, or made it, keeps answers for it: its tenant is known here by then."""
+        if row is not None:
+            self._tenants[row.id] = row.tenant
+            while len(self._tenants) > BATCHES:
+                self._tenants.popitem(last=False)
+        return row
+
+    def _sealed(self, batch: str, line: Line) -> Line:
+        if not line.reply:
+            return line
+        tenant = self._tenants.get(batch)
+        if tenant is None:
+            raise StoreUnavailable(f"batch {batch} is not worked on here", hint="Claim it before answering its lines.")
+        return structs.replace(line, reply=self._envelope.seal(tenant, f"line/{batch}/{line.line}", line.reply))
+
+    def _opened(self, batch: str, line: Line) -> Line:
+        if line.reply[:1] != VERSION:
+            return line
+        return structs.replace(line, reply=self._envelope.open(f"line/{batch}/{line.line}", line.reply))
+
+
+# --- values of sessions, wherever they are kept ---------------------------------------------------------------------
+
+
+def sealed_values(envelope: Envelope, tenant: str, session: str, values: Mapping[str, Any]) -> Values:
+    """Each value sealed; `None`, which removes one, stays."""
+    return {
+        name: None
+        if value is None
+        else envelope.text(tenant, f"session/{session}/{name}", msgspec.json.encode(value).decode())
+        for name, value in values.items()
+    }
+
+
+def opened_values(envelope: Envelope, tenant: str, session: str, values: Mapping[str, Any]) -> Values:
+    """The same backwards; a value that was sealed with a key that is destroyed is gone."""
+    found: Values = {}
+    for name, value in values.items():
+        if not isinstance(value, str) or not value.startswith(f"{SEALED}:"):
+            found[name] = value
+            continue
+        try:
+            found[name] = msgspec.json.decode(envelope.plain(f"session/{session}/{name}", value, tenant))
+        except KeyDestroyed:
+            continue
+    return found
+
+
+def room(max_bytes: int) -> int:
+    """What a session of `max_bytes` may take up once it is sealed; its own bound is looked at before it is."""
+    return max_bytes * 32
+
+
+def _signal(signal: Signal) -> str:
+    return f"signal/{signal.task}/{signal.id}"
+
+
+def _similar(row: SimilarRow) -> str:
+    return f"similar/{row.space}/{row.id}"
+
+
+def _parts(row: KeptResponse, each: Callable[[KeptResponse, str, bytes], bytes]) -> KeptResponse:
+    return structs.replace(
+        row,
+        items=each(row, "items", row.items),
+        output=each(row, "output", row.output),
+        body=each(row, "body", row.body),
+    )

@@ -1,0 +1,117 @@
+"""Sealing and opening: AES-256-GCM with a key of its own for each text, bound to the tenant and the place where it stands.
+
+Above: the wrappers of this folder. Below: a keyring, `cryptography`. A seal is, in this order: one byte of version, 8 bytes of the data key's id, 24 bytes of nonce,
+the sealed text and its mark of 16 bytes. The first half of the nonce makes, with the data key, the key of this one text, and the second half is GCM's own nonce: the
+construction of XAES-256-GCM (C2SP, c2sp.org/XAES-256-GCM), with keyed BLAKE2b (RFC 7693) for its derivation. GCM alone allows 2^32 texts under one key with
+random nonces (NIST SP 800-38D, 8.3); this allows 2^80, so keys are rotated when somebody wants to and never because they must.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from interlock.core.errors import StoreUnavailable
+from interlock.core.sealing import SEALED, UNREADABLE, Keys, SealBroken
+
+VERSION = b"\x01"
+OVERHEAD = 1 + 8 + 24 + 16
+"""Bytes by which a seal is longer than what it holds."""
+_HEAD = 1 + 8 + 24
+
+
+class Envelope:
+    """Seals and opens with the keys of a workspace. Raises KeyMissing and StoreUnavailable from every method that seals or opens."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+
+    def seal(self, tenant: str, place: str, data: bytes) -> bytes:
+        """`data`, to be opened at this place of this tenant only."""
+        key = self.keys.current(tenant, "content")
+        nonce = os.urandom(24)
+        sealed = _cipher(key.secret, nonce).encrypt(nonce[12:], data, _bound(tenant, place))
+        return b"".join((VERSION, bytes.fromhex(key.entry.id), nonce, sealed))
+
+    def open(self, place: str, sealed: bytes, tenant: str = "") -> bytes:
+        """What was sealed; `tenant`, where it is given, must be whose key it is.
+
+        Raises:
+            KeyDestroyed: erased for good. SealBroken: changed, cut, or sealed for another place or tenant.
+        """
+        if len(sealed) < OVERHEAD or sealed[:1] != VERSION:
+            raise SealBroken(f"{place}: what stands there is no seal, or was cut")
+        key = self.keys.named(sealed[1:9].hex())
+        if tenant and key.entry.tenant != tenant:
+            raise SealBroken(f"{place}: sealed with a key of another tenant")
+        nonce = sealed[9:_HEAD]
+        try:
+            return _cipher(key.secret, nonce).decrypt(nonce[12:], sealed[_HEAD:], _bound(key.entry.tenant, place))
+        except InvalidTag as broken:
+            raise SealBroken(
+                f"{place}: the content was changed, or sealed for another place",
+                hint="Somebody wrote into the store past Interlock, or a row was moved: look at a backup.",
+            ) from broken
+
+    # --- as texts ---------------------------------------------------------------------------------------------------
+
+    def text(self, tenant: str, place: str, text: str) -> str:
+        """A text as one that can stand in its column: `~sealed:` and base64."""
+        return f"{SEALED}:{base64.b64encode(self.seal(tenant, place, text.encode())).decode()}"
+
+    def plain(self, place: str, text: str, tenant: str = "") -> str:
+        """Its inverse; a text that is not sealed stays: it was written before."""
+        if not text.startswith(f"{SEALED}:"):
+            return text
+        return self.open(place, _raw(place, text[len(SEALED) + 1 :]), tenant).decode()
+
+    # --- as JSON objects ---------------------------------------------------------------------------------------------
+
+    def body(self, tenant: str, place: str, body: bytes) -> bytes:
+        """Content (a JSON object) as the JSON object that stands for it."""
+        return b'{"%b":"%b"}' % (SEALED.encode(), base64.b64encode(self.seal(tenant, place, body)))
+
+    def content(self, place: str, content: dict[str, Any] | None, tenant: str = "") -> dict[str, Any] | None:
+        """Content as it was; where it cannot be opened, an object that says why (`core.sealing.why_unreadable`)."""
+        sealed = None if content is None else content.get(SEALED)
+        if content is None or not isinstance(sealed, str):
+            return content
+        try:
+            return msgspec.json.decode(self.raw(place, sealed, tenant), type=dict[str, Any])
+        except StoreUnavailable as away:
+            return {UNREADABLE: str(away)}
+
+    def raw(self, place: str, seal: str, tenant: str = "") -> bytes:
+        """What the value of such an object holds."""
+        return self.open(place, _raw(place, seal), tenant)
+
+    # --- as bytes ----------------------------------------------------------------------------------------------------
+
+    def known(self, place: str, value: bytes, tenant: str = "") -> bytes | None:
+        """Bytes that were kept for speed: `None` where they cannot be opened, or were never sealed."""
+        try:
+            return self.open(place, value, tenant)
+        except StoreUnavailable:
+            return None
+
+
+def _cipher(secret: bytes, nonce: bytes) -> AESGCM:
+    return AESGCM(hashlib.blake2b(nonce[:12], key=secret, digest_size=32, person=b"il-seal").digest())
+
+
+def _bound(tenant: str, place: str) -> bytes:
+    return f"{len(tenant)}:{tenant}:{place}".encode()
+
+
+def _raw(place: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as wrong:
+        raise SealBroken(f"{place}: what stands there is no seal, or was cut") from wrong
