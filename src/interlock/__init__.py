@@ -19,12 +19,14 @@ if TYPE_CHECKING:
         UpstreamError,
     )
     from interlock.tools.define import ToolContext, tool
+    from interlock.tools.door import Door
 
 __version__ = "0.1.0"
 
 # Public name -> module that defines it. Type checkers read the imports above, programs this table; a test holds the two together.
 _HOMES = {
     "ConfigError": "interlock.core.errors",
+    "Door": "interlock.tools.door",
     "Interlock": "interlock.app",
     "InterlockError": "interlock.core.errors",
     "LimitReached": "interlock.core.errors",
@@ -38,6 +40,7 @@ _HOMES = {
 
 __all__ = [
     "ConfigError",
+    "Door",
     "Interlock",
     "InterlockError",
     "LimitReached",

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from interlock import ToolContext, ToolError
+from interlock import ToolError
 from interlock.tools.load import load_tools
+from tests.examples import shop
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "support"
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "support"
 TOOLS = load_tools(EXAMPLE / "tools.py")
 SHOP = json.loads((EXAMPLE / "data" / "shop.json").read_text(encoding="utf-8"))
 EMAILS = {customer["id"]: customer["email"] for customer in SHOP["customers"]}
@@ -36,9 +38,7 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.fixture
 def call(workspace: Path) -> Call:
     def use(name: str, key: str = "key-1", **arguments: Any) -> dict[str, Any]:
-        return TOOLS[name].function(
-            **TOOLS[name].convert(arguments), ctx=ToolContext(idempotency_key=key, workspace=workspace)
-        )
+        return shop.called(TOOLS[name], workspace, key, arguments)
 
     return use
 
@@ -148,12 +148,12 @@ def test_only_an_order_that_has_not_left_can_be_cancelled_and_that_can_be_undone
 WORKER = """
 import sys
 from pathlib import Path
-from interlock import ToolContext
 from interlock.tools.load import load_tools
-refund = load_tools(Path(sys.argv[1]) / "tools.py")["payments.refund"].function
+from tests.examples import shop
+refund = load_tools(Path(sys.argv[1]) / "tools.py")["payments.refund"]
 print("ready", flush=True)
 for order in sys.argv[3].split(","):
-    refund(order_id=order, amount_usd=1.25, reason="x", ctx=ToolContext(idempotency_key="refund-" + order, workspace=Path(sys.argv[2])))
+    shop.called(refund, Path(sys.argv[2]), "refund-" + order, {"order_id": order, "amount_usd": 1.25, "reason": "x"})
 """
 
 
@@ -163,7 +163,7 @@ def test_killed_at_any_instant_each_refund_is_paid_once(workspace):
     command = [sys.executable, "-c", WORKER, str(EXAMPLE), str(workspace), ",".join(lost)]
     killed = 0
     for _ in range(8):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as worker:
             assert worker.stdout is not None
             assert worker.stdout.readline() == "ready\n"
             try:
@@ -171,7 +171,7 @@ def test_killed_at_any_instant_each_refund_is_paid_once(workspace):
             except subprocess.TimeoutExpired:
                 worker.send_signal(signal.SIGKILL)
                 killed += 1
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
     assert killed > 0
     assert rows(workspace, "SELECT count(*), count(DISTINCT order_id), sum(amount_cents) FROM refunds") == [
         (len(lost), len(lost), 125 * len(lost))

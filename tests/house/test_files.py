@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 400
 
 # Files over the limit, with the length they may not exceed. Entries only shrink or leave.
-LONG_FILES = {"examples/support/tools.py": 447}  # a workspace has one tools file
+LONG_FILES = {"examples/support/tools.py": 434}  # a workspace has one tools file
 
 # In backticks and with a slash, or a file name with a known ending: `src/interlock/core/`, `core/time.py`, `Makefile`.
 QUOTED = re.compile(r"`([^`\s]+)`")

@@ -14,7 +14,7 @@ from interlock.sandbox.local import LocalSandbox
 from . import kit
 from .distant import working
 
-CONFORMANCE = ("test_interpreter", "test_bombs")
+CONFORMANCE = ("test_interpreter", "test_bombs", "test_doors")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -6,8 +6,11 @@ Above: toolbox, compose. Below: config, the sandbox wing, `tools/define`. A work
 from __future__ import annotations
 
 import asyncio
+import inspect
+import marshal
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,10 +24,11 @@ from interlock.core.errors import SandboxRefused, ToolError
 from interlock.core.sandbox import FileIn, Job, Program, RunOutcome, Sandbox
 from interlock.core.time import Clock
 from interlock.core.verify import Ran
-from interlock.tools.define import Tool, ToolContext, make
+from interlock.tools.define import Tool, ToolContext, accepted, make
 
 from .cells import Cells, shown
 from .commands import job_of
+from .doors import Doors
 
 if TYPE_CHECKING:
     from interlock.sandbox.local import Options
@@ -67,6 +71,7 @@ class Sandboxed:
         self._networked = self._settings.network or any(each.network for each in servers)
         self._sandbox: Sandbox | None = None
         self._warming: asyncio.Task[None] | None = None
+        self._doors = Doors(workspace.root)
         self._cells = Cells(self.open, self._settings, workspace.root, clock, self._policy)
 
     def open(self) -> Sandbox:
@@ -105,14 +110,20 @@ class Sandboxed:
         return {each.name: each for each in (code, shell)}
 
     def isolated(self, tools: Mapping[str, Tool], file: Path) -> dict[str, Tool]:
-        """The same tools; those declared isolated run in the sandbox, from the source of their file."""
-        source = file.read_text(encoding="utf-8") if any(each.isolated for each in tools.values()) else ""
-        return {
-            name: msgspec.structs.replace(each, function=self._away(each, source), takes_ctx=True)
-            if each.isolated
-            else each
-            for name, each in tools.items()
-        }
+        """The same tools; those declared isolated run in the sandbox, from the source of their file.
+
+        Raises:
+            ConfigError: the statements of a tool's door cannot be read.
+        """
+        if not any(each.isolated for each in tools.values()):
+            return dict(tools)
+        module = Module.read(file)
+        return {name: self._moved(each, module) if each.isolated else each for name, each in tools.items()}
+
+    def _moved(self, tool: Tool, module: Module) -> Tool:
+        away = self._away(tool, tool.function, module)
+        known = self._away(tool, tool.reconcile, module) if tool.reconcile is not None else None
+        return msgspec.structs.replace(tool, function=away, reconcile=known, takes_ctx=True)
 
     def starter(self, server: McpServer, root: Path) -> Callable[[], AbstractAsyncContextManager[Program]]:
         """What starts an MCP server's command in the sandbox, each time anew."""
@@ -142,26 +153,51 @@ class Sandboxed:
         said = "\n".join(each for each in (outcome.stdout, outcome.error.traceback if outcome.error else "") if each)
         return Ran(outcome.status == "ok" and not outcome.exit_code, (said or outcome.ended_by)[-4_000:])
 
-    def _away(self, tool: Tool, source: str) -> Callable[..., Awaitable[Any]]:
-        """A stand-in for the function: the same arguments, the same result, elsewhere."""
+    def _away(self, tool: Tool, function: Callable[..., Any], module: Module) -> Callable[..., Awaitable[Any]]:
+        """A stand-in for a function of the tool: the same arguments, the same result, elsewhere."""
+        statements = self._doors.statements(tool)
+        takes_ctx = "ctx" in inspect.signature(function).parameters
 
         async def run_isolated(ctx: ToolContext, **arguments: Any) -> Any:
-            told = {"idempotency_key": ctx.idempotency_key, "tenant": ctx.tenant, "task": ctx.task}
+            told = {"idempotency_key": ctx.idempotency_key, "tenant": ctx.tenant, "task": ctx.task, "user": ctx.user}
+            plain = accepted(function, msgspec.to_builtins(arguments, enc_hook=str))
             job = Job(
                 "function",
-                source,
-                function=tool.function.__name__,
-                arguments=msgspec.to_builtins(arguments, enc_hook=str),
-                context=told if tool.takes_ctx else None,
+                module.source,
+                function=function.__name__,
+                arguments=plain,
+                context=told if takes_ctx else None,
+                compiled=module.compiled,
                 files=tuple(FileIn(each, self._root / each) for each in tool.reads),
                 limits=self._settings.limits.run_limits(),
                 network=self._policy,
             )
-            outcome = await self.open().run(job)
-            stain(ctx, outcome)
-            return answer(tool.name, outcome)
+            if tool.door is None:
+                return self._answered(tool, ctx, await self.open().run(job))
+            async with self._doors.opened(tool, statements, ctx, plain) as door:
+                outcome = await self.open().run(msgspec.structs.replace(job, door=door.ask))
+                result = self._answered(tool, ctx, outcome)
+                await door.end(keep=True)  # before anybody hears of it: what was told of is what was done
+                return result
 
         return run_isolated
+
+    def _answered(self, tool: Tool, ctx: ToolContext, outcome: RunOutcome) -> Any:
+        stain(ctx, outcome)
+        return answer(tool.name, outcome)
+
+
+class Module(msgspec.Struct, frozen=True):
+    """The file of a workspace's tools, as a child loads it."""
+
+    source: str
+    compiled: bytes
+    """Bytecode behind the number of this version of Python: compiling the file anew would take longer than most calls."""
+
+    @classmethod
+    def read(cls, file: Path) -> Module:
+        source = file.read_text(encoding="utf-8")
+        return cls(source, MAGIC_NUMBER + marshal.dumps(compile(source, "<cell>", "exec")))
 
 
 async def _warm(sandbox: Sandbox, images: Collection[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -27,6 +27,7 @@ Ended = Literal[
     "inodes",
     "open_files",
     "files_out",
+    "asks",
     "cancelled",
 ]
 """The limit that ended a call; empty for none."""
@@ -58,6 +59,8 @@ class RunLimits(Struct, frozen=True):
     """Per process."""
     files_out: int = 64
     files_out_bytes: int = 16 << 20
+    asks: int = 256
+    """Questions to the job's door, where it has one."""
 
 
 class FileIn(Struct, frozen=True):
@@ -79,6 +82,10 @@ class FileOut(Struct, frozen=True):
     kind: Literal["file", "figure"] = "file"
 
 
+Door = Callable[[str, dict[str, Any]], Awaitable[Any]]
+"""What a function inside may ask outside: a name and values go in, plain JSON comes out. Raises ToolError: the answer is no."""
+
+
 class Job(Struct, frozen=True):
     """One call: what is run, on which image, within which limits."""
 
@@ -93,6 +100,10 @@ class Job(Struct, frozen=True):
     arguments: dict[str, Any] = {}
     context: dict[str, str] | None = None
     """For `function`: what its `ctx` parameter gets; `None` when it takes none."""
+    compiled: bytes = b""
+    """`code` as one version of Python compiles it, which the bytes begin by naming; used inside where that version runs."""
+    door: Door | None = None
+    """For `function`: what `ctx.ask` leads to, one question at a time; `None` where there is nothing to ask."""
     files: tuple[FileIn, ...] = ()
     environment: dict[str, str] = {}
     limits: RunLimits = RunLimits()

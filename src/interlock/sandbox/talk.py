@@ -11,15 +11,18 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 
 from msgspec import Struct
 
 from interlock.core.errors import SandboxRefused
-from interlock.core.sandbox import Ended, Job, Level, RunError, RunLimits, RunOutcome, RunStatus, RunUsage
+from interlock.core.sandbox import Ended, Job, Level, RunLimits, RunOutcome
 from interlock.core.time import Clock
 
 from . import wire
+from .asks import Answering
 from .cgroups import Counted, Leaf
+from .ending import Left, limit_of, outcome
 from .paths import Folder
 from .zygotes import Child, Exit
 
@@ -48,6 +51,7 @@ class Asked(Struct):
     """There is nothing more to wait for: a session's answer, or the child's end."""
     session: bool
     began_s: float
+    answering: Answering | None = None
     waiting: bytes = b""
     stopped: Ended = ""
     failed: Exception | None = None
@@ -132,6 +136,8 @@ class Talk:
             await asked.over
         finally:
             timer.cancel()
+            if asked.answering is not None:
+                await asked.answering.close()
             if folder is not None:
                 folder.close()
             if not session and not self.child.exit.done():
@@ -140,6 +146,21 @@ class Talk:
         if asked.failed is not None:
             raise asked.failed
         return self._outcome(asked)
+
+    def _outcome(self, asked: Asked) -> RunOutcome:
+        assert self.child is not None
+        return outcome(
+            Left(
+                self.level,
+                asked.job.limits,
+                asked.stopped,
+                self.child.exit.result() if self.child.exit.done() else None,
+                self.leaf.counted() if self.leaf is not None else Counted(),
+                self._clock.monotonic_s() - asked.began_s,
+            ),
+            asked.reader,
+            *(held.decode(errors="replace") for held in self._output.values()),
+        )
 
     def lend(self, job: Job) -> tuple[int, int]:
         """Sends a program's job, and gives away its standard input and output; of what it says beside, the end is kept."""
@@ -160,13 +181,15 @@ class Talk:
         if self._asked is None or self.child is None or not self.child.exit.done():
             return self._asked.stopped if self._asked is not None else ""
         counted = self.leaf.counted() if self.leaf is not None else Counted()
-        return self._asked.stopped or _limit(self.child.exit.result(), counted, self.limits)
+        return self._asked.stopped or limit_of(self.child.exit.result(), counted, self.limits)
 
     def _begin(self, job: Job, folder: Folder | None, *, session: bool) -> Asked:
         frames = wire.frames(job, session=session)
-        reader = wire.Reader(job.limits, folder)
+        reader = wire.Reader(job.limits, folder, asks=job.door is not None)
         made = self._loop.create_future
         asked = self._asked = Asked(job, reader, frames, made(), made(), session, self._clock.monotonic_s())
+        if job.door is not None:
+            asked.answering = Answering(job.door, job.limits.wall_s, self._answer)
         if not self.usable:
             asked.over.set_result(None)
         for buffer in self._output.values():
@@ -220,6 +243,12 @@ class Talk:
             self._stop("cancelled")
             return b""
 
+    def _answer(self, frame: bytes) -> None:
+        """Sends the answer to a question, behind whatever is still on its way."""
+        if self._asked is not None and self._job.fileno() >= 0:
+            self._asked.frames = chain(self._asked.frames, (frame,))
+            self._write()
+
     def _job_readable(self) -> None:
         if not self._ready.done():
             self._greeted()
@@ -245,6 +274,8 @@ class Talk:
         except wire.WireFault as fault:
             self._stop(fault.limit)
             return
+        if asked.answering is not None:
+            asked.answering.take(asked.reader)
         if asked.reader.result is not None:
             asked.answered.set_result(None)
             if asked.session and not asked.over.done():
@@ -346,51 +377,3 @@ class Talk:
             self._ready.exception()
         if self.child is not None and self.child.exit.done():
             self.child.release()
-
-    # --- The outcome ----------------------------------------------------------------------------------------------
-
-    def _outcome(self, asked: Asked) -> RunOutcome:
-        assert self.child is not None
-        ended = self.child.exit.result() if self.child.exit.done() else None
-        counted = self.leaf.counted() if self.leaf is not None else Counted()
-        result = asked.reader.result
-        why = asked.stopped or (_limit(ended, counted, asked.job.limits) if result is None else result.limit)
-        error = result.error if result is not None else None
-        exit_code = (
-            result.exit_code if result is not None else (os.waitstatus_to_exitcode(ended.status) if ended else None)
-        )
-        return RunOutcome(
-            status=_status(why, result),
-            level=self.level,
-            ended_by=why,
-            touched=("processes",) if counted.out_of_processes and why != "processes" else (),
-            value=result.value if result is not None else None,
-            shown=result.repr if result is not None else "",
-            stdout=self._output["out"].decode(errors="replace"),
-            stderr=self._output["err"].decode(errors="replace"),
-            error=RunError(error.type, error.message, error.traceback, error.code, error.hint) if error else None,
-            exit_code=exit_code,
-            files=tuple(asked.reader.files) if result is not None else (),
-            usage=RunUsage(
-                wall_s=self._clock.monotonic_s() - asked.began_s,
-                cpu_s=counted.cpu_s if counted.cpu_s is not None else (ended.cpu_us / 1e6 if ended else 0.0),
-                peak_bytes=counted.peak_bytes or (ended.peak_kb * 1024 if ended else 0),
-            ),
-        )
-
-
-def _status(why: Ended, result: wire.Result | None) -> RunStatus:
-    if why:
-        return "limit"
-    return result.status if result is not None else "exited"
-
-
-def _limit(ended: Exit | None, counted: Counted, limits: RunLimits) -> Ended:
-    """The limit that the kernel enforced on a child that left no result; empty where it was none."""
-    if counted.out_of_memory:
-        return "memory"
-    if ended is None:
-        return ""
-    killed = os.WIFSIGNALED(ended.status) and os.WTERMSIG(ended.status) in (signal.SIGKILL, signal.SIGXCPU)
-    # Nobody inside can send pid 1 a SIGKILL, so it was the kernel; its rlimit counts ticks, which differ from what was really spent.
-    return "cpu" if killed and ended.cpu_us >= limits.cpu_s * 500_000 else ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any, Literal, TypeVar
 
@@ -20,6 +21,7 @@ from .paths import Folder, checked
 _HEAD = struct.Struct("!cI")
 CHUNK = 65_536
 _SMALL = 8_192
+ASK = b"A"
 Decoded = TypeVar("Decoded")
 
 
@@ -60,6 +62,13 @@ class Unfit(Struct, frozen=True):
     message: str
 
 
+class Ask(Struct, frozen=True):
+    """A question to the job's door."""
+
+    name: str
+    values: dict[str, Any] = {}
+
+
 class _FileHead(Struct, frozen=True):
     path: str
     size: int
@@ -69,9 +78,12 @@ class _FileHead(Struct, frozen=True):
 class Reader:
     """Bytes in, what they mean out. One per answer."""
 
-    def __init__(self, limits: RunLimits, folder: Folder | None = None) -> None:
+    def __init__(self, limits: RunLimits, folder: Folder | None = None, *, asks: bool = False) -> None:
         self.files: list[FileOut] = []
         self.result: Result | None = None
+        self.asked: Ask | None = None
+        """A question that has not been answered; whoever answers it puts `None` here. There is never a second one."""
+        self._asks_left = limits.asks if asks else 0
         self._limits = limits
         self._folder = folder
         self._buffer = bytearray()
@@ -79,7 +91,7 @@ class Reader:
         self._parts = bytearray()
         self._left = 0
         self._room = limits.files_out_bytes
-        self._most = {b"R": limits.result_bytes + _SMALL, b"F": _SMALL, b"D": CHUNK}
+        self._most = {b"R": limits.result_bytes + _SMALL, b"F": _SMALL, b"D": CHUNK, ASK: CHUNK}
 
     def feed(self, data: bytes) -> None:
         """Takes in what came; `result` is set when the answer is whole, and what follows it is not looked at.
@@ -105,14 +117,24 @@ class Reader:
 
     def take(self, kind: bytes, body: bytes) -> None:
         """A frame that is whole. Raises WireFault."""
+        if self.asked is not None:
+            raise WireFault("something came before the answer to a question")
         if kind == b"D":
             self._data(body)
         elif self._left:
             raise WireFault("a file ended before its size")
         elif kind == b"F":
             self._begin(_decoded(body, _FileHead))
+        elif kind == ASK:
+            self._ask(_decoded(body, Ask))
         else:
             self.result = _decoded(body, Result)
+
+    def _ask(self, ask: Ask) -> None:
+        if not self._asks_left:
+            raise WireFault("more questions than may be asked", "asks")
+        self._asks_left -= 1
+        self.asked = ask
 
     def _begin(self, head: _FileHead) -> None:
         if len(self.files) >= self._limits.files_out or not 0 <= head.size <= self._room:
@@ -172,27 +194,29 @@ def frames(job: Job, *, session: bool) -> Iterator[bytes]:
         "function": job.function,
         "arguments": job.arguments,
         "context": job.context,
+        "compiled": b64encode(job.compiled).decode(),
         "environment": job.environment,
         "session": session,
         "collect": job.collect,
         "result_bytes": job.limits.result_bytes,
     }
-    begin = _frame(b"J", json.dumps(head).encode())
+    begin = frame(b"J", json.dumps(head).encode())
     if not job.files:  # in one piece, so that the child wakes once
-        yield begin + _frame(b"G", b"")
+        yield begin + frame(b"G", b"")
         return
     yield begin
     for file in job.files:
-        yield _frame(b"F", json.dumps({"path": checked(file.path)}).encode())
+        yield frame(b"F", json.dumps({"path": checked(file.path)}).encode())
         if isinstance(file.source, bytes):
             for at in range(0, len(file.source), CHUNK):
-                yield _frame(b"D", file.source[at : at + CHUNK])
+                yield frame(b"D", file.source[at : at + CHUNK])
         else:
             with file.source.open("rb") as source:
                 while part := source.read(CHUNK):
-                    yield _frame(b"D", part)
-    yield _frame(b"G", b"")
+                    yield frame(b"D", part)
+    yield frame(b"G", b"")
 
 
-def _frame(kind: bytes, body: bytes) -> bytes:
+def frame(kind: bytes, body: bytes) -> bytes:
+    """One frame, as either end writes it."""
     return _HEAD.pack(kind, len(body)) + body

@@ -20,6 +20,8 @@ from interlock.core.chat import ToolSpec
 from interlock.core.errors import ToolArgumentsInvalid
 from interlock.core.events import Effect
 
+from .door import Door, no_door
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 _MARK = "__interlock_tool__"
 _EFFECTS: tuple[Effect, ...] = ("none", "idempotent", "reconcile", "once")
@@ -43,6 +45,8 @@ class ToolContext(Struct, frozen=True):
     """Adds a line to what the call's event says of how it was performed."""
     traceparent: str = ""
     """W3C trace context of this call's step, for whoever the tool asks."""
+    ask: Callable[..., Any] = no_door
+    """Of an isolated tool: `ask("statement", name=value)` gives the rows of a statement that its declaration lists, each a dict."""
 
 
 class Parameter(Struct, frozen=True):
@@ -73,6 +77,9 @@ class Tool(Struct, frozen=True):
     """Runs in the sandbox: no file, secret or network of this host, and nothing of its module but what it imports there."""
     reads: tuple[str, ...] = ()
     """Files of the workspace that an isolated tool is given copies of."""
+    door: Door | None = None
+    asks: tuple[str, ...] = ()
+    """Statements of the door that an isolated tool may ask."""
     checker: Callable[[Any], list[str]] | None = None
     """For tools that are described by a JSON Schema alone: what is wrong with arguments. The function then takes them whole, as `arguments`."""
 
@@ -131,6 +138,8 @@ def tool(
     description: str = "",
     isolated: bool = False,
     reads: Sequence[str] = (),
+    door: Door | None = None,
+    asks: Sequence[str] = (),
 ) -> Callable[[Function], Function]: ...
 def tool(
     function: Any = None,
@@ -143,6 +152,8 @@ def tool(
     description: str = "",
     isolated: bool = False,
     reads: Sequence[str] = (),
+    door: Door | None = None,
+    asks: Sequence[str] = (),
 ) -> Any:
     """Marks a sync or async function as a tool; the function itself stays as it is.
 
@@ -154,6 +165,8 @@ def tool(
         reversible_by: name of the tool that undoes it when the task fails or is denied.
         isolated: it runs in the sandbox, where its file is loaded anew and finds the standard library only.
         reads: files of the workspace that an isolated tool finds, as copies of its own, below `ctx.workspace`.
+        door: the database that an isolated tool may ask, through `ctx.ask`.
+        asks: names of the door's statements that it may ask; with `effect="none"` it can change nothing by them.
 
     Raises:
         TypeError: the signature has something a JSON object cannot carry, or `effect` and `reconcile` do not fit.
@@ -169,6 +182,8 @@ def tool(
             description=description,
             isolated=isolated,
             reads=reads,
+            door=door,
+            asks=asks,
         )
         setattr(target, _MARK, made)
         return target
@@ -192,6 +207,8 @@ def make(
     description: str = "",
     isolated: bool = False,
     reads: Sequence[str] = (),
+    door: Door | None = None,
+    asks: Sequence[str] = (),
 ) -> Tool:
     """The `Tool` of a function; what `@tool` does, for functions that cannot be decorated."""
     title = name or function.__name__
@@ -203,6 +220,8 @@ def make(
         raise TypeError(f"tool {title}: effect='reconcile' and reconcile=FUNCTION go together")
     if reads and not isolated:
         raise TypeError(f"tool {title}: reads=[...] is for isolated tools; any other reads its workspace itself")
+    if (door is not None or asks) and not (isolated and door is not None and asks):
+        raise TypeError(f"tool {title}: door=DOOR and asks=[...] go together, and with isolated=True")
     doc = inspect.getdoc(function) or ""
     parameters = _parameters(function, title)
     return Tool(
@@ -217,6 +236,8 @@ def make(
         takes_ctx="ctx" in inspect.signature(function).parameters,
         isolated=isolated,
         reads=tuple(reads),
+        door=door,
+        asks=tuple(asks),
     )
 
 

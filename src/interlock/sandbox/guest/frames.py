@@ -10,6 +10,7 @@ import struct
 
 READY, UNFIT, RESULT, FILE, DATA = b"C", b"E", b"R", b"F", b"D"
 JOB, GO = b"J", b"G"
+ASK, VALUE = b"A", b"V"
 CHUNK = 65_536
 _HEAD = struct.Struct("!cI")
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from _thread import allocate_lock
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from . import frames
+from .workspace import JOB_FD
 
 
 class ToolError(Exception):
@@ -18,9 +23,26 @@ class ToolError(Exception):
 class ToolContext:
     """What the function may know about its call. The workspace is the sandbox's own empty one."""
 
-    def __init__(self, idempotency_key: str, tenant: str = "", task: str = "") -> None:
-        self.idempotency_key, self.tenant, self.task = idempotency_key, tenant, task
+    def __init__(self, idempotency_key: str, tenant: str = "", task: str = "", user: str = "") -> None:
+        self.idempotency_key, self.tenant, self.task, self.user = idempotency_key, tenant, task, user
         self.workspace = Path.cwd()
+        self._turn = allocate_lock()
+
+    def ask(self, name: str, /, **values: Any) -> Any:
+        """The rows of one of the statements that the tool declares. Raises ToolError: the answer is no."""
+        with self._turn:
+            frames.send(JOB_FD, frames.ASK, json.dumps({"name": name, "values": values}).encode())
+            _, body = frames.receive(JOB_FD)
+        told = json.loads(body)
+        if "error" in told:
+            raise ToolError(told["error"]["code"], told["error"]["message"], hint=told["error"]["hint"])
+        return told["value"]
+
+
+class Door:
+    """What a tool's declaration names; it is opened outside."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
 
 
 def tool(function: Any = None, /, **_: Any) -> Any:
@@ -34,5 +56,5 @@ def _same(marked: Any) -> Any:
 
 def module() -> ModuleType:
     made = ModuleType("interlock")
-    vars(made).update(tool=tool, ToolContext=ToolContext, ToolError=ToolError)
+    vars(made).update(tool=tool, Door=Door, ToolContext=ToolContext, ToolError=ToolError)
     return made

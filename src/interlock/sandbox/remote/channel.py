@@ -16,11 +16,13 @@ from interlock.sandbox.prove import Finding
 
 from .websocket import WebSocket
 
-PROTOCOL = 1
+PROTOCOL = 2
 PATH = "/v1/sandbox"
 HELLO, JOB, FILE, DATA, GO = b"H", b"J", b"F", b"D", b"G"
 BEGUN, OUTCOME, REFUSED = b"K", b"R", b"!"
 INPUT, OUTPUT, OVER = b"I", b"O", b"E"
+ASK, VALUE = b"Q", b"V"
+"""A question of the function to the gateway's door, and its answer, as on a local child's socket."""
 OPENED, PIECE, CLOSED = b"N", b"n", b"x"
 """Of a stream from the sandbox to the egress proxy: its number, four bytes, stands before what it carries."""
 CHUNK = 65_536
@@ -57,6 +59,8 @@ class Head(Struct, frozen=True):
     network: bool = False
     authority: str = ""
     """PEM of whom to trust where the proxy looks into TLS."""
+    compiled: bytes = b""
+    door: bool = False
 
 
 class Told(Struct, frozen=True):
@@ -126,6 +130,8 @@ def head_of(job: Job, mode: Mode, authority: str) -> Head:
         job.collect or job.collect_to is not None,
         job.network is not None,
         authority,
+        job.compiled,
+        job.door is not None,
     )
 
 

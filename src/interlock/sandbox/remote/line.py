@@ -13,8 +13,9 @@ import msgspec
 
 from interlock.core.egress import EgressDecision, EgressPolicy, EgressProxy
 from interlock.core.errors import InterlockError, SandboxRefused, Shed
-from interlock.core.sandbox import Ended, Job, Level, RunOutcome
+from interlock.core.sandbox import Door, Ended, Job, Level, RunOutcome
 from interlock.sandbox import wire
+from interlock.sandbox.asks import answered
 from interlock.sandbox.paths import Folder, checked
 from interlock.sandbox.seats import SeatLost
 
@@ -151,12 +152,14 @@ class Line:
 
     async def _outcome(self, job: Job) -> tuple[RunOutcome, bool]:
         folder = Folder(job.collect_to) if job.collect_to is not None else None
-        reader = wire.Reader(job.limits, folder)
+        reader = wire.Reader(job.limits, folder, asks=job.door is not None)
         try:
             while True:
                 kind, body = await self.next()
                 if kind in (words.FILE, words.DATA):
                     reader.take(kind, body)
+                elif kind == words.ASK and job.door is not None:
+                    await self._answer(job.door, reader, body, job.limits.wall_s)
                 elif kind == words.OUTCOME:
                     told = msgspec.json.decode(body, type=words.Told)
                     return msgspec.structs.replace(told.outcome, files=tuple(reader.files)), told.alive
@@ -167,6 +170,13 @@ class Line:
         finally:
             if folder is not None:
                 folder.close()
+
+    async def _answer(self, door: Door, reader: wire.Reader, body: bytes, timeout_s: float) -> None:
+        reader.take(wire.ASK, body)
+        assert reader.asked is not None
+        said = await answered(door, reader.asked, timeout_s)
+        reader.asked = None
+        await self._channel.send(words.VALUE, said)
 
     def _refusal(self, kind: bytes, body: bytes) -> Exception:
         """What to raise for an answer that is no outcome."""

@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 
 from interlock.core.egress import EgressDecision, EgressPolicy
-from interlock.core.errors import SandboxRefused, Shed
+from interlock.core.errors import SandboxRefused, Shed, ToolError
 from interlock.core.sandbox import FileIn, Job, Level, RunOutcome
+from interlock.sandbox import wire
 from interlock.sandbox.local import LocalSandbox
 from interlock.sandbox.programs import LocalProgram
 from interlock.sandbox.seats import LocalSeat, SeatLost
@@ -163,12 +164,17 @@ class _Call:
         self._task: asyncio.Task[None] | None = None
         self._seat: LocalSeat | None = None
         self._program: LocalProgram | None = None
+        self._passed: asyncio.Future[bytes] | None = None
+        """The answer that the gateway owes to a question of the function."""
 
     async def take(self, kind: bytes, body: bytes) -> None:
         """A message of the gateway. Raises NotWebSocket: out of order, or too much."""
         busy = self._task is not None and not self._task.done()
         if kind in (words.PIECE, words.CLOSED):
             await self._streams.feed(kind, body)
+        elif kind == words.VALUE:
+            if self._passed is not None and not self._passed.done():  # otherwise its call is over
+                self._passed.set_result(body)
         elif kind == words.INPUT and self._program is not None:
             with suppress(OSError):  # it has ended, which is said on its own
                 await self._program.write(body)
@@ -206,6 +212,8 @@ class _Call:
             function=head.function,
             arguments=head.arguments,
             context=head.context,
+            compiled=head.compiled,
+            door=self._ask_there if head.door else None,
             files=tuple(FileIn(path, bytes(data)) for path, data in self._files),
             environment=head.environment,
             limits=head.limits,
@@ -257,6 +265,15 @@ class _Call:
         await self._channel.send(words.BEGUN)
         outcome = await self._seat.ask(job)
         await self._tell(outcome, alive=self._seat.usable)
+
+    async def _ask_there(self, name: str, values: dict[str, Any]) -> Any:
+        """The port `Door`: the gateway's answer. Raises ToolError: it is no."""
+        self._passed = asyncio.get_running_loop().create_future()
+        await self._channel.tell(words.ASK, wire.Ask(name, values))
+        told = msgspec.json.decode(await self._passed)
+        if "error" in told:
+            raise ToolError(told["error"]["code"], told["error"]["message"], hint=told["error"]["hint"])
+        return told["value"]
 
     async def _warm(self, job: Job) -> None:
         await self._sandbox.warm(job.image)
