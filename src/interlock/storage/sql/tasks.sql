@@ -48,6 +48,21 @@ ON CONFLICT (id) DO UPDATE SET
     asked = MAX(0, asked + :asked),
     doubted = MAX(0, doubted + :doubted);
 
+-- name: add
+-- The same for a batch that only adds to a task that has a row: no index has to change, which spares pages.
+UPDATE tasks SET
+    updated_ns = MAX(updated_ns, :updated_ns),
+    events = events + :events,
+    last_seq = MAX(last_seq, :last_seq),
+    model_calls = model_calls + :model_calls,
+    tool_calls = tool_calls + :tool_calls,
+    input_tokens = input_tokens + :input_tokens,
+    output_tokens = output_tokens + :output_tokens,
+    cost_nano_usd = cost_nano_usd + :cost_nano_usd,
+    simulated_nano_usd = simulated_nano_usd + :simulated_nano_usd,
+    saved_nano_usd = saved_nano_usd + :saved_nano_usd
+WHERE id = :id;
+
 -- name: lone
 -- The row of a call that was a task of its own until now.
 INSERT INTO tasks (
