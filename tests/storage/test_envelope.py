@@ -14,13 +14,14 @@ from interlock.core.sealing import UNREADABLE, KeyDestroyed, KeyMissing, SealBro
 from interlock.storage.sealing.envelope import OVERHEAD, Envelope
 from interlock.storage.sealing.keyring import Keyring
 from interlock.storage.sealing.master import LocalMaster, read_master
+from tests.stepping import Stepping
 
 OLD, NEW = LocalMaster(bytes(range(32))), LocalMaster(bytes(32))
 texts = st.text(max_size=200)
 
 
 def keyring(folder: Path, *masters: LocalMaster) -> Keyring:
-    return Keyring(folder / "keyring.json", masters or (OLD,), itertools.count(1).__next__)
+    return Keyring(folder / "keyring.json", masters or (OLD,), Stepping())
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_without_its_master_key_content_says_so(tmp_path: Path):
     assert "wrapped with master key" in found[UNREADABLE]
     assert OLD.name in found[UNREADABLE]
     with pytest.raises(KeyMissing, match="no master key"):
-        Envelope(Keyring(tmp_path / "other.json", (), lambda: 1)).seal("acme", "p", b"x")
+        Envelope(Keyring(tmp_path / "other.json", (), Stepping())).seal("acme", "p", b"x")
 
 
 def test_rotating_leaves_old_texts_readable_and_seals_with_the_new_key(tmp_path: Path):

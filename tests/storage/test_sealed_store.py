@@ -27,6 +27,7 @@ from interlock.storage.sealing.files import FRAME, SealedFolder
 from interlock.storage.sealing.keyring import Keyring
 from interlock.storage.sealing.master import LocalMaster
 from interlock.storage.sealing.records import SealedStore
+from tests.stepping import Stepping
 
 from .conftest import Opened
 
@@ -36,7 +37,7 @@ NOW = 1_700_000_000_000_000_000
 
 @pytest.fixture
 def keyring(tmp_path: Path) -> Keyring:
-    return Keyring(tmp_path / "keys" / "keyring.json", [LocalMaster(bytes(32))], lambda: 1)
+    return Keyring(tmp_path / "keys" / "keyring.json", [LocalMaster(bytes(32))], Stepping())
 
 
 @pytest.fixture
@@ -224,7 +225,7 @@ def test_a_line_without_end_is_refused_and_a_file_of_before_is_read(tmp_path: Pa
 
 
 def test_without_the_master_key_nothing_is_written_in_the_clear(opened: Opened, tmp_path: Path):
-    store = cast("Store", SealedStore(opened(), Envelope(Keyring(tmp_path / "none.json", (), lambda: 1))))
+    store = cast("Store", SealedStore(opened(), Envelope(Keyring(tmp_path / "none.json", (), Stepping()))))
     with pytest.raises(KeyMissing):
         store.write([[lone("tsk_02")]])
     assert store.records("tsk_02") == []

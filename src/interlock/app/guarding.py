@@ -36,6 +36,9 @@ from interlock.governance.secrets import SHIPPED, rules_of
 from interlock.governance.tokens import TenantKey
 from interlock.governance.veil import NEVER_BACK, Terms, Veil
 
+from .sealing import keyring_of
+from .token_keys import Derived, TokenKeys
+
 KEY_FILE = "pii.key"
 OURS = ("interlock", "uvicorn", "asyncio")
 
@@ -89,9 +92,17 @@ def scanner_of(said: Pii, root: Path) -> Scanner:
 
 
 def _veil(workspace: Workspace, said: Pii) -> Veil:
-    scanner, master = scanner_of(said, workspace.root), _master(workspace, said)
     terms = Terms(said.then, {**NEVER_BACK, **said.kinds})
-    return Veil(scanner, terms, lambda tenant: TenantKey(master, tenant))
+    return Veil(scanner_of(said, workspace.root), terms, _keys(workspace, said))
+
+
+def _keys(workspace: Workspace, said: Pii) -> Callable[[str], TenantKey]:
+    """With `encryption`, keys of the tenant's own out of the keyring, and for tokens of before the one that derives from the workspace's key."""
+    keyring = keyring_of(workspace)
+    if keyring is None:
+        return Derived(_master(workspace, said)).of
+    before = said.key or (workspace.store.parent / KEY_FILE).is_file()
+    return TokenKeys(keyring, Derived(_master(workspace, said)) if before else None).of
 
 
 def _master(workspace: Workspace, said: Pii) -> bytes:

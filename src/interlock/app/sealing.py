@@ -42,7 +42,7 @@ def keyring_of(workspace: Workspace) -> Keyring | None:
         return None
     from interlock.storage.sealing.keyring import Keyring  # `cryptography`, which only those who seal need
 
-    return Keyring(workspace.root / said.keyring, _masters(workspace, said), SystemClock.wall_ns)
+    return Keyring(workspace.root / said.keyring, _masters(workspace, said), SystemClock())
 
 
 def ready(workspace: Workspace) -> None:

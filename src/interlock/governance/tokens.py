@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Sequence
 
 MARK = 6
 """Bytes that authenticate: nobody guesses one of 2^48."""
@@ -20,16 +21,17 @@ MAX_VALUE = 1024
 
 
 class TenantKey:
-    """What one tenant's tokens are made with. Shows itself nowhere."""
+    """What one tenant's tokens are made with, and what those of before were made with. Shows itself nowhere."""
 
-    __slots__ = ("_mark", "_stream")
+    __slots__ = ("_mark", "_older", "_stream")
 
-    def __init__(self, master: bytes, tenant: str) -> None:
-        """`master`: at least 16 bytes, the same in every process that shares tokens."""
+    def __init__(self, master: bytes, tenant: str, older: Sequence[TenantKey] = ()) -> None:
+        """`master`: at least 16 bytes, the same in every process that shares tokens. `older`: keys of before, newest first."""
         if len(master) < 16:
             raise ValueError("a key of at least 16 bytes is needed")
         root = hashlib.blake2b(tenant.encode(), key=hashlib.blake2b(master).digest(), person=b"il-pii-tenant").digest()
         self._mark, self._stream = root[:32], root[32:]
+        self._older = tuple(older)
 
     def sealed(self, kind: str, value: bytes) -> bytes:
         """`value`, made unreadable; six bytes longer."""
@@ -37,15 +39,24 @@ class TenantKey:
         return mark + self._mixed(mark, value)
 
     def opened(self, kind: str, sealed: bytes) -> bytes | None:
-        """What was sealed; `None` where it was not sealed with this key for this kind."""
+        """What was sealed; `None` where it was not sealed with this key, or one of before, for this kind."""
         if len(sealed) < MARK:
             return None
         mark = sealed[:MARK]
         value = self._mixed(mark, sealed[MARK:])
-        return value if hmac.compare_digest(mark, self._marked(kind, value)) else None
+        if hmac.compare_digest(mark, self._marked(kind, value)):
+            return value
+        for key in self._older:
+            if (value := key.opened(kind, sealed)) is not None:
+                return value
+        return None
 
     def for_digits(self, kind: str) -> bytes:
-        """The key of the permutations of one kind's digits; see `standins`."""
+        """The key of the permutations of one kind's digits; see `standins`. They carry no mark that would tell with which key they were made, so it
+        is the oldest one's for as long as that lives: rotating changes tokens, and leaves these as they are.
+        """
+        if self._older:
+            return self._older[-1].for_digits(kind)
         return hashlib.blake2b(kind.encode(), key=self._stream, person=b"il-pii-digits", digest_size=32).digest()
 
     def _marked(self, kind: str, value: bytes) -> bytes:

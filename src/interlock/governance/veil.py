@@ -1,13 +1,12 @@
 """What a workspace wants done with personal data and credentials in texts: each find covered as its kind says, and uncovered for who may see it.
 
-Above: guards, `app`. Below: redact, scan, standins, tokens. Frozen but for the tenants' keys, which are worked out once.
+Above: guards, `app`. Below: redact, scan, standins, tokens. Frozen; whoever makes it keeps the tenants' keys.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, cast
 
@@ -24,7 +23,6 @@ from .scan import TOKEN, Find, Scanner
 Action = Literal["tokenise", "stand_in", "redact", "leave", "refuse"]
 """A token that can be turned back · one that keeps the form · `[kind]` · nothing · the call is refused."""
 ALL = frozenset(("*",))
-_TENANTS = 1024
 _LONG = 10**8
 """Numbers from here on may be somebody's."""
 _HUMPS = re.compile(r"([a-z0-9])([A-Z])")
@@ -48,8 +46,8 @@ class Veil:
     """Covers and uncovers texts of tenants."""
 
     def __init__(self, scanner: Scanner, terms: Terms, key_of: Callable[[str], tokens.TenantKey]) -> None:
-        self._scanner, self._terms, self._key_of = scanner, terms, key_of
-        self._keys: OrderedDict[str, tokens.TenantKey] = OrderedDict()
+        """`key_of`: a tenant's key as it stands now; asked for each text."""
+        self._scanner, self._terms, self._key = scanner, terms, key_of
         self.with_stand_ins = "stand_in" in (terms.then, *terms.kinds.values())
 
     def cover(self, tenant: str, text: str, counts: Counts) -> str:
@@ -171,14 +169,6 @@ class Veil:
         if value is None:
             return made
         return json.dumps(value, ensure_ascii=False)[1:-1] if inside_json else value
-
-    def _key(self, tenant: str) -> tokens.TenantKey:
-        key = self._keys.get(tenant)
-        if key is None:
-            key = self._keys[tenant] = self._key_of(tenant)
-            if len(self._keys) > _TENANTS:
-                self._keys.popitem(last=False)
-        return key
 
 
 def _apart(name: str) -> str:

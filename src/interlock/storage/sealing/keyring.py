@@ -1,7 +1,7 @@
 """The keyring: every tenant's data keys, wrapped, in one small file apart from the store and from its backups.
 
 Above: envelope, `app`. Below: a `core.sealing.MasterKey`. Apart, since a backup that held the keys beside what they seal could not be made unreadable
-by destroying keys. Processes that share the file see each other's changes at the next look (one `stat`); changes are made one at a time under a lock, and
+by destroying keys. Processes that share the file see each other's changes within a fifth of a second; changes are made one at a time under a lock, and
 a change replaces the file as a whole. The blocks of the file that was replaced are overwritten first, as far as the file system lets us.
 """
 
@@ -12,7 +12,7 @@ import fcntl
 import os
 import secrets
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,9 +21,12 @@ from msgspec import Struct, structs
 
 from interlock.core.errors import StoreUnavailable
 from interlock.core.sealing import DataKey, KeyDestroyed, KeyEntry, KeyKind, KeyMissing, MasterKey
+from interlock.core.time import Clock
 
 KEY_BYTES = 32
 READS = 5
+LOOK_S = 0.2
+"""Between two looks whether another process has changed the file."""
 _list = msgspec.json.Decoder(list[KeyEntry])
 Found = dict[str, KeyEntry]
 State = tuple[int, int, int]
@@ -41,12 +44,13 @@ class Status(Struct, frozen=True):
 class Keyring:
     """`core.sealing.Keys` over one file. Safe to use from any thread and from several processes."""
 
-    def __init__(self, path: Path, masters: Sequence[MasterKey], now_ns: Callable[[], int]) -> None:
+    def __init__(self, path: Path, masters: Sequence[MasterKey], clock: Clock) -> None:
         """`masters`: the first one wraps, all of them unwrap; with none, nothing can be sealed or opened."""
         self.path = path
         self._masters = {each.name: each for each in masters}
         self._first = masters[0] if masters else None
-        self._now_ns = now_ns
+        self._clock = clock
+        self._look_s = 0.0
         self._lock = threading.Lock()
         self._seen: State | None = None
         self._entries: Found = {}
@@ -129,7 +133,7 @@ class Keyring:
         with self._changing() as entries:
             for key, entry in list(entries.items()):
                 if entry.tenant == tenant and entry.kind in wanted and not entry.destroyed_ns:
-                    entries[key] = structs.replace(entry, master="", wrapped="", destroyed_ns=self._now_ns())
+                    entries[key] = structs.replace(entry, master="", wrapped="", destroyed_ns=self._clock.wall_ns())
                     gone += 1
         return gone
 
@@ -149,7 +153,7 @@ class Keyring:
     def _add(self, entries: Found, tenant: str, kind: KeyKind) -> KeyEntry:
         master = self._wrapping()
         last = max((each.version for each in entries.values() if (each.tenant, each.kind) == (tenant, kind)), default=0)
-        bare = KeyEntry(secrets.token_hex(8), tenant, kind, last + 1, self._now_ns(), master.name)
+        bare = KeyEntry(secrets.token_hex(8), tenant, kind, last + 1, self._clock.wall_ns(), master.name)
         wrapped = master.wrap(secrets.token_bytes(KEY_BYTES), _about(bare))
         entries[bare.id] = made = structs.replace(bare, wrapped=base64.b64encode(wrapped).decode())
         return made
@@ -181,8 +185,12 @@ class Keyring:
     # --- the file ---------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Reads the file again where it is another one than the one that was read."""
+        """Reads the file again where it is another one than the one that was read; looks whether it is every so often."""
+        now_s = self._clock.monotonic_s()
+        if now_s < self._look_s:
+            return
         state = self._state()
+        self._look_s = now_s + LOOK_S
         if state == self._seen:
             return
         with self._lock:
