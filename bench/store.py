@@ -132,7 +132,7 @@ def bare(folder: Path, spans: int) -> float:
     spent_s, place = 0.0, 0
     for groups in month(spans):
         records = [record for group in groups for record in group]
-        rows = [(place + at, *event_row(record)) for at, record in enumerate(records)]
+        rows = [(place + at, *event_row(record, None)) for at, record in enumerate(records)]
         place += len(rows)
         before = time.process_time()
         db.execute("BEGIN IMMEDIATE")

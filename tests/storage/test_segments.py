@@ -10,7 +10,7 @@ from msgspec import structs
 from interlock.core.events import OutcomeSeen, Record, lone_ids
 from interlock.core.store import TaskFilter
 from interlock.storage import SqliteStore, lone
-from interlock.storage.rows import event_row
+from interlock.storage.rows import encode, event_row
 from interlock.storage.statements import migrations
 from tests.ledger.kit import T0, record
 from tests.ledger.kit import call as step
@@ -85,7 +85,7 @@ def test_a_store_of_rows_becomes_one_of_segments_and_nothing_is_lost(tmp_path):
     for number in range(600):
         each = call(number, started_ns=T0 + number * 10**9, status="error" if number % 7 == 0 else "ok")
         event = record(each, content={"response": {"text": f"answer {number}"}} if number % 2 else None)
-        row = event_row(event)
+        row = event_row(event, None if event.content is None else encode(event.content))
         db.execute(
             "INSERT INTO events (task, seq, at_ns, tenant, type, event, content, lone, workflow, tier, status, started_ns, duration_us,"
             " escalations, simulated, cost_nano_usd, simulated_nano_usd) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

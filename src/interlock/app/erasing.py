@@ -99,7 +99,7 @@ def _nothing(_text: str) -> str:
 
 def _archived(workspace: Workspace, store: Store) -> Iterator[str]:
     """Files that rows left for, with what was said in them."""
-    files = [] if store.retention is None else [each for each in store.retention.archives() if each.file]
+    files = [each for each in store.retention.archives() if each.file]
     if files:
         folder = workspace.root / workspace.settings.retention.folder
         yield f"{folder}: {len(files)} Parquet files of what has left the store, with its content unless that was forgotten before"

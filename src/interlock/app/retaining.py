@@ -7,9 +7,7 @@ whole before a row goes: one that is cut off anywhere has lost nothing, and the 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +18,7 @@ from interlock.config.load import load
 from interlock.config.retention import RetentionSettings
 from interlock.config.workspace import Workspace
 from interlock.core.errors import StoreUnavailable
-from interlock.core.retention import Archive, Retention
+from interlock.core.retention import Archive, Bodies, Retention
 from interlock.core.store import Store
 from interlock.core.time import NS_PER_S, Clock
 
@@ -46,17 +44,18 @@ class Round(Struct, frozen=True):
     """Files of a round that was cut off."""
     busy: bool = False
     """Another process was at it: nothing was done."""
+    packed: int = 0
+    """Rows from before there were bodies whose contents are kept as today's are."""
 
 
 class Retaining:
     """Keeps a store to what its workspace says."""
 
-    def __init__(self, retention: Retention, settings: RetentionSettings, root: Path, lock: Path, clock: Clock) -> None:
-        """`root`: the workspace's folder. `lock`: a file by which processes see that one of them is at it."""
+    def __init__(self, retention: Retention, settings: RetentionSettings, root: Path, clock: Clock) -> None:
+        """`root`: the workspace's folder."""
         self._retention = retention
         self._settings = settings
         self._folder = root / settings.folder if settings.then == "archive" else None
-        self._lock = lock
         self._clock = clock
 
     async def run(self) -> None:
@@ -77,7 +76,7 @@ class Retaining:
         Raises:
             StoreUnavailable: the store or the folder cannot be written; what had left by then has left.
         """
-        with _alone(self._lock) as alone:
+        with self._retention.alone() as alone:
             if not alone:
                 return Round(self._retention.size_bytes(), busy=True)
             swept = self._retention.sweep(self._folder) if self._folder is not None else 0
@@ -90,7 +89,8 @@ class Retaining:
                 left += self._shrink(said.max_size_mb * _MB, now_ns)
             days = said.bodies_days
             forgotten = self._retention.forget_bodies(_midnight_ns(now_ns) - (days - 1) * _DAY_NS) if days else 0
-            return Round(self._retention.size_bytes(), tuple(left), forgotten, swept)
+            packed = self._retention.pack()
+            return Round(self._retention.size_bytes(), tuple(left), forgotten, swept, packed=packed)
 
     def _let_go(self, before_ns: int, now_ns: int) -> list[Archive]:
         left: list[Archive] = []
@@ -118,6 +118,7 @@ class Kept(Struct, frozen=True):
     size_bytes: int
     oldest_ns: int | None
     archives: tuple[Archive, ...]
+    bodies: Bodies
 
 
 class RetentionDesk:
@@ -129,23 +130,23 @@ class RetentionDesk:
 
     def shown(self) -> Kept:
         found: Sequence[Archive] = self._retention.archives()
-        return Kept(self._retention.size_bytes(), self._retention.oldest_ns(), tuple(found))
+        kept = self._retention
+        return Kept(kept.size_bytes(), kept.oldest_ns(), tuple(found), kept.bodies())
 
     def run(self) -> Round:
         return self._retaining.round()
 
 
 def retaining_of(workspace: Workspace, store: Store, clock: Clock) -> Retaining | None:
-    """The workspace's own; `None` where it says nothing of it, or the store keeps everything."""
-    said, retention = workspace.settings.retention, store.retention
-    if retention is None or not (said.raw_days or said.bodies_days or said.max_size_mb):
+    """The workspace's own; `None` where it says nothing of it."""
+    said = workspace.settings.retention
+    if not (said.raw_days or said.bodies_days or said.max_size_mb):
         return None
-    return _retaining(workspace, retention, clock)
+    return _retaining(workspace, store.retention, clock)
 
 
 def _retaining(workspace: Workspace, retention: Retention, clock: Clock) -> Retaining:
-    lock = workspace.store.with_name(f"{workspace.store.name}.retention")
-    return Retaining(retention, workspace.settings.retention, workspace.root, lock, clock)
+    return Retaining(retention, workspace.settings.retention, workspace.root, clock)
 
 
 @contextmanager
@@ -153,18 +154,12 @@ def open_retention(path: Path | None, clock: Clock) -> Generator[RetentionDesk]:
     """That of the workspace at `path`.
 
     Raises:
-        ConfigError: its files have faults. StoreUnavailable: the store cannot be opened, or is of a kind that keeps everything.
+        ConfigError: its files have faults. StoreUnavailable: the store cannot be opened.
     """
     workspace = load(path or Path())
     store = open_store(workspace)
     try:
-        retention = store.retention
-        if retention is None:
-            raise StoreUnavailable(
-                "a store on PostgreSQL keeps everything so far: `retention` works on a SQLite file.",
-                hint="Let old rows go with the database's own means.",
-            )
-        yield RetentionDesk(retention, _retaining(workspace, retention, clock))
+        yield RetentionDesk(store.retention, _retaining(workspace, store.retention, clock))
     finally:
         store.close()
 
@@ -177,17 +172,3 @@ def _next_ns(now_ns: int) -> int:
     """When the server looks next."""
     today = _midnight_ns(now_ns) + _AT_NS
     return today if now_ns < today else today + _DAY_NS
-
-
-@contextmanager
-def _alone(path: Path) -> Generator[bool]:
-    """Whether no other process is at it; holds them off meanwhile."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
-    finally:
-        os.close(descriptor)

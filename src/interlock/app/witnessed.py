@@ -166,9 +166,6 @@ def sums(store: Store) -> Fact:
 
 def span(store: Store) -> Fact:
     """From when on every record is there, and what has left."""
-    kept = store.retention
-    if kept is None:
-        return Fact("ledger.span", "What has left the store", (), "This store lets nothing go.")
     rows = tuple(
         {
             "file": each.file or "(dropped)",
@@ -176,7 +173,7 @@ def span(store: Store) -> Fact:
             "last": moment(each.last_ns),
             "records": each.records,
         }
-        for each in kept.archives()
+        for each in store.retention.archives()
     )
     note = "Questions and versions of what has left are not counted in this pack; outcomes and sums are."
     return Fact(

@@ -50,13 +50,17 @@ def told(done: Round) -> str:
     files = sum(bool(each.file) for each in done.archives)
     where = f" into {plural(files, 'file')}" if files else ""
     bodies = f"; what was said in {plural(done.forgotten, 'row')} was forgotten" if done.forgotten else ""
-    return f"{plural(records, 'record')} left the store{where}{bodies}; it holds {done.size_bytes / MB:,.1f} MB"
+    packed = f"; what was said in {plural(done.packed, 'old row')} was packed" if done.packed else ""
+    return f"{plural(records, 'record')} left the store{where}{bodies}{packed}; it holds {done.size_bytes / MB:,.1f} MB"
 
 
 def shown(kept: Kept) -> None:
     """Size, oldest row, and a row for each archive."""
     since = f", rows since {moment(kept.oldest_ns)}" if kept.oldest_ns is not None else ""
     say(f"the store holds {kept.size_bytes / MB:,.1f} MB{since}")
+    if kept.bodies.texts:
+        size = f"{kept.bodies.size_bytes / MB:,.1f} MB"
+        say(f"{plural(kept.bodies.texts, 'long text')}, held {kept.bodies.held:,} times, in {size}")
     if not kept.archives:
         return
     rows: list[list[Any]] = [

@@ -6,6 +6,7 @@ Above: app decides when; storage implements. Below: nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -28,11 +29,25 @@ class Archive(Struct, frozen=True):
     """When they left."""
 
 
+class Bodies(Struct, frozen=True):
+    """The long texts of what was said, each there once for its tenant."""
+
+    texts: int
+    held: int
+    """How many rows hold one of them."""
+    size_bytes: int
+    """As they rest."""
+
+
 class Retention(Protocol):
     """What a store can let go of. Roll-ups, outcomes and meters always stay. All methods may raise StoreUnavailable."""
 
+    def alone(self) -> AbstractContextManager[bool]:
+        """Holds off whoever else would let rows go meanwhile, on whatever machine; False where somebody is at it."""
+        ...
+
     def size_bytes(self) -> int:
-        """What the store holds; the file itself may be larger, since freed room is used again."""
+        """What the store holds, on PostgreSQL estimated from a sample; its files may be larger, since freed room is used again."""
         ...
 
     def oldest_ns(self) -> int | None:
@@ -50,6 +65,14 @@ class Retention(Protocol):
 
     def forget_bodies(self, before_ns: int) -> int:
         """Deletes what was said in work that was over before `before_ns`; returns how many rows forgot something."""
+        ...
+
+    def bodies(self) -> Bodies:
+        """What stands once although it was said more often."""
+        ...
+
+    def pack(self) -> int:
+        """Keeps what was said before there were bodies (see `docs/retention.md`) as it is kept today; returns how many rows."""
         ...
 
     def archives(self) -> Sequence[Archive]:

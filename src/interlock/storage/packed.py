@@ -11,15 +11,16 @@ from msgspec import Struct, structs
 
 from interlock.core.store import TaskFilter, TaskRow
 
+from .bodies import NOTHING, Kept
 from .lone import Call
 from .rows import encode
+from .said import Said, listed, texts_of
 from .segments import (
-    NOTHING,
     NS_PER_MINUTE,
     Packed,
     call_of,
     contents_of,
-    listed,
+    listed_of,
     mask_of,
     of_pieces,
     packed,
@@ -35,7 +36,8 @@ class Holding(Struct, frozen=True):
 
     segment: int
     pieces: list[bytes]
-    contents: list[bytes]
+    contents: bytes | str | None
+    """As they rest."""
     at: int
 
     @property
@@ -46,14 +48,21 @@ class Holding(Struct, frozen=True):
     def call(self) -> Packed:
         return call_of(self.pieces[self.at])
 
-    @property
-    def content(self) -> bytes:
-        return self.contents[self.at]
+    def said(self) -> tuple[Kept, list[bytes]]:
+        """What was said in the segment's calls, taken apart."""
+        return contents_of(self.contents, len(self.pieces))
+
+    def content(self, db: Session, bodies: Sql) -> bytes:
+        """What was said in this one, as JSON."""
+        if self.contents is None:
+            return NOTHING
+        kept, pieces = self.said()
+        return kept.told(pieces[self.at], texts_of(db, bodies, (kept,)))
 
 
-def put(db: Session, sql: Sql, calls: Sequence[Call], place: int) -> None:
+def put(db: Session, sql: Sql, calls: Sequence[Call], place: int, said: Said) -> None:
     """Writes lone calls from `place` on; that one stands there already is the database's own error of a taken key."""
-    for segment, tasks in packed(calls):
+    for segment, tasks in packed(calls, said.many):
         db.execute(sql["insert"], (place, *structs.astuple(segment)))
         db.execute(sql["index"], (place, encode(tasks)))
         place += len(tasks)
@@ -82,7 +91,7 @@ def find(db: Session, sql: Sql, task: str) -> Holding | None:
     at = int(place) - int(segment)
     # A segment whose last call went is no more, and then the one before it was found.
     there = at < len(pieces) and pieces[at] != NOTHING
-    return Holding(segment, pieces, contents_of(contents, len(pieces)), at) if there else None
+    return Holding(segment, pieces, contents, at) if there else None
 
 
 def newest(db: Session, sql: Sql, which: TaskFilter, last_ns: int) -> list[TaskRow]:
@@ -97,36 +106,49 @@ def newest(db: Session, sql: Sql, which: TaskFilter, last_ns: int) -> list[TaskR
     for ends_ns, calls in db.execute(sql[name], asked):
         if len(found) >= which.limit and ends_ns < found[which.limit - 1].created_ns:
             break
-        found.extend(listed(calls, which, last_ns))
+        found.extend(listed_of(calls, which, last_ns))
         found.sort(key=lambda row: (row.created_ns, row.id), reverse=True)
         del found[which.limit :]
     return found
 
 
-def take_out(db: Session, sql: Sql, tasks: Sequence[str]) -> list[Holding]:
-    """Removes those of `tasks` that stand in a segment, and returns what stood there: they are to get rows of their own."""
-    gone: list[Holding] = []
+def take_out(db: Session, sql: Sql, tasks: Sequence[str], said: Said, bodies: Sql) -> list[tuple[Holding, bytes]]:
+    """Removes those of `tasks` that stand in a segment, and returns what stood there, with its content: they are to get rows of their own."""
+    gone: list[tuple[Holding, bytes]] = []
     for (task,) in db.execute(sql["among"], (encode(tasks),)).fetchall():
         held = find(db, sql, task)
         if held is not None:
-            gone.append(held)
-            _write(db, sql, held, NOTHING, NOTHING)
+            gone.append((held, held.content(db, bodies)))
+            _write(db, sql, held, NOTHING, NOTHING, said)
     return gone
 
 
-def set_content(db: Session, sql: Sql, held: Holding, content: str | None) -> None:
+def set_content(db: Session, sql: Sql, held: Holding, content: bytes | None, said: Said) -> None:
     """Puts `content` (JSON) in the place of a lone call's content."""
-    _write(db, sql, held, held.pieces[held.at], content.encode() if content else NOTHING)
+    _write(db, sql, held, held.pieces[held.at], content or NOTHING, said)
 
 
-def _write(db: Session, sql: Sql, held: Holding, piece: bytes, content: bytes) -> None:
+def _write(db: Session, sql: Sql, held: Holding, piece: bytes, content: bytes, said: Said) -> None:
     pieces = [*held.pieces[: held.at], piece, *held.pieces[held.at + 1 :]]
-    contents = [*held.contents[: held.at], content, *held.contents[held.at + 1 :]]
-    left = of_pieces(pieces, contents)
+    left = of_pieces(pieces, None)
+    said.dropped(held.contents)
     if left is None:
         db.execute(sql["delete"], (held.segment,))
     else:
-        db.execute(sql["replace"], (*structs.astuple(left), held.segment))
+        told = structs.replace(left, contents=_told(held, left.tenant, content, said))
+        db.execute(sql["replace"], (*structs.astuple(told), held.segment))
+
+
+def _told(held: Holding, tenant: str, content: bytes, said: Said) -> bytes | str | None:
+    """The segment's contents with another one in the call's place."""
+    kept, pieces = held.said()
+    pieces[held.at] = NOTHING
+    if content == NOTHING and all(each == NOTHING for each in pieces):
+        return None
+    splitter = said.splitter(tenant)
+    again = [splitter.again(each, kept) for each in pieces]
+    again[held.at] = splitter.split(content)
+    return said.kept(tenant, splitter, listed(again))
 
 
 def _ids(calls: Sequence[Call]) -> str:

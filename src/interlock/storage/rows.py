@@ -6,7 +6,7 @@ Above: writes. Below: core. Pure: values in, rows out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -31,6 +31,8 @@ from interlock.core.events import (
 from interlock.core.shares import money_of
 from interlock.core.store import ARRIVED, TaskKind
 
+from .bodies import NOTHING
+
 LATE_MARK = "!"
 """Between the task and the call in the id under which a fenced-out call is kept."""
 
@@ -39,7 +41,6 @@ _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _NO_CALL = (None,) * 9
 _STATE = ("status", "outcome", "wake_at_ns", "confidence", "tier", "escalations", "simulated", "degraded")
 _LAST = ("success", "success_source", "error", "message")
-_SAID = (*_STATE, *_LAST)
 _SUMS = ("events", "model_calls", "tool_calls", "input_tokens", "output_tokens", "cost_nano_usd")
 _MORE_SUMS = ("simulated_nano_usd", "saved_nano_usd", "asked", "doubted", "finished_ns", "fence")
 
@@ -61,23 +62,27 @@ def late(record: Record, settled: Settled) -> Record:
     return structs.replace(record, task=f"{record.task}{LATE_MARK}{settled.call}", seq=1, fence=0)
 
 
-def record_of(row: Sequence[Any]) -> Record:
-    """A row of `events.of_task`."""
-    content = None if row[5] is None else msgspec.json.decode(row[5])
-    return Record(row[0], row[1], row[3], row[2], decode_event(row[4]), content)
+def record_of(row: Sequence[Any], content: bytes | None) -> Record:
+    """A row of `events.of_task`, with its content as JSON."""
+    said = None if content is None else msgspec.json.decode(content)
+    return Record(row[0], row[1], row[3], row[2], decode_event(row[4]), said)
 
 
-def event_row(record: Record) -> tuple[Any, ...]:
-    """The parameters of `events.insert`."""
+def body_of(record: Record) -> bytes:
+    """Its content as JSON, as whoever settled it has encoded it already; `null` where there is none."""
+    return record.body or (NOTHING if record.content is None else encode(record.content).encode())
+
+
+def event_row(record: Record, said: bytes | str | None) -> tuple[Any, ...]:
+    """The parameters of `events.insert`; `said` is what is kept for its content."""
     event = record.event
     if isinstance(event, Settled):
-        return call_row(record, event)
-    content = None if record.content is None else encode(record.content)
+        return call_row(record, event, said)
     tag = event.__struct_config__.tag
-    return (record.task, record.seq, record.at_ns, record.tenant, tag, encode(event), content, *_NO_CALL)
+    return (record.task, record.seq, record.at_ns, record.tenant, tag, encode(event), said, *_NO_CALL)
 
 
-def call_row(record: Record, call: Settled) -> tuple[Any, ...]:
+def call_row(record: Record, call: Settled, said: bytes | str | None) -> tuple[Any, ...]:
     """The same for a settled call."""
     real, simulated = money(call)
     return (
@@ -87,7 +92,7 @@ def call_row(record: Record, call: Settled) -> tuple[Any, ...]:
         record.tenant,
         "settled",
         record.encoded.decode() if record.encoded else encode(call),
-        record.body.decode() if record.body else None if record.content is None else encode(record.content),
+        said,
         call.caller.workflow,
         call.tier,
         call.status,
@@ -128,11 +133,6 @@ def task_rows(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
         row["last_seq"] = max(row["last_seq"], record.seq)
         _fold(row, record)
     return rows
-
-
-def only_adds(row: Mapping[str, Any]) -> bool:
-    """Whether such a row, where the task has one already, changes its sums and nothing that any index holds."""
-    return not (row["finished_ns"] or row["asked"] or row["doubted"] or any(row[name] is not None for name in _SAID))
 
 
 def _new_row(record: Record) -> dict[str, Any]:

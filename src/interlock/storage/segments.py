@@ -9,7 +9,7 @@ began before some moment has none that began a minute later, and lists need to l
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -17,16 +17,16 @@ from msgspec import Struct
 from interlock.core.events import Outcome, Record, Settled
 from interlock.core.store import TaskFilter, TaskRow
 
+from .bodies import NOTHING, Kept, taken_apart
 from .lone import Call, task_of
-from .rows import encode, lone_outcome, money
+from .rows import body_of, encode, lone_outcome, money
+from .said import listed as joined
 
 NS_PER_MINUTE = 60_000_000_000
 MOST_CALLS = 256
 """One call is found by opening its segment."""
 OUTCOMES: dict[Outcome, int] = {"resolved": 1, "simulated": 2, "cancelled": 4, "failed": 8}
 """What can become of a lone call, as bits of the column `outcomes`."""
-NOTHING = b"null"
-"""In the place of a call that has got rows of its own, and of content that is not kept."""
 
 
 class Segment(Struct, frozen=True):
@@ -46,8 +46,8 @@ class Segment(Struct, frozen=True):
     """What its dearest call cost, real and simulated together."""
     calls: bytes
     """JSON, compressed: a list of [event, at_ns] or null, in the order of their places."""
-    contents: str | None
-    """JSON: what was said in them, in the same order; `None` where nothing is kept."""
+    contents: bytes | str | None
+    """What was said in them, in the same order, as `said` keeps it; `None` where nothing is kept."""
 
 
 class Packed(Struct, frozen=True, array_like=True):
@@ -68,6 +68,8 @@ class Packed(Struct, frozen=True, array_like=True):
 _calls = msgspec.json.Decoder(list[Packed | None])
 _call = msgspec.json.Decoder(Packed)
 _pieces = msgspec.json.Decoder(list[msgspec.Raw])
+Keep = Callable[[str, Sequence[bytes]], bytes | str | None]
+"""`Said.many`: what is kept for the contents of a tenant's calls."""
 
 
 def piece_of(record: Record) -> bytes:
@@ -75,12 +77,7 @@ def piece_of(record: Record) -> bytes:
     return b"[%b,%d]" % (record.encoded or encode(record.event).encode(), record.at_ns)
 
 
-def body_of(record: Record) -> bytes:
-    """Its content as JSON, likewise."""
-    return record.body or (NOTHING if record.content is None else encode(record.content).encode())
-
-
-def packed(calls: Sequence[Call]) -> list[tuple[Segment, list[str]]]:
+def packed(calls: Sequence[Call], keep: Keep) -> list[tuple[Segment, list[str]]]:
     """The segments that hold `calls`, each with the ids of its tasks."""
     groups: dict[tuple[str, str, int], list[Call]] = {}
     for each in calls:
@@ -91,21 +88,22 @@ def packed(calls: Sequence[Call]) -> list[tuple[Segment, list[str]]]:
             group = groups[key] = []
         group.append(each)
     parts = [group[at : at + MOST_CALLS] for group in groups.values() for at in range(0, len(group), MOST_CALLS)]
-    return [(_segment(part), [record.task for record, _ in part]) for part in parts]
+    return [(_segment(part, keep), [record.task for record, _ in part]) for part in parts]
 
 
-def of_pieces(pieces: Sequence[bytes], contents: Sequence[bytes]) -> Segment | None:
+def of_pieces(pieces: Sequence[bytes], contents: bytes | str | None) -> Segment | None:
     """A segment of these calls, of one tenant, workflow and minute; `None` when all of them have gone."""
     found = [_call.decode(piece).event for piece in pieces if piece != NOTHING]
     return _summed(found, pieces, contents) if found else None
 
 
-def _segment(calls: Sequence[Call]) -> Segment:
+def _segment(calls: Sequence[Call], keep: Keep) -> Segment:
     pieces = [piece_of(record) for record, _ in calls]
-    return _summed([call for _, call in calls], pieces, [body_of(record) for record, _ in calls])
+    contents = keep(calls[0][0].tenant, [body_of(record) for record, _ in calls])
+    return _summed([call for _, call in calls], pieces, contents)
 
 
-def _summed(calls: Sequence[Settled], pieces: Sequence[bytes], contents: Sequence[bytes]) -> Segment:
+def _summed(calls: Sequence[Settled], pieces: Sequence[bytes], contents: bytes | str | None) -> Segment:
     starts = [call.started_ns for call in calls]
     spent = [money(call) for call in calls]
     kinds = {(call.status, call.simulated): call for call in calls}
@@ -119,13 +117,9 @@ def _summed(calls: Sequence[Settled], pieces: Sequence[bytes], contents: Sequenc
         sum([real for real, _ in spent]),
         sum([simulated for _, simulated in spent]),
         max([real + simulated for real, simulated in spent]),
-        zlib.compress(_joined(pieces), level=1),
-        None if all(each == NOTHING for each in contents) else _joined(contents).decode(),
+        zlib.compress(joined(pieces), level=1),
+        contents,
     )
-
-
-def _joined(pieces: Sequence[bytes]) -> bytes:
-    return b"[%b]" % b",".join(pieces)
 
 
 def opened(calls: bytes) -> list[Packed | None]:
@@ -138,9 +132,12 @@ def pieces_of(calls: bytes) -> list[bytes]:
     return [bytes(piece) for piece in _pieces.decode(zlib.decompress(calls))]
 
 
-def contents_of(contents: str | None, n: int) -> list[bytes]:
-    """What was said in the `n` calls of a segment, each as JSON."""
-    return [NOTHING] * n if contents is None else [bytes(each) for each in _pieces.decode(contents)]
+def contents_of(contents: bytes | str | None, n: int) -> tuple[Kept, list[bytes]]:
+    """What was said in the `n` calls of a segment, and each one's piece of it."""
+    if contents is None:
+        return Kept((), NOTHING), [NOTHING] * n
+    kept = taken_apart(contents)
+    return kept, kept.pieces()
 
 
 def call_of(piece: bytes) -> Packed:
@@ -157,7 +154,7 @@ def mask_of(which: TaskFilter) -> int | None:
     return next((bit for outcome, bit in OUTCOMES.items() if outcome == which.outcome), None)
 
 
-def listed(calls: bytes, which: TaskFilter, last_ns: int) -> list[TaskRow]:
+def listed_of(calls: bytes, which: TaskFilter, last_ns: int) -> list[TaskRow]:
     """The segment's calls that `which` asks for and that began at `last_ns` or before."""
     return [
         row

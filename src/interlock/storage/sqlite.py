@@ -21,20 +21,22 @@ from interlock.core.sketch import unpacked
 from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts
 
 from . import packed
-from .archive import Archives
+from .archive import SqliteRows
 from .aside import Cache, Signals
 from .audit import Audit
 from .batches import Batches, Files
+from .bodies import NOTHING
 from .database import Database, Synchronous
 from .kept import Responses
 from .keys import Keys
 from .lease_clock import lease_clock
+from .leaving import Archives
 from .migrate import prepare
 from .outbox import Outbox, Texts
 from .rolls import END_OF_TIME, NS_PER_HOUR
 from .rows import record_of
+from .said import Said, plain
 from .scrubbed import scrubbed
-from .segments import NOTHING
 from .sessions import Sessions
 from .similar import SimilarAnswers
 from .statements import statements
@@ -72,8 +74,9 @@ class SqliteStore:
         self._sessions = Sessions(database)
         self._audit = Audit(database)
         self._tail = Tail(database)
-        self._retention = Archives(database)
+        self._retention = Archives(database, SqliteRows(database.path))
         self._segments = statements("segments")
+        self._bodies = statements("bodies")
         self._lease_clock = lease_clock(database.path)
 
     @classmethod
@@ -166,12 +169,14 @@ class SqliteStore:
             return write_groups(db, groups, self._price_at_write)
 
     def records(self, task: str, *, after: int = -1) -> list[Record]:
-        with self._database.reading(f"read the log of task {task}") as db:
+        with self._database.snapshot(f"read the log of task {task}") as db:
             lone = packed.find(db, self._segments, task)
             if lone is not None:
-                return [lone.call.record(lone.content)] if lone.call.event.caller.step > after else []
+                call = lone.call
+                return [call.record(lone.content(db, self._bodies))] if call.event.caller.step > after else []
             rows = db.execute(statements("events")["of_task"], (task, after)).fetchall()
-        return [record_of(row) for row in rows]
+            contents = plain(db, self._bodies, [row[5] for row in rows])
+        return [record_of(*each) for each in zip(rows, contents, strict=True)]
 
     def scrub(self, task: str, policy: StorePrompts, redact: Callable[[str], str]) -> int:
         row = self._tasks.get(task)
@@ -182,16 +187,23 @@ class SqliteStore:
                 f"task {task} is {row.status}: its content is still needed.", hint="Scrub it when it has finished."
             )
         with self._database.transaction(f"scrub task {task}") as db:
+            said = Said(db, self._bodies)
             lone = packed.find(db, self._segments, task)
             if lone is not None:
-                if lone.content == NOTHING:
+                content = lone.content(db, self._bodies)
+                if content == NOTHING:
                     return 0
-                packed.set_content(db, self._segments, lone, scrubbed(lone.content.decode(), policy, redact))
+                packed.set_content(db, self._segments, lone, scrubbed(content, policy, redact), said)
+                said.write()
                 return 1
             rows = db.execute(statements("events")["contents"], (task,)).fetchall()
-            changes = [(scrubbed(text, policy, redact), task, seq) for seq, text in rows]
-            db.executemany(statements("events")["set_content"], changes)
-        return len(changes)
+            for (seq, kept), content in zip(rows, plain(db, self._bodies, [row[1] for row in rows]), strict=True):
+                left = scrubbed(content or NOTHING, policy, redact)
+                said.dropped(kept)
+                change = (said.one(row.tenant, left or NOTHING), task, seq)
+                db.execute(statements("events")["set_content"], change)
+            said.write()
+        return len(rows)
 
     def rolls(self, which: RollFilter) -> list[RollRow]:
         with self._database.reading("read roll-ups") as db:

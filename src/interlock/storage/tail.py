@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-import msgspec
-
 from interlock.core.events import Record
 
-from .rows import decode_event
+from .rows import record_of
+from .said import plain, texts_of
 from .segments import MOST_CALLS, Packed, contents_of, opened
 from .session import Database, Session
 
@@ -26,6 +25,7 @@ class Tail:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = database.sql("tail")
+        self._bodies = database.sql("bodies")
 
     def read(self, place: str, limit: int) -> tuple[list[Record], str]:
         after = int(place or 0)
@@ -56,27 +56,26 @@ class Tail:
 
     def _rows(self, db: Session, after: int, limit: int) -> list[Placed]:
         rows = db.execute(self._sql["events"], (after, limit)).fetchall()
-        return [(row[0], _record(*row[1:])) for row in rows]
+        contents = plain(db, self._bodies, [row[6] for row in rows])
+        return [(row[0], record_of(row[1:], content)) for row, content in zip(rows, contents, strict=True)]
 
     def _lone(self, db: Session, after: int, limit: int) -> list[Placed]:
         asked: Mapping[str, int] = {"after": after, "most": MOST_CALLS}
-        calls = (each for row in db.execute(self._sql["segments"], asked) for each in _placed(*row) if each[0] > after)
+        rows = db.execute(self._sql["segments"], asked)
+        calls = (each for row in rows for each in self._placed(db, *row) if each[0] > after)
         return [(place, call.record(content)) for place, call, content in islice(calls, limit)]
 
-
-def _placed(segment: int, calls: bytes, contents: str | None) -> Iterator[tuple[int, Packed, bytes]]:
-    """The calls of a segment, each with its place and content."""
-    found = opened(calls)
-    for at, (call, content) in enumerate(zip(found, contents_of(contents, len(found)), strict=True)):
-        if call is not None:
-            yield segment + at, call, content
+    def _placed(
+        self, db: Session, segment: int, calls: bytes, contents: bytes | str | None
+    ) -> Iterator[tuple[int, Packed, bytes]]:
+        """The calls of a segment, each with its place and content."""
+        found = opened(calls)
+        kept, pieces = contents_of(contents, len(found))
+        texts = texts_of(db, self._bodies, (kept,))
+        for at, (call, piece) in enumerate(zip(found, pieces, strict=True)):
+            if call is not None:
+                yield segment + at, call, kept.told(piece, texts)
 
 
 def _place(found: Placed) -> int:
     return found[0]
-
-
-def _record(task: str, seq: int, at_ns: int, tenant: str, event: str, content: str | None) -> Record:
-    return Record(
-        task, seq, tenant, at_ns, decode_event(event), None if content is None else msgspec.json.decode(content)
-    )

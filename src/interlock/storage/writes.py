@@ -6,8 +6,8 @@ Above: `SqliteStore.write`. Below: packed, outcomes, rolls, rows.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec import structs
 
@@ -19,42 +19,34 @@ from . import lone, packed
 from .meters import meter_sums
 from .outcomes import Ended, alone_ended, changed, merge_outcomes
 from .rolls import NS_PER_HOUR, Kinds, PriceOfVersion, RollKey, RollSum, kinds_of, sums_of
-from .rows import decode_event, encode, event_row, late, only_adds, task_rows, to_parent
+from .rows import body_of, decode_event, encode, event_row, late, task_rows, to_parent
+from .said import Said
 from .statements import statements
 
 Group = Sequence[Record]
 
 
-class Standing(NamedTuple):
-    """A task's row as it is before a write."""
-
-    fence: int
-    status: str
-
-
-_OVER, _UNKNOWN = Standing(0, "finished"), Standing(0, "")
-
-
 def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion) -> list[Fenced | None]:
     """Inside a transaction: writes every group whole or not at all, and says which were fenced out."""
     alone, others = lone.split(groups)
-    if alone and not _write_alone(db, alone):
+    said = Said(db, statements("bodies"))
+    if alone and not _write_alone(db, alone, said):
         strange = packed.known(db, statements("segments"), alone) | lone.repeated(alone)
         alone = [call for call in alone if call[0].task not in strange]
         others = [place for place, group in enumerate(groups) if place in set(others) or group[0].task in strange]
-        _write_alone(db, alone)
-    if alone:
-        kinds = kinds_of([record for record, _ in alone])
-        _merge_sums(db, sums_of(kinds, price_of), kinds)
-        merge_outcomes(db, alone_ended(kinds))
+        _write_alone(db, alone, said)
+    kinds = kinds_of([record for record, _ in alone])
+    _merge_sums(db, sums_of(kinds, price_of), kinds)
+    merge_outcomes(db, alone_ended(kinds))
     refused: list[Fenced | None] = [None] * len(groups)
     if others:
-        for place, no in zip(others, _write(db, [groups[place] for place in others], price_of), strict=True):
+        for place, no in zip(others, _write(db, [groups[place] for place in others], price_of, said), strict=True):
             refused[place] = no
+    said.write()
     return refused
 
 
-def _write_alone(db: sqlite3.Connection, calls: Sequence[lone.Call]) -> bool:
+def _write_alone(db: sqlite3.Connection, calls: Sequence[lone.Call], said: Said) -> bool:
     """Puts lone calls into segments; False, and nothing done, when something is written already about one of these tasks."""
     sql = statements("segments")
     if not calls:
@@ -62,13 +54,15 @@ def _write_alone(db: sqlite3.Connection, calls: Sequence[lone.Call]) -> bool:
     if packed.with_rows(db, sql, calls):
         return False
     db.execute("SAVEPOINT alone")
+    trial = said.trial()
     try:
-        packed.put(db, sql, calls, _reserve(db, len(calls)))
+        packed.put(db, sql, calls, _reserve(db, len(calls)), trial)
     except sqlite3.IntegrityError:
         db.execute("ROLLBACK TO alone")
         return False
     finally:
         db.execute("RELEASE alone")
+    said.took(trial)
     return True
 
 
@@ -78,63 +72,50 @@ def _reserve(db: sqlite3.Connection, places: int) -> int:
     return int(behind) - places
 
 
-def _write(db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion) -> list[Fenced | None]:
+def _write(
+    db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion, said: Said
+) -> list[Fenced | None]:
     """Groups of any kind."""
-    standing = _standing(db, {record.task for group in groups for record in group})
-    refused = fenced_groups(groups, standing)
+    refused = fenced_groups(db, groups)
     records = [record for group, no in zip(groups, refused, strict=True) if no is None for record in group]
     spent = [
         late(r, r.event) for g, no in zip(groups, refused, strict=True) if no for r in g if isinstance(r.event, Settled)
     ]
-    if spent:
-        standing.update(_standing(db, {record.task for record in spent}))
-    touched = {record.task for record in (*records, *spent)}
-    before = _before(db, touched, standing)
+    touched = list({record.task for record in (*records, *spent)})
+    _give_rows(db, touched, said)
+    before = _ended(db, touched)
     db.execute("SAVEPOINT quick")
+    trial = said.trial()
     try:
-        _insert_many(db, [*records, *spent])
+        _insert_many(db, [*records, *spent], trial)
     except sqlite3.IntegrityError:
         # Some place is taken: rare (a repeated write, a recovered call), so only then each record is looked at.
         db.execute("ROLLBACK TO quick")
-        records, refused = _one_by_one(db, groups, refused)
+        trial = said.trial()
+        records, refused = _one_by_one(db, groups, refused, trial)
         spent = []
-        touched |= {record.task for record in records}
+        touched = list({record.task for record in records} | set(touched))
     db.execute("RELEASE quick")
-    merge(db, [*records, *spent], price_of, standing)
-    over = {task for task in touched if standing.get(task, _OVER).status == "finished"}
-    over.update([record.task for record in records if isinstance(record.event, Finished)])
-    if over:
-        merge_outcomes(db, changed(before, _ended(db, over)))
+    said.took(trial)
+    merge(db, [*records, *spent], price_of)
+    merge_outcomes(db, changed(before, _ended(db, touched)))
     return refused
 
 
-def _insert_many(db: sqlite3.Connection, records: Sequence[Record]) -> None:
+def _insert_many(db: sqlite3.Connection, records: Sequence[Record], said: Said) -> None:
     place = _reserve(db, len(records))
-    rows = [(place + at, *event_row(record)) for at, record in enumerate(records)]
+    rows = [
+        (place + at, *event_row(record, said.one(record.tenant, body_of(record)))) for at, record in enumerate(records)
+    ]
     db.executemany(statements("events")["insert"], rows)
 
 
-def _ended(db: sqlite3.Connection, tasks: Collection[str]) -> list[Ended]:
+def _ended(db: sqlite3.Connection, tasks: Sequence[str]) -> list[Ended]:
     """Those of `tasks` that are over, as they count."""
-    return [Ended(*row) for row in db.execute(statements("outcomes")["ended"], (encode(list(tasks)),)).fetchall()]
+    return [Ended(*row) for row in db.execute(statements("outcomes")["ended"], (encode(tasks),)).fetchall()]
 
 
-def _standing(db: sqlite3.Connection, tasks: Iterable[str]) -> dict[str, Standing]:
-    """Those of `tasks` that have rows, as they are before the write."""
-    found = ((task, db.execute(statements("tasks")["lease"], (task,)).fetchone()) for task in tasks)
-    return {task: Standing(int(row[2]), row[3]) for task, row in found if row is not None}
-
-
-def _before(db: sqlite3.Connection, touched: Iterable[str], standing: dict[str, Standing]) -> list[Ended]:
-    """Those of `touched` that were over before; lone calls among them are given rows."""
-    new = [task for task in touched if task not in standing]
-    if new:
-        standing.update({task: _OVER for task in _give_rows(db, new)})
-    over = [task for task in touched if standing.get(task, _UNKNOWN).status == "finished"]
-    return _ended(db, over) if over else []
-
-
-def fenced_groups(groups: Sequence[Group], standing: Mapping[str, Standing]) -> list[Fenced | None]:
+def fenced_groups(db: sqlite3.Connection, groups: Sequence[Group]) -> list[Fenced | None]:
     """For each group: why it may not be written, or `None`."""
     fences: dict[str, int | None] = {}
     refused: list[Fenced | None] = []
@@ -144,8 +125,8 @@ def fenced_groups(groups: Sequence[Group], standing: Mapping[str, Standing]) -> 
             if not record.fence:
                 continue
             if record.task not in fences:
-                held = standing.get(record.task)
-                fences[record.task] = None if held is None else held.fence
+                row = db.execute(statements("tasks")["lease"], (record.task,)).fetchone()
+                fences[record.task] = None if row is None else int(row[2])
             if fences[record.task] is None and isinstance(record.event, Started):
                 fences[record.task] = record.fence
             if fences[record.task] != record.fence:
@@ -164,7 +145,7 @@ def _fenced(record: Record, held: int | None) -> Fenced:
 
 
 def _one_by_one(
-    db: sqlite3.Connection, groups: Sequence[Group], refused: Sequence[Fenced | None]
+    db: sqlite3.Connection, groups: Sequence[Group], refused: Sequence[Fenced | None], said: Said
 ) -> tuple[list[Record], list[Fenced | None]]:
     """Inserts what is not there yet; returns what was inserted, and the refusals with those for taken places added."""
     inserted: list[Record] = []
@@ -175,11 +156,11 @@ def _one_by_one(
         for record in group:
             event = record.event
             if no is None and not _is_there(db, record):
-                inserted.append(_insert(db, record))
+                inserted.append(_insert(db, record, said))
             elif no is not None and isinstance(event, Settled):
                 spent = late(record, event)
                 if not _same_call(db, record, event) and not _is_there(db, spent):
-                    inserted.append(_insert(db, spent))
+                    inserted.append(_insert(db, spent, said))
     return inserted, answers
 
 
@@ -215,27 +196,22 @@ def _same_call(db: sqlite3.Connection, record: Record, settled: Settled) -> bool
     return isinstance(there, Settled) and there.call == settled.call
 
 
-def _insert(db: sqlite3.Connection, record: Record) -> Record:
-    _insert_many(db, [record])
+def _insert(db: sqlite3.Connection, record: Record, said: Said) -> Record:
+    _insert_many(db, [record], said)
     return record
 
 
-def merge(
-    db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVersion, standing: Mapping[str, Standing]
-) -> None:
+def merge(db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVersion) -> None:
     """Puts what the records say into their tasks' rows and into the roll-ups."""
     rows = task_rows(records)
+    settled_alone = [row["id"] for row in rows.values() if "lone" in row]
+    known = _known(db, settled_alone)
     for row in rows.values():
         alone: dict[str, Any] | None = row.pop("lone", None)
-        if alone is not None and row["id"] not in standing:
+        if alone is not None and row["id"] not in known:
             row.update({key: value for key, value in alone.items() if row.get(key) is None or key == "finished_ns"})
-    going_on = [row for row in rows.values() if row["id"] in standing and only_adds(row)]
-    others = [row for row in rows.values() if not (row["id"] in standing and only_adds(row))]
-    if going_on:
-        db.executemany(statements("tasks")["add"], going_on)
-    if others:
-        db.executemany(statements("tasks")["merge"], others)
-    for row in others:
+    db.executemany(statements("tasks")["merge"], list(rows.values()))
+    for row in rows.values():
         if (row["asked"] or row["doubted"] or "unpaused" in row) and row["status"] != "finished":
             db.execute(statements("tasks")["settle_status"], (row["id"],))
     kinds = kinds_of(records)
@@ -247,20 +223,29 @@ def merge(
     _merge_sums(db, sums, kinds)
 
 
-def _give_rows(db: sqlite3.Connection, tasks: Sequence[str]) -> list[str]:
-    """Rows of its own for each of `tasks` that was nothing but a lone call until now, where it stood before; returns which were."""
-    taken = packed.take_out(db, statements("segments"), tasks)
-    for held in taken:
+def _give_rows(db: sqlite3.Connection, tasks: Sequence[str], said: Said) -> None:
+    """Rows of its own for each of `tasks` that was nothing but a lone call until now, where it stood before."""
+    for held, content in packed.take_out(db, statements("segments"), tasks, said, statements("bodies")):
         db.execute(statements("tasks")["lone"], structs.asdict(held.call.task()))
-        db.execute(statements("events")["insert"], (held.place, *event_row(held.call.record(held.content))))
-    return [held.call.task().id for held in taken]
+        record = held.call.record()
+        row = event_row(record, said.one(record.tenant, content))
+        db.execute(statements("events")["insert"], (held.place, *row))
 
 
 def _merge_sums(db: sqlite3.Connection, sums: Mapping[RollKey, RollSum], kinds: Kinds) -> None:
-    if sums:
-        db.executemany(statements("roll")["merge"], [each.row(key) for key, each in sums.items()])
-    if counts := meter_sums(kinds):
-        db.executemany(statements("meters")["merge"], counts)
+    db.executemany(statements("roll")["merge"], [each.row(key) for key, each in sums.items()])
+    db.executemany(statements("meters")["merge"], meter_sums(kinds))
+
+
+def _known(db: sqlite3.Connection, tasks: Sequence[str]) -> set[str]:
+    """Those of `tasks` that have a row."""
+    found: set[str] = set()
+    for start in range(0, len(tasks), 500):
+        some = tasks[start : start + 500]
+        marks = ", ".join("?" * len(some))
+        # The list of marks is ours, the ids are parameters.
+        found.update(row[0] for row in db.execute(f"SELECT id FROM tasks WHERE id IN ({marks})", some))  # noqa: S608
+    return found
 
 
 def _roll_task(db: sqlite3.Connection, sums: dict[RollKey, RollSum], task: str) -> None:

@@ -14,28 +14,47 @@ from msgspec import structs
 from interlock.core.events import Record, Settled
 from interlock.core.store import TaskFilter, TaskRow
 from interlock.storage import lone
-from interlock.storage.rows import decode_event, encode, lone_outcome, money
+from interlock.storage.rows import body_of, decode_event, encode, lone_outcome, money
+from interlock.storage.said import Said, plain
 from interlock.storage.session import Session
 from interlock.storage.statements import statements
 
 
-def put(db: Session, calls: Sequence[lone.Call]) -> set[str]:
+def put(db: Session, calls: Sequence[lone.Call], said: Said) -> set[str]:
     """Writes lone calls; returns the tasks of those that were not, since something is written about them already."""
     if not calls:
         return set()
     ids = [record.task for record, _ in calls]
     strange = lone.repeated(calls) | {row[0] for row in db.execute(statements("tasks", "postgres")["known"], (ids,))}
-    fresh = sorted((_row(*call) for call in calls if call[0].task not in strange), key=_task)
+    fresh = sorted((_row(*call, said) for call in calls if call[0].task not in strange), key=_task)
     if not fresh:
         return strange
     written = db.execute(_sql("insert"), [list(column) for column in zip(*fresh, strict=True)]).fetchall()
-    return strange | ({row[0] for row in fresh} - {row[0] for row in written} if len(written) < len(fresh) else set())
+    if len(written) == len(fresh):
+        return strange
+    there = {row[0] for row in written}
+    for row in fresh:
+        if row[0] not in there:
+            said.dropped(row[-2])
+    return strange | ({row[0] for row in fresh} - there)
 
 
 def find(db: Session, task: str) -> Record | None:
     """The lone call that is `task`."""
     row = db.execute(_sql("find"), (task,)).fetchone()
-    return None if row is None else _record(*row)
+    if row is None:
+        return None
+    event, kept, at_ns = row
+    (content,) = plain(db, statements("bodies", "postgres"), [kept])
+    call = _settled(event)
+    told = None if content is None else msgspec.json.decode(content)
+    return Record(call.caller.task, call.caller.step, call.caller.tenant, at_ns, call, told)
+
+
+def kept(db: Session, task: str) -> bytes | None:
+    """The content of the lone call that is `task`, as it rests; nobody else changes it before this transaction ends."""
+    row = db.execute(_sql("kept"), (task,)).fetchone()
+    return None if row is None else row[0]
 
 
 def as_task(event: str, at_ns: int) -> TaskRow:
@@ -62,9 +81,14 @@ def move_out(db: Session, tasks: Sequence[str]) -> list[TaskRow]:
     return found
 
 
-def set_content(db: Session, task: str, content: str | None) -> None:
-    """Puts `content` (JSON) in the place of a lone call's content."""
-    db.execute(_sql("set_content"), (content, task))
+def set_content(db: Session, task: str, content: bytes | str | None) -> None:
+    """Puts `content`, as it rests, in the place of a lone call's content."""
+    db.execute(_sql("set_content"), (*by_column(content), task))
+
+
+def by_column(kept: bytes | str | None) -> tuple[bytes | None, str | None]:
+    """What is kept, for `said` and for `content`: one of them."""
+    return (None, kept) if isinstance(kept, str) else (kept, None)
 
 
 def _sql(name: str) -> str:
@@ -75,7 +99,7 @@ def _task(row: tuple[Any, ...]) -> str:
     return row[0]
 
 
-def _row(record: Record, call: Settled) -> tuple[Any, ...]:
+def _row(record: Record, call: Settled, said: Said) -> tuple[Any, ...]:
     return (
         record.task,
         record.seq,
@@ -87,14 +111,8 @@ def _row(record: Record, call: Settled) -> tuple[Any, ...]:
         record.at_ns,
         *money(call),
         record.encoded.decode() if record.encoded else encode(call),
-        None if record.content is None else encode(record.content),
+        *by_column(said.one(record.tenant, body_of(record))),
     )
-
-
-def _record(event: str, content: str | None, at_ns: int) -> Record:
-    call = _settled(event)
-    told = None if content is None else msgspec.json.decode(content)
-    return Record(call.caller.task, call.caller.step, call.caller.tenant, at_ns, call, told)
 
 
 def _settled(event: str) -> Settled:

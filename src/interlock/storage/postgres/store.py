@@ -18,16 +18,20 @@ from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts
 from interlock.storage.aside import Cache, Signals
 from interlock.storage.audit import Audit
 from interlock.storage.batches import Batches, Files
+from interlock.storage.bodies import NOTHING
 from interlock.storage.kept import Responses
 from interlock.storage.keys import Keys
+from interlock.storage.leaving import Archives
 from interlock.storage.outbox import Outbox, Texts
 from interlock.storage.rolls import END_OF_TIME, NS_PER_HOUR
-from interlock.storage.rows import encode, record_of
+from interlock.storage.rows import record_of
+from interlock.storage.said import Said, plain
 from interlock.storage.scrubbed import scrubbed
 from interlock.storage.sessions import Sessions
 from interlock.storage.similar import SimilarAnswers
 
 from . import calls
+from .archive import PostgresRows
 from .database import Database
 from .lease_clock import LeaseClock
 from .migrate import migrate
@@ -38,6 +42,7 @@ from .writes import put_prices, write_groups
 
 MOST_PRICES = 10_000
 """Kept at hand; callers choose the models and so the prices."""
+_SUMMED = ("events", "calls", "archives", "outcomes", "roll")
 _HEAD = 15
 """Columns of `roll` before the usage."""
 _prices = msgspec.json.Decoder(Price)
@@ -63,6 +68,7 @@ class PostgresStore:
         self.sessions = Sessions(database)
         self.audit = Audit(database)
         self.tail = Tail(database, era)
+        self.retention = Archives(database, PostgresRows(database))
         self._lease_clock = LeaseClock(database)
 
     @classmethod
@@ -96,10 +102,11 @@ class PostgresStore:
     def records(self, task: str, *, after: int = -1) -> list[Record]:
         with self._database.snapshot(f"read the log of task {task}") as db:
             rows = db.execute(self._database.sql("events")["of_task"], (task, after)).fetchall()
+            contents = plain(db, self._database.sql("bodies"), [row[5] for row in rows])
             lone = None if rows else calls.find(db, task)
         if lone is not None:
             return [lone] if lone.seq > after else []
-        return [record_of(row) for row in rows]
+        return [record_of(*each) for each in zip(rows, contents, strict=True)]
 
     def scrub(self, task: str, policy: StorePrompts, redact: Callable[[str], str]) -> int:
         row = self.tasks.get(task)
@@ -109,18 +116,19 @@ class PostgresStore:
             raise InterlockError(
                 f"task {task} is {row.status}: its content is still needed.", hint="Scrub it when it has finished."
             )
-        sql = self._database.sql("events")
+        sql, bodies = self._database.sql("events"), self._database.sql("bodies")
         with self._database.transaction(f"scrub task {task}") as db:
-            lone = calls.find(db, task)
-            if lone is not None:
-                if lone.content is None:
-                    return 0
-                calls.set_content(db, task, scrubbed(encode(lone.content), policy, redact))
-                return 1
-            rows = db.execute(sql["contents"], (task,)).fetchall()
-            changes = [(scrubbed(text, policy, redact), task, seq) for seq, text in rows]
-            db.executemany(sql["set_content"], changes)
-        return len(changes)
+            said, alone = Said(db, bodies), calls.kept(db, task)
+            rows = [(0, alone)] if alone is not None else db.execute(sql["contents"], (task,)).fetchall()
+            for (seq, kept), content in zip(rows, plain(db, bodies, [each for _, each in rows]), strict=True):
+                left = said.one(row.tenant, scrubbed(content or NOTHING, policy, redact) or NOTHING)
+                said.dropped(kept)
+                if alone is not None:
+                    calls.set_content(db, task, left)
+                else:
+                    db.execute(sql["set_content"], (*calls.by_column(left), task, seq))
+            said.write()
+        return len(rows)
 
     def rolls(self, which: RollFilter) -> list[RollRow]:
         with self._database.reading("read roll-ups") as db:
@@ -146,16 +154,9 @@ class PostgresStore:
 
     def totals(self) -> Totals:
         with self._database.snapshot("sum the ledger") as db:
-            events, lone, tasks, rolls = [
-                db.execute(self._database.sql(noun)["totals"]).fetchone()
-                for noun in ("events", "calls", "outcomes", "roll")
-            ]
-        return Totals(events[0] + lone[0], tasks[0], rolls[0], events[1] + lone[1], tasks[1], rolls[1])
-
-    @property
-    def retention(self) -> None:
-        """It keeps everything."""
-        return None
+            *raw, tasks, rolls = [db.execute(self._database.sql(noun)["totals"]).fetchone() for noun in _SUMMED]
+        real, simulated = (sum(each[place] for each in raw) for place in (0, 1))
+        return Totals(real, tasks[0], rolls[0], simulated, tasks[1], rolls[1])
 
     def lease_clock(self) -> Callable[[], int]:
         return self._lease_clock.now_ns

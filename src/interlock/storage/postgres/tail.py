@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from psycopg.errors import InsufficientPrivilege
 
 from interlock.core.events import Record
-from interlock.storage.rows import decode_event
+from interlock.storage.rows import record_of
+from interlock.storage.said import plain
 from interlock.storage.session import Session
 
 from .database import Database
@@ -29,15 +29,18 @@ class Tail:
         """`era`: what `enter_era` gave."""
         self._database = database
         self._sql = database.sql("tail")
+        self._bodies = database.sql("bodies")
         self._era = era
 
     def read(self, place: str, limit: int) -> tuple[list[Record], str]:
-        asked = {**_place(place), "now": self._era, "limit": limit}
-        with self._database.reading("read the ledger on") as db:
+        asked = {**place_of(place), "now": self._era, "limit": limit}
+        with self._database.snapshot("read the ledger on") as db:
             rows = db.execute(self._sql["read"], asked).fetchall()
+            contents = plain(db, self._bodies, [row[8] for row in rows])
         if not rows:
             return [], place
-        return [_record(*row[3:9]) for row in rows], ":".join(str(each) for each in rows[-1][:3])
+        records = [record_of(row[3:9], content) for row, content in zip(rows, contents, strict=True)]
+        return records, ":".join(str(each) for each in rows[-1][:3])
 
     def end(self) -> str:
         with self._database.reading("look where the ledger ends") as db:
@@ -46,7 +49,7 @@ class Tail:
 
     def behind(self, place: str) -> int:
         with self._database.reading("count what is to be read") as db:
-            return int(db.execute(self._sql["behind"], {**_place(place), "most": MOST_COUNTED}).fetchone()[0])
+            return int(db.execute(self._sql["behind"], {**place_of(place), "most": MOST_COUNTED}).fetchone()[0])
 
     def kept(self, reader: str) -> str | None:
         with self._database.reading(f"read how far {reader} has got") as db:
@@ -82,11 +85,7 @@ def _system(db: Session, sql: Mapping[str, str]) -> str:
         return ""
 
 
-def _place(place: str) -> dict[str, Any]:
+def place_of(place: str) -> dict[str, Any]:
+    """The parts of a place."""
     era, xid, number = place.split(":") if place else ("0", "0", "0")
     return {"era": int(era), "xid": xid, "place": int(number)}
-
-
-def _record(task: str, seq: int, at_ns: int, tenant: str, event: str, content: str | None) -> Record:
-    told = None if content is None else msgspec.json.decode(content)
-    return Record(task, seq, tenant, at_ns, decode_event(event), told)

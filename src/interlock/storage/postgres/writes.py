@@ -19,7 +19,8 @@ from interlock.storage import lone
 from interlock.storage.meters import meter_sums
 from interlock.storage.outcomes import Counted, Ended, Kind, alone_ended, changed
 from interlock.storage.rolls import NS_PER_HOUR, PriceOfVersion, RollKey, RollSum, kinds_of, sums_of
-from interlock.storage.rows import decode_event, encode, event_row, late, task_rows, to_parent
+from interlock.storage.rows import body_of, decode_event, encode, event_row, late, task_rows, to_parent
+from interlock.storage.said import Said
 from interlock.storage.session import Session
 from interlock.storage.statements import statements
 
@@ -41,7 +42,8 @@ def write_groups(db: Session, groups: Sequence[Group], price_of: PriceOfVersion)
         StoreUnavailable: somebody else was writing the same records; it has to be tried again.
     """
     alone, _ = lone.split(groups)
-    strange = calls.put(db, alone)
+    said = Said(db, sql("bodies"))
+    strange = calls.put(db, alone, said)
     alone = [call for call in alone if call[0].task not in strange]
     done = {record.task for record, _ in alone}
     others = [place for place, group in enumerate(groups) if group[0].task not in done]
@@ -49,16 +51,19 @@ def write_groups(db: Session, groups: Sequence[Group], price_of: PriceOfVersion)
     records = [record for record, _ in alone]
     counts = [alone_ended(kinds_of(records))]
     if others:
-        written, answers, changes = _write(db, [groups[place] for place in others])
+        written, answers, changes = _write(db, [groups[place] for place in others], said)
         records += written
         counts.append(changes)
         for place, no in zip(others, answers, strict=True):
             refused[place] = no
+    said.write()
     _merge_sums(db, records, counts, price_of)
     return refused
 
 
-def _write(db: Session, groups: Sequence[Group]) -> tuple[list[Record], list[Fenced | None], dict[Kind, Counted]]:
+def _write(
+    db: Session, groups: Sequence[Group], said: Said
+) -> tuple[list[Record], list[Fenced | None], dict[Kind, Counted]]:
     """Groups of any kind: what was written of them, why not, and what it changes in the counts of finished tasks."""
     tasks = sorted({record.task for group in groups for record in group})
     fences = {row[0]: int(row[3]) for row in db.execute(sql("tasks")["lease"], (tasks,))}
@@ -68,7 +73,7 @@ def _write(db: Session, groups: Sequence[Group]) -> tuple[list[Record], list[Fen
     records, refused = sorted_out(groups, fenced, there)
     touched = sorted({*tasks, *(record.task for record in records)})
     before = _ended(db, touched)
-    if _insert(db, records) < len(records):
+    if _insert(db, records, said) < len(records):
         raise StoreUnavailable("another process writes the same records at this moment.", hint="It is tried again.")
     _merge_tasks(db, records)
     return records, refused, changed(before, _ended(db, touched))
@@ -156,13 +161,14 @@ def _same_call(text: str | None, settled: Settled) -> bool:
     return isinstance(found, Settled) and found.call == settled.call
 
 
-def _insert(db: Session, records: Sequence[Record]) -> int:
+def _insert(db: Session, records: Sequence[Record], said: Said) -> int:
     """Inserts events; returns how many of the places were free."""
     if not records:
         return 0
-    rows = [event_row(record) for record in records]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return len(db.execute(sql("events")["insert"], [*columns[:7], *columns[-2:]]).fetchall())
+    rows = [event_row(record, said.one(record.tenant, body_of(record))) for record in records]
+    told = [(*row[:6], *calls.by_column(row[6]), *row[-2:]) for row in rows]
+    columns = [list(column) for column in zip(*told, strict=True)]
+    return len(db.execute(sql("events")["insert"], columns).fetchall())
 
 
 def _ended(db: Session, tasks: Sequence[str]) -> list[Ended]:

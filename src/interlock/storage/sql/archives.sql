@@ -22,10 +22,11 @@ WHERE status = 'finished' AND created_ns < :before AND updated_ns < :before ORDE
 
 -- name: events
 -- The events of a task as they leave.
-SELECT place, task, seq, at_ns, tenant, type, COALESCE(workflow, ''), COALESCE(tier, ''), COALESCE(status, ''),
-    COALESCE(started_ns, 0), COALESCE(duration_us, 0), COALESCE(cost_nano_usd, 0), COALESCE(simulated_nano_usd, 0),
-    event, COALESCE(content, '')
-FROM events WHERE task = ? ORDER BY seq;
+SELECT place, task, seq, at_ns, tenant, event, content FROM events WHERE task = ? ORDER BY seq;
+
+-- name: said_of
+-- What was said in the events of tasks (a JSON list of ids), by place, as it rests.
+SELECT place, content FROM events WHERE task IN (SELECT value FROM json_each(?));
 
 -- name: drop_segment
 -- A segment that is still as it was read.
@@ -60,14 +61,38 @@ SELECT file, first_ns, last_ns, records, tasks, cost_nano_usd, simulated_nano_us
 -- The ledger's sums, from what has left.
 SELECT COALESCE(SUM(cost_nano_usd), 0), COALESCE(SUM(simulated_nano_usd), 0) FROM archives;
 
+-- name: said_segments
+-- Segments in which something is kept of what was said before a moment.
+SELECT id, contents FROM segments WHERE contents IS NOT NULL AND last_ns < ? LIMIT ?;
+
+-- name: said_events
+-- Events likewise, of tasks that are over and that nothing has happened to since a moment.
+SELECT place, content FROM events WHERE content IS NOT NULL
+AND task IN (SELECT id FROM tasks WHERE status = 'finished' AND updated_ns < ?) LIMIT ?;
+
 -- name: forget_segments
--- Forgets what was said in lone calls that began before a moment.
-UPDATE segments SET contents = NULL WHERE contents IS NOT NULL AND last_ns < ?;
+-- Forgets what was said in a segment.
+UPDATE segments SET contents = NULL WHERE id = ?;
 
 -- name: forget_events
--- Forgets what was said in tasks that are over and that nothing has happened to since a moment.
-UPDATE events SET content = NULL WHERE content IS NOT NULL
-AND task IN (SELECT id FROM tasks WHERE status = 'finished' AND updated_ns < ?);
+-- Forgets what was said in an event.
+UPDATE events SET content = NULL WHERE place = ?;
+
+-- name: old_segments
+-- Segments whose contents are kept as they were before there were bodies.
+SELECT id, tenant, contents FROM segments WHERE typeof(contents) = 'text' LIMIT ?;
+
+-- name: old_events
+-- Events likewise.
+SELECT place, tenant, content FROM events WHERE typeof(content) = 'text' LIMIT ?;
+
+-- name: pack_segment
+-- Keeps a segment's contents otherwise.
+UPDATE segments SET contents = ? WHERE id = ?;
+
+-- name: pack_event
+-- Keeps an event's content otherwise.
+UPDATE events SET content = ? WHERE place = ?;
 
 -- name: used
 -- Bytes of the file that hold something.

@@ -1,15 +1,19 @@
 -- name: insert
 -- Lone calls, each parameter a list with one entry per call; gives those that were not there.
-INSERT INTO calls (task, seq, tenant, workflow, "user", outcome, started_ns, at_ns, cost_nano_usd, simulated_nano_usd, event, content)
+INSERT INTO calls (task, seq, tenant, workflow, "user", outcome, started_ns, at_ns, cost_nano_usd, simulated_nano_usd, event, said, content)
 SELECT * FROM unnest(
     %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::text[], %s::text[]
+    %s::text[], %s::bytea[], %s::text[]
 )
 ON CONFLICT (task) DO NOTHING RETURNING task;
 
 -- name: find
 -- The lone call that is a task.
-SELECT event, content, at_ns FROM calls WHERE task = %s AND NOT moved;
+SELECT event, coalesce(said, convert_to(content, 'UTF8')), at_ns FROM calls WHERE task = %s AND NOT moved;
+
+-- name: kept
+-- What was said in the lone call that is a task, as it rests; nobody else changes it before this transaction ends.
+SELECT coalesce(said, convert_to(content, 'UTF8')) FROM calls WHERE task = %s AND NOT moved FOR UPDATE;
 
 -- name: among
 -- Those of the given tasks that are lone calls until now; nobody else changes them before this transaction ends.
@@ -17,17 +21,17 @@ SELECT event, at_ns FROM calls WHERE task = ANY(%s) AND NOT moved ORDER BY task 
 
 -- name: move
 -- The events of these calls get rows of their own, in the places that they had.
-INSERT INTO events (task, seq, at_ns, tenant, type, event, content, cost_nano_usd, simulated_nano_usd, era, xid, place)
-SELECT task, seq, at_ns, tenant, 'settled', event, content, cost_nano_usd, simulated_nano_usd, era, xid, place
+INSERT INTO events (task, seq, at_ns, tenant, type, event, content, said, cost_nano_usd, simulated_nano_usd, era, xid, place)
+SELECT task, seq, at_ns, tenant, 'settled', event, content, said, cost_nano_usd, simulated_nano_usd, era, xid, place
 FROM calls WHERE task = ANY(%s) AND NOT moved;
 
 -- name: moved
 -- These calls stand elsewhere now.
-UPDATE calls SET moved = true, content = NULL WHERE task = ANY(%s) AND NOT moved;
+UPDATE calls SET moved = true, content = NULL, said = NULL WHERE task = ANY(%s) AND NOT moved;
 
 -- name: set_content
 -- Replaces the sensitive part of a call.
-UPDATE calls SET content = %s WHERE task = %s AND NOT moved;
+UPDATE calls SET said = %s, content = %s WHERE task = %s AND NOT moved;
 
 -- name: list
 -- Lone calls, newest first; an empty parameter does not filter.

@@ -1,8 +1,8 @@
 -- name: insert
 -- Events at their places, each parameter a list with one entry per event; gives the places that were free.
-INSERT INTO events (task, seq, at_ns, tenant, type, event, content, cost_nano_usd, simulated_nano_usd)
+INSERT INTO events (task, seq, at_ns, tenant, type, event, said, content, cost_nano_usd, simulated_nano_usd)
 SELECT * FROM unnest(
-    %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[]
+    %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::bigint[], %s::bigint[]
 )
 ON CONFLICT (task, seq) DO NOTHING RETURNING task, seq;
 
@@ -13,15 +13,16 @@ JOIN unnest(%s::text[], %s::bigint[]) AS asked(task, seq) ON e.task = asked.task
 
 -- name: of_task
 -- A task's log in order, after a given place.
-SELECT task, seq, at_ns, tenant, event, content FROM events WHERE task = %s AND seq > %s ORDER BY seq;
+SELECT task, seq, at_ns, tenant, event, coalesce(said, convert_to(content, 'UTF8')) FROM events WHERE task = %s AND seq > %s ORDER BY seq;
 
 -- name: contents
 -- The sensitive part of a task's log.
-SELECT seq, content FROM events WHERE task = %s AND content IS NOT NULL;
+SELECT seq, coalesce(said, convert_to(content, 'UTF8')) FROM events
+WHERE task = %s AND (said IS NOT NULL OR content IS NOT NULL) FOR UPDATE;
 
 -- name: set_content
 -- Replaces the sensitive part of one event.
-UPDATE events SET content = %s WHERE task = %s AND seq = %s;
+UPDATE events SET said = %s, content = %s WHERE task = %s AND seq = %s;
 
 -- name: totals
 -- The ledger's sums, from the events that have rows of their own.

@@ -1,12 +1,13 @@
 -- name: read
 -- Records after a place, in the order of their places, as far as no transaction that is still open may put any before them.
 SELECT * FROM (
-    (SELECT era, xid::text, place, task, seq, at_ns, tenant, event, content, xid AS ordered FROM events
+    (SELECT era, xid::text, place, task, seq, at_ns, tenant, event, coalesce(said, convert_to(content, 'UTF8')), xid AS ordered
+     FROM events
      WHERE (era, xid, place) > (%(era)s::int, %(xid)s::xid8, %(place)s::bigint)
        AND (era < %(now)s::int OR xid < pg_snapshot_xmin(pg_current_snapshot()))
      ORDER BY era, events.xid, place LIMIT %(limit)s)
     UNION ALL
-    (SELECT era, xid::text, place, task, seq, at_ns, tenant, event, content, xid FROM calls
+    (SELECT era, xid::text, place, task, seq, at_ns, tenant, event, coalesce(said, convert_to(content, 'UTF8')), xid FROM calls
      WHERE (era, xid, place) > (%(era)s::int, %(xid)s::xid8, %(place)s::bigint) AND NOT moved
        AND (era < %(now)s::int OR xid < pg_snapshot_xmin(pg_current_snapshot()))
      ORDER BY era, calls.xid, place LIMIT %(limit)s)
