@@ -9,7 +9,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, TypeVar, cast
 
 from interlock.core.events import Record
 from interlock.core.store import Store
@@ -19,24 +20,60 @@ T = TypeVar("T")
 
 
 class Written(Generic[T]):
-    """The answer that somebody on an event loop waits for, given from the writing thread."""
+    """The answer that somebody on an event loop waits for, given from the writing thread. Its state changes on the loop's thread alone."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.future: asyncio.Future[T] = loop.create_future()
+        self.loop = loop
+        self.done = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._waiter: asyncio.Future[None] | None = None
 
-    def give(self, value: T) -> None:
-        self._on_loop(lambda: self.future.done() or self.future.set_result(value))
-
-    def fail(self, error: BaseException) -> None:
-        self._on_loop(lambda: self.future.done() or self.future.set_exception(error))
-
-    def _on_loop(self, answer: Callable[[], object]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(answer)
-        except RuntimeError:
-            # The loop is closed: nobody waits any more. The write itself has been decided either way.
+    async def within(self, wait_s: float) -> None:
+        """Returns when the answer is there, or when time is up."""
+        if self.done:
             return
+        self._waiter = self.loop.create_future()
+        timer = self.loop.call_later(wait_s, self._wake)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+
+    def result(self) -> T:
+        """The answer, which is there; an error is raised."""
+        if self._error is not None:
+            raise self._error
+        return cast("T", self._value)
+
+    def take(self, value: T | None, error: BaseException | None) -> None:
+        """On the loop's thread: this is the answer."""
+        if not self.done:
+            self.done, self._value, self._error = True, value, error
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+Answer = tuple[Written[Any], Any, BaseException | None]
+"""To whom, the value, or else the error."""
+
+
+def tell(answers: Sequence[Answer]) -> None:
+    """From the writing thread: gives answers, waking each loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
+    for answer in answers:
+        by_loop.setdefault(answer[0].loop, []).append(answer)
+    for loop, its in by_loop.items():
+        with suppress(RuntimeError):  # closed: nobody waits any more, and the writes have been decided either way
+            loop.call_soon_threadsafe(_taken, its)
+
+
+def _taken(answers: Sequence[Answer]) -> None:
+    for written, value, error in answers:
+        written.take(value, error)
 
 
 class Entry:
@@ -96,6 +133,8 @@ class Queue:
         self._lock = threading.Lock()
         self._change = threading.Condition(self._lock)
         self._urgent = False
+        self._looking = False
+        """The taker waits for a window to end, and takes then whatever is there."""
         self._closed = False
         self._records = 0
         self.slots = 0
@@ -112,7 +151,7 @@ class Queue:
             many = len(self._waiting)
             if urgent or many >= self._hurry:
                 self._urgent = True
-            if self._urgent or many == 1:
+            if self._urgent or (many == 1 and not self._looking):
                 self._change.notify()
 
     def take(self, most: int, window_s: float) -> list[Item]:
@@ -121,11 +160,13 @@ class Queue:
         Items stay counted until `done`; until then `withdraw` refuses them.
         """
         with self._change:
-            while not self._waiting and not self._closed:
-                self._change.wait()
             if not self._urgent and not self._closed and len(self._waiting) < most:
-                # The first to come waits for company; an urgent one ends the wait.
+                # After a commit the next one is a window away at least: what comes meanwhile waits for company and wakes nobody; an urgent one ends the wait.
+                self._looking = True
                 self._change.wait_for(lambda: self._urgent or self._closed, window_s)
+                self._looking = False
+            if not self._waiting and not self._closed:
+                self._sleep(window_s)
             taken: list[Item] = []
             records = 0
             while self._waiting and records < most:
@@ -135,6 +176,12 @@ class Queue:
             self._urgent = self._urgent and bool(self._waiting)
             self._taken = list(taken)
             return taken
+
+    def _sleep(self, window_s: float) -> None:
+        """Until there is something, which then waits for company."""
+        while not self._waiting and not self._closed:
+            self._change.wait()
+        self._change.wait_for(lambda: self._urgent or self._closed, window_s)
 
     def done(self, items: Sequence[Item]) -> None:
         """These, the oldest of what was taken, are written (or refused for good)."""

@@ -200,13 +200,11 @@ class Recorder:
         wait_s, until_s = self._limits.append_wait_s, self._clock.monotonic_s() + self._limits.busy_wait_s
         try:
             for _ in range(_LOOKS):
-                await asyncio.wait((written.future,), timeout=wait_s)
-                while (
-                    not written.future.done() and self._writer.failing is None and self._clock.monotonic_s() < until_s
-                ):
-                    await asyncio.wait((written.future,), timeout=wait_s)  # others' writes are under way before it
-                if written.future.done():
-                    return written.future.result()
+                await written.within(wait_s)
+                while not written.done and self._writer.failing is None and self._clock.monotonic_s() < until_s:
+                    await written.within(wait_s)  # others' writes are under way before it
+                if written.done:
+                    return written.result()
                 if self._queue.withdraw(entry):
                     raise self._behind()
                 # It is being written at this moment, which the store bounds; then it is done or in the queue again.

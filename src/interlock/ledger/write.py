@@ -18,7 +18,7 @@ from interlock.core.store import Store
 from interlock.core.time import Clock
 
 from .health import RecorderLimits
-from .queue import Appended, Entry, Item, Job, Queue
+from .queue import Appended, Entry, Item, Job, Queue, tell
 
 _log = logging.getLogger("interlock.ledger")
 Groups = Sequence[Sequence[Record]]
@@ -129,12 +129,12 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever the job raises belongs to whoever asked for it
             self._queue.done([job])
             if job.written is not None:
-                job.written.fail(error)
+                tell([(job.written, None, error)])
         else:
             self.failing = None
             self._queue.done([job])
             if job.written is not None:
-                job.written.give(value)
+                tell([(job.written, value, None)])
         return True
 
     def _commit_run(self, run: list[Entry | Appended]) -> bool:
@@ -145,12 +145,8 @@ class Writer:
         self.failing = None
         self._queue.done(run)
         self._landed([item.slot for item in run if isinstance(item, Entry)])
-        for item, refused in zip(run, answers, strict=True):
-            if isinstance(item, Appended):
-                if refused is None:
-                    item.written.give(None)
-                else:
-                    item.written.fail(refused)
+        pairs = zip(run, answers, strict=True)
+        tell([(item.written, None, refused) for item, refused in pairs if isinstance(item, Appended)])
         return True
 
     def _failed(self, error: InterlockError) -> bool:
@@ -170,7 +166,8 @@ class Writer:
         if isinstance(item, Entry):
             self._landed([item.slot])
         else:
-            item.written.fail(InterlockError("the store cannot hold these records; the log of the process says why"))
+            error = InterlockError("the store cannot hold these records; the log of the process says why")
+            tell([(item.written, None, error)])
 
     def _new_prices(self, groups: Groups) -> list[Price]:
         """The prices that these groups name and the store does not have yet."""

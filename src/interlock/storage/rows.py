@@ -6,7 +6,7 @@ Above: writes. Below: core. Pure: values in, rows out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -41,6 +41,7 @@ _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _NO_CALL = (None,) * 9
 _STATE = ("status", "outcome", "wake_at_ns", "confidence", "tier", "escalations", "simulated", "degraded")
 _LAST = ("success", "success_source", "error", "message")
+_SAID = (*_STATE, *_LAST)
 _SUMS = ("events", "model_calls", "tool_calls", "input_tokens", "output_tokens", "cost_nano_usd")
 _MORE_SUMS = ("simulated_nano_usd", "saved_nano_usd", "asked", "doubted", "finished_ns", "fence")
 
@@ -133,6 +134,11 @@ def task_rows(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
         row["last_seq"] = max(row["last_seq"], record.seq)
         _fold(row, record)
     return rows
+
+
+def only_adds(row: Mapping[str, Any]) -> bool:
+    """Whether such a row, where the task has one already, changes its sums and nothing that any index holds."""
+    return not (row["finished_ns"] or row["asked"] or row["doubted"] or any(row[name] is not None for name in _SAID))
 
 
 def _new_row(record: Record) -> dict[str, Any]:

@@ -6,8 +6,8 @@ Above: `SqliteStore.write`. Below: packed, outcomes, rolls, rows.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
@@ -19,11 +19,21 @@ from . import lone, packed
 from .meters import meter_sums
 from .outcomes import Ended, alone_ended, changed, merge_outcomes
 from .rolls import NS_PER_HOUR, Kinds, PriceOfVersion, RollKey, RollSum, kinds_of, sums_of
-from .rows import body_of, decode_event, encode, event_row, late, task_rows, to_parent
+from .rows import body_of, decode_event, encode, event_row, late, only_adds, task_rows, to_parent
 from .said import Said
 from .statements import statements
 
 Group = Sequence[Record]
+
+
+class Standing(NamedTuple):
+    """A task's row as it is before a write."""
+
+    fence: int
+    status: str
+
+
+_OVER, _UNKNOWN = Standing(0, "finished"), Standing(0, "")
 
 
 def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion) -> list[Fenced | None]:
@@ -35,9 +45,10 @@ def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: Pric
         alone = [call for call in alone if call[0].task not in strange]
         others = [place for place, group in enumerate(groups) if place in set(others) or group[0].task in strange]
         _write_alone(db, alone, said)
-    kinds = kinds_of([record for record, _ in alone])
-    _merge_sums(db, sums_of(kinds, price_of), kinds)
-    merge_outcomes(db, alone_ended(kinds))
+    if alone:
+        kinds = kinds_of([record for record, _ in alone])
+        _merge_sums(db, sums_of(kinds, price_of), kinds)
+        merge_outcomes(db, alone_ended(kinds))
     refused: list[Fenced | None] = [None] * len(groups)
     if others:
         for place, no in zip(others, _write(db, [groups[place] for place in others], price_of, said), strict=True):
@@ -76,14 +87,16 @@ def _write(
     db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion, said: Said
 ) -> list[Fenced | None]:
     """Groups of any kind."""
-    refused = fenced_groups(db, groups)
+    standing = _standing(db, {record.task for group in groups for record in group})
+    refused = fenced_groups(groups, standing)
     records = [record for group, no in zip(groups, refused, strict=True) if no is None for record in group]
     spent = [
         late(r, r.event) for g, no in zip(groups, refused, strict=True) if no for r in g if isinstance(r.event, Settled)
     ]
-    touched = list({record.task for record in (*records, *spent)})
-    _give_rows(db, touched, said)
-    before = _ended(db, touched)
+    if spent:
+        standing.update(_standing(db, {record.task for record in spent}))
+    touched = {record.task for record in (*records, *spent)}
+    before = _before(db, touched, standing, said)
     db.execute("SAVEPOINT quick")
     trial = said.trial()
     try:
@@ -94,11 +107,14 @@ def _write(
         trial = said.trial()
         records, refused = _one_by_one(db, groups, refused, trial)
         spent = []
-        touched = list({record.task for record in records} | set(touched))
+        touched |= {record.task for record in records}
     db.execute("RELEASE quick")
     said.took(trial)
-    merge(db, [*records, *spent], price_of)
-    merge_outcomes(db, changed(before, _ended(db, touched)))
+    merge(db, [*records, *spent], price_of, standing)
+    over = {task for task in touched if standing.get(task, _OVER).status == "finished"}
+    over.update([record.task for record in records if isinstance(record.event, Finished)])
+    if over:
+        merge_outcomes(db, changed(before, _ended(db, over)))
     return refused
 
 
@@ -110,12 +126,27 @@ def _insert_many(db: sqlite3.Connection, records: Sequence[Record], said: Said) 
     db.executemany(statements("events")["insert"], rows)
 
 
-def _ended(db: sqlite3.Connection, tasks: Sequence[str]) -> list[Ended]:
+def _ended(db: sqlite3.Connection, tasks: Collection[str]) -> list[Ended]:
     """Those of `tasks` that are over, as they count."""
-    return [Ended(*row) for row in db.execute(statements("outcomes")["ended"], (encode(tasks),)).fetchall()]
+    return [Ended(*row) for row in db.execute(statements("outcomes")["ended"], (encode(list(tasks)),)).fetchall()]
 
 
-def fenced_groups(db: sqlite3.Connection, groups: Sequence[Group]) -> list[Fenced | None]:
+def _standing(db: sqlite3.Connection, tasks: Iterable[str]) -> dict[str, Standing]:
+    """Those of `tasks` that have rows, as they are before the write."""
+    found = ((task, db.execute(statements("tasks")["lease"], (task,)).fetchone()) for task in tasks)
+    return {task: Standing(int(row[2]), row[3]) for task, row in found if row is not None}
+
+
+def _before(db: sqlite3.Connection, touched: Iterable[str], standing: dict[str, Standing], said: Said) -> list[Ended]:
+    """Those of `touched` that were over before; lone calls among them are given rows."""
+    new = [task for task in touched if task not in standing]
+    if new:
+        standing.update(dict.fromkeys(_give_rows(db, new, said), _OVER))
+    over = [task for task in touched if standing.get(task, _UNKNOWN).status == "finished"]
+    return _ended(db, over) if over else []
+
+
+def fenced_groups(groups: Sequence[Group], standing: Mapping[str, Standing]) -> list[Fenced | None]:
     """For each group: why it may not be written, or `None`."""
     fences: dict[str, int | None] = {}
     refused: list[Fenced | None] = []
@@ -125,8 +156,8 @@ def fenced_groups(db: sqlite3.Connection, groups: Sequence[Group]) -> list[Fence
             if not record.fence:
                 continue
             if record.task not in fences:
-                row = db.execute(statements("tasks")["lease"], (record.task,)).fetchone()
-                fences[record.task] = None if row is None else int(row[2])
+                held = standing.get(record.task)
+                fences[record.task] = None if held is None else held.fence
             if fences[record.task] is None and isinstance(record.event, Started):
                 fences[record.task] = record.fence
             if fences[record.task] != record.fence:
@@ -201,17 +232,20 @@ def _insert(db: sqlite3.Connection, record: Record, said: Said) -> Record:
     return record
 
 
-def merge(db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVersion) -> None:
+def merge(
+    db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVersion, standing: Mapping[str, Standing]
+) -> None:
     """Puts what the records say into their tasks' rows and into the roll-ups."""
     rows = task_rows(records)
-    settled_alone = [row["id"] for row in rows.values() if "lone" in row]
-    known = _known(db, settled_alone)
     for row in rows.values():
         alone: dict[str, Any] | None = row.pop("lone", None)
-        if alone is not None and row["id"] not in known:
+        if alone is not None and row["id"] not in standing:
             row.update({key: value for key, value in alone.items() if row.get(key) is None or key == "finished_ns"})
-    db.executemany(statements("tasks")["merge"], list(rows.values()))
-    for row in rows.values():
+    going_on = {task for task, row in rows.items() if task in standing and only_adds(row)}
+    others = [row for task, row in rows.items() if task not in going_on]
+    db.executemany(statements("tasks")["add"], [rows[task] for task in going_on])
+    db.executemany(statements("tasks")["merge"], others)
+    for row in others:
         if (row["asked"] or row["doubted"] or "unpaused" in row) and row["status"] != "finished":
             db.execute(statements("tasks")["settle_status"], (row["id"],))
     kinds = kinds_of(records)
@@ -223,29 +257,23 @@ def merge(db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVe
     _merge_sums(db, sums, kinds)
 
 
-def _give_rows(db: sqlite3.Connection, tasks: Sequence[str], said: Said) -> None:
-    """Rows of its own for each of `tasks` that was nothing but a lone call until now, where it stood before."""
+def _give_rows(db: sqlite3.Connection, tasks: Sequence[str], said: Said) -> list[str]:
+    """Rows of its own for each of `tasks` that was nothing but a lone call until now, where it stood before; returns which were."""
+    given: list[str] = []
     for held, content in packed.take_out(db, statements("segments"), tasks, said, statements("bodies")):
         db.execute(statements("tasks")["lone"], structs.asdict(held.call.task()))
         record = held.call.record()
         row = event_row(record, said.one(record.tenant, content))
         db.execute(statements("events")["insert"], (held.place, *row))
+        given.append(record.task)
+    return given
 
 
 def _merge_sums(db: sqlite3.Connection, sums: Mapping[RollKey, RollSum], kinds: Kinds) -> None:
-    db.executemany(statements("roll")["merge"], [each.row(key) for key, each in sums.items()])
-    db.executemany(statements("meters")["merge"], meter_sums(kinds))
-
-
-def _known(db: sqlite3.Connection, tasks: Sequence[str]) -> set[str]:
-    """Those of `tasks` that have a row."""
-    found: set[str] = set()
-    for start in range(0, len(tasks), 500):
-        some = tasks[start : start + 500]
-        marks = ", ".join("?" * len(some))
-        # The list of marks is ours, the ids are parameters.
-        found.update(row[0] for row in db.execute(f"SELECT id FROM tasks WHERE id IN ({marks})", some))  # noqa: S608
-    return found
+    if sums:
+        db.executemany(statements("roll")["merge"], [each.row(key) for key, each in sums.items()])
+    if counts := meter_sums(kinds):
+        db.executemany(statements("meters")["merge"], counts)
 
 
 def _roll_task(db: sqlite3.Connection, sums: dict[RollKey, RollSum], task: str) -> None:
