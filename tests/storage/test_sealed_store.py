@@ -181,6 +181,18 @@ def test_what_a_late_worker_spent_is_readable_where_it_is_kept(store: Store):
     assert [each.content for each in store.records("tsk_01!cal_x")] == [{"result": WORD}]
 
 
+@pytest.mark.requirement("SG-08")
+def test_what_stands_beside_a_task_is_forgotten_with_it(store: Store):
+    filled(store)
+    store.sessions.change("acme", "s2", {"n": 1}, now_ns=NOW, ends_ns=NOW + 9, max_bytes=100)
+    assert store.signals.forget(["tsk_01"]) == 0, "what is not dealt with is needed"
+    store.signals.consume("tsk_01", ["s1"])
+    assert (store.signals.forget(["tsk_01"]), store.signals.forget(["tsk_01"])) == (1, 0)
+    assert (store.outbox.forget(["tsk_02"]), store.outbox.forget(["tsk_01", "tsk_02"])) == (0, 1)
+    assert store.sessions.forget_all("rival", "") == 0
+    assert (store.sessions.forget_all("acme", "s2"), store.sessions.forget_all("acme", "")) == (1, 1)
+
+
 def test_texts_of_before_stay_readable(opened: Opened, keyring: Keyring):
     plain = opened()
     filled(plain)

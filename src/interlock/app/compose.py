@@ -47,6 +47,7 @@ from .providing import providers_of
 from .reading import premium_of, worth_of
 from .residency import bounds_of
 from .retaining import retaining_of
+from .sealing import envelope_of, ready, seal_of
 from .sessions import Sessions, sessions_of
 from .sight import Sight
 from .stores import open_store
@@ -82,6 +83,7 @@ class Interlock(Known):
             StoreUnavailable: the store cannot be opened or written.
         """
         path = self.workspace.store
+        await asyncio.to_thread(ready, self.workspace)
         async with AsyncExitStack() as opened:  # what was opened is closed again where a later part fails
             self._store = await asyncio.to_thread(open_store, self.workspace)
             opened.callback(self._store.close)
@@ -92,6 +94,7 @@ class Interlock(Known):
                 path=path,
                 price_of_version=self._prices.known,
                 limits=RecorderLimits(calls=max(RecorderLimits().calls, 2 * crowd)),
+                seal=seal_of(self.workspace),
             )
             self._recorder.start()
             opened.push_async_callback(self._recorder.close)
@@ -104,7 +107,8 @@ class Interlock(Known):
             self.limiting = Limiting(self.workspace, self._store.keys, self._clock, self._ids)
             self.limiting.start()
             opened.push_async_callback(self.limiting.close)
-            self._answers = caches.exact(self.workspace.settings, self._clock, self._store, self._recorder)
+            envelope = envelope_of(self.workspace)
+            self._answers = caches.exact(self.workspace.settings, self._clock, self._store, self._recorder, envelope)
             self._answers.start()
             opened.push_async_callback(self._answers.close)
             self._similar = caches.similar(
@@ -126,7 +130,7 @@ class Interlock(Known):
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
             opened.push_async_callback(self.gateway.embeddings.close)
             opened.callback(self.gateway.finish)
-            held = sessions_of(self.workspace.settings, self._recorder, self._store, self._clock)
+            held = sessions_of(self.workspace.settings, self._recorder, self._store, self._clock, envelope)
             opened.push_async_callback(held.close)
             self.sessions = Sessions(held)
             self._toolbox.remembering.open(self.sessions)

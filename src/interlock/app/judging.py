@@ -24,6 +24,7 @@ from interlock.core.chat import ChatRequest, Message, OutputSchema
 from interlock.core.errors import InterlockError
 from interlock.core.events import Finished, Record, Settled, Started
 from interlock.core.ports import ChatGateway
+from interlock.core.sealing import why_unreadable
 from interlock.core.store import Store, TaskFilter, TaskRow
 from interlock.core.time import NS_PER_S, Clock
 
@@ -147,7 +148,7 @@ def quoted(records: Sequence[Record]) -> str:
     """What was asked and answered, as JSON; empty where the content was not kept."""
     first = next((each for each in records if isinstance(each.event, Started)), None)
     end = next((each for each in reversed(records) if isinstance(each.event, Finished)), None)
-    if first is None or end is None or not first.content or not end.content:
+    if first is None or end is None or not first.content or not end.content or why_unreadable(end.content):
         return ""
     said = {"asked": first.content.get("input"), "answered": end.content.get("answer") or end.content.get("output")}
     return msgspec.json.encode(said, enc_hook=str).decode()[:MOST_CHARS]

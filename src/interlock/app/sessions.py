@@ -70,4 +70,9 @@ class Sessions:
 def _of(caller: Caller, session: str) -> str:
     if not _ID.fullmatch(session):
         raise InvalidRequest("a session's id is 1 to 200 of letters, digits and _.:@-", param="session")
-    return f"{caller.user.encode().hex()}/{session}" if caller.user else session
+    return f"{prefix_of(caller.user)}{session}" if caller.user else session
+
+
+def prefix_of(user: str) -> str:
+    """What the ids of a user's own sessions begin with."""
+    return f"{user.encode().hex()}/"

@@ -1,4 +1,7 @@
-"""`interlock erase USER`: deletes what a user said and was told, and reads everything again to show it. Above: main. Below: app.erasing."""
+"""`interlock erase USER` deletes what a user said and was told; `interlock erase --tenant T` destroys a tenant's keys. Both read everything again to show it.
+
+Above: main. Below: app.erasing, app.erasing_tenant.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +14,40 @@ from .text import plural
 
 if TYPE_CHECKING:
     from interlock.app.erasing import Erased
+    from interlock.app.erasing_tenant import ErasedTenant
+    from interlock.config.workspace import Workspace
 
 
 def options() -> argparse.ArgumentParser:
     """What `interlock erase` takes."""
-    made = parser("erase", "Deletes the content of a user's tasks, calls and conversations, and shows that it is gone.")
-    made.add_argument("user", metavar="USER", help="as calls and tasks name them")
-    made.add_argument("--tenant", default="", metavar="T", help="whose user (default: the workspace's tenant)")
+    made = parser("erase", "Deletes what a user said, or destroys the keys of a tenant, and shows that it is gone.")
+    made.add_argument("user", nargs="?", default="", metavar="USER", help="as calls and tasks name them")
+    made.add_argument(
+        "--tenant",
+        default="",
+        metavar="T",
+        help="whose user (default: the workspace's tenant); without USER, all of it: its data keys are destroyed",
+    )
     made.add_argument("--yes", action="store_true", help="really; without it nothing is deleted")
     return made
 
 
 def run(arguments: Sequence[str]) -> int:
     """0 when nothing is left, 1 when something is."""
-    given = options().parse_args(arguments)
+    taking = options()
+    given = taking.parse_args(arguments)
+    if not given.user and not given.tenant:
+        taking.error("name a USER, or --tenant T to erase all of it")
     from interlock.config.load import load
     from interlock.core.time import SystemClock
 
     workspace = load(workspace_path(given.workspace))
     if not given.yes:
-        say(f"this deletes what {given.user} said and was told, for good; say --yes to do it")
+        what = f"deletes what {given.user} said and was told" if given.user else f"destroys the keys of {given.tenant}"
+        say(f"this {what}, for good; say --yes to do it")
         return 2
+    if not given.user:
+        return _tenant(workspace, given)
     from interlock.app.erasing import erase
 
     erased = erase(workspace, SystemClock(), given.user, given.tenant)
@@ -47,13 +63,38 @@ def told(erased: Erased) -> None:
     say(
         f"{erased.user} of {erased.tenant}: {plural(erased.tasks, 'task')} and calls, content of "
         f"{plural(erased.records, 'record')} deleted, {plural(erased.conversations, 'turn')} of conversations, "
-        f"{plural(erased.answers, 'cached answer')} of the tenant"
+        f"{plural(erased.answers, 'cached answer')} of the tenant, {plural(erased.sessions, 'session')}, "
+        f"{plural(erased.messages, 'message')}, {plural(erased.files, 'file')}, content of {plural(erased.archived, 'archived record')}"
     )
+    _rest(erased)
+    if erased.whole:
+        say("read again: no content of theirs is in the store")
+
+
+def _tenant(workspace: Workspace, given: argparse.Namespace) -> int:
+    from interlock.app.erasing_tenant import erase_tenant
+    from interlock.core.time import SystemClock
+
+    erased = erase_tenant(workspace, SystemClock(), given.tenant)
+    if given.json:
+        print_json(erased)
+        return 0 if erased.whole else 1
+    say(
+        f"{erased.tenant}: {plural(erased.keys, 'data key')} destroyed; of {plural(erased.tasks, 'task')} and calls {erased.unreadable:,} cannot be read by anybody, "
+        f"content of {plural(erased.records + erased.archived, 'record')} in the clear deleted, {plural(erased.answers, 'answer')}, "
+        f"{plural(erased.sessions, 'session')}, {plural(erased.files, 'file')}"
+    )
+    _rest(erased)
+    if erased.whole:
+        say("read again: nothing of theirs can be read, here or in copies of the store")
+    return 0 if erased.whole else 1
+
+
+def _rest(erased: Erased | ErasedTenant) -> None:
+    """What is left, and what was not reached."""
     for task in erased.open:
         say(f"open     {task}: cancel or decide it, then erase again")
     for task in erased.left:
         say(f"left     {task}: content was written meanwhile; erase again")
     for place in erased.beside:
         say(f"beside   {place}")
-    if erased.whole:
-        say("read again: no content of theirs is in the store")

@@ -12,6 +12,8 @@ from msgspec import DecodeError, Struct, json, structs
 from rich.console import Console
 from rich.text import Text
 
+from interlock.core.sealing import why_unreadable
+
 from .options import millis, moment
 from .palette import ACCENT, BAD, DIM, GOOD, KINDS, OUTCOMES, STATUSES, WARN, words
 from .text import cell, clean, compact, money, one_line, plural
@@ -97,7 +99,9 @@ def came_in(trace: Trace) -> Iterator[Text]:
     if first is None:
         return
     given: Mapping[str, Any] = (first.content or {}).get("input", {})
-    if not given:
+    if why := why_unreadable(first.content):
+        yield Text("  in    ", DIM).append(f"its content cannot be read: {one_line(why)}", DIM)
+    elif not given:
         yield Text("  in    ", DIM).append("its content was not kept (store_prompts)", DIM)
     for index, (name, value) in enumerate(given.items()):
         label = "  in    " if not index else "        "
@@ -184,6 +188,8 @@ def attempt_line(number: int, attempt: TracedAttempt) -> Text:
 def result_of(content: Mapping[str, Any] | None) -> str:
     """What a call gave back, on one line; empty where it was not kept."""
     content = content or {}
+    if why := why_unreadable(content):
+        return f"(cannot be read: {why})"
     response = content.get("response")
     if isinstance(response, dict):
         said: dict[str, Any] = response  # pyright: ignore[reportUnknownVariableType]

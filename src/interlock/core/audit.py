@@ -26,7 +26,13 @@ Action = Literal[
     "key.revoked",
     "audit.read",
     "server.started",
+    "config.asked",  # to follow the files
+    "config.reloaded",
+    "config.refused",
     "data.erased",
+    "vault.rotated",
+    "vault.rewrapped",
+    "vault.destroyed",
 ]
 _SCHEME = b"interlock-audit-1\n"
 FIRST = "0" * 64

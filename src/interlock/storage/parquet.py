@@ -15,7 +15,7 @@ from itertools import chain
 from typing import BinaryIO, Literal, NamedTuple
 
 Kind = Literal["int64", "text"]
-_MAGIC = b"PAR1"
+MAGIC = b"PAR1"
 _TYPES: dict[Kind, int] = {"int64": 2, "text": 6}
 _REQUIRED, _UTF8 = 0, 0
 _PLAIN, _RLE, _GZIP, _DATA_PAGE = 0, 3, 2, 0
@@ -43,7 +43,7 @@ class ParquetWriter:
         self._columns = columns
         self._made_by = made_by
         self._groups: list[list[_Chunk]] = []
-        self._at = file.write(_MAGIC)
+        self._at = file.write(MAGIC)
 
     def write(self, rows: Sequence[Sequence[int | str]]) -> None:
         """One row group; the values stand in the order of the columns."""
@@ -54,7 +54,7 @@ class ParquetWriter:
 
     def close(self) -> None:
         footer = _footer(self._columns, self._groups, self._made_by)
-        self._file.write(footer + struct.pack("<I", len(footer)) + _MAGIC)
+        self._file.write(footer + struct.pack("<I", len(footer)) + MAGIC)
 
     def _chunk(self, name: str, kind: Kind, values: Sequence[int | str]) -> _Chunk:
         plain = _plain(kind, values)

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from interlock.core.money import Price, bucket_cost
+from interlock.core.sealing import why_unreadable
 from interlock.core.text import millis, money, plural
 from interlock.ledger.read import Trace, TracedAttempt, TracedCall, TracedStep
 
@@ -203,6 +204,8 @@ def _contents(step: TracedStep | None, prefix: str = "") -> Sequence[Content]:
     """What a record kept beside itself, piece by piece; a conversation turn by turn."""
     found: list[Content] = []
     kept = (step.content if step else None) or {}
+    if why := why_unreadable(kept):
+        return [Content(f"{prefix}cannot be read", why)]
     for name, value in sorted(kept.items(), key=lambda each: each[0] != "request"):  # what went in, then what came out
         if name == "request" and isinstance(value, list):
             turns: list[dict[str, Any]] = value  # pyright: ignore[reportUnknownVariableType]

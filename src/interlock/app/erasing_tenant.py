@@ -1,0 +1,141 @@
+"""Erasing a tenant: its data keys are destroyed, which makes whatever they sealed unreadable wherever a copy of it lies; what was kept in the clear before is deleted.
+
+Above: cli. Below: erasing, sealing, the store. Rows, sums and times stay: the ledger is what bills are held against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from interlock.config.workspace import Workspace
+from interlock.core.caller import Caller
+from interlock.core.errors import InvalidRequest
+from interlock.core.sealing import KINDS, why_unreadable
+from interlock.core.store import Store
+from interlock.core.time import Clock
+from interlock.storage import Folder
+from interlock.storage.archive_erase import forget_tenant
+
+from .auditing import Auditing, login
+from .erasing import forget_shared, recovered, rewriting, tasks_of
+from .sealing import keyring_of
+from .stores import open_store
+from .waiting import FOLDER
+
+PAGE = 500
+
+
+class ErasedTenant(Struct, frozen=True):
+    """What has gone, and what has not."""
+
+    tenant: str
+    keys: int
+    """Data keys that were destroyed."""
+    tasks: int
+    """Tasks and calls of the tenant, whose rows stay."""
+    unreadable: int
+    """Of them: what was said in them is sealed with a key that is no more."""
+    records: int
+    """Whose content stood in the clear, from before there was `encryption`, and was deleted."""
+    archived: int
+    """The same in Parquet files."""
+    answers: int
+    sessions: int
+    files: int
+    open: tuple[str, ...]
+    """Tasks that are not over and hold words in the clear; cancel or decide them, then erase again."""
+    left: tuple[str, ...]
+    """Tasks in which readable content was found afterwards: the proof is that there are none."""
+    beside: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        return not self.open and not self.left
+
+
+def erase_tenant(workspace: Workspace, clock: Clock, tenant: str) -> ErasedTenant:
+    """Destroys, writes it into the audit, and reads everything again. May be run again.
+
+    Raises:
+        InvalidRequest: nothing is sealed here. StoreUnavailable: it was not done, or not to the end; run it again.
+    """
+    keyring = keyring_of(workspace)
+    if keyring is None:
+        raise InvalidRequest(
+            "this workspace has no `encryption`, so there are no keys to destroy",
+            hint="Erase each user (`interlock erase USER`), or set `encryption` for what comes.",
+        )
+    recovered(workspace, clock)
+    store = open_store(workspace)
+    try:
+        at_hand = Caller(workspace.settings.tenant, key_id=f"os:{login()}")
+        Auditing(store.audit, clock).noted(at_hand, "admin", "data.erased", f"everything of {tenant}", "keys")
+        keys = keyring.destroy(tenant, KINDS)
+        return _looked_after(workspace, store, clock, tenant, keys)
+    finally:
+        store.close()
+
+
+def _looked_after(workspace: Workspace, store: Store, clock: Clock, tenant: str, keys: int) -> ErasedTenant:
+    """What is not sealed, and what is no use any more, goes too."""
+    known = unreadable = records = 0
+    open_tasks: list[str] = []
+    for row in tasks_of(store, tenant):
+        known += 1
+        if not _readable(store, row.id):
+            unreadable += 1
+        elif row.status == "finished":
+            records += store.scrub(row.id, "none", str)
+        else:
+            open_tasks.append(row.id)
+    with rewriting(workspace, store) as folder:
+        archived = forget_tenant(folder, tenant).records if folder is not None else 0
+    answers = store.cache.clear(tenant) + store.similar.clear(tenant)
+    answers += sum(store.responses.forget(tenant, each.id) for each in store.keys.records() if each.tenant == tenant)
+    store.similar.forget(tenant)
+    sessions = store.sessions.forget_all(tenant, "")
+    answers += forget_shared(workspace, tenant, "")
+    files = _without_files(workspace, store, tenant, clock.wall_ns())
+    store.settle()
+    left = tuple(row.id for row in tasks_of(store, tenant) if row.id not in open_tasks and _readable(store, row.id))
+    return ErasedTenant(
+        tenant,
+        keys,
+        known,
+        unreadable,
+        records,
+        archived,
+        answers,
+        sessions,
+        files,
+        tuple(open_tasks),
+        left,
+        tuple(_beside(workspace)),
+    )
+
+
+def _readable(store: Store, task: str) -> bool:
+    return any(record.content and not why_unreadable(record.content) for record in store.records(task))
+
+
+def _without_files(workspace: Workspace, store: Store, tenant: str, now_ns: int) -> int:
+    folder, gone = Folder(workspace.store.parent / FOLDER), 0
+    while rows := store.files.list(tenant, "", "", PAGE, now_ns):
+        for row in rows:
+            folder.delete(row)
+            gone += store.files.delete(tenant, row.id)
+    return gone
+
+
+def _beside(workspace: Workspace) -> Iterator[str]:
+    """What somebody has to look after by hand."""
+    yield "copies of the keyring that were made before: delete them, or run `interlock vault rewrap` and destroy the old master key"
+    yield "backups of the store from before there was `encryption`: they are in the clear"
+    yield "what a server that runs keeps in memory, until it starts again"
+    settings = workspace.settings
+    if settings.pii is not None and settings.pii.key:
+        yield "tokens that were made with `pii.key` before there was `encryption`: whoever holds that key can turn them back"
+    if settings.telemetry.otlp is not None and settings.telemetry.otlp.content:
+        yield f"what {settings.telemetry.otlp.endpoint} was sent with `content: true`"

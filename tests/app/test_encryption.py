@@ -1,0 +1,265 @@
+"""`encryption:` from end to end, on both stores: no word of a tenant can be read without a key, everything can with it, and nothing once the keys are destroyed."""
+
+from __future__ import annotations
+
+import json
+from asyncio import run
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from interlock.app import Interlock
+from interlock.cli.main import main
+from interlock.config.load import load
+from interlock.core.caller import Caller
+from interlock.core.errors import ConfigError
+from interlock.core.sealing import KeyMissing
+from interlock.core.store import Signal, TaskFilter
+from interlock.testing.upstream import Answer, Upstream, in_turn
+from tests.postgres import Postgres
+from tests.servers import postgres_programs
+from tests.words import places_of
+
+from .conftest import Folder
+
+WORD, OTHERS = "canary-5b1e-ada", "canary-77c0-bob"
+OLD, NEW = "00" * 31 + "01", "00" * 31 + "02"
+TOOLS = """
+from interlock import tool
+
+@tool(name="pay", effect="idempotent")
+def pay(to: str) -> dict:
+    return {"paid": to}
+"""
+CONTRACT = """
+agent:
+  name: helper
+  model: openai/gpt-4o-mini
+  logging: {store_prompts: encrypted}
+  tools: [{name: session.put}, {name: pay, requires_human_approval: true}]
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Generator[Postgres]:
+    if postgres_programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    with Postgres() as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def address(request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue("server").fresh() if request.param == "postgres" else ""
+
+
+def write(root: Path, base_url: str, address: str = "", keys: str = f"master_key: '{OLD}'") -> Folder:
+    folder = Folder(root)
+    folder.write("tools.py", TOOLS)
+    folder.write("agents/helper.yaml", CONTRACT)
+    folder.write(
+        "interlock.yaml",
+        f"tenant: acme\nencryption: {{{keys}}}\nlogging: {{store_prompts: encrypted}}\n"
+        "caching: {exact_cache: {enabled: true}}\nwebhooks: [{url: 'http://127.0.0.1:9/hook', secret: hook-secret-hook}]\n"
+        f"providers: {{openai: {{base_url: '{base_url}', api_key: k}}}}\n"
+        + (f"store: '{address}'\n" if address else ""),
+    )
+    return folder
+
+
+def turns(word: str) -> list[Answer]:
+    return [
+        Answer(tool_calls=(("session_put", json.dumps({"name": "said", "value": word})),)),
+        Answer(tool_calls=(("pay", json.dumps({"to": word})),)),
+        Answer(text=f"Paid to {word}."),
+    ]
+
+
+async def filled(root: Path, address: str = "") -> str:
+    """A lone call, a kept turn, and a task that waits for leave, of each of two tenants; the id of the first one's task."""
+    tasks: list[str] = []
+    async with Upstream(
+        in_turn(*[each for word in (WORD, OTHERS) for each in (Answer(text=word), *turns(word)[:2])])
+    ) as upstream:
+        write(root, upstream.base_url, address)
+        async with Interlock.from_file(root) as il:
+            for tenant, user, word in (("acme", "ada", WORD), ("rival", "bob", OTHERS)):
+                caller = Caller(tenant, user=user, key_id=f"key_{user}")
+                await il.chat("gpt-4o-mini", f"Who is {word}?", caller=caller)
+                said = json.dumps({"text": word}).encode()
+                await il.kept_responses.keep(caller, f"resp_{user}", "", [said], b"[" + said + b"]", said)
+                result = await il.agents.run("helper", {"text": f"Pay {word}."}, caller=caller)
+                tasks.append(result.task)
+    return tasks[0]
+
+
+async def decided(root: Path, task: str, word: str, address: str = "", keys: str = f"master_key: '{OLD}'") -> str:
+    """A new process takes the task over after leave was given with other arguments; how it ended."""
+    async with Upstream(in_turn(turns(word)[2])) as upstream:
+        write(root, upstream.base_url, address, keys)
+        async with Interlock.from_file(root) as il:
+            step = (await il.questions(task))[0].step
+            await il.decide(task, step, "edit", "mia", arguments={"to": f"{word}-2"})
+            result = await il.resume(task)
+            assert result is not None
+            return f"{result.outcome}: {result.answer}"
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    capsys.readouterr()
+    code = main(list(arguments))
+    told = capsys.readouterr()
+    return code, told.out + told.err
+
+
+async def started(root: Path) -> None:
+    async with Interlock.from_file(root):
+        raise AssertionError
+
+
+@pytest.mark.requirement("SG-08")
+def test_no_word_can_be_read_without_a_key_and_all_of_them_with_it(
+    tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
+):
+    task = run(filled(tmp_path, address))
+    assert places_of(WORD, tmp_path, address) == []
+    assert places_of(task, tmp_path, address) != [], "it was looked at"
+    code, trace = said(capsys, "trace", task, "-w", str(tmp_path))
+    assert (code, trace.count(WORD) >= 3) == (0, True)
+    assert run(decided(tmp_path, task, WORD, address)) == f"resolved: Paid to {WORD}."
+    code, trace = said(capsys, "trace", task, "-w", str(tmp_path))
+    assert f"{WORD}-2" in trace
+    assert said(capsys, "replay", task, "-w", str(tmp_path))[0] == 0
+    assert places_of(WORD, tmp_path, address) == []
+
+
+@pytest.mark.requirement("SG-08")
+def test_a_tenants_words_are_gone_everywhere_once_its_keys_are_destroyed(
+    tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
+):
+    root, copies = tmp_path / "workspace", tmp_path / "copies"
+    root.mkdir()
+    copies.mkdir()
+    task = run(filled(root, address))
+    run(decided(root, task, WORD, address))
+    if not address:
+        assert said(capsys, "backup", str(copies / "backup.db"), "-w", str(root))[0] == 0
+    assert said(capsys, "erase", "--tenant", "acme", "-w", str(root))[0] == 2, "not without --yes"
+    code, told = said(capsys, "erase", "--tenant", "acme", "--yes", "--json", "-w", str(root))
+    erased = json.loads(told)
+    assert (code, erased["keys"], erased["tasks"] - erased["unreadable"]) == (0, 1, 0)
+    assert erased["tasks"] >= 2
+    assert (erased["left"], erased["open"]) == ([], [])
+    assert places_of(WORD, tmp_path, address) == []
+    code, trace = said(capsys, "trace", task, "-w", str(root))
+    assert (code, WORD in trace, "was destroyed" in trace) == (0, False, True)
+    if not address:
+        assert said(capsys, "restore", str(copies / "backup.db"), "-w", str(root))[0] == 0
+        code, trace = said(capsys, "trace", task, "-w", str(root))
+        assert (code, WORD in trace) == (0, False), "a backup does not bring it back"
+    others = [row.id for row in _rows(root) if row.tenant == "rival"]
+    assert OTHERS in said(capsys, "trace", others[0], "-w", str(root))[1]
+    assert address == "" or "everything of acme" in said(capsys, "audit", "-w", str(root))[1]
+
+
+def test_after_an_erasure_the_tenant_may_come_again_under_a_new_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run(filled(tmp_path))
+    assert said(capsys, "erase", "--tenant", "acme", "--yes", "-w", str(tmp_path))[0] == 0
+    task = run(filled(tmp_path))
+    assert WORD in said(capsys, "trace", task, "-w", str(tmp_path))[1]
+    assert places_of(WORD, tmp_path) == []
+
+
+@pytest.mark.requirement("SG-08")
+def test_keys_are_rotated_and_wrapped_anew_in_the_middle_of_a_task(
+    tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
+):
+    task = run(filled(tmp_path, address))
+    assert said(capsys, "vault", "rotate", "-w", str(tmp_path))[1].startswith("2 new keys")
+    both = f"master_key: '{NEW}', previous: ['{OLD}']"
+    write(tmp_path, "http://127.0.0.1:9", address, both)
+    assert said(capsys, "vault", "status", "-w", str(tmp_path))[0] == 1
+    assert said(capsys, "vault", "rewrap", "-w", str(tmp_path))[1].startswith("4 keys wrapped anew")
+    assert run(decided(tmp_path, task, WORD, address, f"master_key: '{NEW}'")) == f"resolved: Paid to {WORD}."
+    code, status = said(capsys, "vault", "status", "--json", "-w", str(tmp_path))
+    keys = [(each["tenant"], each["version"]) for each in json.loads(status)["keys"]]
+    assert (code, keys) == (0, [("acme", 1), ("acme", 2), ("rival", 1), ("rival", 2)])
+    assert said(capsys, "replay", task, "-w", str(tmp_path))[0] == 0
+    assert [
+        action in said(capsys, "audit", "-w", str(tmp_path))[1] for action in ("vault.rotated", "vault.rewrapped")
+    ] == [True, True]
+
+
+def test_with_another_master_key_nothing_starts_and_readers_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    task = run(filled(tmp_path))
+    for keys in (f"master_key: '{NEW}'", "master_key: '${NOT_SET:-}'"):
+        folder = write(tmp_path, "http://127.0.0.1:9", keys=keys)
+        with pytest.raises(KeyMissing):
+            run(started(folder.root))
+        code, trace = said(capsys, "trace", task, "-w", str(tmp_path))
+        assert (code, WORD in trace) == (0, False)
+        assert "is wrapped with master key" in trace
+    write(tmp_path, "http://127.0.0.1:9", keys="master_key: 'not-a-key'")
+    code, told = said(capsys, "trace", task, "-w", str(tmp_path))
+    assert (code, "encryption.master_key" in told, "not-a-key" in told) == (3, True, False)
+
+
+def test_encrypted_is_a_fault_where_there_are_no_keys(tmp_path: Path):
+    folder = Folder(tmp_path)
+    folder.write("interlock.yaml", "logging: {store_prompts: encrypted}\n")
+    folder.write("tools.py", TOOLS)
+    folder.write("agents/helper.yaml", CONTRACT)
+    with pytest.raises(ConfigError) as told:
+        load(tmp_path)
+    assert sorted((Path(each.file).name, each.key) for each in told.value.faults) == [
+        ("helper.yaml", "agent.logging.store_prompts"),
+        ("interlock.yaml", "logging.store_prompts"),
+    ]
+
+
+def test_what_is_signalled_to_a_task_is_sealed_and_read(tmp_path: Path):
+    task = run(filled(tmp_path))
+    store = _store(tmp_path)
+    assert store.signals.add(Signal(task, "s", "told", {"note": WORD}))
+    assert [each.payload for each in store.signals.pending(task)] == [{"note": WORD}]
+    store.close()
+    assert places_of(WORD, tmp_path) == []
+
+
+async def before_and_after(root: Path) -> None:
+    """One call in the clear, then one that is sealed."""
+    async with Upstream(in_turn(Answer(text=WORD), Answer(text=OTHERS))) as upstream:
+        folder = write(root, upstream.base_url)
+        (root / "agents" / "helper.yaml").unlink()
+        sealed = (root / "interlock.yaml").read_text()
+        plain = sealed.replace(f"encryption: {{master_key: '{OLD}'}}\n", "").replace("encrypted", "full")
+        for text in (plain, sealed):
+            folder.write("interlock.yaml", text)
+            async with Interlock.from_file(root) as il:
+                await il.chat("gpt-4o-mini", text, caller=Caller("acme", user="ada"))
+
+
+def test_a_workspace_that_is_sealed_later_reads_both_and_erases_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    run(before_and_after(tmp_path))
+    assert places_of(WORD, tmp_path) != []
+    assert places_of(OTHERS, tmp_path) == []
+    texts = "".join(said(capsys, "trace", row.id, "-w", str(tmp_path))[1] for row in _rows(tmp_path))
+    assert (WORD in texts, OTHERS in texts) == (True, True)
+    assert said(capsys, "erase", "--tenant", "acme", "--yes", "-w", str(tmp_path))[0] == 0
+    assert places_of(WORD, tmp_path) == [], "what stood in the clear is deleted"
+
+
+def _store(root: Path):
+    from interlock.app.stores import open_store
+
+    return open_store(load(root))
+
+
+def _rows(root: Path):
+    store = _store(root)
+    rows = store.tasks.list(TaskFilter())
+    store.close()
+    return rows
