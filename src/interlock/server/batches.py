@@ -25,6 +25,7 @@ from interlock.ledger import BatchLog
 from .asgi import authorization
 from .auth import Keys
 from .batch_lines import ENDPOINTS
+from .behalf import labelled
 from .files import limit_of, page
 
 WINDOW_NS = 24 * 3600 * NS_PER_S
@@ -68,7 +69,7 @@ class BatchesFace:
         ]
 
     async def _create(self, request: Request) -> Response:
-        caller = self._keys.caller(authorization(request))
+        caller = labelled(self._keys.caller(authorization(request)), request)
         body = self._read(await _body(request))
         if body.endpoint not in ENDPOINTS:
             known = ", ".join(ENDPOINTS)

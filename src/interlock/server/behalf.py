@@ -9,6 +9,7 @@ import re
 
 import msgspec
 from msgspec import structs
+from starlette.requests import Request
 
 from interlock.core.caller import Caller
 from interlock.core.chat import Fact
@@ -52,6 +53,12 @@ def on_behalf(caller: Caller, exchange: Exchange, user: str) -> Caller:
     if workflow or trace:
         return structs.replace(caller, workflow=workflow or caller.workflow, user=user, trace=trace)
     return structs.replace(caller, user=user) if user else caller
+
+
+def labelled(caller: Caller, request: Request) -> Caller:
+    """The caller with what the header `x-interlock-labels` says, at addresses that are not hot. Raises InvalidRequest."""
+    header = request.headers.get("x-interlock-labels", "")
+    return structs.replace(caller, labels=labels_of(header.encode("latin-1"))) if header else caller
 
 
 def labels_of(header: bytes) -> tuple[str, ...]:

@@ -43,6 +43,13 @@ def health_of(il: Interlock, sent: Sent | None = None) -> dict[str, Any]:
     return told
 
 
+def of_tenant(health: Mapping[str, Any], tenant: str) -> dict[str, Any]:
+    """The same without what is said of other tenants."""
+    scopes = health.get("semantic_cache", ())
+    own = {"semantic_cache": [each for each in scopes if each["tenant"] == tenant]} if scopes else {}
+    return {**health, **own}
+
+
 class HealthFace:
     """GET /healthz: 503 only where the server can do nothing; the parts are shown to those who have a key."""
 
@@ -57,8 +64,8 @@ class HealthFace:
         health = self._health()
         status = health.get("status", "ok")
         try:
-            self._keys.access(authorization(request))
-            told: dict[str, Any] = dict(health)
+            access = self._keys.access(authorization(request))
+            told = dict(health) if access.everywhere else of_tenant(health, access.caller.tenant)
         except NotAuthorised:
             told = {"status": status}
         return Response(msgspec.json.encode(told), 503 if status == "down" else 200, media_type="application/json")

@@ -20,6 +20,7 @@ from interlock.app import Interlock
 from interlock.app.offering import offered
 from interlock.core.caller import Caller
 
+from .asgi import NoSuchAddress
 from .auth import Keys
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -30,7 +31,7 @@ class McpFace:
 
     def __init__(self, il: Interlock, keys: Keys) -> None:
         """Raises ConfigError: `mcp.offer` names an agent that is not there."""
-        self._keys = keys
+        self._keys, self._tenant = keys, il.workspace.settings.tenant
         # A key has to be presented, which a page in somebody's browser cannot do, so the Host header proves nothing more.
         security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
         self._managers = {
@@ -46,7 +47,10 @@ class McpFace:
 
     def routes(self) -> list[BaseRoute]:
         """See `serve.Face`."""
-        return [Route(f"/mcp/{agent}", _Guarded(manager, self._keys)) for agent, manager in self._managers.items()]
+        return [
+            Route(f"/mcp/{agent}", _Guarded(manager, self._keys, self._tenant))
+            for agent, manager in self._managers.items()
+        ]
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -62,12 +66,14 @@ class McpFace:
 
 
 class _Guarded:
-    """Lets nobody in without a key."""
+    """Lets nobody in without a key; the tools of a workspace are its tenant's, and to every other key there are none."""
 
-    def __init__(self, manager: StreamableHTTPSessionManager, keys: Keys) -> None:
-        self._manager, self._keys = manager, keys
+    def __init__(self, manager: StreamableHTTPSessionManager, keys: Keys, tenant: str) -> None:
+        self._manager, self._keys, self._tenant = manager, keys, tenant
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: MutableMapping[bytes, bytes] = dict(scope["headers"])
-        self._keys.caller(headers.get(b"authorization", b""))
+        caller = self._keys.caller(headers.get(b"authorization", b""))
+        if caller.tenant != self._tenant:
+            raise NoSuchAddress(f"nothing is served at {scope['path']}")
         await self._manager.handle_request(scope, receive, send)

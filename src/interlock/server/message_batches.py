@@ -29,6 +29,7 @@ from .asgi import pairs
 from .auth import Keys
 from .batch_lines import MESSAGES
 from .batches import WINDOW_NS
+from .behalf import labelled
 from .files import limit_of
 from .models import either_key
 
@@ -101,7 +102,7 @@ class MessageBatchesFace:
         return answered
 
     async def _create(self, request: Request) -> Response:
-        caller = self._keys.caller(either_key(request))
+        caller = labelled(self._keys.caller(either_key(request)), request)
         body = await self._read(request)
         now_ns = self._clock.wall_ns()
         file = FileRow(

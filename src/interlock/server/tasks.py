@@ -29,6 +29,7 @@ from interlock.ledger.read import TaskSummary
 from .admit import Admission
 from .asgi import authorization
 from .auth import Keys
+from .behalf import labelled
 from .openapi import document
 from .task_forms import Became, Closed, Decided, NewTask, Sent, body_of, bytes_of, read, seconds, whole
 
@@ -103,6 +104,7 @@ class TasksFace:
             caller = msgspec.structs.replace(caller, user=wanted.user)
         if trace := read_traceparent(request.headers.get("traceparent", "")):
             caller = msgspec.structs.replace(caller, trace=trace)
+        caller = labelled(caller, request)
         key = request.headers.get("idempotency-key", "")
         if len(key) > 256:
             raise InvalidRequest("an Idempotency-Key has 256 characters at most", param="idempotency-key")
@@ -224,8 +226,10 @@ class TasksFace:
         return _json(await self._desk.one(caller, _task(request)), 202)
 
     async def _scheduled(self, request: Request) -> Response:
-        self._keys.may(authorization(request), "figures")
-        return _json({"schedules": await self._schedules.standings()})
+        """Schedules are the workspace's, and so its tenant's."""
+        caller = self._keys.may(authorization(request), "figures")
+        own = caller.tenant == self._signer.tenant
+        return _json({"schedules": await self._schedules.standings() if own else []})
 
 
 def _task(request: Request) -> str:

@@ -14,7 +14,7 @@ from interlock.app.taskdesk import TaskDesk
 from interlock.core.audit import Deed
 from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest, UnknownTask
-from interlock.server.health import health_of
+from interlock.server.health import health_of, of_tenant
 
 from .guard import Visitor
 from .pages_incidents import IncidentPage, IncidentsPage, incidents_page
@@ -82,8 +82,14 @@ class Insight:
             for name, agent in il.workspace.agents.items()
         ]
         if not mine:
-            return config_page(health_of(il), (), (), {}, {})
-        return config_page(health_of(il), il.warnings, versions, self.sight.settings(), self.sight.contracts())
+            return config_page(of_tenant(health_of(il), caller.tenant), (), (), {}, {})
+        return config_page(
+            of_tenant(health_of(il), caller.tenant),
+            il.warnings,
+            versions,
+            self.sight.settings(),
+            self.sight.contracts(),
+        )
 
     async def audit(self, visitor: Visitor, query: Mapping[str, str]) -> AuditPage:
         """Who did what? That it was asked is an entry of its own."""
