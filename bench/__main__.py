@@ -20,6 +20,8 @@ NAMES = (
     "startup",
     "ledger",
     "store",
+    "store_postgres",
+    "bodies",
     "gateway",
     "faces",
     "walk",

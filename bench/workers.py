@@ -180,17 +180,17 @@ def _hand_over(store: Store, tasks: int, size: int, now_ns: int) -> None:
 
 def _spent(job: Callable[[], None], server: Postgres) -> tuple[float, float]:
     """CPU seconds of this process and of the database's."""
-    used, theirs = resource.getrusage(resource.RUSAGE_SELF), _cpu_of(server)
+    used, theirs = resource.getrusage(resource.RUSAGE_SELF), cpu_of(server)
     job()
     now = resource.getrusage(resource.RUSAGE_SELF)
-    return now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, _cpu_of(server) - theirs
+    return now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, cpu_of(server) - theirs
 
 
 def _server_cpu_s(place: Ground) -> float:
-    return _cpu_of(place.postgres)
+    return cpu_of(place.postgres)
 
 
-def _cpu_of(server: Postgres) -> float:
+def cpu_of(server: Postgres) -> float:
     """Of the server and all its children, those included that have ended."""
     main = int((server.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
     ticks = sum(map(int, Path(f"/proc/{main}/stat").read_text().rpartition(")")[2].split()[11:15]))

@@ -43,6 +43,30 @@ class MeterRow(Struct, frozen=True):
     n: int
 
 
+def is_plain(call: Settled) -> bool:
+    """Whether nothing is counted of the call but its context, as of most."""
+    return not (
+        len(call.attempts) > 1
+        or call.escalations
+        or call.degraded
+        or call.schema_violations
+        or call.private
+        or call.signals
+        or call.input_cap
+        or call.limit
+        or call.error
+    )
+
+
+def context_of(call: Settled) -> tuple[Meter, str, int] | None:
+    """What `metered` gives of its context's length, if anything."""
+    if call.kind != "model" or not call.deployment:
+        return None
+    usage = call.usage
+    length = usage.input if usage.plain else usage.input_total
+    return _CONTEXT[(length - 1).bit_length()] if length else None
+
+
 def metered(call: Settled) -> Iterator[tuple[Meter, str, int]]:
     """(meter, label, how often) of one call; most have their context's length and nothing else."""
     if len(call.attempts) > 1:
@@ -63,8 +87,9 @@ def metered(call: Settled) -> Iterator[tuple[Meter, str, int]]:
         yield "limited", call.limit, 1
     elif call.error:
         yield "failures", call.error, 1
-    if call.kind == "model" and call.deployment and (length := call.usage.input_total):
-        yield _CONTEXT[(length - 1).bit_length()]
+    context = context_of(call)
+    if context is not None:
+        yield context
 
 
 def _tries(call: Settled) -> Iterator[tuple[Meter, str, int]]:

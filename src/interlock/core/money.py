@@ -6,6 +6,8 @@ Providers normalise their vendor's own counting at the edge, so that nothing abo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct, structs
 
 NANO_PER_USD = 1_000_000_000
@@ -115,6 +117,12 @@ def bucket_cost(name: str, rate: int, amount: int) -> int:
     """Nano-dollars of one bucket, rounded up to the nano-dollar."""
     unit = MS_PER_HOUR if name == "compute_ms" else TOKENS_PER_RATE
     return -(-amount * rate // unit)
+
+
+def bucket_costs(name: str, rate: int, amounts: Sequence[int]) -> int:
+    """The same of several calls, each rounded up by itself, summed."""
+    unit = MS_PER_HOUR if name == "compute_ms" else TOKENS_PER_RATE
+    return -sum([-amount * rate // unit for amount in amounts])
 
 
 class Totals(Struct, frozen=True):

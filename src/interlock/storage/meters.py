@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from interlock.core.events import Settled
-from interlock.core.meters import metered
+from interlock.core.meters import context_of, is_plain, metered
 
 from .rolls import NS_PER_HOUR, Kinds
 
@@ -28,7 +28,12 @@ def meter_sums(kinds: Kinds) -> list[tuple[int, str, str, str, str, int]]:
 
 
 def _count(counts: Counts, where: tuple[int, str, str], calls: Sequence[Settled]) -> None:
-    found = Counter([each for call in calls for each in metered(call)])
-    for (meter, label, n), times in found.items():
+    found = Counter([context_of(call) if is_plain(call) else None for call in calls])
+    if None in found:
+        found.update([each for call in calls if not is_plain(call) for each in metered(call)])
+    for each, times in found.items():
+        if each is None:
+            continue
+        meter, label, n = each
         at = (*where, meter, label)
         counts[at] = counts.get(at, 0) + n * times

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from interlock.core.events import Record, Settled
-from interlock.core.money import BUCKETS, Price, Usage, bucket_cost
+from interlock.core.money import BUCKETS, Price, Usage, bucket_costs
 from interlock.core.shares import parts_of
 from interlock.core.sketch import Counts, bucket_of, packed
 from interlock.core.store import LINES
@@ -171,6 +171,6 @@ def _add(into: RollSum, parts: Sequence[Share], simulated: int, price: Price | N
         into.usage[place] += amount
         rate = rates[place]
         if rate:
-            explained = sum([bucket_cost(BUCKETS[place], rate, each) for each in columns[place]])
+            explained = bucket_costs(BUCKETS[place], rate, columns[place])
             into.lines[place] += explained
             into.lines[_OTHER] -= explained
