@@ -16,7 +16,8 @@ from interlock.core.caller import Caller, Secret
 from interlock.core.ids import SystemIds
 from interlock.core.time import SystemClock
 from interlock.server.auth import Keys
-from interlock.server.serve import Parts, ServerSettings, _config
+from interlock.server.door import Door as Behind
+from interlock.server.serve import Parts, ServerSettings, _config, served
 from interlock.testing.upstream import Answer, Asked, Upstream
 
 KEY = "il-chaos"
@@ -255,7 +256,7 @@ async def crowd(folder: Path, seed: int, keep: int = 200_000) -> AsyncGenerator[
                 embeddings=il.gateway.embeddings,
                 kept=il.kept_responses,
             )
-            config = _config(parts, ServerSettings())
+            config = _config(Behind(served(parts)), ServerSettings())
             config.load()
             loop, state = asyncio.get_running_loop(), ServerState()
             make: Any = config.http_protocol_class

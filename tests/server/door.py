@@ -21,7 +21,8 @@ from interlock.core.money import Usage
 from interlock.core.ports import ChatReply, TokenCount
 from interlock.core.time import Deadline, SystemClock
 from interlock.server.auth import Keys
-from interlock.server.serve import Parts, ServerSettings, _config
+from interlock.server.door import Door as Behind
+from interlock.server.serve import Parts, ServerSettings, _config, served
 from interlock.testing.kept import MemoryResponses
 
 KEY = "il-test"
@@ -180,7 +181,9 @@ def parts(gateway: FakeGateway) -> Parts:
 async def opened(max_body_bytes: int = 1_000_000, max_concurrent: int = 100) -> AsyncGenerator[Door, None]:
     """The server as `serve` builds it, without its signals and its slow way down."""
     gateway = FakeGateway()
-    config = _config(parts(gateway), ServerSettings(max_body_bytes=max_body_bytes, max_concurrent=max_concurrent))
+    config = _config(
+        Behind(served(parts(gateway))), ServerSettings(max_body_bytes=max_body_bytes, max_concurrent=max_concurrent)
+    )
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()

@@ -21,9 +21,10 @@ from interlock.core.ids import SystemIds
 from interlock.core.store import TaskFilter
 from interlock.core.time import SystemClock
 from interlock.server.auth import Keys
+from interlock.server.batching import waiting_of
+from interlock.server.door import Door as Behind
 from interlock.server.health import health_of
-from interlock.server.serve import Parts, ServerSettings, _config
-from interlock.server.workspace import waiting_of
+from interlock.server.serve import Parts, ServerSettings, _config, served
 from interlock.testing.upstream import Answer, Upstream
 
 from .door import ASK, ASK_STREAM, KEY, Door, FakeGateway, post
@@ -78,7 +79,7 @@ async def house(folder: Path, answer: Answer | None = None, files: str = FILES) 
                 more=waiting.faces,
             )
             working = asyncio.create_task(waiting.worker.keep_working())
-            config = _config(parts, ServerSettings())
+            config = _config(Behind(served(parts)), ServerSettings())
             config.load()
             loop, state = asyncio.get_running_loop(), ServerState()
             make: Any = config.http_protocol_class

@@ -15,8 +15,9 @@ from interlock.core.time import SystemClock
 from interlock.server.admit import Admission
 from interlock.server.audit import AuditFace
 from interlock.server.auth import Keys
+from interlock.server.door import Door as Behind
 from interlock.server.keys import KeysFace
-from interlock.server.serve import Parts, ServerSettings, _config
+from interlock.server.serve import Parts, ServerSettings, _config, served
 from interlock.testing.upstream import Upstream
 
 OWN = "il-own"
@@ -60,7 +61,7 @@ async def door(folder, limits="[]"):
                 kept=il.kept_responses,
                 more=(KeysFace(admission, il.limiting, clock), AuditFace(admission)),
             )
-            config = _config(parts, ServerSettings())
+            config = _config(Behind(served(parts)), ServerSettings())
             config.load()
             make: Any = config.http_protocol_class
             loop, state = asyncio.get_running_loop(), ServerState()

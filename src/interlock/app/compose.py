@@ -21,25 +21,27 @@ from interlock.agents.result import TaskResult
 from interlock.agents.shift import Listening, Terms
 from interlock.config.jsonschema import Validator
 from interlock.config.load import load
+from interlock.config.workspace import Workspace
 from interlock.core.answers import ScopeState
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Chunk, Message
+from interlock.core.errors import ConfigError
 from interlock.core.ports import ChatReply, PluginEnv, Provider, Room
+from interlock.core.time import Clock
 from interlock.economics import Statement, statements
 from interlock.gateway.chat import Gateway
 from interlock.gateway.pressure import Pressure
 from interlock.gateway.route import Router
 from interlock.gateway.settings import Parts
 from interlock.governance.redact import redact
-from interlock.ledger import Health, KeptResponses, Recorder, RecorderLimits
+from interlock.ledger import Health, KeptResponses
 from interlock.ledger.read import Reader
-from interlock.net.client import PooledClient
-from interlock.net.pool import PoolLimits
 from interlock.plugins.profiles import profile_of
 
 from . import caches, guarding, policy, steering, tier0
 from .alerting import Alerting
 from .auditing import Auditing
+from .ground import Ground, unmovable
 from .judging import Judging
 from .known import Known
 from .limiting import Limiting
@@ -47,10 +49,9 @@ from .providing import providers_of
 from .reading import premium_of, worth_of
 from .residency import bounds_of
 from .retaining import retaining_of
-from .sealing import envelope_of, ready, seal_of
+from .sealing import envelope_of, ready
 from .sessions import Sessions, sessions_of
 from .sight import Sight
-from .stores import open_store
 from .tasking import Tasking
 from .waiting import Waiting
 from .webhooks import Webhooks
@@ -67,6 +68,13 @@ class Interlock(Known):
     ...     result = await il.run("support_reply", {"text": "Where is my order FH-10234?"})
     """
 
+    def __init__(
+        self, workspace: Workspace, *, model: str = "", clock: Clock | None = None, before: Interlock | None = None
+    ) -> None:
+        """As `Known`. `before`: the one of this process whose place it will take; see `heir`."""
+        super().__init__(workspace, model=model, clock=clock, embedder=before.embedder if before else None)
+        self._before = before
+
     @classmethod
     def from_file(cls, path: str | Path = ".", *, model: str = "") -> Self:
         """The workspace at `path`: a folder, its interlock.yaml, or one file with a contract or policy sections.
@@ -82,22 +90,9 @@ class Interlock(Known):
         Raises:
             StoreUnavailable: the store cannot be opened or written.
         """
-        path = self.workspace.store
         await asyncio.to_thread(ready, self.workspace)
         async with AsyncExitStack() as opened:  # what was opened is closed again where a later part fails
-            self._store = await asyncio.to_thread(open_store, self.workspace)
-            opened.callback(self._store.close)
-            crowd = self.workspace.settings.resilience.admission.max_concurrent
-            self._recorder = Recorder(
-                self._store,
-                self._clock,
-                path=path,
-                price_of_version=self._prices.known,
-                limits=RecorderLimits(calls=max(RecorderLimits().calls, 2 * crowd)),
-                seal=seal_of(self.workspace),
-            )
-            self._recorder.start()
-            opened.push_async_callback(self._recorder.close)
+            await self._enter(opened)
             opened.push_async_callback(self._toolbox.close)
             await self._toolbox.prove(self.workspace)
             kept = self.workspace.settings.responses
@@ -105,8 +100,8 @@ class Interlock(Known):
                 self._store, self._recorder, self._clock, ttl_s=kept.ttl_days * 86_400, keeps=kept.keep
             )
             self.limiting = Limiting(self.workspace, self._store.keys, self._clock, self._ids)
-            self.limiting.start()
             opened.push_async_callback(self.limiting.close)
+            await self.limiting.open()
             envelope = envelope_of(self.workspace)
             self._answers = caches.exact(self.workspace.settings, self._clock, self._store, self._recorder, envelope)
             self._answers.start()
@@ -117,10 +112,6 @@ class Interlock(Known):
             if self._similar is not None:
                 opened.callback(self._similar.close)
                 await asyncio.to_thread(self._similar.read_back)
-            self._http = self.http = PooledClient(
-                self._clock, limits=PoolLimits(connections=max(PoolLimits().connections, crowd))
-            )
-            opened.push_async_callback(self._http.close)
             self._prompt_vectors = None if self._model else steering.vectors_for(self.workspace, self._embedder)
             if self._prompt_vectors is not None:
                 opened.callback(self._prompt_vectors.close)
@@ -128,6 +119,9 @@ class Interlock(Known):
             self.guards = guarding.guards_of(self.workspace, self._http, self._clock)
             self.kept_responses = guarding.covered_responses(self.kept_responses, self.guards)
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
+            if self._before is not None:
+                self.gateway.inherit(self._before.gateway, self._same_providers(self._before))
+                self._before = None
             opened.push_async_callback(self.gateway.embeddings.close)
             opened.callback(self.gateway.finish)
             held = sessions_of(self.workspace.settings, self._recorder, self._store, self._clock, envelope)
@@ -148,10 +142,25 @@ class Interlock(Known):
             self._opened = opened.pop_all()
         return self
 
+    def heir(self, workspace: Workspace) -> Self:
+        """The same with newer files, not yet open, for the same process: both work side by side, on one ledger, until this one is closed.
+
+        Raises:
+            ConfigError: what cannot change in a running process has changed, or tools.py does not load.
+        """
+        faults = unmovable(self.ground.opened_with, workspace.settings, str(workspace.root / "interlock.yaml"))
+        if faults:
+            raise ConfigError(faults)
+        return type(self)(workspace, model=self._model, before=self)
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         """Lets every task go at its next step, and closes what was opened, the store last."""
+        await self.close()
+
+    async def close(self) -> None:
+        """The same, for who has it open without a block; a second time nothing happens."""
         await self._opened.aclose()
 
     # --- Calls and tasks ------------------------------------------------------------------------------------------
@@ -269,6 +278,25 @@ class Interlock(Known):
         return self.gateway.breakers()
 
     # --- Putting it together --------------------------------------------------------------------------------------
+
+    async def _enter(self, opened: AsyncExitStack) -> None:
+        """On the ground of the one before, or on one of its own."""
+        if self._before is None:
+            self.ground = Ground(self.workspace, self._clock)
+            await self.ground.open()
+        else:
+            self.ground = self._before.ground
+        self.ground.enter(self._prices)
+        opened.push_async_callback(self.ground.leave)
+        self._store, self._recorder, self._http = self.ground.store, self.ground.recorder, self.ground.http
+        self.http = self._http
+
+    def _same_providers(self, before: Interlock) -> frozenset[str]:
+        """Providers of which the files say what they said before."""
+        ours, theirs = self.workspace.settings, before.workspace.settings
+        if ours.resilience != theirs.resilience:
+            return frozenset()
+        return frozenset(name for name, said in ours.providers.items() if theirs.providers.get(name) == said)
 
     def _caller(self) -> Caller:
         return Caller(self.workspace.settings.tenant, versions=self.workspace.versions)

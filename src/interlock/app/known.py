@@ -24,8 +24,10 @@ from .toolbox import Toolbox
 class Known:
     """The part of an `Interlock` that its files tell."""
 
-    def __init__(self, workspace: Workspace, *, model: str = "", clock: Clock | None = None) -> None:
-        """`model` (alias, model or provider/model) stands in for every model that the files name.
+    def __init__(
+        self, workspace: Workspace, *, model: str = "", clock: Clock | None = None, embedder: tier0.Model | None = None
+    ) -> None:
+        """`model` (alias, model or provider/model) stands in for every model that the files name. `embedder`: one that is loaded already.
 
         Raises:
             ConfigError: tools.py does not load. UnknownModel: `model` is none.
@@ -36,7 +38,7 @@ class Known:
         self._ids = self.ids = SystemIds(self._clock)
         self._toolbox = Toolbox(workspace, self._clock, self._ids)
         self._tools: Mapping[str, Tool] = self._toolbox.tools
-        self._embedder = tier0.Model()
+        self._embedder = self.embedder = embedder or tier0.Model()
         self._engines = tier0.engines(workspace, self._embedder)
         self._prices = PriceBook(workspace.settings.prices, self._clock)
         self._tiers_of = policy.tiers_of(workspace.settings, model=model)

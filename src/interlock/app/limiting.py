@@ -52,17 +52,16 @@ class Limiting:
         self.keys = KeyDesk(self._store, clock)
         self.quotas = Quotas(self._limits, clock, shared=self._shared, grant_of=self.book.grant_of)
 
-    def start(self) -> Quotas:
-        """Reads the keys and opens the counts, where any are needed; what this process's gateway asks from then on.
+    async def open(self) -> None:
+        """Reads the keys and opens the counts, where any are needed, off the event loop.
 
         Raises:
             StoreUnavailable: the keys cannot be read.
         """
-        self._read_keys()
+        await asyncio.to_thread(self._read_keys)
         local = [each for each in self._limits if each.scope == "machine"]
         if local or any(record.limits for record in self.book.records):
-            self._count_in(self._opened())
-        return self.quotas
+            self._count_in(await asyncio.to_thread(self._opened))
 
     def watch(self) -> None:
         """Goes on looking for what other processes change, until `close`."""

@@ -35,6 +35,7 @@ VERBS = {
     "check": "look for faults in a workspace's files, all at once",
     "run": "run a workflow over a file of inputs, or one input",
     "serve": "offer the gateway over HTTP to OpenAI's and Anthropic's clients",
+    "reload": "have a running server follow its files, without a pause",
     "worker": "work on due tasks beside other workers and servers on the same store",
     "verify": "compare the ledger with a vendor's usage or cost export",
     "keys": "make, list, rotate and revoke virtual keys",

@@ -15,6 +15,7 @@ from .options import parser, say, workspace_path
 if TYPE_CHECKING:
     from interlock.app import Interlock
     from interlock.config.workspace import Workspace
+    from interlock.server.board import Board
     from interlock.server.workers import Worker
     from interlock.server.workspace import Opened
 
@@ -56,33 +57,44 @@ def run(arguments: Sequence[str]) -> int:
         )
     from interlock.server.serve import run as run_loop
 
-    run_loop(lambda: serve(workspace, given))
+    run_loop(lambda: serve(workspace, given, root))
     return 0
 
 
 def run_several(root: Path, given: argparse.Namespace, host: str, port: int, workers: int) -> int:
     """The same in `workers` processes behind one port."""
     from interlock.cli.main import explain
-    from interlock.config.load import load
     from interlock.core.errors import InterlockError
+    from interlock.server.followed import Followed
     from interlock.server.serve import ServerSettings
     from interlock.server.serve import run as run_loop
     from interlock.server.workers import Supervisor, shared_sockets
 
+    followed = Followed(root)
+
     def main(worker: Worker) -> int:
         try:
-            run_loop(lambda: serve(load(root), given, worker))
+            run_loop(lambda: serve(followed.now(worker.board), given, root, worker))
         except InterlockError as error:
             return explain(error)
         return 0
 
+    def renew(board: Board) -> bool:
+        try:
+            followed.look(board)
+        except InterlockError as error:
+            explain(error)
+            say("the new files are refused; what was there before goes on")
+            return False
+        return True
+
     import_module("interlock.server.workspace")  # loaded once, here, and shared by all workers
     gc.enable()
     sockets = shared_sockets(host, port, workers)
-    return Supervisor(main, sockets, shutdown_s=ServerSettings().shutdown_s, say=say).run()
+    return Supervisor(main, sockets, shutdown_s=ServerSettings().shutdown_s, say=say, renew=renew).run()
 
 
-async def serve(workspace: Workspace, given: argparse.Namespace, worker: Worker | None = None) -> None:
+async def serve(workspace: Workspace, given: argparse.Namespace, root: Path, worker: Worker | None = None) -> None:
     """Opens the workspace, then the door."""
     from interlock.app import Interlock
     from interlock.server.serve import is_loopback
@@ -100,7 +112,7 @@ async def serve(workspace: Workspace, given: argparse.Namespace, worker: Worker 
                 announce(il, door)
             pricing.append(asyncio.create_task(priced(il, aloud=first)))
 
-        await serve_workspace(il, settings, opened, worker=worker)
+        await serve_workspace(il, settings, opened, worker=worker, files=root)
         await asyncio.gather(*pricing)
     if worker is None or worker.number == 0:
         say("stopped; every call under way has ended and is in the ledger")

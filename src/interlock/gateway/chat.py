@@ -5,7 +5,7 @@ Above: `app`, agents, the faces. Below: every other file of this room, one per s
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Container
 
 from interlock.core.budget import Budget
 from interlock.core.caller import Caller
@@ -55,6 +55,10 @@ class Gateway:
     def load(self) -> tuple[int, int]:
         """Calls under way, and calls that wait to be let in."""
         return self._desk.gate.inside, self._desk.gate.waiting
+
+    def inherit(self, before: Gateway, providers: Container[str]) -> None:
+        """Goes on with what another gateway of this process has seen of the deployments of these providers: breakers, room, pace."""
+        self._desk.health.inherit(before._desk.health, providers)
 
     def heard(self, deployment: str, rooms: tuple[Room, ...]) -> None:
         """What a vendor's reply said of its limits on a deployment; calls keep to them from then on."""

@@ -6,7 +6,7 @@ Above: attempt, route, escalate. Below: admit, balance, breaker, gradient, setti
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from interlock.core.errors import InterlockError
 from interlock.core.ports import Deployment
@@ -224,6 +224,13 @@ class Health:
                 self._deployments.popitem(last=False)
                 self.forgotten += 1
         return known
+
+    def inherit(self, before: Health, providers: Container[str]) -> None:
+        """Goes on with what was seen of the deployments of these providers under earlier settings, of which nothing they hang on has changed."""
+        for name, seen in before._deployments.items():
+            if name.partition("/")[0] in providers:
+                self._deployments[name] = seen
+        self._workflows.update(before._workflows)
 
     def workflow(self, name: str) -> WorkflowPace:
         known = self._workflows.get(name)

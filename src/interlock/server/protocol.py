@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Coroutine, Mapping
+from collections.abc import Container, Coroutine, Mapping
 from typing import Any, NamedTuple, cast
 
 import httptools
@@ -370,6 +370,16 @@ class HotProtocol(HttpToolsProtocol):
         self.pipeline.clear()
         self._receiving = None
         super().connection_lost(exc)
+
+    def holds(self, handlers: Container[HotHandler]) -> bool:
+        """Whether a request is here that one of these answers, or will."""
+        waiting = (self._running, self._receiving, *(cycle for cycle, _ in self.pipeline))
+        return any(isinstance(each, Exchange) and each.handler in handlers for each in waiting)
+
+    def forget_head(self) -> None:
+        """Other handlers stand at the addresses now; the next request is read from its first byte."""
+        self._same = None
+        self._heads_tried = 0
 
     def leave(self) -> None:
         """Nobody waits for the answer any more: ends what is being done for it."""

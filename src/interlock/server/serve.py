@@ -32,6 +32,7 @@ from interlock.core.time import Clock
 from .anthropic import AnthropicFace
 from .asgi import ColdApp
 from .auth import Keys
+from .door import Door, Served
 from .embeddings import EmbeddingsFace
 from .exchange import HotHandler, ShortWay
 from .health import Health, HealthFace
@@ -100,6 +101,18 @@ async def serve(
     sock: socket.socket | None = None,
     parent: int | None = None,
 ) -> None:
+    """Serves `parts` until SIGINT or SIGTERM; see `serve_door`."""
+    await serve_door(Door(served(parts)), settings, started, sock=sock, parent=parent)
+
+
+async def serve_door(
+    door: Door,
+    settings: ServerSettings,
+    started: Callable[[str], None],
+    *,
+    sock: socket.socket | None = None,
+    parent: int | None = None,
+) -> None:
     """Serves until SIGINT or SIGTERM, then lets calls under way finish. `started` is told the address once it is open.
 
     `sock`: one that is bound already. `parent`: a pipe whose end means that the process that watches this one has died.
@@ -108,7 +121,8 @@ async def serve(
         CannotListen: the port is taken, or the address is not this machine's.
     """
     sock = sock or open_socket(settings.host, settings.port)
-    server = Server(_config(parts, settings))
+    server = Server(_config(door, settings))
+    door.connections, door.tasks = server.server_state.connections, server.server_state.tasks
     host = settings.host if ":" not in settings.host else f"[{settings.host}]"
 
     server.on_started = functools.partial(started, f"http://{host}:{sock.getsockname()[1]}")
@@ -197,7 +211,8 @@ def _cannot_listen(host: str, port: int, fault: OSError | OverflowError) -> Cann
     return CannotListen(f"{host}:{port} cannot be opened: {fault}")
 
 
-def _config(parts: Parts, settings: ServerSettings) -> uvicorn.Config:
+def served(parts: Parts) -> Served:
+    """The faces of one version, hot and cold."""
     face = OpenAIFace(parts.gateway, parts.keys, parts.ids, parts.clock)
     anthropic = AnthropicFace(parts.gateway, parts.keys, parts.ids)
     chat: HotHandler = face.chat_completions
@@ -209,14 +224,17 @@ def _config(parts: Parts, settings: ServerSettings) -> uvicorn.Config:
     hot[RESPONSE_TOKENS.encode()] = responses.input_tokens
     hot[EMBEDDINGS.encode()] = EmbeddingsFace(parts.embeddings, parts.keys, parts.ids).create
     short: dict[HotHandler, ShortWay] = {} if face.short is None else {chat: face.short}
-    protocol = functools.partial(
-        HotProtocol, hot=hot, max_body_bytes=settings.max_body_bytes, short=short, riders=Riders()
-    )
     faces = (responses, ModelsFace(parts.keys, parts.models), HealthFace(parts.keys, parts.health), *parts.more)
     cold = [route for face in faces for route in face.routes()]
-    app = ColdApp(parts.ids, cold, [path.decode() for path in hot])
+    return Served(hot, short, ColdApp(parts.ids, cold, [path.decode() for path in hot]), set(), set())
+
+
+def _config(door: Door, settings: ServerSettings) -> uvicorn.Config:
+    protocol = functools.partial(
+        HotProtocol, hot=door.hot, max_body_bytes=settings.max_body_bytes, short=door.short, riders=Riders()
+    )
     return uvicorn.Config(
-        cast(Any, app),
+        cast(Any, door),
         http=cast(Any, protocol),
         ws="none",
         lifespan="off",

@@ -21,7 +21,9 @@ from msgspec import Struct
 
 from interlock.core.time import Clock, SystemClock
 
+from .board import Board
 from .serve import open_socket
+from .terminal import Terminal
 
 SETTLED_S = 10.0
 """A worker that lived this long is started again at once when it dies."""
@@ -29,7 +31,7 @@ FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 10.0
 STOP_GRACE_S = 10.0
 """How much longer than its own bound a worker may take to stop before it is killed."""
-_WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
+_WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 class Worker(Struct, frozen=True):
@@ -42,6 +44,10 @@ class Worker(Struct, frozen=True):
     """A pipe that ends when the parent process does."""
     restarts: int
     """How often there was a worker of this number before."""
+    board: Board
+    """Where workers and the process that watches them tell each other their versions."""
+    round: int
+    """The last round of reloads before it was made."""
 
 
 class _Place:
@@ -53,6 +59,7 @@ class _Place:
         self.pid = 0
         self.started_s = 0.0
         self.restarts = -1
+        self.round = 0
         self.wait_s = 0.0
         self.due_s = 0.0
 
@@ -68,13 +75,19 @@ class Supervisor:
         shutdown_s: float,
         clock: Clock | None = None,
         say: Callable[[str], None] = lambda _: None,
+        renew: Callable[[Board], bool] = lambda _: True,
     ) -> None:
-        """`main` runs in each worker's own process and returns its exit code."""
+        """`main` runs in each worker's own process and returns its exit code. `renew` looks at the files when a SIGHUP comes, and says whether the
+        workers are to follow them.
+        """
         self._main = main
         self._places = [_Place(number, sock) for number, sock in enumerate(sockets)]
         self._shutdown_s = shutdown_s
         self._clock = clock or SystemClock()
         self._say = say
+        self._renew = renew
+        self.board = Board(len(self._places))
+        self._terminal = Terminal()
         self._pipe = os.pipe()
 
     def run(self) -> int:
@@ -98,10 +111,21 @@ class Supervisor:
                     self._start(place)
             due = [place.due_s for place in self._places if not place.pid]
             woken = signal.sigtimedwait(_WATCHED, max(0.0, min(due, default=now_s + 60.0) - now_s))
-            if woken is not None and woken.si_signo != signal.SIGCHLD:
+            if woken is not None and woken.si_signo == signal.SIGHUP and not self._terminal.closed():
+                self._reload()
+            elif woken is not None and woken.si_signo != signal.SIGCHLD:
                 return 0
             if code := self._gather():
                 return code
+
+    def _reload(self) -> None:
+        """Opens a round; each worker takes part for itself."""
+        good = self._renew(self.board)
+        self.board.ask(refused=not good)
+        for place in self._places if good else ():
+            if place.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(place.pid, signal.SIGHUP)
 
     def _gather(self) -> int:
         """Notes who has died; a code where a worker ended by itself before it had ever settled in."""
@@ -124,6 +148,7 @@ class Supervisor:
     def _start(self, place: _Place) -> None:
         place.started_s = self._clock.monotonic_s()
         place.restarts += 1
+        place.round = self.board.asked
         sys.stdout.flush()
         sys.stderr.flush()
         place.pid = os.fork()
@@ -136,12 +161,13 @@ class Supervisor:
         try:
             for each in (signal.SIGTERM, signal.SIGINT):  # until the server listens to them itself
                 signal.signal(each, _leave)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what it misses it finds on the board
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             os.close(self._pipe[1])
             for other in self._places:
                 if other is not place:
                     other.sock.close()
-            code = self._main(Worker(place.number, place.sock, self._pipe[0], place.restarts))
+            code = self._main(Worker(place.number, place.sock, self._pipe[0], place.restarts, self.board, place.round))
         except SystemExit:
             code = 0
         finally:

@@ -29,12 +29,15 @@ def load_tools(file: Path) -> dict[str, Tool]:
         raise ConfigError(
             [Fault(str(file), 1, 1, "tools", "there is no such Python file", "Create it or remove its mention.")]
         )
-    module = importlib.util.module_from_spec(spec)
+    module, before = importlib.util.module_from_spec(spec), sys.modules.get(name)
     sys.modules[name] = module  # dataclasses and get_type_hints look their module up by name
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as failed:  # a file that exits must not end its caller without a word
-        del sys.modules[name]
+        if before is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before  # a version that still runs goes on with it
         raise ConfigError([_fault(file, failed)]) from failed
     found = _collect(vars(module).values(), file)
     faults = _missing_partners(found, file)
