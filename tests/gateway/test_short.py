@@ -163,10 +163,13 @@ def left_by(bench: Bench) -> dict[str, Any]:
     bench.gateway._desk.afterwards.flush()
     assert not bench.ledger.open_slots
     return {
-        "events": [
-            structs.replace(each, call="", caller=structs.replace(each.caller, task=""))
-            for each in bench.ledger.settled
-        ],
+        "events": sorted(  # calls of different forms are handed over lot by lot
+            (
+                structs.replace(each, call="", caller=structs.replace(each.caller, task=""))
+                for each in bench.ledger.settled
+            ),
+            key=repr,
+        ),
         "asked": bench.provider.models,
         "limits": sorted(bench.parts.quotas.standings() if bench.parts.quotas else ()),
         "circuits": bench.gateway.breakers(),

@@ -116,11 +116,11 @@ class Gate:
         self.down = False
         self.writes = 0
 
-    def write(self, groups, prices=()):
+    def write(self, groups, prices=(), lots=()):
         self.writes += 1
         if self.down:
             raise StoreUnavailable("the disk is full", hint="Free some space.")
-        return self._store.write(groups, prices)
+        return self._store.write(groups, prices, lots)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

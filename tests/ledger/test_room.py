@@ -23,9 +23,9 @@ class Slow(Gate):
         self.go = threading.Event()
         self.go.set()
 
-    def write(self, groups, prices=()):
+    def write(self, groups, prices=(), lots=()):
         self.go.wait(10.0)
-        return super().write(groups, prices)
+        return super().write(groups, prices, lots)
 
 
 @pytest.fixture

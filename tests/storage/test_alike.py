@@ -59,7 +59,9 @@ def seen(store: Store) -> dict[str, object]:
     return {
         "tasks": rows,
         "one by one": [store.tasks.get(row.id) for row in rows],
-        "page": store.tasks.list(TaskFilter(limit=4, until_ns=rows[9].created_ns, before_id=rows[9].id)),
+        "page": store.tasks.list(
+            TaskFilter(limit=4, until_ns=rows[len(rows) // 3].created_ns, before_id=rows[len(rows) // 3].id)
+        ),
         "failed": store.tasks.list(TaskFilter(outcome="failed")),
         "lone": store.tasks.list(TaskFilter(kind="call", tenant="b")),
         "dear": store.tasks.list(TaskFilter(least_nano_usd=500, user="ada")),

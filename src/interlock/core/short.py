@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from .caller import Caller
 from .chat import ChatRequest, ChatResponse
-from .events import Settled
+from .lots import Brief, Form, Opened
 from .money import Usage
 from .ports import ChatReply, Deployment, HttpRequest, HttpResponse
 from .time import Deadline
@@ -150,23 +150,24 @@ class Shortcut(Protocol):
 
 @runtime_checkable
 class QuickLedger(Protocol):
-    """A ledger that takes events as JSON (`events.Settled`), so that its journal is written before the event is a value."""
+    """A ledger that takes calls of a form as the few numbers that are their own."""
 
-    def note_open(self, if_crashed: bytes) -> int:
-        """As `ports.Ledger.open`; at most `OPEN_MOST` bytes."""
+    def note_open(self, form: Form, opened: Opened) -> int:
+        """As `ports.Ledger.open`. The events of `form` take at most `OPEN_MOST` and `SETTLED_MOST` bytes."""
         ...
 
-    def note_settled(self, slot: int, settled: bytes) -> None:
+    def note_settled(self, slot: int, form: Form, brief: Brief) -> None:
         """The call as it ended stands in the journal from here on, and survives a kill -9; `hand_over` is owed."""
         ...
 
-    def hand_over(self, slot: int, settled: Settled, encoded: bytes) -> None:
-        """The same event as a value, to be written."""
+    def hand_over(self, form: Form, briefs: list[Brief], slots: list[int]) -> None:
+        """Calls that were noted as settled, to be written."""
         ...
 
 
 OPEN_MOST = 960
-"""Bytes of an event in the journal's first half."""
+"""Bytes of an event in the journal's first half, and below in its second."""
+SETTLED_MOST = 3_000
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ from .errors import Fenced
 from .events import CallKind, Outcome, Record
 from .kept import ResponseStore
 from .keys import KeyStore
+from .lots import Lot
 from .meters import MeterRow
 from .money import BUCKETS, Price, Totals, Usage
 from .outbox import OutboxStore, TextStore
@@ -318,8 +319,10 @@ class Store(Protocol):
     @property
     def retention(self) -> Retention: ...
 
-    def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
-        """Commits all groups in one transaction, each of them whole or not at all; says which were fenced out.
+    def write(
+        self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = (), lots: Sequence[Lot] = ()
+    ) -> list[Fenced | None]:
+        """Commits all lots and groups in one transaction, each group whole or not at all; says which groups were fenced out.
 
         A record that is there already is passed over, so writing twice is writing once. What a fenced-out group spent is
         recorded all the same, as a task of its own with the id `<task>!<call>`: money does not disappear.

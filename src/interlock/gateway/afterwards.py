@@ -1,7 +1,7 @@
 """What ordinary calls leave to be done once their answers are out: limits settled, health learnt, answers kept for the next who ask.
 
 Above: ride, desk. Below: asyncio. Nobody waits for any of it, so it is done for many calls in one go: the same few steps in a row cost half of what they
-cost one by one between two system calls. The calls themselves have settled in the ledger before. Whoever looks at what this changes (the long
+cost one by one between two system calls. The calls themselves stand in the ledger's journal before. Whoever looks at what this changes (the long
 way, a limit that seems to be reached, an identical call) has it done first, so that the delay is never seen.
 """
 
@@ -9,11 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from interlock.core.lots import Brief, Form
+from interlock.core.short import QuickLedger
 
 MOST = 64
 WITHIN_S = 0.005
 _log = logging.getLogger("interlock.gateway")
+
+
+class Settling(Struct, eq=False):
+    """A call that stands in the journal as settled."""
+
+    ledger: QuickLedger
+    form: Form
+    brief: Brief
+    slot: int
+    rest: Callable[[], None]
+    """What is left to be done, beside its being written."""
 
 
 class Afterwards:
@@ -22,14 +38,14 @@ class Afterwards:
     __slots__ = ("_due", "_loop", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: list[Settling] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._due = False
 
-    def add(self, work: Callable[[], None]) -> None:
-        """Does it within a few milliseconds."""
+    def add(self, call: Settling) -> None:
+        """Sees to it within a few milliseconds."""
         waiting = self._waiting
-        waiting.append(work)
+        waiting.append(call)
         if len(waiting) >= MOST:
             self.flush()
         elif not self._due:
@@ -42,12 +58,22 @@ class Afterwards:
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        for work in waiting:
+        _hand_over(waiting)
+        for call in waiting:
             try:
-                work()
+                call.rest()
             except Exception:  # noqa: BLE001 - what is left undone of one call must not keep the others from it
                 _log.exception("a defect kept an answered call from being learnt from")
 
     def _work_off(self) -> None:
         self._due = False
         self.flush()
+
+
+def _hand_over(calls: Sequence[Settling]) -> None:
+    """Calls of one form are one lot."""
+    lots: dict[Form, list[Settling]] = {}
+    for call in calls:
+        lots.setdefault(call.form, []).append(call)
+    for form, alike in lots.items():
+        alike[0].ledger.hand_over(form, [call.brief for call in alike], [call.slot for call in alike])

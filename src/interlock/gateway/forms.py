@@ -1,6 +1,6 @@
-"""The events of ordinary calls as JSON with places left open: what the calls of one road have in common, encoded once.
+"""The events of ordinary calls as JSON with places left open: what the calls of one road have in common, encoded once (`core.lots.Form`).
 
-Above: road. Below: `core.events`. A form is made out of an encoded event that holds a mark at each place, so that it follows whatever the event's
+Above: road. Below: `core.lots`. A form is made out of an encoded event that holds a mark at each place, so that it follows whatever the event's
 definition says; nothing here writes JSON by hand. Each form is tried once before it is used.
 """
 
@@ -11,11 +11,13 @@ import secrets
 import msgspec
 from msgspec import Struct
 
+from interlock.core import lots
 from interlock.core.caller import Caller
 from interlock.core.errors import InterlockError
 from interlock.core.events import Attempt, Settled, lone_ids
+from interlock.core.lots import TASK_BYTES, Brief, Form, Opened
 from interlock.core.money import Usage
-from interlock.core.short import OPEN_MOST
+from interlock.core.short import OPEN_MOST, SETTLED_MOST
 
 CRASHED = "the process ended during the call; usage and cost are the upper estimate held back for it"
 """What the event of a call says that its process did not live to settle."""
@@ -24,62 +26,25 @@ _encoder = msgspec.json.Encoder(enc_hook=str)
 _decoder = msgspec.json.Decoder(Settled)
 
 
-class Blank(Struct, frozen=True):
-    """What is left open: ids, instants (ns since the epoch, µs), tokens and nano-dollars."""
+def form_of(
+    model: str, caller: Caller, deployment: str, tier: str, price: str, reasons: tuple[str, ...], region: str = ""
+) -> Form:
+    """That of the calls of one caller, model, deployment, price and set of reasons which take one try.
 
-    task: str
-    call: str
-    started_ns: int
-    duration_us: int
-    input: int
-    output: int
-    cost: int
-    reserved: int
-
-
-class Forms:
-    """Those of one caller, model, deployment, price and set of reasons, for calls that take one try."""
-
-    __slots__ = ("_answered", "_crashed")
-
-    def __init__(
-        self,
-        model: str,
-        caller: Caller,
-        deployment: str,
-        tier: str,
-        price: str,
-        reasons: tuple[str, ...],
-        region: str = "",
-    ) -> None:
-        """Raises Unfit: such calls cannot be written by a form, or may outgrow their place in the journal."""
-        common = _Common(model, caller, deployment, tier, price, reasons, region)
-        marks = _marks()
-        self._crashed = _form(common.crashed(marks), marks)
-        self._answered = _form(common.answered(marks), marks)
-        probe = Blank(*lone_ids("tsk_" + "z" * 26), *[LONGEST + place for place in range(6)])
-        crashed = self.crashed(probe.task, probe.call, probe.started_ns, probe.input, probe.output, probe.cost)
-        answered = self.answered(*msgspec.structs.astuple(probe))
-        if len(crashed) > OPEN_MOST:
-            raise Unfit("too long for the journal")
-        if _decoder.decode(crashed) != common.crashed(probe) or _decoder.decode(answered) != common.answered(probe):
-            raise Unfit("the form does not say what the event does")
-
-    def crashed(self, task: str, call: str, started_ns: int, into: int, out: int, cost: int) -> bytes:
-        """What is true if the process dies during the call."""
-        return self._crashed % (call.encode(), task.encode(), started_ns, into, out, cost, cost)
-
-    def answered(
-        self, task: str, call: str, started_ns: int, took_us: int, into: int, out: int, cost: int, reserved: int
-    ) -> bytes:
-        """The call as it ended, with its one try."""
-        ids, tried = (call.encode(), task.encode()), (started_ns, took_us, into, out, cost)
-        return self._answered % (*ids, started_ns, took_us, *tried, into, out, cost, reserved)
-
-
-def event_of(encoded: bytes) -> Settled:
-    """The event that a form was filled with."""
-    return _decoder.decode(encoded)
+    Raises Unfit: such calls cannot be written by a form, or may outgrow their place in the journal.
+    """
+    common = _Common(model, caller, deployment, tier, price, reasons, region)
+    marks, probe = _marks(), _probe()
+    sample = common.answered(Brief(probe.task, *[0] * 6))
+    form = Form(_form(common.crashed(_opened(marks)), marks), _form(common.answered(marks), marks), sample)
+    crashed, answered = lots.crashed(form.crashed, _opened(probe)), lots.answered(form.answered, probe)
+    if len(crashed) > OPEN_MOST or len(answered) > SETTLED_MOST:
+        raise Unfit("too long for the journal")
+    if _decoder.decode(crashed) != common.crashed(_opened(probe)) or _decoder.decode(answered) != common.answered(
+        probe
+    ):
+        raise Unfit("the form does not say what the event does")
+    return form
 
 
 class Unfit(InterlockError):
@@ -99,64 +64,75 @@ class _Common(Struct, frozen=True):
         who = self.caller
         return Caller(who.tenant, who.user, who.key_id, who.workflow, task, 1, who.versions, who.trace, who.labels)
 
-    def crashed(self, blank: Blank) -> Settled:
+    def crashed(self, opened: Opened) -> Settled:
+        task, call = lone_ids(opened.task)
         return Settled(
-            call=blank.call,
+            call=call,
             kind="model",
             name=self.model,
-            caller=self._placed(blank.task),
+            caller=self._placed(task),
             status="crashed",
-            started_ns=blank.started_ns,
-            usage=Usage(input=blank.input, output=blank.output),
-            cost_nano_usd=blank.cost,
-            reserved_nano_usd=blank.cost,
+            started_ns=opened.started_ns,
+            usage=Usage(input=opened.input, output=opened.output),
+            cost_nano_usd=opened.cost_nano_usd,
+            reserved_nano_usd=opened.cost_nano_usd,
             price=self.price,
             reasons=self.reasons,
             message=CRASHED,
         )
 
-    def answered(self, blank: Blank) -> Settled:
-        usage = Usage(input=blank.input, output=blank.output)
+    def answered(self, brief: Brief) -> Settled:
+        task, call = lone_ids(brief.task)
+        usage = Usage(input=brief.input, output=brief.output)
         tried = Attempt(
             deployment=self.deployment,
             status="ok",
-            started_ns=blank.started_ns,
-            duration_us=blank.duration_us,
+            started_ns=brief.started_ns,
+            duration_us=brief.duration_us,
             tier=self.tier,
             usage=usage,
-            cost_nano_usd=blank.cost,
+            cost_nano_usd=brief.cost_nano_usd,
             price=self.price,
             region=self.region,
         )
         return Settled(
-            call=blank.call,
+            call=call,
             kind="model",
             name=self.model,
-            caller=self._placed(blank.task),
+            caller=self._placed(task),
             status="ok",
-            started_ns=blank.started_ns,
-            duration_us=blank.duration_us,
+            started_ns=brief.started_ns,
+            duration_us=brief.duration_us,
             deployment=self.deployment,
             tier=self.tier,
             attempts=(tried,),
             usage=usage,
-            cost_nano_usd=blank.cost,
-            reserved_nano_usd=blank.reserved,
+            cost_nano_usd=brief.cost_nano_usd,
+            reserved_nano_usd=brief.reserved_nano_usd,
             price=self.price,
             reasons=self.reasons,
         )
 
 
-def _marks() -> Blank:
+def _opened(brief: Brief) -> Opened:
+    return Opened(brief.task, brief.started_ns, brief.input, brief.output, brief.cost_nano_usd)
+
+
+def _marks() -> Brief:
     """Values that stand nowhere else in an event."""
     numbers = [10**17 + secrets.randbelow(10**16) * 10 + place for place in range(6)]
-    return Blank(*lone_ids(f"tsk_{secrets.token_hex(13)}"), *numbers)
+    return Brief(f"tsk_{secrets.token_hex(13)}", *numbers)
 
 
-def _form(event: Settled, marks: Blank) -> bytes:
+def _probe() -> Brief:
+    """Values as long as they can be."""
+    return Brief("tsk_".ljust(TASK_BYTES, "z"), *[LONGEST + place for place in range(6)])
+
+
+def _form(event: Settled, marks: Brief) -> bytes:
     """The event's JSON with a place for each mark."""
     text = _encoder.encode(event).replace(b"%", b"%%")
-    for mark in msgspec.structs.astuple(marks):
+    for mark in (*lone_ids(marks.task), *marks[1:]):
         encoded = mark.encode() if isinstance(mark, str) else b"%d" % mark
         text = text.replace(encoded, b"%b" if isinstance(mark, str) else b"%d")
     return text

@@ -15,16 +15,17 @@ from interlock.core.budget import Spend
 from interlock.core.chat import ChatRequest
 from interlock.core.errors import InvalidRequest, Shed, UpstreamError
 from interlock.core.limits import vector
+from interlock.core.lots import Brief, Form
 from interlock.core.money import Price, cost_of
 from interlock.core.ports import ChatReply, HttpResponse
 from interlock.core.short import Asker, Said, Sending
 from interlock.core.time import Deadline
 
 from . import cache, once, settle
+from .afterwards import Settling
 from .call import Answer, Call, Trial, Tried
 from .desk import Desk
 from .flight import Flight
-from .forms import Forms, event_of
 from .quota import Held
 from .road import Road
 from .route import Plan
@@ -59,7 +60,7 @@ class Ride(Struct, eq=False):
     flight: Flight | None = None
     """Identical calls that wait for this one."""
     slot: int = -1
-    forms: Forms | None = None
+    form: Form | None = None
     weight: int = 0
     """Tokens counted against the vendor's limits, where these are known."""
     crowd: int = 0
@@ -67,8 +68,8 @@ class Ride(Struct, eq=False):
     sending: Sending | None = None
     """Until it has been answered: each knows the other, and what is let go of here is freed at once, its memory still warm."""
     said: Said | None = None
-    settled: bytes = b""
-    """The event as it stands in the journal."""
+    brief: Brief | None = None
+    """What has been settled, as it stands in the journal."""
     beside: int = 0
     """Calls under way at the deployment when this one ended, itself among them."""
 
@@ -84,7 +85,7 @@ class Ride(Struct, eq=False):
         try:
             self._answer(said)
         except Exception as error:  # noqa: BLE001 - ours: it settles, and whoever asked is told
-            if self.settled:
+            if self.brief is not None:
                 _log.exception("the answer of %s has settled, and did not reach its caller", self.call)
                 return
             self.desk.gate.leave()
@@ -100,42 +101,41 @@ class Ride(Struct, eq=False):
         if usage.input > self.input_tokens:  # only more input than was estimated can make another price apply
             self._answered_otherwise(said)
             return
-        road, forms = self.road, self.forms
-        assert forms is not None, "it was noted in the journal when it began"
+        road, form = self.road, self.form
+        assert form is not None, "it was noted in the journal when it began"
         cost = cost_of(self.price.rates, usage)
         took_us = int((self.desk.parts.clock.monotonic_s() - self.started_s) * 1e6)
-        ids = self.task, self.call
         used = usage.input, usage.output, cost
-        self.settled = forms.answered(*ids, self.started_ns, took_us, *used, self.cost_nano_usd)
-        road.ledger.note_settled(self.slot, self.settled)
+        self.brief = Brief(self.task, self.started_ns, took_us, *used, self.cost_nano_usd)
+        road.ledger.note_settled(self.slot, form, self.brief)
         self._leave()
         try:
             self.asker.passed_on(self.call, road.candidate.name, cost, said.body)
         finally:
-            self.desk.afterwards.add(self._see_to)
+            self.desk.afterwards.add(Settling(road.ledger, form, self.brief, self.slot, self._see_to))
 
     def _see_to(self) -> None:
         """What need not be done before the answer is out."""
-        desk, road, event, said = self.desk, self.road, event_of(self.settled), self.said
+        desk, road, brief, said = self.desk, self.road, self.brief, self.said
         assert said is not None, "it was answered"
-        road.ledger.hand_over(self.slot, event, self.settled)
-        usage, health, candidate = event.usage, road.health, road.candidate
+        assert brief is not None, "and noted"
+        usage, health, candidate = said.usage, road.health, road.candidate
         if self.held is not None:
-            self.held.quotas.settle(self.held, vector(1, usage.input, usage.output, event.cost_nano_usd))
+            self.held.quotas.settle(self.held, vector(1, usage.input, usage.output, brief.cost_nano_usd))
         response, clock = said.response(), desk.parts.clock
-        ended_s = self.started_s + event.duration_us / 1e6
+        ended_s = self.started_s + brief.duration_us / 1e6
         once.learn(desk, health, self.input_tokens, 0, response)
         health.answered(self.started_s, ended_s, usage.output)
         health.paced(self.started_s, clock, ended_s, usage.output, self.crowd, self.beside, stream=False)
         slo_ms = road.workflow.p95_latency_slo_ms
         if slo_ms is not None:
-            desk.health.workflow(road.caller.workflow).finished(slow=event.duration_us > slo_ms * 1000)
+            desk.health.workflow(road.caller.workflow).finished(slow=brief.duration_us > slo_ms * 1000)
         if self.key:
-            answer = Answer(response, candidate.name, candidate.tier, candidate, event.price)
+            answer = Answer(response, candidate.name, candidate.tier, candidate, self.price.version)
             if self.flight is not None:
-                desk.flights.land(self.key, self.flight, answer, event.cost_nano_usd)
-            ended_ns = event.started_ns + event.duration_us * 1000
-            cache.put(desk, road.caller.tenant, self.key, answer, event.cost_nano_usd, ended_ns)
+                desk.flights.land(self.key, self.flight, answer, brief.cost_nano_usd)
+            ended_ns = brief.started_ns + brief.duration_us * 1000
+            cache.put(desk, road.caller.tenant, self.key, answer, brief.cost_nano_usd, ended_ns)
 
     def _answered_otherwise(self, said: Said) -> None:
         """The same as a whole, of an answer whose count or price needs a closer look."""

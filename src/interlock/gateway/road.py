@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest
 from interlock.core.errors import InterlockError
+from interlock.core.lots import Form
 from interlock.core.money import Price
 from interlock.core.short import HasWires, QuickLedger, Wire
 
@@ -22,7 +23,7 @@ from . import tokens
 from .admit import NO_LIMITS
 from .answerkey import beginning, unusable
 from .desk import Desk
-from .forms import Forms
+from .forms import form_of
 from .lane import Lane
 from .once import LEAST_PART_S, PATIENCE
 from .route import Candidate, Plan
@@ -94,7 +95,7 @@ class Road:
         """Of the exact cache's keys."""
         self._forgotten = forgotten
         self._priced: Price | None = None
-        self._forms: dict[str, Forms] = {}
+        self._forms: dict[str, Form] = {}
         """Of the present price, by the reason that is added to the plan's."""
 
     def holds(self, desk: Desk) -> bool:
@@ -122,7 +123,7 @@ class Road:
         room = profile.context_window - int(input_tokens * tokens.LIKELY_SHARE)
         return output_tokens <= profile.max_output and output_tokens <= room
 
-    def forms(self, price: Price, reason: str) -> Forms:
+    def form(self, price: Price, reason: str) -> Form:
         """How its calls are written. Raises forms.Unfit."""
         if price is not self._priced:
             self._priced, self._forms = price, {}
@@ -130,7 +131,7 @@ class Road:
         if found is None:
             reasons = (*self.plan.reasons, reason) if reason else self.plan.reasons
             at = self.candidate
-            found = self._forms[reason] = Forms(
+            found = self._forms[reason] = form_of(
                 self.model, self.caller, at.name, at.tier, price.version, reasons, at.deployment.region
             )
         return found

@@ -12,6 +12,7 @@ from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest
 from interlock.core.errors import InterlockError
 from interlock.core.events import lone_ids
+from interlock.core.lots import Opened
 from interlock.core.money import Price
 from interlock.core.short import Asker
 from interlock.core.time import Deadline
@@ -47,9 +48,9 @@ class Shortcut:
         if ride is None or not self._held(ride):
             return None
         try:
-            forms = ride.forms = way.forms(ride.price, ride.reason)
+            form = ride.form = way.form(ride.price, ride.reason)
             estimate = ride.input_tokens, ride.output_tokens, ride.cost_nano_usd
-            ride.slot = way.ledger.note_open(forms.crashed(ride.task, ride.call, ride.started_ns, *estimate))
+            ride.slot = way.ledger.note_open(form, Opened(ride.task, ride.started_ns, *estimate))
         except (Unfit, InterlockError):
             ride.let_go()
             return None

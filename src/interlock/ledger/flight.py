@@ -1,8 +1,8 @@
 """The flight journal: calls that are open or not yet committed, kept where a killed process leaves them behind.
 
-Above: record. Below: core. One file per process, `STORE.flight.PID-START`, mapped into memory and locked while the process
-lives. Each slot has two halves: the event that is true if the process dies now, and the event as the call really ended. The
-kernel keeps the pages of a killed process, so whatever was put in is found at the next start; a loss of power is another matter.
+Above: record. Below: sheets, core. One file per process, `STORE.flight.PID-START`, mapped into memory and locked while the process
+lives. Each slot has two halves: the event that is true if the process dies now, and the event as the call really ended. Calls of a form (`core.lots`) stand on the sheets behind
+the slots, and hold their slot's number alone. The kernel keeps the pages of a killed process, so whatever was put in is found at the next start; a loss of power is another matter.
 The whole file is allocated at once: a hole that cannot be filled on a full disk would kill the process.
 """
 
@@ -22,10 +22,15 @@ from msgspec import Struct, structs
 
 from interlock.core.errors import StoreUnavailable
 from interlock.core.events import Attempt, Settled
+from interlock.core.lots import Brief, Form, Opened, answered, crashed
 from interlock.core.money import Usage
 
+from .sheets import PAGE_BYTES, Sheets, events_of
+
 OPEN_BYTES = 1024
-SLOT_BYTES = 4096
+SLOT_BYTES = PAGE_BYTES
+SLOTS_PER_SHEET = 8
+FEWEST_SHEETS = 8
 _HEAD = struct.Struct("<II")
 """Length and mark of what follows; a length of zero is an empty half."""
 _END = 64
@@ -43,6 +48,7 @@ class Landed(Struct, frozen=True, array_like=True):
 
 
 _decoder = msgspec.json.Decoder(Landed)
+_event = msgspec.json.Decoder(Settled)
 _CLEAR = bytes(SLOT_BYTES)
 
 
@@ -57,14 +63,19 @@ class Flight:
         """
         self.slots = slots
         self._with_content: set[int] = set()
+        self._on_sheets: dict[int, tuple[Form, int]] = {}
+        """Form and place of the slots whose calls stand on a sheet."""
+        sheets = max(FEWEST_SHEETS, slots // SLOTS_PER_SHEET)
+        size = (slots + sheets) * SLOT_BYTES
         self.path, self._file = _own_file(path)
         try:
-            _allocate(self._file, slots * SLOT_BYTES)
-            self._map = mmap.mmap(self._file, slots * SLOT_BYTES)
+            _allocate(self._file, size)
+            self._map = mmap.mmap(self._file, size)
         except OSError as error:
             self.path.unlink(missing_ok=True)
             os.close(self._file)
             raise _unusable(self.path, error) from error
+        self._sheets = Sheets(self._map, slots * SLOT_BYTES, sheets)
 
     def put_open(self, slot: int, if_crashed: Settled) -> None:
         """Takes a slot into use."""
@@ -77,22 +88,36 @@ class Flight:
         if body:
             self._with_content.add(slot)
         self._put(slot * SLOT_BYTES + OPEN_BYTES, data)
+        if (on_sheet := self._on_sheets.get(slot)) is not None:
+            self._sheets.clear(on_sheet[1])
 
-    def note_open(self, slot: int, encoded: bytes) -> None:
-        """As `put_open`, of an event that fits."""
-        self._put(slot * SLOT_BYTES, b"[%b]" % encoded)
+    def note_open(self, slot: int, form: Form, opened: Opened) -> None:
+        """As `put_open`, of a call of a form, whose events fit."""
+        at = self._sheets.put_open(form, opened)
+        if at:
+            self._on_sheets[slot] = form, at
+        else:
+            self._put(slot * SLOT_BYTES, b"[%b]" % crashed(form.crashed, opened))
 
-    def note_settled(self, slot: int, encoded: bytes) -> None:
-        """As `put_settled`, of an event that fits and has no content."""
-        self._put(slot * SLOT_BYTES + OPEN_BYTES, b"[%b]" % encoded)
+    def note_settled(self, slot: int, form: Form, brief: Brief) -> None:
+        """As `put_settled`, of a call of a form."""
+        on_sheet = self._on_sheets.get(slot)
+        if on_sheet is None:
+            self._put(slot * SLOT_BYTES + OPEN_BYTES, b"[%b]" % answered(form.answered, brief))
+        else:
+            self._sheets.put_settled(on_sheet[1], brief)
 
     def clear(self, slot: int) -> None:
         """The slot's call is committed. Content goes with it: what is deleted later must not stay behind here."""
+        on_sheet = self._on_sheets.pop(slot, None)
+        if on_sheet is not None:
+            self._sheets.clear(on_sheet[1])
+            self._sheets.give(*on_sheet)
         at = slot * SLOT_BYTES
         if slot in self._with_content:
             self._with_content.discard(slot)
             self._map[at : at + SLOT_BYTES] = _CLEAR
-        else:
+        elif on_sheet is None:
             _HEAD.pack_into(self._map, at, 0, 0)
             _HEAD.pack_into(self._map, at + OPEN_BYTES, 0, 0)
 
@@ -141,10 +166,16 @@ class Wreck:
     def calls(self) -> Iterator[Landed]:
         """Every call that was open or not known to be committed, by slot."""
         data = os.pread(self._file, os.fstat(self._file).st_size, 0)
-        for at in range(0, len(data) - SLOT_BYTES + 1, SLOT_BYTES):
-            found = _read(data, at + OPEN_BYTES, SLOT_BYTES - OPEN_BYTES) or _read(data, at, OPEN_BYTES)
+        pages = [data[at : at + SLOT_BYTES] for at in range(0, len(data) - SLOT_BYTES + 1, SLOT_BYTES)]
+        seen: set[str] = set()
+        for page in pages:
+            found = _read(page, OPEN_BYTES, SLOT_BYTES - OPEN_BYTES) or _read(page, 0, OPEN_BYTES)
             if found is not None:
+                seen.add(found.settled.call)
                 yield found
+        # A call that began on a sheet and ended otherwise may stand at both places, and the slot has its end.
+        landed = [_event.decode(event) for page in pages for event in events_of(page)]
+        yield from (Landed(event) for event in landed if event.call not in seen)
 
     def close(self, *, remove: bool) -> None:
         if remove:

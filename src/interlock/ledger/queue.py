@@ -13,10 +13,13 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar, cast
 
 from interlock.core.events import Record
+from interlock.core.lots import Lot
 from interlock.core.store import Store
 from interlock.core.time import Clock
 
 T = TypeVar("T")
+_BRIEF_BYTES = 400
+"""What a call of a lot takes in memory."""
 
 
 class Written(Generic[T]):
@@ -117,7 +120,20 @@ class Job:
         self.at_s = 0.0
 
 
-Item = Entry | Appended | Job
+class Calls:
+    """A lot of settled calls, and the slots that remember them."""
+
+    __slots__ = ("at_s", "holds", "lot", "size", "slots", "weight")
+
+    def __init__(self, lot: Lot, slots: list[int]) -> None:
+        self.lot = lot
+        self.slots = slots
+        self.weight = self.holds = len(slots)
+        self.size = len(slots) * _BRIEF_BYTES
+        self.at_s = 0.0
+
+
+Item = Entry | Appended | Calls | Job
 
 
 class Queue:

@@ -19,6 +19,7 @@ import msgspec
 
 from interlock.core.errors import LedgerFull, StoreUnavailable
 from interlock.core.events import Record, Settled
+from interlock.core.lots import Brief, Form, Lot, Opened
 from interlock.core.money import Price
 from interlock.core.store import Store
 from interlock.core.time import NS_PER_S, Clock, Deadline
@@ -27,13 +28,14 @@ from .flight import Flight, FreeSlots, Wreck, encode, encode_content, flight_pat
 from .health import Health, RecorderLimits
 from .line import Line
 from .owner import this_owner
-from .queue import Appended, Entry, Job, Queue, Written
-from .write import Writer
+from .queue import Appended, Calls, Entry, Job, Queue, Written
+from .write import Groups, Writer
 
 T = TypeVar("T")
 _log = logging.getLogger("interlock.ledger")
 _EVENT_BYTES = 1500
 """What a record is counted as where its size is not known: an append, whose content its caller holds anyway."""
+_START_TRIES = 10
 _LOOK_S = 0.1
 _LOOKS = 300
 """How often an append that has run out of time looks whether a transaction that holds it has ended: half a minute at most."""
@@ -120,21 +122,19 @@ class Recorder:
         record = Record(caller.task, caller.step, caller.tenant, now_ns, settled, content, fence, encoded, body)
         self._queue.put(Entry((record,), slot, len(encoded) + len(body)))
 
-    def note_open(self, if_crashed: bytes) -> int:
+    def note_open(self, form: Form, opened: Opened) -> int:
         """`core.short.QuickLedger`, as the two below."""
         slot = self._slot()
         if self._flight is not None:
-            self._flight.note_open(slot, if_crashed)
+            self._flight.note_open(slot, form, opened)
         return slot
 
-    def note_settled(self, slot: int, settled: bytes) -> None:
+    def note_settled(self, slot: int, form: Form, brief: Brief) -> None:
         if self._flight is not None:
-            self._flight.note_settled(slot, settled)
+            self._flight.note_settled(slot, form, brief)
 
-    def hand_over(self, slot: int, settled: Settled, encoded: bytes) -> None:
-        caller = settled.caller
-        record = Record(caller.task, caller.step, caller.tenant, self._clock.wall_ns(), settled, None, 0, encoded)
-        self._queue.put(Entry((record,), slot, len(encoded)))
+    def hand_over(self, form: Form, briefs: list[Brief], slots: list[int]) -> None:
+        self._queue.put(Calls(Lot(form, briefs, self._clock.wall_ns()), slots))
 
     async def append(self, records: Sequence[Record]) -> None:
         """Commits records, in order, after everything settled before.
@@ -262,7 +262,7 @@ class Recorder:
             calls = [(each.settled, each.content) for each in wreck.calls()]
             groups = [[Record(s.caller.task, s.caller.step, s.caller.tenant, now_ns, s, c)] for s, c in calls]
             try:
-                self._writer.commit(groups)
+                self._commit_patiently(groups)
             except StoreUnavailable:
                 wreck.close(remove=False)
                 raise
@@ -271,6 +271,17 @@ class Recorder:
         if found:
             _log.warning("%d calls of processes that had died were found in the flight journal and settled", found)
         return found
+
+    def _commit_patiently(self, groups: Groups) -> None:
+        """Others who write all the time can keep one that starts from its turn for a while. Raises StoreUnavailable."""
+        for _ in range(_START_TRIES - 1):
+            try:
+                self._writer.commit(groups)
+            except StoreUnavailable:
+                threading.Event().wait(self._limits.retry_first_s)
+            else:
+                return
+        self._writer.commit(groups)
 
     def _full(self) -> LedgerFull:
         failing = self._writer.failing

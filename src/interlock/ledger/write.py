@@ -13,15 +13,17 @@ from msgspec import Struct
 
 from interlock.core.errors import Fenced, InterlockError, StoreUnavailable
 from interlock.core.events import Record, Settled
+from interlock.core.lots import Lot
 from interlock.core.money import Price
 from interlock.core.store import Store
 from interlock.core.time import Clock
 
 from .health import RecorderLimits
-from .queue import Appended, Entry, Item, Job, Queue, tell
+from .queue import Appended, Calls, Entry, Item, Job, Queue, tell
 
 _log = logging.getLogger("interlock.ledger")
 Groups = Sequence[Sequence[Record]]
+Recorded = Entry | Appended | Calls
 MOST_KEPT = 10_000
 
 
@@ -73,10 +75,10 @@ class Writer:
             self._thread.join(drain_s + 10.0)
         return self._queue.state()[0]
 
-    def commit(self, groups: Groups) -> list[Fenced | None]:
-        """Writes groups with the prices they name."""
-        prices = self._new_prices(groups)
-        answers = self._store.write(groups, prices)
+    def commit(self, groups: Groups, lots: Sequence[Lot] = ()) -> list[Fenced | None]:
+        """Writes groups and lots with the prices they name."""
+        prices = self._new_prices(groups, lots)
+        answers = self._store.write(groups, prices, lots)
         if len(self._kept) > MOST_KEPT:
             self._kept.clear()
         self._kept.update(price.version for price in prices)
@@ -137,15 +139,18 @@ class Writer:
                 tell([(job.written, value, None)])
         return True
 
-    def _commit_run(self, run: list[Entry | Appended]) -> bool:
+    def _commit_run(self, run: list[Recorded]) -> bool:
+        singly = [item for item in run if not isinstance(item, Calls)]
+        lots = [item for item in run if isinstance(item, Calls)]
         try:
-            answers = self.commit([item.records for item in run])
+            answers = self.commit([item.records for item in singly], [item.lot for item in lots])
         except StoreUnavailable as error:
             return self._failed(error)
         self.failing = None
         self._queue.done(run)
-        self._landed([item.slot for item in run if isinstance(item, Entry)])
-        pairs = zip(run, answers, strict=True)
+        slots = [item.slot for item in singly if isinstance(item, Entry)]
+        self._landed([*slots, *(slot for item in lots for slot in item.slots)])
+        pairs = zip(singly, answers, strict=True)
         tell([(item.written, None, refused) for item, refused in pairs if isinstance(item, Appended)])
         return True
 
@@ -158,29 +163,33 @@ class Writer:
             self.failing = Failing(str(error), self.failing.since_ns)
         return False
 
-    def _reject(self, item: Entry | Appended) -> None:
+    def _reject(self, item: Recorded) -> None:
         """A fault of the program: the store cannot hold this record at all, and it must not hold up all others."""
-        self.rejected += len(item.records)
+        records = item.lot.records() if isinstance(item, Calls) else item.records
+        self.rejected += len(records)
         self._queue.done([item])
-        _log.exception("the store cannot hold these records: %r", [record.event for record in item.records])
-        if isinstance(item, Entry):
+        _log.exception("the store cannot hold these records: %r", [record.event for record in records])
+        if isinstance(item, Calls):
+            self._landed(item.slots)
+        elif isinstance(item, Entry):
             self._landed([item.slot])
         else:
             error = InterlockError("the store cannot hold these records; the log of the process says why")
             tell([(item.written, None, error)])
 
-    def _new_prices(self, groups: Groups) -> list[Price]:
-        """The prices that these groups name and the store does not have yet."""
+    def _new_prices(self, groups: Groups, lots: Sequence[Lot]) -> list[Price]:
+        """The prices that these name and the store does not have yet."""
         calls = [record.event for group in groups for record in group if isinstance(record.event, Settled)]
+        calls += [lot.form.sample for lot in lots]
         named = {call.price for call in calls}
         named.update([attempt.price for call in calls for attempt in call.attempts])
         fresh = [self._price_of_version(version) for version in named - self._kept if version]
         return [price for price in fresh if price is not None]
 
 
-def _run(items: list[Item]) -> list[Entry | Appended]:
+def _run(items: list[Item]) -> list[Recorded]:
     """The records at the beginning of `items`, up to the first job."""
-    run: list[Entry | Appended] = []
+    run: list[Recorded] = []
     for item in items:
         if isinstance(item, Job):
             break

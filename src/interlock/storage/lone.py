@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from interlock.core.events import Record, Settled, is_lone
+from interlock.core.lots import Lot
 from interlock.core.store import TaskRow
 
 from .rows import lone_outcome, money
@@ -31,6 +32,20 @@ def split(groups: Sequence[Sequence[Record]]) -> tuple[list[Call], list[int]]:
         else:
             others.append(place)
     return alone, others
+
+
+def by_minute(lots: Sequence[Lot], ns_per_minute: int) -> list[Lot]:
+    """Lots whose calls began in one minute each."""
+    parts: list[Lot] = []
+    for lot in lots:
+        minutes = {brief.started_ns // ns_per_minute for brief in lot.briefs}
+        if len(minutes) == 1:
+            parts.append(lot)
+            continue
+        for minute in sorted(minutes):
+            briefs = [brief for brief in lot.briefs if brief.started_ns // ns_per_minute == minute]
+            parts.append(Lot(lot.form, briefs, lot.at_ns))
+    return parts
 
 
 def repeated(calls: Sequence[Call]) -> set[str]:

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from interlock.core.events import Settled
 from interlock.core.meters import context_of, is_plain, metered
+from interlock.core.money import Usage
 
 from .rolls import NS_PER_HOUR, Kinds
 
@@ -22,12 +25,15 @@ def meter_sums(kinds: Kinds) -> list[tuple[int, str, str, str, str, int]]:
     counts: Counts = {}
     for (key, _), calls in kinds.usual.items():
         _count(counts, key[:3], calls)
+    for key, _, lot in kinds.lots:
+        for length, n in Counter([brief.input for brief in lot.briefs]).items():
+            _count(counts, key[:3], (structs.replace(lot.form.sample, usage=Usage(input=length)),), n)
     for tenant, call in kinds.others:
         _count(counts, (call.started_ns // NS_PER_HOUR, tenant, call.caller.workflow), (call,))
     return [(*key, n) for key, n in counts.items()]
 
 
-def _count(counts: Counts, where: tuple[int, str, str], calls: Sequence[Settled]) -> None:
+def _count(counts: Counts, where: tuple[int, str, str], calls: Sequence[Settled], of_each: int = 1) -> None:
     found = Counter([context_of(call) if is_plain(call) else None for call in calls])
     if None in found:
         found.update([each for call in calls if not is_plain(call) for each in metered(call)])
@@ -36,4 +42,4 @@ def _count(counts: Counts, where: tuple[int, str, str], calls: Sequence[Settled]
             continue
         meter, label, n = each
         at = (*where, meter, label)
-        counts[at] = counts.get(at, 0) + n * times
+        counts[at] = counts.get(at, 0) + n * times * of_each

@@ -48,6 +48,10 @@ def alone_ended(kinds: Kinds) -> dict[Kind, Counted]:
         spent = sum([call.cost_nano_usd for call in calls])
         real, simulated = (0, spent) if calls[0].simulated else (spent, 0)
         _add(sums, _kind(key[0], key[1], calls[0]), (len(calls), real, simulated, *_asked(calls)))
+    for key, _, lot in kinds.lots:
+        sample, n = lot.form.sample, len(lot.briefs)
+        spent = sum([brief.cost_nano_usd for brief in lot.briefs])
+        _add(sums, _kind(key[0], key[1], sample), (n, spent, 0, n * int(sample.kind == "model"), 0))
     for tenant, call in kinds.others:
         _add(sums, _kind(call.started_ns // NS_PER_HOUR, tenant, call), (1, *money_of(call), *_asked((call,))))
     return sums

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, structs
 
+from interlock.core.lots import Lot
 from interlock.core.store import TaskFilter, TaskRow
 
 from .bodies import NOTHING, Kept
@@ -22,6 +23,7 @@ from .segments import (
     contents_of,
     listed_of,
     mask_of,
+    of_lot,
     of_pieces,
     packed,
     pieces_of,
@@ -60,17 +62,16 @@ class Holding(Struct, frozen=True):
         return kept.told(pieces[self.at], texts_of(db, bodies, (kept,)))
 
 
-def put(db: Session, sql: Sql, calls: Sequence[Call], place: int, said: Said) -> None:
-    """Writes lone calls from `place` on; that one stands there already is the database's own error of a taken key."""
-    for segment, tasks in packed(calls, said.many):
+def put(db: Session, sql: Sql, calls: Sequence[Call], lots: Sequence[Lot], place: int, said: Said) -> None:
+    """Writes lone calls, and lots of one minute each, from `place` on; that one stands there already is the database's own error of a taken key."""
+    for segment, tasks in (*packed(calls, said.many), *(each for lot in lots for each in of_lot(lot))):
         db.execute(sql["insert"], (place, *structs.astuple(segment)))
         db.execute(sql["index"], (place, encode(tasks)))
         place += len(tasks)
 
 
-def with_rows(db: Session, sql: Sql, calls: Sequence[Call]) -> bool:
-    """Whether something else has been written already about the task that one of `calls` is."""
-    ids = [record.task for record, _ in calls]
+def with_rows(db: Session, sql: Sql, ids: Sequence[str]) -> bool:
+    """Whether something else has been written already about one of these tasks."""
     if not db.execute(sql["near_rows"], (min(ids), max(ids))).fetchone()[0]:
         return False
     return bool(db.execute(sql["with_rows"], (encode(ids),)).fetchone()[0])

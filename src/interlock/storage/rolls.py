@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from interlock.core.events import Record, Settled
+from interlock.core.lots import Lot
 from interlock.core.money import BUCKETS, Price, Usage, bucket_costs
 from interlock.core.shares import parts_of
 from interlock.core.sketch import Counts, bucket_of, packed
@@ -29,6 +30,7 @@ _SIMULATED = 8
 """Place of `simulated` in a key."""
 _OTHER = len(BUCKETS)
 """Place of `other` among the lines."""
+_INPUT, _OUTPUT = BUCKETS.index("input"), BUCKETS.index("output")
 Share = tuple[Usage, int]
 """Usage and nano-dollars of one call, or of one of its attempts."""
 
@@ -67,11 +69,13 @@ class Kinds(Struct, frozen=True):
     """Nearly all: at most one try, and that the one which answered. By their roll-up and price."""
     others: list[tuple[str, Settled]]
     """The rest, each with its tenant."""
+    lots: list[tuple[RollKey, str, Lot]]
+    """Usual ones by the lot, likewise with roll-up and price."""
 
 
-def kinds_of(records: Iterable[Record]) -> Kinds:
-    """The calls among `records`."""
-    kinds = Kinds({}, [])
+def kinds_of(records: Iterable[Record], lots: Sequence[Lot] = ()) -> Kinds:
+    """The calls among `records`, and those of lots that began in one hour each."""
+    kinds = Kinds({}, [], [(*_kind_of_lot(lot), lot) for lot in lots])
     usual = kinds.usual
     for record in records:
         call = record.event
@@ -102,6 +106,12 @@ def sums_of(kinds: Kinds, price_of: PriceOfVersion) -> dict[RollKey, RollSum]:
         shares.setdefault((key, version), []).extend([(call.usage, call.cost_nano_usd) for call in calls])
     for (key, version), parts in shares.items():
         _add(sums[key], parts, key[_SIMULATED], price_of(version) if version else None)
+    for key, version, lot in kinds.lots:
+        _, _, took_us, inputs, outputs, costs, _ = zip(*lot.briefs, strict=True)
+        into = sums[key]
+        into.took_all(took_us)
+        columns = ((_INPUT, inputs), (_OUTPUT, outputs))
+        _add_columns(into, costs, columns, key[_SIMULATED], price_of(version) if version else None)
     return sums
 
 
@@ -131,6 +141,11 @@ def _kind(tenant: str, call: Settled) -> tuple[RollKey, str]:
     return key, (call.attempts[0].price if call.attempts else "") or call.price
 
 
+def _kind_of_lot(lot: Lot) -> tuple[RollKey, str]:
+    sample = lot.form.sample
+    return _kind(sample.caller.tenant, structs.replace(sample, started_ns=lot.briefs[0].started_ns))
+
+
 def _add_parts(
     shares: dict[tuple[RollKey, str], list[Share]], sums: dict[RollKey, RollSum], tenant: str, call: Settled
 ) -> None:
@@ -158,19 +173,31 @@ def _add_parts(
 
 
 def _add(into: RollSum, parts: Sequence[Share], simulated: int, price: Price | None) -> None:
-    """Adds up shares of one kind at one price; what the price does not explain of their money is `other`."""
-    cost = sum([each for _, each in parts])
-    into.n += len(parts)
+    """Adds up shares of one kind at one price."""
+    columns = enumerate(zip(*[structs.astuple(usage) for usage, _ in parts], strict=True))
+    _add_columns(into, [each for _, each in parts], columns, simulated, price)
+
+
+def _add_columns(
+    into: RollSum,
+    costs: Sequence[int],
+    columns: Iterable[tuple[int, Sequence[int]]],
+    simulated: int,
+    price: Price | None,
+) -> None:
+    """Adds up calls of one kind at one price, by their tokens of each bucket; what the price does not explain of their money is `other`."""
+    cost = sum(costs)
+    into.n += len(costs)
     into.counts[simulated] += cost
     into.lines[_OTHER] += cost
     rates = (0,) * len(BUCKETS) if price is None else structs.astuple(price.rates)
-    columns = list(zip(*[structs.astuple(usage) for usage, _ in parts], strict=True))
-    for place, amount in enumerate(map(sum, columns)):
+    for place, column in columns:
+        amount = sum(column)
         if not amount:
             continue
         into.usage[place] += amount
         rate = rates[place]
         if rate:
-            explained = bucket_costs(BUCKETS[place], rate, columns[place])
+            explained = bucket_costs(BUCKETS[place], rate, column)
             into.lines[place] += explained
             into.lines[_OTHER] -= explained

@@ -2,7 +2,7 @@
 
 Above: packed, and any other store with the same schema. Below: lone, rows. Pure: values in, values out.
 
-The calls of one segment are of one tenant and workflow and began in the same minute (of the Unix epoch). So a segment whose last call
+The calls of one segment are of one tenant and workflow and began in the same minute (of the Unix epoch); those of a lot (`core.lots`) stand there as its form and their numbers. So a segment whose last call
 began before some moment has none that began a minute later, and lists need to look at few.
 """
 
@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from interlock.core.events import Outcome, Record, Settled
+from interlock.core.lots import Brief, Lot, answered
 from interlock.core.store import TaskFilter, TaskRow
 
 from .bodies import NOTHING, Kept, taken_apart
@@ -45,7 +46,7 @@ class Segment(Struct, frozen=True):
     most_nano_usd: int
     """What its dearest call cost, real and simulated together."""
     calls: bytes
-    """JSON, compressed: a list of [event, at_ns] or null, in the order of their places."""
+    """JSON, compressed: a list of [event, at_ns] or null, in the order of their places; or an `Alike`."""
     contents: bytes | str | None
     """What was said in them, in the same order, as `said` keeps it; `None` where nothing is kept."""
 
@@ -65,9 +66,24 @@ class Packed(Struct, frozen=True, array_like=True):
         return Record(caller.task, caller.step, caller.tenant, self.at_ns, self.event, said)
 
 
+class Alike(Struct, frozen=True):
+    """The calls of a lot."""
+
+    form: str
+    """`core.lots.Form.answered`."""
+    at_ns: int
+    calls: Sequence[Brief]
+
+    def pieces(self) -> list[bytes]:
+        form = self.form.encode()
+        return [b"[%b,%d]" % (answered(form, brief), self.at_ns) for brief in self.calls]
+
+
 _calls = msgspec.json.Decoder(list[Packed | None])
 _call = msgspec.json.Decoder(Packed)
 _pieces = msgspec.json.Decoder(list[msgspec.Raw])
+_alike = msgspec.json.Decoder(Alike)
+_encoder = msgspec.json.Encoder()
 Keep = Callable[[str, Sequence[bytes]], bytes | str | None]
 """`Said.many`: what is kept for the contents of a tenant's calls."""
 
@@ -89,6 +105,27 @@ def packed(calls: Sequence[Call], keep: Keep) -> list[tuple[Segment, list[str]]]
         group.append(each)
     parts = [group[at : at + MOST_CALLS] for group in groups.values() for at in range(0, len(group), MOST_CALLS)]
     return [(_segment(part, keep), [record.task for record, _ in part]) for part in parts]
+
+
+def of_lot(lot: Lot) -> list[tuple[Segment, list[str]]]:
+    """The same of a lot whose calls began in one minute."""
+    briefs = lot.briefs
+    return [_of_alike(lot, briefs[at : at + MOST_CALLS]) for at in range(0, len(briefs), MOST_CALLS)]
+
+
+def _of_alike(lot: Lot, briefs: Sequence[Brief]) -> tuple[Segment, list[str]]:
+    tasks, starts, _, _, _, costs, _ = zip(*briefs, strict=True)
+    caller = lot.form.sample.caller
+    alike = _encoder.encode(Alike(lot.form.answered.decode(), lot.at_ns, briefs))
+    return (
+        Segment(
+            *(caller.tenant, caller.workflow, min(starts), max(starts), len(briefs)),
+            *(OUTCOMES[lone_outcome(lot.form.sample)], sum(costs), 0, max(costs)),
+            zlib.compress(alike, level=1),
+            None,
+        ),
+        list(tasks),
+    )
 
 
 def of_pieces(pieces: Sequence[bytes], contents: bytes | str | None) -> Segment | None:
@@ -124,12 +161,18 @@ def _summed(calls: Sequence[Settled], pieces: Sequence[bytes], contents: bytes |
 
 def opened(calls: bytes) -> list[Packed | None]:
     """The calls of a segment's column `calls`, by place; `None` where one has gone."""
-    return _calls.decode(zlib.decompress(calls))
+    text = zlib.decompress(calls)
+    if text.startswith(b"{"):
+        return [_call.decode(piece) for piece in _alike.decode(text).pieces()]
+    return _calls.decode(text)
 
 
 def pieces_of(calls: bytes) -> list[bytes]:
     """The same, each as it stands."""
-    return [bytes(piece) for piece in _pieces.decode(zlib.decompress(calls))]
+    text = zlib.decompress(calls)
+    if text.startswith(b"{"):
+        return _alike.decode(text).pieces()
+    return [bytes(piece) for piece in _pieces.decode(text)]
 
 
 def contents_of(contents: bytes | str | None, n: int) -> tuple[Kept, list[bytes]]:

@@ -15,6 +15,7 @@ import msgspec
 
 from interlock.core.errors import Fenced, InterlockError
 from interlock.core.events import Record
+from interlock.core.lots import Lot
 from interlock.core.meters import MeterRow
 from interlock.core.money import BUCKETS, Price, Totals, Usage
 from interlock.core.sketch import unpacked
@@ -161,12 +162,14 @@ class SqliteStore:
     def retention(self) -> Archives:
         return self._retention
 
-    def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
+    def write(
+        self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = (), lots: Sequence[Lot] = ()
+    ) -> list[Fenced | None]:
         with self._database.transaction("write events") as db:
             if prices:
                 put_prices(db, prices)
                 self._remember(prices)
-            return write_groups(db, groups, self._price_at_write)
+            return write_groups(db, groups, lots, self._price_at_write)
 
     def records(self, task: str, *, after: int = -1) -> list[Record]:
         with self._database.snapshot(f"read the log of task {task}") as db:

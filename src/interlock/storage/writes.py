@@ -13,6 +13,7 @@ from msgspec import structs
 
 from interlock.core.errors import Fenced
 from interlock.core.events import Finished, Record, Settled, Started
+from interlock.core.lots import Lot
 from interlock.core.money import Price
 
 from . import lone, packed
@@ -21,6 +22,7 @@ from .outcomes import Ended, alone_ended, changed, merge_outcomes
 from .rolls import NS_PER_HOUR, Kinds, PriceOfVersion, RollKey, RollSum, kinds_of, sums_of
 from .rows import body_of, decode_event, encode, event_row, late, only_adds, task_rows, to_parent
 from .said import Said
+from .segments import NS_PER_MINUTE
 from .statements import statements
 
 Group = Sequence[Record]
@@ -36,17 +38,23 @@ class Standing(NamedTuple):
 _OVER, _UNKNOWN = Standing(0, "finished"), Standing(0, "")
 
 
-def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion) -> list[Fenced | None]:
-    """Inside a transaction: writes every group whole or not at all, and says which were fenced out."""
+def write_groups(
+    db: sqlite3.Connection, groups: Sequence[Group], lots: Sequence[Lot], price_of: PriceOfVersion
+) -> list[Fenced | None]:
+    """Inside a transaction: writes lots, and every group whole or not at all; says which groups were fenced out."""
+    asked = len(groups)
+    lots = lone.by_minute(lots, NS_PER_MINUTE)
     alone, others = lone.split(groups)
     said = Said(db, statements("bodies"))
-    if alone and not _write_alone(db, alone, said):
+    if not _write_alone(db, alone, lots, said):
+        groups, lots = [*groups, *([record] for lot in lots for record in lot.records())], ()
+        alone, others = lone.split(groups)
         strange = packed.known(db, statements("segments"), alone) | lone.repeated(alone)
         alone = [call for call in alone if call[0].task not in strange]
         others = [place for place, group in enumerate(groups) if place in set(others) or group[0].task in strange]
-        _write_alone(db, alone, said)
-    if alone:
-        kinds = kinds_of([record for record, _ in alone])
+        _write_alone(db, alone, lots, said)
+    if alone or lots:
+        kinds = kinds_of([record for record, _ in alone], lots)
         _merge_sums(db, sums_of(kinds, price_of), kinds)
         merge_outcomes(db, alone_ended(kinds))
     refused: list[Fenced | None] = [None] * len(groups)
@@ -54,20 +62,21 @@ def write_groups(db: sqlite3.Connection, groups: Sequence[Group], price_of: Pric
         for place, no in zip(others, _write(db, [groups[place] for place in others], price_of, said), strict=True):
             refused[place] = no
     said.write()
-    return refused
+    return refused[:asked]
 
 
-def _write_alone(db: sqlite3.Connection, calls: Sequence[lone.Call], said: Said) -> bool:
+def _write_alone(db: sqlite3.Connection, calls: Sequence[lone.Call], lots: Sequence[Lot], said: Said) -> bool:
     """Puts lone calls into segments; False, and nothing done, when something is written already about one of these tasks."""
     sql = statements("segments")
-    if not calls:
+    tasks = [record.task for record, _ in calls] + [brief.task for lot in lots for brief in lot.briefs]
+    if not tasks:
         return True
-    if packed.with_rows(db, sql, calls):
+    if packed.with_rows(db, sql, tasks):
         return False
     db.execute("SAVEPOINT alone")
     trial = said.trial()
     try:
-        packed.put(db, sql, calls, _reserve(db, len(calls)), trial)
+        packed.put(db, sql, calls, lots, _reserve(db, len(tasks)), trial)
     except sqlite3.IntegrityError:
         db.execute("ROLLBACK TO alone")
         return False

@@ -9,6 +9,7 @@ import msgspec
 
 from interlock.core.errors import LedgerFull
 from interlock.core.events import Record, Settled
+from interlock.core.lots import Brief, Form, Lot, Opened, crashed
 from interlock.core.short import OPEN_MOST
 from interlock.core.time import Deadline
 
@@ -21,7 +22,7 @@ class MemoryLedger:
         self.contents: list[dict[str, Any] | None] = []
         self.records: list[Record] = []
         self.open_slots: dict[int, Settled] = {}
-        self.noted: dict[int, bytes] = {}
+        self.noted: dict[int, Brief] = {}
         """Settled calls that have not been handed over yet."""
         self.room = room
         """Calls that may still be opened before the ledger says it is full; `None` for no end."""
@@ -42,18 +43,21 @@ class MemoryLedger:
         self.open_slots[self._next] = if_crashed
         return self._next
 
-    def note_open(self, if_crashed: bytes) -> int:
+    def note_open(self, form: Form, opened: Opened) -> int:
+        if_crashed = crashed(form.crashed, opened)
         assert len(if_crashed) <= OPEN_MOST, "an event of the short way fits its place in the journal"
         return self.open(msgspec.json.decode(if_crashed, type=Settled))
 
-    def note_settled(self, slot: int, settled: bytes) -> None:
+    def note_settled(self, slot: int, form: Form, brief: Brief) -> None:
         assert slot in self.open_slots, f"slot {slot} was never opened"
-        self.noted[slot] = settled
+        assert brief.task == self.open_slots[slot].caller.task, "it is the call that was opened"
+        self.noted[slot] = brief
 
-    def hand_over(self, slot: int, settled: Settled, encoded: bytes) -> None:
-        assert self.noted.pop(slot) == encoded, "what is handed over is what was noted"
-        assert msgspec.json.decode(encoded, type=Settled) == settled, "and says the same"
-        self.settle(slot, settled)
+    def hand_over(self, form: Form, briefs: list[Brief], slots: list[int]) -> None:
+        for slot, brief, record in zip(slots, briefs, Lot(form, briefs, 0).records(), strict=True):
+            assert self.noted.pop(slot) == brief, "what is handed over is what was noted"
+            assert isinstance(record.event, Settled)
+            self.settle(slot, record.event)
 
     def settle(self, slot: int, settled: Settled, content: dict[str, Any] | None = None, *, fence: int = 0) -> None:
         if slot not in self.open_slots:

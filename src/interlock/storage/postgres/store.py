@@ -12,6 +12,7 @@ import msgspec
 
 from interlock.core.errors import Fenced, InterlockError
 from interlock.core.events import Record
+from interlock.core.lots import Lot
 from interlock.core.meters import MeterRow
 from interlock.core.money import Price, Totals, Usage
 from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts
@@ -93,11 +94,14 @@ class PostgresStore:
         """The address without its password."""
         return self._database.name
 
-    def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
+    def write(
+        self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = (), lots: Sequence[Lot] = ()
+    ) -> list[Fenced | None]:
+        asked, groups = len(groups), [*groups, *([record] for lot in lots for record in lot.records())]
         with self._database.transaction("write events") as db:
             put_prices(db, prices)
             self._remember(prices)
-            return write_groups(db, groups, self.price)
+            return write_groups(db, groups, self.price)[:asked]
 
     def records(self, task: str, *, after: int = -1) -> list[Record]:
         with self._database.snapshot(f"read the log of task {task}") as db:

@@ -16,6 +16,7 @@ from msgspec import structs
 
 from interlock.core.errors import Fenced, StoreUnavailable
 from interlock.core.events import Event, Record, Settled
+from interlock.core.lots import Lot
 from interlock.core.money import Price
 from interlock.core.sealing import SEALED
 from interlock.core.store import Store, StorePrompts
@@ -73,8 +74,11 @@ class SealedStore:
         place = place_of(record.task, record.seq, record.event)
         return structs.replace(record, content=self._envelope.content(place, record.content, record.tenant))
 
-    def write(self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = ()) -> list[Fenced | None]:
-        return self._inner.write([[self.sealed(each) for each in group] for group in groups], prices)
+    def write(
+        self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = (), lots: Sequence[Lot] = ()
+    ) -> list[Fenced | None]:
+        """Calls of lots have no content."""
+        return self._inner.write([[self.sealed(each) for each in group] for group in groups], prices, lots)
 
     def records(self, task: str, *, after: int = -1) -> list[Record]:
         return [self.opened(each) for each in self._inner.records(task, after=after)]
