@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from asyncio import run
 from collections.abc import Generator
 from pathlib import Path
@@ -263,3 +264,76 @@ def _rows(root: Path):
     rows = store.tasks.list(TaskFilter())
     store.close()
     return rows
+
+
+KMS = """
+import msgspec
+from interlock.storage.sealing.master import LocalMaster
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True):
+    region: str
+
+asked = []
+
+class Service:
+    name = "kms:key/1"
+
+    def __init__(self, region):
+        self._inner = LocalMaster(region.encode().ljust(32))
+
+    def wrap(self, key, about):
+        asked.append("wrap")
+        return self._inner.wrap(key, about)
+
+    def unwrap(self, wrapped, about):
+        asked.append("unwrap")
+        return self._inner.unwrap(wrapped, about)
+
+def build(settings):
+    return Service(settings.region)
+"""
+
+
+def test_a_plug_in_wraps_the_keys_and_is_asked_once_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    package = tmp_path / "package"
+    (package / "far-1.0.dist-info").mkdir(parents=True)
+    (package / "far_kms.py").write_text(KMS)
+    (package / "far-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: far\nVersion: 1.0\n")
+    (package / "far-1.0.dist-info" / "entry_points.txt").write_text("[interlock.kms]\nfar = far_kms\n")
+    monkeypatch.syspath_prepend(str(package))
+    root = tmp_path / "workspace"
+    root.mkdir()
+    write(root, "http://127.0.0.1:9", keys="kms: far, options: {region: eu}")
+    store = _store(root)
+    for n in range(3):
+        store.sessions.change("acme", "s", {f"n{n}": WORD}, now_ns=1, ends_ns=1 << 61, max_bytes=999)
+    assert store.sessions.read("acme", "s", 2)["n2"] == WORD
+    store.close()
+    assert sys.modules["far_kms"].asked == ["wrap", "unwrap"]
+    assert "kms:key/1" in said(capsys, "vault", "status", "-w", str(root))[1]
+    write(root, "http://127.0.0.1:9", keys="kms: fat, options: {region: eu}")
+    assert "no plug-in 'fat'" in said(capsys, "vault", "status", "-w", str(root))[1]
+    write(root, "http://127.0.0.1:9", keys="kms: far, options: {where: eu}")
+    assert "It takes region." in said(capsys, "vault", "status", "-w", str(root))[1]
+
+
+def test_check_and_doctor_say_what_is_encrypted(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run(filled(tmp_path))
+    code, told = said(capsys, "doctor", "--storage", "-w", str(tmp_path))
+    assert (code, "texts are sealed, with 2 keys of 2 tenants" in told) == (0, True)
+    write(tmp_path, "http://127.0.0.1:9", keys="keyring: .interlock/keyring.json")
+    code, told = said(capsys, "check", str(tmp_path))
+    assert (code, "warning" in told, "no master key is at hand" in told) == (0, True, True)
+    code, told = said(capsys, "doctor", "--storage", "-w", str(tmp_path))
+    assert (code, "no master key is at hand" in told) == (1, True)
+
+
+def test_destroying_keys_of_one_kind_leaves_the_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    task = run(filled(tmp_path))
+    assert said(capsys, "vault", "rotate", "--tenant", "acme", "--kind", "tokens", "-w", str(tmp_path))[0] == 0
+    assert said(capsys, "vault", "destroy", "--tenant", "acme", "--kind", "tokens", "-w", str(tmp_path))[0] == 2
+    code, told = said(capsys, "vault", "destroy", "--tenant", "acme", "--kind", "tokens", "--yes", "-w", str(tmp_path))
+    assert (code, told.startswith("1 key destroyed")) == (0, True)
+    assert WORD in said(capsys, "trace", task, "-w", str(tmp_path))[1]

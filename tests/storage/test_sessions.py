@@ -5,14 +5,23 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
+from interlock.core.answers import Keeping
 from interlock.core.errors import StoreUnavailable
 from interlock.core.sessions import SessionStore, SessionTooLarge
 from interlock.core.time import SystemClock
 from interlock.ledger import Recorder
 from interlock.ledger.sessions import StoredSessions
+from interlock.storage.redis_answers import RedisAnswers
 from interlock.storage.redis_sessions import RedisSessions
+from interlock.storage.sealing.beside import room
+from interlock.storage.sealing.envelope import Envelope
+from interlock.storage.sealing.keyring import Keyring
+from interlock.storage.sealing.master import LocalMaster
+from interlock.storage.sealing.shared import SealedAnswers, SealedSharedSessions
 from interlock.testing.clock import FakeClock
+from tests.stepping import Stepping
 from tests.storage.conftest import Opened
 from tests.storage.redis_kit import Server
 
@@ -118,3 +127,39 @@ async def test_without_its_redis_it_says_so(tmp_path: Path):
     with pytest.raises(StoreUnavailable, match="read a session"):
         await sessions.read("acme", "s1")
     await sessions.close()
+
+
+@pytest.mark.requirement("SG-08")
+async def test_what_replicas_share_in_redis_behaves_the_same_when_sealed_and_shows_no_word(tmp_path: Path):
+    server, clock = Server(tmp_path), SystemClock()
+    server.start()
+    keyring = Keyring(tmp_path / "keyring.json", [LocalMaster(bytes(32))], Stepping())
+    envelope, made = Envelope(keyring), list[SessionStore]()
+
+    def another() -> SessionStore:
+        shared = RedisSessions(server.url, ttl_s=60, max_bytes=room(1_000), timeout_s=5.0)
+        made.append(SealedSharedSessions(shared, envelope, 1_000))
+        return made[-1]
+
+    await behaves(another)
+    store, answers = made[0], SealedAnswers(RedisAnswers(server.url, clock, timeout_s=5.0), envelope)
+    for user in ("ada", "bob"):
+        await store.change("acme", f"{user}/1", {"said": f"canary-{user}"})
+    now_ns = clock.wall_ns()
+    await answers.put([Keeping("acme", b"k" * 20, b"canary-answer", now_ns, now_ns + 10**10, now_ns + 10**10)])
+    redis = Redis.from_url(server.url.reveal())
+    held = [redis.get(key) for key in redis.keys("*") if redis.type(key) == b"string"]
+    assert len(held) > 3
+    assert not any(b"canary" in each for each in held)
+    assert (await store.read("acme", "ada/1"))["said"] == "canary-ada"
+    entry = await answers.get("acme", b"k" * 20)
+    assert entry is not None
+    assert entry.value == b"canary-answer"
+    plain = RedisSessions(server.url, ttl_s=60, max_bytes=1, timeout_s=5.0)
+    assert await plain.forget_all("acme", "ada/") == 1
+    assert (await store.read("acme", "ada/1"), "said" in await store.read("acme", "bob/1")) == ({}, True)
+    keyring.destroy("acme", ("content",))
+    assert (await answers.get("acme", b"k" * 20), await store.read("acme", "bob/1")) == (None, {})
+    for each in (*made, answers, plain):
+        await each.close()
+    server.kill()

@@ -25,7 +25,7 @@ def kept(workspace: Workspace) -> Fact:
         for name, agent in sorted(workspace.agents.items())
     ]
     rows.append({"of": LONE, "store_prompts": workspace.settings.logging.store_prompts})
-    note = "none: nothing is kept once a task is over · redacted: without what the redactor finds · full: as it was said. A task under way keeps what it needs until it is over, one that was handed to a person until they have closed it."
+    note = "none: nothing is kept once a task is over · redacted: without what the redactor finds · full: as it was said · encrypted: the same, sealed with a key of its tenant. A task under way keeps what it needs until it is over, one that was handed to a person until they have closed it."
     return Fact("prompts.kept", "What is stored of prompts, arguments and answers", tuple(rows), note=note)
 
 
@@ -39,10 +39,15 @@ def places(workspace: Workspace) -> Fact:
 def _places(workspace: Workspace) -> Iterator[tuple[str, str, str]]:
     settings, store = workspace.settings, name_of(workspace)
     kept_for = settings.retention
+    sealed = ", sealed with a key of the tenant" if settings.encryption is not None else ""
     days = kept_for.bodies_days or kept_for.raw_days
-    yield store, "content of tasks and calls, as `store_prompts` says", f"{days} days" if days else "without end"
+    yield (
+        store,
+        f"content of tasks and calls, as `store_prompts` says{sealed}",
+        f"{days} days" if days else "without end",
+    )
     if kept_for.then == "archive" and (kept_for.raw_days or kept_for.max_size_mb):
-        yield str(workspace.root / kept_for.folder), "Parquet files of what has left the store", "without end"
+        yield str(workspace.root / kept_for.folder), f"Parquet files of what has left the store{sealed}", "without end"
     exact, similar = settings.caching.exact_cache, settings.caching.semantic_cache
     if exact.enabled:
         at = {"store": store, "redis": f"Redis {_host(settings.redis.url.reveal())}", "memory": "memory"}[exact.backend]

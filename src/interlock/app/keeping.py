@@ -12,12 +12,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from interlock.config.workspace import Workspace
-from interlock.core.errors import InterlockError, InvalidRequest
+from interlock.core.errors import InterlockError, InvalidRequest, StoreUnavailable
 from interlock.core.time import NS_PER_S, SystemClock
 from interlock.ledger.flight import Wreck, left_behind
 from interlock.storage.backup import copied, put_back, sound
 
 from .migrating import state
+from .sealing import keyring_of
 from .stores import name_of, open_store
 
 LITTLE_ROOM = 1 << 30
@@ -45,7 +46,7 @@ def examined(workspace: Workspace) -> list[Finding]:
     store = open_store(workspace)
     clock = SystemClock()
     try:
-        found = [Finding("store", name_of(workspace)), _schema(workspace)]
+        found = [Finding("store", name_of(workspace)), _schema(workspace), encrypted(workspace)]
         if not workspace.database:
             found.append(_sound(workspace.store))
         totals = store.totals()
@@ -80,6 +81,33 @@ def _schema(workspace: Workspace) -> Finding:
     now = state(workspace)
     left = f"{', '.join(now.post)} left for when no older process is" if now.post else "nothing left to do"
     return Finding("schema", f"{now.schema}, {left}", hint="`interlock migrate --post` runs it." if now.post else "")
+
+
+def encrypted(workspace: Workspace) -> Finding:
+    """What of the store is sealed, and whether its keys are at hand."""
+    keyring = keyring_of(workspace)
+    if keyring is None:
+        hint = "Set `encryption`; docs/data-life.md says what that does." if _keeps(workspace) else ""
+        return Finding("encryption", "texts are stored as they are", hint=hint)
+    try:
+        keyring.ready()
+    except StoreUnavailable as away:
+        return Finding("encryption", str(away), ok=False, hint=away.hint)
+    found = keyring.status()
+    living = [each for each in found.keys if not each.destroyed_ns]
+    old = sum(each.master != found.masters[0] for each in living)
+    of = len({each.tenant for each in living})
+    said = f"texts are sealed, with {len(living)} keys of {of} tenants under {found.masters[0]}"
+    if old:
+        said, hint = f"{said}; {old} still under another master key", "Run `interlock vault rewrap`."
+        return Finding("encryption", said, hint=hint)
+    return Finding("encryption", said)
+
+
+def _keeps(workspace: Workspace) -> bool:
+    """Whether anything that was said is kept whole for longer than it is needed."""
+    said = [workspace.settings.logging, *(agent.contract.logging for agent in workspace.agents.values())]
+    return any(each.store_prompts == "full" for each in said)
 
 
 def _sound(path: Path) -> Finding:

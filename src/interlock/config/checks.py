@@ -179,6 +179,15 @@ def unsealed(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[
     return found
 
 
+def no_master_key(settings: Settings, node: Node) -> list[Fault]:
+    """`encryption` without a key to wrap with: readers do without, but nothing can be stored."""
+    said = settings.encryption
+    if said is None or said.master_key or said.master_key_file or said.kms:
+        return []
+    hint = "Set encryption.master_key, encryption.master_key_file or encryption.kms; a server does not start without."
+    return [fault_at(place(node, ("encryption",)), "encryption", "no master key is at hand", hint)]
+
+
 def unknown_offers(settings: Settings, node: Node, drafts: Collection[Draft]) -> list[Fault]:
     """Agents that are offered to MCP clients and that no contract declares."""
     names = [draft.name for draft in drafts]

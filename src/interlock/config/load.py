@@ -127,6 +127,7 @@ def _check_policy(findings: Findings, settings: Settings, built_in: Settings, re
         findings.faults.extend(checks.unknown_offers(settings, node, drafts))
         findings.faults.extend(checks.unknown_schedules(settings, node, drafts))
     findings.warnings.extend(checks.models_without_key(settings, node, drafts))
+    findings.warnings.extend(checks.no_master_key(settings, node))
     if not lone:
         findings.warnings.extend(checks.budgets_of_nobody(settings, node, drafts))
         findings.warnings.extend(fault for draft in drafts for fault in checks.unnamed_model(settings, draft))
