@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help interop-mcp setup demo test bench check format lock requirements clean soak-crash soak-storm soak-chaos soak-sandbox bench-sandbox bench-gateway bench-runtime bench-store
+.PHONY: help interop-mcp setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-runtime bench-store
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -54,6 +54,10 @@ soak-crash: setup
 # Replicas and workers restarted under load for ten minutes, PostgreSQL and Redis with them.
 soak-storm: setup
 	nice $(BIN)/python -m bench.workers_storm $${SECONDS_LONG:-600} $$(date +%Y%m%d) bench/results/storm.json
+
+# From the last version before schemas changed in phases to this one, under load: migrate --pre, a rolling restart, migrate --post.
+soak-upgrade: setup
+	nice $(BIN)/python -m bench.workers_upgrade $$(date +%Y%m%d) bench/results/upgrade.json
 
 # The storm of the tests is 100 calls; this one is 10,000, with a new seed each day, and keeps its figures in bench/results.
 soak-sandbox: setup

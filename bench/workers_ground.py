@@ -61,11 +61,11 @@ class Ground:
         self.redis: subprocess.Popen[bytes] | None = None
         self.redis_port = 0
 
-    def start(self, *verb: str) -> subprocess.Popen[bytes]:
-        """One more process, e.g. `worker --concurrency 8`; its words go to a log of its own."""
+    def start(self, *verb: str, source: Path | None = None) -> subprocess.Popen[bytes]:
+        """One more process, e.g. `worker --concurrency 8`; its words go to a log of its own. `source`: of another version than this one."""
         command = [str(Path(sys.executable).with_name("interlock")), verb[0], "-w", str(self.folder), *verb[1:]]
         with (self.folder / f"{verb[0]}-{len(self.processes)}.log").open("wb") as log:
-            process = subprocess.Popen(command, stderr=log, stdout=log)
+            process = subprocess.Popen(command, stderr=log, stdout=log, env=environment(source))
         self.processes.append(process)
         return process
 
@@ -104,6 +104,11 @@ class Ground:
 
     def rows(self, store: Store) -> list[Any]:
         return store.tasks.list(TaskFilter(tenant=TENANT, kind="task", limit=100_000))
+
+
+def environment(source: Path | None) -> dict[str, str]:
+    """What a process gets that is to run the version in the folder `source`; this one's where none is named."""
+    return dict(os.environ) if source is None else {**os.environ, "PYTHONPATH": str(source)}
 
 
 def script(wait_s: float) -> Any:

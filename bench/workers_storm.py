@@ -44,9 +44,12 @@ class Seen(Struct):
 class Storm:
     """One run."""
 
-    def __init__(self, place: Ground, rng: random.Random, *, every_s: float) -> None:
+    def __init__(
+        self, place: Ground, rng: random.Random, *, every_s: float, replicas: int = REPLICAS, workers: int = WORKERS
+    ) -> None:
         self.place, self.rng, self.every_s = place, rng, every_s
-        self.ports = [free_port() for _ in range(REPLICAS)]
+        self.ports = [free_port() for _ in range(replicas)]
+        self._workers = workers
         self.seen = Seen([], [], 0, Counter())
         self.stopping = asyncio.Event()
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -54,14 +57,13 @@ class Storm:
 
     async def begin(self) -> None:
         self.replicas = [self._replica(port) for port in self.ports]
-        self.workers = [self._worker() for _ in range(WORKERS)]
+        self.workers = [self._worker() for _ in range(self._workers)]
         for each in (*self.replicas, *self.workers):
             await self.place.ready(each)
 
     async def run(self, seconds: float) -> None:
         """Load and mishaps for so long, then until everything that was accepted has ended."""
-        load = [asyncio.create_task(self._call(n)) for n in range(CALLERS)]
-        load += [asyncio.create_task(self._make(n)) for n in range(MAKERS)]
+        load = self.load()
         mishaps = asyncio.create_task(self._mishaps())
         await asyncio.sleep(seconds)
         self.stopping.set()
@@ -74,6 +76,11 @@ class Storm:
             store.close()
         for each in (*self.replicas, *self.workers):
             await asyncio.to_thread(self.place.end, each)
+
+    def load(self) -> list[asyncio.Task[None]]:
+        """Clients that call and make tasks until `stopping`."""
+        callers = [asyncio.create_task(self._call(n)) for n in range(CALLERS)]
+        return callers + [asyncio.create_task(self._make(n)) for n in range(MAKERS)]
 
     async def _mishaps(self) -> None:
         kinds = ["worker killed"] * 4 + ["worker told to stop"] * 2 + ["replica told to stop"] * 2
@@ -90,11 +97,11 @@ class Storm:
     async def _mishap(self, kind: str) -> None:
         how = signal.SIGKILL if kind.endswith("killed") else signal.SIGTERM
         if kind.startswith("worker"):
-            at = self.rng.randrange(WORKERS)
+            at = self.rng.randrange(len(self.workers))
             await asyncio.to_thread(self.place.end, self.workers[at], how)
             self.workers[at] = self._worker()
         elif kind.startswith("replica"):
-            at = self.rng.randrange(REPLICAS)
+            at = self.rng.randrange(len(self.replicas))
             await asyncio.to_thread(self.place.end, self.replicas[at], how)
             self.replicas[at] = self._replica(self.ports[at])
             await self.place.ready(self.replicas[at])  # one after the other, as a rolling restart goes
