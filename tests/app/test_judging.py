@@ -51,6 +51,7 @@ async def test_a_judge_says_what_became_of_a_task_and_its_cost_stands_with_it(tm
     assert row.cost_nano_usd > 1_000_000
     assert totals.events_nano_usd == totals.tasks_nano_usd == totals.rolls_nano_usd == said.cost_nano_usd
     assert (len(tasks), said.tasks, said.succeeded) == (2, 2, 0)
+    assert {line.line: line.cost_nano_usd for line in said.lines if line.line == "judges"}["judges"] > 0
 
 
 @pytest.mark.parametrize("text", ["", "yes", '{"success": "true"}', "[true]", '{"why": "x"}', "\udcff"])

@@ -99,6 +99,23 @@ def test_checks_escalations_and_late_answers_have_lines_of_their_own(store: Sqli
 
 
 @pytest.mark.requirement("EC-01")
+def test_what_judges_of_a_task_cost_stands_in_a_line_of_its_own_and_with_the_task(store: SqliteStore):
+    work, judged = record(call("t1")), record(call("t1", 10, purpose="judge"))
+    tried = record(call("t1", 11, purpose="judge", attempts=[attempt("error"), attempt()]))
+    store.write([[started("t1"), work, finished("t1", 9)], [judged], [tried]], [PRICE])
+    (said,) = statements(store)
+    lines = {line.line: line for line in said.lines}
+    each = attempt().cost_nano_usd
+    assert (lines["judges"].cost_nano_usd, lines["judges"].calls) == (2 * each, 2)
+    assert lines["failed_attempts"].cost_nano_usd == each
+    assert sum(line.cost_nano_usd for line in said.lines) == said.cost_nano_usd == 4 * each
+    task = store.tasks.get("t1")
+    assert task is not None
+    assert task.cost_nano_usd == 4 * each
+    assert said.otherwise.actual_nano_usd == 4 * each
+
+
+@pytest.mark.requirement("EC-01")
 def test_what_was_spent_in_circles_and_on_what_had_been_answered_before(store: SqliteStore):
     same = {"request": [{"role": "user", "text": "where is it?"}]}
     for at in range(3):

@@ -5,7 +5,7 @@ import os
 import sqlite3
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from interlock.core.caller import Caller, Versions
 from interlock.core.errors import StoreUnavailable
@@ -54,6 +54,7 @@ def call(
     workflow: str = "support_reply",
     tenant: str = "acme",
     started_ns: int = T0,
+    purpose: Literal["", "judge"] = "",
     **fields: Any,
 ) -> Settled:
     """A settled call whose usage and money are the sums over its attempts."""
@@ -65,7 +66,7 @@ def call(
         "call": call_id or f"cal_{task}_{seq}",
         "kind": kind,
         "name": "support" if kind == "model" else "orders.get",
-        "caller": Caller(tenant, user="ada", workflow=workflow, task=task, step=seq),
+        "caller": Caller(tenant, user="ada", workflow=workflow, task=task, step=seq, purpose=purpose),
         "status": status,
         "started_ns": started_ns,
         "duration_us": 2_000,

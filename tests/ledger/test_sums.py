@@ -49,6 +49,7 @@ calls = st.fixed_dictionaries(
         "kind": st.sampled_from(["model", "tool"]),
         "workflow": st.sampled_from(["support_reply", ""]),
         "tenant": st.sampled_from(["acme", "other"]),
+        "purpose": st.sampled_from(["", "", "judge"]),
         "started_ns": st.integers(T0, T0 + 5 * HOUR),
         "reasons": st.just(("because",) * 3) | st.just(("a very long reason " * 40,) * 4),
     }

@@ -122,7 +122,13 @@ class Judging:
             return  # its content was not kept
         last = records[-1]
         caller = Caller(
-            self._tenant, WHO, workflow=row.workflow, task=row.id, step=last.seq + 1, labels=labels_of(records)
+            self._tenant,
+            WHO,
+            workflow=row.workflow,
+            task=row.id,
+            step=last.seq + 1,
+            labels=labels_of(records),
+            purpose="judge",
         )
         request = ChatRequest(
             rule.model,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 
@@ -32,6 +34,8 @@ class Caller(Struct, frozen=True, gc=False, omit_defaults=True):
     """W3C `traceparent` that came in with the call or the task, and whose trace it belongs to; empty when none did."""
     labels: tuple[str, ...] = ()
     """What its texts bear (`secret`, `untrusted`, own ones), sorted: which providers may see them, and whom a kept answer may serve."""
+    purpose: Literal["", "judge"] = ""
+    """`judge`: it looks at the task when that is over, and is no work on it."""
 
 
 class Secret:

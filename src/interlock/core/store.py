@@ -30,8 +30,11 @@ from .tail import Tail
 TaskStatus = Literal["running", "waiting", "in_doubt", "paused", "finished"]
 TaskKind = Literal["task", "call", "late"]
 """A run of a workflow · a lone gateway call · money spent by a worker that had lost its task meanwhile."""
-RollRole = Literal["call", "attempt", "check", "task"]
-"""One call with the attempt that answered it · one further attempt (failed or superseded) · one that checked an answer · one finished task."""
+RollRole = Literal["call", "judge", "attempt", "check", "task"]
+"""One call with the attempt that answered it · the same of a judge of a finished task · one further attempt (failed or superseded) · one that
+checked an answer · one finished task."""
+WHOLE_CALLS: tuple[RollRole, ...] = ("call", "judge")
+"""Roles of which each counts one call."""
 StorePrompts = Literal["none", "redacted", "full"]
 Kept = Literal["none", "redacted", "encrypted", "full"]
 """The same as files say it: `encrypted` is `full`, and demands that the workspace seals what it stores."""

@@ -23,7 +23,7 @@ class Otherwise(Struct, frozen=True):
     premium: str = ""
     """The deployment that would have answered everything; empty where none is known."""
     all_premium_nano_usd: int | None = None
-    """The answers' tokens at its rates, without escalations and checks. Answers of caches and of this machine stay what they are."""
+    """The answers' tokens at its rates, without escalations, checks and judges. Answers of caches and of this machine stay what they are."""
     no_cache_nano_usd: int = 0
     """With every hit paid for, and every token that vendors read from their caches at the rate of the other tokens."""
 

@@ -15,7 +15,7 @@ from msgspec import structs
 from interlock.core.money import Price
 from interlock.core.ports import ON_DEVICE, ON_DEVICE_TIER
 from interlock.core.sketch import merged
-from interlock.core.store import OutcomeRow, RollFilter, RollRow, Store
+from interlock.core.store import WHOLE_CALLS, OutcomeRow, RollFilter, RollRow, Store
 
 from .counter import otherwise
 from .sample import Sample, sampled
@@ -186,7 +186,7 @@ def _lines(row: RollRow) -> Iterable[Line]:
     whole = _whole_line(row)
     if whole:
         money = row.cost_nano_usd + row.simulated_nano_usd
-        counts = row.role == "call" or whole in ATTEMPTS
+        counts = row.role in WHOLE_CALLS or whole in ATTEMPTS
         yield Line(whole, LABELS[whole], money, _tokens(row, None), row.n if counts else 0, row.simulated)
         return
     spent = dict.fromkeys(_LINE_OF_BUCKET.values(), 0)
@@ -204,6 +204,8 @@ def _whole_line(row: RollRow) -> str:
         return "tools"
     if row.role == "check":
         return "checks"
+    if row.role == "judge":
+        return "judges"
     if row.role == "attempt":
         return "superseded" if row.status == "ok" else "timeouts" if row.status == "timeout" else "failed_attempts"
     return "on_device" if row.deployment.startswith(f"{ON_DEVICE}/") else ""

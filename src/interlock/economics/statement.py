@@ -28,7 +28,8 @@ LABELS: Mapping[str, str] = {
     "failed_attempts": "failed tries (before a retry or a fallback)",
     "timeouts": "tries that took too long",
     "superseded": "answers that were escalated past",
-    "checks": "checks and judges of answers",
+    "checks": "checks of answers",
+    "judges": "judges of finished tasks",
     "other": "not explained by a price (crashed calls' estimates, unknown prices)",
 }
 """The lines of a statement in their order, and what they are called."""

@@ -13,7 +13,7 @@ from typing import Protocol
 from interlock.core.meters import MeterRow
 from interlock.core.money import BUCKETS
 from interlock.core.sketch import Counts, merged
-from interlock.core.store import RollFilter, RollRow
+from interlock.core.store import WHOLE_CALLS, RollFilter, RollRow
 
 from .families import Labels
 
@@ -62,7 +62,7 @@ class Total:
         simulated = _flag(row.simulated)
         common = (row.tenant, workflow, row.kind, name, row.deployment)
         outcome = (*common, row.tier, row.status, row.cache, simulated)
-        self.sums["calls" if row.role == "call" else "attempts"][outcome] += row.n
+        self.sums["calls" if row.role in WHOLE_CALLS else "attempts"][outcome] += row.n
         for bucket in BUCKETS:
             if amount := getattr(row.usage, bucket):
                 self.sums["tokens"][*common, bucket, simulated] += amount
@@ -70,7 +70,7 @@ class Total:
             self.sums["cost"][*common, line, simulated] += cost
         if row.saved_nano_usd:
             self.sums["saved"][row.tenant, workflow, row.cache] += row.saved_nano_usd
-        if row.role == "call":
+        if row.role in WHOLE_CALLS:
             self._spread("call_duration", (*common, row.status), row.latency)
 
     def _spread(self, name: str, labels: Labels, latency: Counts) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from interlock.core.sketch import merged, percentile_us
-from interlock.core.store import RollRow
+from interlock.core.store import WHOLE_CALLS, RollRow
 from interlock.economics.forecast import Forecast
 from interlock.ledger import Health
 from interlock.ledger.read import TaskSummary
@@ -103,8 +103,8 @@ def home_page(
         resolved=_shares(real, first),
         ended=tuple(Ended(name, n) for name, n in sorted(outcomes.items(), key=lambda each: -each[1])),
         p95_ms=None if latency is None else latency / 1000,
-        calls=sum(row.n for row in calls if row.role == "call"),
-        failed_calls=sum(row.n for row in calls if row.role == "call" and row.status not in ("ok", "cache_hit")),
+        calls=sum(row.n for row in calls if row.role in WHOLE_CALLS),
+        failed_calls=sum(row.n for row in calls if row.role in WHOLE_CALLS and row.status not in ("ok", "cache_hit")),
         waiting=len(waiting),
         in_doubt=sum(task.status == "in_doubt" for task in unfinished),
         running=sum(task.status == "running" for task in unfinished),

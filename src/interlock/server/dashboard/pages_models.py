@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from interlock.core.meters import MeterRow
 from interlock.core.sketch import merged, percentile_us
-from interlock.core.store import RollRow
+from interlock.core.store import WHOLE_CALLS, RollRow
 
 NOBODY = "nobody answered"
 GOOD = ("ok", "cache_hit")
@@ -114,13 +114,13 @@ def models_page(
         )
         for layer in layers
     )
-    answered = [row for row in models if row.role == "call" and row.status == "ok" and not row.cache]
+    answered = [row for row in models if row.role in WHOLE_CALLS and row.status == "ok" and not row.cache]
     dear, all_of_them = sum(row.n for row in answered if row.tier in premium), sum(row.n for row in answered)
     return ModelsPage(
         span,
         tuple(found),
         caches,
-        sum(row.n for row in models if row.role == "call"),
+        sum(row.n for row in models if row.role in WHOLE_CALLS),
         tuple(spans),
         _flows(meters),
         dear / all_of_them if all_of_them else None,
@@ -150,7 +150,7 @@ def _strip(rows: Sequence[RollRow], hour: int) -> tuple[str, ...]:
 def _row(
     name: str, simulated: bool, rows: Sequence[RollRow], whole: int, breakers: Mapping[str, str], hour: int
 ) -> ModelRow:
-    calls = [row for row in rows if row.role == "call"]
+    calls = [row for row in rows if row.role in WHOLE_CALLS]
     tries = [row for row in rows if row.role in ("attempt", "check")]
     latency = merged(row.latency for row in calls if row.status == "ok" and not row.cache)
     cost = sum(row.cost_nano_usd for row in rows)
