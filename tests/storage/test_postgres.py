@@ -45,7 +45,7 @@ def test_every_statement_says_what_it_does_and_is_valid(store, address):
             assert re.fullmatch(r"-- [A-Z].*[.:;]? ?.*", description), f"{noun}.{name}"
             text = statements(noun, "postgres")[name.strip()]
             names = set(re.findall(r"%\((\w+)\)s", text))
-            values = dict.fromkeys(names) if names else [None] * text.count("%s")
+            values = dict.fromkeys(names) if names else [None] * (text.count("%s") + text.count("%b"))
             with store._database.transaction("explain") as db:
                 db.execute(text if text.startswith("LOCK") else f"EXPLAIN {text}", values)
 

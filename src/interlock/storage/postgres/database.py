@@ -14,8 +14,8 @@ from typing import Any, Literal
 import psycopg
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.types.numeric import Int8Dumper
-from psycopg.types.string import StrDumper
+from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
+from psycopg.types.string import StrBinaryDumper, StrDumper
 
 from interlock.core.errors import StoreUnavailable
 from interlock.storage.session import Answer
@@ -51,7 +51,18 @@ class _Text(StrDumper):
     """PostgreSQL's texts cannot hold NUL: it becomes the sign for what cannot be shown."""
 
     def dump(self, obj: str) -> bytes | bytearray | memoryview | None:
-        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
+        return super().dump(_holdable(obj))
+
+
+class _BinaryText(StrBinaryDumper):
+    """The same as bytes: in lists of long texts (`%b`), since a list as text has every quotation mark in it looked at one by one."""
+
+    def dump(self, obj: str) -> bytes | bytearray | memoryview | None:
+        return super().dump(_holdable(obj))
+
+
+def _holdable(text: str) -> str:
+    return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
 class Lent:
@@ -176,8 +187,10 @@ class Database:
 
 def _adapt(adapters: AdaptersMap) -> None:
     """One type for every number, so that a statement is prepared once; texts that any row can hold."""
-    adapters.register_dumper(int, Int8Dumper)
-    adapters.register_dumper(str, _Text)
+    for dumper in (Int8Dumper, Int8BinaryDumper):
+        adapters.register_dumper(int, dumper)
+    for dumper in (_Text, _BinaryText):
+        adapters.register_dumper(str, dumper)
 
 
 def shown(dsn: str) -> str:

@@ -2,8 +2,8 @@
 -- Lone calls, each parameter a list with one entry per call; gives those that were not there.
 INSERT INTO calls (task, seq, tenant, workflow, "user", outcome, started_ns, at_ns, cost_nano_usd, simulated_nano_usd, event, said, content)
 SELECT * FROM unnest(
-    %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::text[], %s::bytea[], %s::text[]
+    %b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[],
+    %b::text[], %b::bytea[], %b::text[]
 )
 ON CONFLICT (task) DO NOTHING RETURNING task;
 

@@ -2,7 +2,7 @@
 -- Events at their places, each parameter a list with one entry per event; gives the places that were free.
 INSERT INTO events (task, seq, at_ns, tenant, type, event, said, content, cost_nano_usd, simulated_nano_usd)
 SELECT * FROM unnest(
-    %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::bigint[], %s::bigint[]
+    %b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::bigint[], %b::bigint[]
 )
 ON CONFLICT (task, seq) DO NOTHING RETURNING task, seq;
 
