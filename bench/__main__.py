@@ -35,6 +35,7 @@ NAMES = (
     "dashboard",
     "policy",
     "pii",
+    "sealing",
     "anomalies",
     "alarms",
     "runtime",

@@ -76,7 +76,7 @@ def name_of(secret: bytes, tenant: str, text: str) -> bytes:
 
 def packed(plain: bytes) -> bytes:
     """`plain` as it rests."""
-    if len(plain) >= _WORTH:
+    if len(plain) >= _WORTH and _SEAL not in plain[: len(_SEAL) + 1]:  # seals were compressed before, and gain nothing
         small = zlib.compress(plain, _LEVEL)
         if len(small) < len(plain):
             return _ZLIB + small

@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import os
+import zlib
 from typing import Any
 
 import msgspec
@@ -25,6 +26,10 @@ VERSION = b"\x01"
 OVERHEAD = 1 + 8 + 24 + 16
 """Bytes by which a seal is longer than what it holds."""
 _HEAD = 1 + 8 + 24
+_ZLIB = b"x"
+"""How a compressed text begins (RFC 1950); a JSON object begins with a brace."""
+_LEVEL = 1
+_WORTH = 128
 
 
 class Envelope:
@@ -75,8 +80,10 @@ class Envelope:
     # --- as JSON objects ---------------------------------------------------------------------------------------------
 
     def body(self, tenant: str, place: str, body: bytes) -> bytes:
-        """Content (a JSON object) as the JSON object that stands for it."""
-        return b'{"%b":"%b"}' % (SEALED.encode(), base64.b64encode(self.seal(tenant, place, body)))
+        """Content (a JSON object) as the JSON object that stands for it; compressed before, since nothing can do so afterwards."""
+        small = zlib.compress(body, _LEVEL) if len(body) >= _WORTH else body
+        least = small if len(small) < len(body) else body
+        return b'{"%b":"%b"}' % (SEALED.encode(), base64.b64encode(self.seal(tenant, place, least)))
 
     def content(self, place: str, content: dict[str, Any] | None, tenant: str = "") -> dict[str, Any] | None:
         """Content as it was; where it cannot be opened, an object that says why (`core.sealing.why_unreadable`)."""
@@ -90,7 +97,8 @@ class Envelope:
 
     def raw(self, place: str, seal: str, tenant: str = "") -> bytes:
         """What the value of such an object holds."""
-        return self.open(place, _raw(place, seal), tenant)
+        found = self.open(place, _raw(place, seal), tenant)
+        return zlib.decompress(found) if found[:1] == _ZLIB else found
 
     # --- as bytes ----------------------------------------------------------------------------------------------------
 
