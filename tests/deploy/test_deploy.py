@@ -62,7 +62,7 @@ def test_compose_starts_what_there_is_and_waits_for_what_it_needs():
         assert each["cap_drop"] == ["ALL"]
     assert len(set(kept)) == 4, "each process has a volume of its own for what is under way"
     assert set(kept) | {"postgres", "redis"} == set(file["volumes"])
-    assert all("healthcheck" in file["services"][name] for name in ("gateway-1", "gateway-2", "postgres", "redis"))
+    assert all("healthcheck" in file["services"][name] for name in (*ours, "postgres", "redis"))
     assert all(
         re.fullmatch(r"127\.0\.0\.1:\d+:8787", port) for each in ours.values() for port in each.get("ports", ())
     ), "nothing is opened to the network"
@@ -113,6 +113,9 @@ def test_the_charts_objects_fit_each_other_and_the_program(*, scaled: bool):
         assert mounts == volumes | claims
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
         assert found["NetworkPolicy", name]["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+    (worker,) = found["StatefulSet", "shop-worker"]["spec"]["template"]["spec"]["containers"]
+    assert started(worker["args"]).health == f"0.0.0.0:{worker['ports'][0]['containerPort']}"
+    assert worker["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
     gateway = found["StatefulSet", "shop-gateway"]["spec"]["template"]
     (container,) = gateway["spec"]["containers"]
     assert container["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
