@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help interop-mcp setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-runtime bench-store
+.PHONY: help interop-frameworks interop-mcp setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-runtime bench-store
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -62,6 +62,12 @@ soak-upgrade: setup
 # The storm of the tests is 100 calls; this one is 10,000, with a new seed each day, and keeps its figures in bench/results.
 soak-sandbox: setup
 	INTERLOCK_SANDBOX_CALLS=10000 INTERLOCK_SANDBOX_SEED=$$(date +%Y%m%d) nice $(BIN)/python -m pytest tests/sandbox/test_leftovers.py -q -s -o faulthandler_timeout=0
+
+# Agents of other frameworks, in an environment of their own: through our gateway, and Pydantic AI's on our log.
+interop-frameworks: setup
+	test -x build/frameworks/bin/python || (python3 -m venv build/frameworks && build/frameworks/bin/pip install -q \
+		"pydantic-ai-slim[openai]==2.68.0" langchain-openai langgraph llama-index-core llama-index-llms-openai-like openai-agents)
+	$(BIN)/python -m pytest tests/interop -q
 
 # MCP servers that others published, from the package index, in the sandbox.
 interop-mcp: setup

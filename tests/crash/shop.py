@@ -10,6 +10,9 @@ from typing import Any
 from interlock.core.errors import ToolError
 from interlock.tools.define import Tool, ToolContext, make
 
+LINE_BYTES = 64
+"""Of each line of a book: no line crosses the edge of a page, where a kill cuts a write in two."""
+
 
 class Shop:
     """Appends a line per effect; what is idempotent keeps its keys in a database, as a real payment service does."""
@@ -71,7 +74,7 @@ class Shop:
 
     def note(self, name: str, line: str) -> None:
         file = os.open(self.folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.write(file, f"{line}\n".encode())
+        os.write(file, f"{line:{LINE_BYTES - 1}}\n".encode())
         os.close(file)
 
     def _pause(self) -> None:
@@ -81,7 +84,7 @@ class Shop:
 
 def read(folder: Path, name: str) -> list[str]:
     path = folder / f"{name}.log"
-    return path.read_text().splitlines() if path.exists() else []
+    return [line.rstrip() for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def keyed(folder: Path, name: str) -> list[str]:

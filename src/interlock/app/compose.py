@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -27,6 +27,7 @@ from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Chunk, Message
 from interlock.core.errors import ConfigError
 from interlock.core.ports import ChatReply, PluginEnv, Provider, Room
+from interlock.core.steps import Steps
 from interlock.core.time import Clock
 from interlock.economics import Statement, statements
 from interlock.gateway.chat import Gateway
@@ -206,6 +207,10 @@ class Interlock(Known):
             if listening is not None:
                 listening.stop()
         return shift.worked
+
+    def steps(self, workflow: str, *, key: str, user: str = "") -> AbstractAsyncContextManager[Steps]:
+        """A task whose steps somebody else's code makes, under a name that is no contract's; see `core.steps`."""
+        return self.tasking.steps(workflow, key, user)
 
     async def resume(self, task: str) -> TaskResult | None:
         """Goes on with a task; `None` while another worker does."""

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from interlock.agents.compile import compile_contract
 from interlock.agents.contract import Contract
 from interlock.agents.service import Agents
+from interlock.agents.steps import logged_steps
 from interlock.config.load import load
 from interlock.config.workspace import Workspace
-from interlock.core.errors import ConfigError, Fault
+from interlock.core.errors import ConfigError, Fault, InvalidRequest
 from interlock.core.guards import Guards
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway, HttpClient
+from interlock.core.steps import Steps
 from interlock.core.store import Store
 from interlock.core.time import Clock, SystemClock
 from interlock.governance.redact import redact
@@ -52,7 +55,7 @@ class Tasking:
     ) -> None:
         """`model` stands in for the contracts' own."""
         settings, root = workspace.settings, workspace.root
-        self._receivers, self._http, self._clock = settings.webhooks, http, clock
+        self._receivers, self._http, self._clock, self._ids = settings.webhooks, http, clock, ids
         self._schedules, self._tenant = settings.schedules, settings.tenant
         self._tools, self._model = tools, model
         self._senders: list[Callable[[], object]] = []
@@ -93,6 +96,14 @@ class Tasking:
             message = f"expected one contract, found {len(found)}"
             raise ConfigError([Fault(str(file), 1, 1, "agent", message, "Name a file as in agents/.")])
         return compile_contract(found[0], self._tools, tenant=self._tenant, model=self._model)
+
+    def steps(self, workflow: str, key: str, user: str) -> AbstractAsyncContextManager[Steps]:
+        """A task whose steps somebody else's code makes. Raises InvalidRequest: the workflow is a contract's, whose steps are ours."""
+        if workflow in self.contracts:
+            raise InvalidRequest(f"{workflow!r} is a contract's name", param="workflow", hint="Use another one.")
+        return logged_steps(
+            self.log, self._clock, self._ids, tenant=self._tenant, workflow=workflow, key=key, user=user
+        )
 
     def schedules(self) -> Schedules:
         """Begins tasks that come round by themselves; runs where its `run` does."""
