@@ -26,6 +26,7 @@ CANARY = "the-parcel-of-Mrs-Quill"
 FILES = """\
 workspace: two-tenants
 tenant: acme
+store: "{store}"
 server: {{api_key: il-server}}
 providers:
   mine: {{dialect: openai, base_url: "{base_url}", api_key: sk-vendor}}
@@ -115,18 +116,18 @@ def _says(asked: Asked) -> Answer:
 
 
 @asynccontextmanager
-async def town(folder: Path) -> AsyncGenerator[Town]:
+async def town(folder: Path, store: str = ".interlock/interlock.db") -> AsyncGenerator[Town]:
     """The workspace as `interlock serve` serves it, its routes as its router has them."""
     routes: list[Route] = []
 
     class Noted(ColdApp):
-        def __init__(self, ids: Any, cold: Any, hot: Any) -> None:
-            super().__init__(ids, cold, hot)
+        def __init__(self, ids: Any, cold: Any, hot: Any, tenant_of: Any) -> None:
+            super().__init__(ids, cold, hot, tenant_of)
             routes.extend(each for each in cold if isinstance(each, Route))
             routes.extend(Route(path, _never, methods=["POST"]) for path in hot)
 
     async with Upstream(_says, api_key="sk-vendor") as vendor:
-        _write(folder, vendor.base_url)
+        _write(folder, vendor.base_url, store)
         usual, serving.ColdApp = serving.ColdApp, Noted
         opened: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
         try:
@@ -144,9 +145,9 @@ async def town(folder: Path) -> AsyncGenerator[Town]:
             serving.ColdApp = usual
 
 
-def _write(folder: Path, base_url: str) -> None:
+def _write(folder: Path, base_url: str, store: str) -> None:
     texts = {
-        "interlock.yaml": FILES.format(base_url=base_url, canary=CANARY),
+        "interlock.yaml": FILES.format(base_url=base_url, canary=CANARY, store=store),
         "agents/agent_contract.yaml": CONTRACT.replace("gpt-4.1", "mine/small").replace("redacted", "full"),
         "schemas/OrderDraft.json": SCHEMA,
         "tools.py": TOOLS,

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 import pytest_asyncio
+from psycopg.conninfo import conninfo_to_dict
 from starlette.routing import Route
 
 from interlock.core.events import Settled, Started
+from tests.postgres import Postgres
+from tests.servers import postgres_programs
 
 from .tenants_kit import CANARY, Things, Town, town
 
@@ -113,6 +118,32 @@ def targets(place: Town) -> list[tuple[str, Route]]:
 @pytest.mark.requirement("SG-05")
 async def test_another_tenants_ids_are_ids_that_nobody_has(place: Town):
     """Every address with an id in it, every method, with and without headers that claim to be somebody else."""
+    await nobody_has_them(place)
+
+
+@pytest.mark.requirement("SG-05")
+async def test_so_they_are_on_postgres_whose_rows_are_under_the_tenant_of_each_request(tmp_path: Path):
+    if postgres_programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    with Postgres() as server:
+        async with town(tmp_path, owned(server)) as place:
+            await nobody_has_them(place)
+            async with place.client("il-server") as everybodys:
+                tasks = (await everybodys.get("/api/tasks")).json()["tasks"]
+                assert place.things.task in {each["task"] for each in tasks}
+
+
+def owned(server: Postgres) -> str:
+    """The address of a schema whose owner is no superuser, and so held by the policies on its own tables."""
+    address = server.fresh()
+    schema = str(conninfo_to_dict(address)["options"]).rpartition("=")[2]
+    with psycopg.connect(address) as db:
+        db.execute(f"CREATE ROLE owner_{schema} LOGIN".encode())
+        db.execute(f"ALTER SCHEMA {schema} OWNER TO owner_{schema}".encode())
+    return address.replace("postgres@", f"owner_{schema}@")
+
+
+async def nobody_has_them(place: Town) -> None:
     _, rival = await place.key_of("rival")
     before = await seen(place, place.owner)
     tried = targets(place)

@@ -142,7 +142,7 @@ def backup(workspace: Workspace, to: Path) -> int:
     Raises:
         InvalidRequest: the store is no file. StoreUnavailable: it cannot be copied.
     """
-    _file_only(workspace, "pg_dump -Fc -f FILE ADDRESS")
+    _file_only(workspace, "PGOPTIONS='-c interlock.tenant=*' pg_dump --enable-row-security -Fc -f FILE ADDRESS")
     return copied(workspace.store, to)
 
 

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from interlock.core.errors import InterlockError
 from interlock.core.ids import Ids
+from interlock.core.tenancy import act_for
 
 from .openai_write import error_body, error_headers, error_status
 
@@ -44,8 +45,16 @@ class WrongMethod(InterlockError):
 class ColdApp:
     """The cold addresses. `hot_paths` are named so that a wrong method there gets a helpful answer."""
 
-    def __init__(self, ids: Ids, routes: Sequence[BaseRoute], hot_paths: Sequence[str]) -> None:
+    def __init__(
+        self,
+        ids: Ids,
+        routes: Sequence[BaseRoute],
+        hot_paths: Sequence[str],
+        tenant_of: Callable[[bytes], str] = lambda _: "",
+    ) -> None:
+        """`tenant_of`: whose key an `Authorization` header presents, empty where it is nobody's or stands above tenants."""
         self._ids = ids
+        self._tenant_of = tenant_of
         never = [Route(path, _served_elsewhere, methods=["POST"]) for path in hot_paths]
         self._addresses = [each.path for each in (*never, *routes) if isinstance(each, Route) and "{" not in each.path]
         handlers: dict[Any, Any] = {InterlockError: self._refused, HTTPException: self._lost, Exception: self._defect}
@@ -54,6 +63,7 @@ class ColdApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            act_for(self._tenant_of(dict(scope["headers"]).get(b"authorization", b"")))
             reading = _Reading(scope, receive, send)
             await self._app(scope, reading.receive, reading.send)
 

@@ -70,6 +70,11 @@ class Keys:
         record = self._book.find(presented, self._clock.wall_ns())
         return None if record is None or record.role in _CALLS_NOTHING else self._stands_for(record)
 
+    def tenant_of(self, authorization: bytes) -> str:
+        """Whose key this header presents, whatever its role; empty for nobody's and for the server's own, which stands above tenants."""
+        record = self._book.find(self.presented(authorization), self._clock.wall_ns())
+        return "" if record is None else record.tenant
+
     def access(self, authorization: bytes, right: Right | None = None) -> Access:
         """Who presents it, to do what `right` is for; without one, any key of ours will do.
 

@@ -13,6 +13,7 @@ import gc
 import ipaddress
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Generator
 from types import FrameType
@@ -65,6 +66,10 @@ class ServerSettings(Struct, frozen=True):
     max_body_bytes: int = 32 * 1024 * 1024
     max_concurrent: int = 4096
     """Requests being answered at the same time; more are told to come back."""
+    tls_cert: str = ""
+    """PEM file of the certificate and those between it and its authority; empty: no TLS here."""
+    tls_key: str = ""
+    """PEM file of its key; empty: it stands in the same file."""
     keep_alive_s: int = 75
     """Longer than most clients keep a connection, so that it is the client who closes."""
     shutdown_s: float = 20.0
@@ -118,14 +123,18 @@ async def serve_door(
     `sock`: one that is bound already. `parent`: a pipe whose end means that the process that watches this one has died.
 
     Raises:
-        CannotListen: the port is taken, or the address is not this machine's.
+        CannotListen: the port is taken, the address is not this machine's, or the certificate cannot be used.
     """
+    config = _config(door, settings)
+    _load(config)
     sock = sock or open_socket(settings.host, settings.port)
-    server = Server(_config(door, settings))
+    server = Server(config)
     door.connections, door.tasks = server.server_state.connections, server.server_state.tasks
     host = settings.host if ":" not in settings.host else f"[{settings.host}]"
 
-    server.on_started = functools.partial(started, f"http://{host}:{sock.getsockname()[1]}")
+    server.on_started = functools.partial(
+        started, f"{'https' if settings.tls_cert else 'http'}://{host}:{sock.getsockname()[1]}"
+    )
     if parent is not None:
         asyncio.get_running_loop().add_reader(parent, server.handle_exit, signal.SIGTERM, None)
     try:
@@ -136,6 +145,20 @@ async def serve_door(
         if parent is not None:
             asyncio.get_running_loop().remove_reader(parent)
         sock.close()
+
+
+def _load(config: uvicorn.Config) -> None:
+    """Reads the certificate, and takes no version of TLS before 1.2. Raises CannotListen, which names the file and shows nothing of it."""
+    try:
+        config.load()
+    except OSError as fault:  # ssl.SSLError is one
+        said = fault.strerror or fault.args[-1]
+        raise CannotListen(
+            f"the certificate {config.ssl_certfile} cannot be used with the key {config.ssl_keyfile or 'in the same file'}: {said}",
+            hint="Both are PEM files that this user may read, and belong together.",
+        ) from fault
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
 
 
 @contextlib.contextmanager
@@ -226,7 +249,8 @@ def served(parts: Parts) -> Served:
     short: dict[HotHandler, ShortWay] = {} if face.short is None else {chat: face.short}
     faces = (responses, ModelsFace(parts.keys, parts.models), HealthFace(parts.keys, parts.health), *parts.more)
     cold = [route for face in faces for route in face.routes()]
-    return Served(hot, short, ColdApp(parts.ids, cold, [path.decode() for path in hot]), set(), set())
+    app = ColdApp(parts.ids, cold, [path.decode() for path in hot], parts.keys.tenant_of)
+    return Served(hot, short, app, set(), set())
 
 
 def _config(door: Door, settings: ServerSettings) -> uvicorn.Config:
@@ -240,6 +264,8 @@ def _config(door: Door, settings: ServerSettings) -> uvicorn.Config:
         lifespan="off",
         interface="asgi3",
         log_config=None,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
         access_log=False,
         server_header=False,
         proxy_headers=False,

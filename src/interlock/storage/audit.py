@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import structs
 
 from interlock.core.audit import EMPTY, Deed, Entry, Head, chained
+from interlock.core.tenancy import acting_for_everybody
 
 from .session import Database, Session
 
@@ -42,7 +43,7 @@ class Audit:
             return [_entry(row) for row in db.execute(self._sql["before"], asked).fetchall()]
 
     def head(self) -> Head:
-        with self._database.reading("read the head of the audit") as db:
+        with acting_for_everybody(), self._database.reading("read the head of the audit") as db:  # one chain
             return self._head(db)
 
     def _head(self, db: Session) -> Head:

@@ -18,6 +18,7 @@ from interlock.core.audit import Action
 from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest, NotAuthorised, NotPermitted, TooLarge
 from interlock.core.roles import RIGHTS, Right, Role, holders
+from interlock.core.tenancy import act_for
 from interlock.server.asgi import authorization
 from interlock.server.auth import Keys
 
@@ -67,6 +68,7 @@ class Guard:
             visitor = Visitor(access.caller, "", access.role)
         else:
             visitor = await self._of_session(request)
+            act_for(visitor.caller.tenant)
         visitor.require(right)
         return visitor
 

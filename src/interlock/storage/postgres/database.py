@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal
+from contextlib import contextmanager, suppress
+from typing import Any, Literal, LiteralString
 
 import psycopg
+from psycopg import sql
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from psycopg.types.string import StrBinaryDumper, StrDumper
 
 from interlock.core.errors import StoreUnavailable
+from interlock.core.tenancy import EVERYBODY, acting_for
 from interlock.storage.session import Answer
 from interlock.storage.statements import migration_files, statements
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Purpose = Literal["write", "read", "listen"]
+Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
+TENANT = "interlock.tenant"
+"""The setting that row-level security goes by (`migrations/0006_tenants.sql`)."""
 CONNECT_S = 5
 IDLE_READERS = 4
 STATEMENT_MS = 30_000
@@ -116,23 +122,33 @@ class Database:
 
     @contextmanager
     def reading(self, doing: str) -> Generator[Lent]:
-        """A connection that sees what was committed before and is refused every write."""
-        with self.explained(doing):
-            reader = self._idle.pop() if self._idle else self.connect("read")
-            try:
-                yield Lent(reader)
-            finally:
-                if self._closed or reader.closed or len(self._idle) >= IDLE_READERS:
-                    reader.close()
-                else:
-                    self._idle.append(reader)
+        """A connection that sees what was committed before, as far as it is the tenant's for whom it is asked, and is refused every write."""
+        with self._reader(doing, "READ COMMITTED") as db:
+            yield db
 
     @contextmanager
     def snapshot(self, doing: str) -> Generator[Lent]:
         """The same, and every statement sees the same state."""
-        with self.reading(doing) as db, db.connection.transaction():
-            db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with self._reader(doing, "REPEATABLE READ") as db:
             yield db
+
+    @contextmanager
+    def _reader(self, doing: str, isolation: Isolation) -> Generator[Lent]:
+        """The tenant is said for the transaction alone: whoever has the connection next, a pool's other clients among them, says their own."""
+        with self.explained(doing):
+            reader = self._idle.pop() if self._idle else self.connect("read")
+            try:
+                reader.execute(_begin(isolation, acting_for()), prepare=False)
+                yield Lent(reader)
+                reader.execute("COMMIT")
+            finally:
+                if reader.info.transaction_status != TransactionStatus.IDLE and not reader.closed:
+                    with suppress(psycopg.Error):
+                        reader.execute("ROLLBACK")
+                if self._closed or reader.closed or len(self._idle) >= IDLE_READERS:
+                    reader.close()
+                else:
+                    self._idle.append(reader)
 
     def connect(self, purpose: Purpose) -> Connection:
         """A connection of its own, for the caller to close; each statement is a transaction until one is begun."""
@@ -145,6 +161,7 @@ class Database:
             "default_transaction_read_only": "on" if purpose == "read" else "off",
         }
         if purpose == "write":
+            settings[TENANT] = EVERYBODY  # a group of records is many tenants'
             settings["plan_cache_mode"] = (
                 "force_generic_plan"  # what is written is found by keys: planning would take longer than doing
             )
@@ -183,6 +200,12 @@ class Database:
                 raise
             said = str(error).strip().partition("\n")[0]
             raise StoreUnavailable(f"{self.name}: could not {doing}: {said} ({state or 'away'}).", hint=hint) from error
+
+
+def _begin(isolation: Isolation, tenant: str) -> sql.Composed:
+    """One message for both, since each reading begins with it."""
+    text: LiteralString = "BEGIN READ ONLY ISOLATION LEVEL " + isolation
+    return sql.SQL(text + "; SELECT set_config({}, {}, true)").format(TENANT, tenant)
 
 
 def _adapt(adapters: AdaptersMap) -> None:
