@@ -30,6 +30,8 @@ def options() -> argparse.ArgumentParser:
     made.add_argument(
         "--workers", type=count, metavar="N", help="processes that share the port (default: server.workers, 1)"
     )
+    made.add_argument("--tls-cert", default="", metavar="FILE", help="PEM file of the certificate: listen with TLS")
+    made.add_argument("--tls-key", default="", metavar="FILE", help="PEM file of its key, unless it is in the same one")
     made.add_argument("-m", "--model", default="", metavar="M", help="stands in for every model that the files name")
     return made
 
@@ -102,9 +104,13 @@ async def serve(workspace: Workspace, given: argparse.Namespace, root: Path, wor
 
     first = worker is None or (worker.number == 0 and not worker.restarts)
     async with Interlock(workspace, model=given.model) as il:
-        settings = settings_of(il, given.host or "", worker.sock.getsockname()[1] if worker else given.port)
+        port = worker.sock.getsockname()[1] if worker else given.port
+        settings = settings_of(il, given.host or "", port, (given.tls_cert, given.tls_key))
         if first and not is_loopback(settings.host):
-            say(f"remark: {settings.host} can be reached from other machines; whoever has the key can spend your money")
+            open_air = "" if settings.tls_cert else ", and reads it off the wire where no proxy adds TLS (--tls-cert)"
+            say(
+                f"remark: {settings.host} can be reached from other machines; whoever has the key can spend your money{open_air}"
+            )
         pricing: list[asyncio.Task[None]] = []
 
         def opened(door: Opened) -> None:

@@ -212,6 +212,10 @@ class Server(Block):
     workers: Annotated[Positive, Field(le=256)] = 1
     """Processes that share the port."""
     api_key: SecretText = Secret("")
+    tls_cert: Text = ""
+    """PEM file of a certificate, relative to the workspace; with it the server listens with TLS."""
+    tls_key: Text = ""
+    """PEM file of its key; none: it stands in the same file."""
     oidc: Oidc | None = None
     """Where people sign in to the dashboard."""
 

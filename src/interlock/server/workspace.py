@@ -88,12 +88,16 @@ def _entrance(dashboard: Dashboard, url: str) -> Callable[[], str]:
     return lambda: url + dashboard.address() if dashboard.there else ""
 
 
-def settings_of(il: Interlock, host: str = "", port: int | None = None) -> ServerSettings:
-    """Where to listen: what was asked for, else what the files say."""
+def settings_of(
+    il: Interlock, host: str = "", port: int | None = None, tls: tuple[str, str] = ("", "")
+) -> ServerSettings:
+    """Where to listen: what was asked for, else what the files say. `tls`: certificate and key."""
     said = il.workspace.settings.server
     crowd = il.workspace.settings.resilience.admission
     return ServerSettings(
         host=host or said.host,
         port=said.port if port is None else port,
+        tls_cert=tls[0] or (str(il.workspace.root / said.tls_cert) if said.tls_cert else ""),
+        tls_key=tls[1] if tls[0] else (str(il.workspace.root / said.tls_key) if said.tls_key else ""),
         max_concurrent=max(ServerSettings().max_concurrent, crowd.max_concurrent + crowd.max_waiting),
     )
