@@ -12,8 +12,10 @@ from typing import Any
 
 from interlock.core.caller import Caller, Versions
 from interlock.core.events import Attempt, Record, Settled
+from interlock.core.lots import Brief, Form, Lot, Opened
 from interlock.core.money import Price, Rates, Usage, cost_of
 from interlock.core.time import SystemClock
+from interlock.gateway.forms import form_of
 from interlock.ledger import Recorder, RecorderLimits
 from interlock.ledger.flight import encode, encode_content
 from interlock.storage import SqliteStore
@@ -22,6 +24,8 @@ from interlock.storage.statements import statements
 
 COMMAND = "python -m bench ledger"
 GROUP = 512
+TOGETHER = 64
+"""Ordinary calls that the gateway hands over at once."""
 PRICE = Price(
     "openai/gpt-4o-mini",
     Rates(input=150_000_000, cache_read=75_000_000, output=600_000_000),
@@ -97,6 +101,48 @@ def ledger_run(folder: Path, events: list[tuple[Settled, Settled]]) -> tuple[flo
     return len(events) / spent_s, caller_s / len(events) * 1e6
 
 
+def briefs(count: int) -> list[Brief]:
+    """What is each one's own of so many ordinary calls, as the gateway's short way leaves them."""
+    events = [settled(number) for number in range(count)]
+    return [
+        Brief(
+            each.caller.task,
+            each.started_ns,
+            each.duration_us,
+            each.usage.input,
+            each.usage.output,
+            cost_of(PRICE.rates, Usage(input=each.usage.input, output=each.usage.output)),
+            each.reserved_nano_usd,
+        )
+        for each in events
+    ]
+
+
+def short_run(folder: Path, form: Form, calls: list[Brief]) -> float:
+    """Events per CPU-second of ordinary calls, from being noted in the journal to committed."""
+    path = folder / "short.db"
+    store = SqliteStore.open(path)
+    recorder = Recorder(
+        store, SystemClock(), path=path, price_of_version=lambda _: PRICE, limits=RecorderLimits(calls=8 * GROUP)
+    )
+    recorder.start()
+    before = time.process_time()
+    for at in range(0, len(calls), TOGETHER):
+        some = calls[at : at + TOGETHER]
+        slots = [recorder.note_open(form, Opened(*each[:2], *each[3:6])) for each in some]
+        for slot, each in zip(slots, some, strict=True):
+            recorder.note_settled(slot, form, each)
+        recorder.hand_over(form, some, slots)
+        while recorder.health().queued > 2 * GROUP:
+            time.sleep(0.01)
+    left = recorder.close_now(60.0)
+    spent_s = time.process_time() - before
+    assert left == 0
+    assert store.totals().events_nano_usd == sum(each.cost_nano_usd for each in calls)
+    store.close()
+    return len(calls) / spent_s
+
+
 def store_run(folder: Path, events: list[tuple[Settled, Settled]]) -> float:
     """Events per CPU-second of the store alone: encoded already, as the journal leaves them."""
     store = SqliteStore.open(folder / "store.db")
@@ -113,12 +159,11 @@ def store_run(folder: Path, events: list[tuple[Settled, Settled]]) -> float:
     return len(groups) / spent_s
 
 
-def bare_run(folder: Path, events: list[tuple[Settled, Settled]]) -> float:
+def bare_run(folder: Path, events: list[Settled], said: str | None) -> float:
     """Rows per CPU-second of bare `executemany` into the same table, rows made beforehand."""
-    said = encode_content(CONTENT).decode()
     rows = [
         (place, *event_row(Record(real.caller.task, 1, "fernhill", real.started_ns, real), said))
-        for place, (_, real) in enumerate(events)
+        for place, real in enumerate(events)
     ]
     SqliteStore.open(folder / "bare.db").close()
     db = sqlite3.connect(folder / "bare.db", isolation_level=None)
@@ -140,6 +185,12 @@ def run(quick: bool) -> list[dict[str, Any]]:
     events = [(settled(n, "crashed"), settled(n)) for n in range(10_000 if quick else 40_000)]
     gc.collect()
     gc.freeze()  # a server does not hold these: its collector has nothing to look through
+    real, said = [each for _, each in events], encode_content(CONTENT).decode()
+    sample = real[0]
+    form = form_of("support", sample.caller, PRICE.model, "small", PRICE.version, sample.reasons)
+    ordinary = briefs(len(events))
+    plain = [each for record in Lot(form, ordinary, 0).records() if isinstance(each := record.event, Settled)]
+    short: list[float] = []
     ours: list[float] = []
     callers: list[float] = []
     alone: list[float] = []
@@ -150,7 +201,10 @@ def run(quick: bool) -> list[dict[str, Any]]:
             ours.append(rate)
             callers.append(caller_us)
             alone.append(store_run(Path(name), events))
-            bare.append(bare_run(Path(name), events))
+            bare.append(bare_run(Path(name), real, said))
+        with tempfile.TemporaryDirectory() as name:
+            rate = short_run(Path(name), form, ordinary)
+            short.append(rate / bare_run(Path(name), plain, None))
     rate, row_rate, caller_us = statistics.median(ours), statistics.median(bare), statistics.median(callers)
     ratio, store_ratio = rate / row_rate, statistics.median(alone) / row_rate
     return [
@@ -160,6 +214,13 @@ def run(quick: bool) -> list[dict[str, Any]]:
             "ratio",
             ">= 0.5",
             ratio >= 0.5,
+        ),
+        _figure(
+            "the same of ordinary calls, by the short way, ÷ bare rows of their events",
+            round(statistics.median(short), 3),
+            "ratio",
+            ">= 0.5",
+            statistics.median(short) >= 0.5,
         ),
         _figure(
             "the same of the store alone: tasks, roll-ups, outcomes and meters included",

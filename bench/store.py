@@ -1,11 +1,13 @@
 """The ledger after a month of many spans: the questions that pages ask, at one size and at ten times that, and what writing costs.
 
 A month of calls: three in four are tasks of their own (a gateway's traffic), the rest belong to tasks of eight steps, a hundred of them to tasks of
-eighty. `INTERLOCK_BENCH_SPANS` sets the larger size (default 2,000,000; 10,000,000 takes 4 GB of disk and half an hour).
+eighty. `INTERLOCK_BENCH_SPANS` sets the larger size (default 2,000,000; 10,000,000 takes 4.5 GB of disk and six minutes of CPU). With `INTERLOCK_BENCH_FOLDER`
+the stores stay there, and another run asks those that are there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import random
@@ -38,6 +40,8 @@ BEGIN_NS = 1_790_035_200_000_000_000
 """A midnight."""
 GROUP = 128
 """Calls and tasks that come at one moment and are committed together."""
+UNDER_LOAD = 512
+"""The same when as many come as the ledger's writer takes at once."""
 STEPS = 8
 LONG_STEPS, LONG_TASKS = 80, 100
 WORKFLOWS = ("support_reply", "triage", "summary", "search", "review", "extract")
@@ -87,7 +91,7 @@ def _record(call: Settled, encoded: bytes) -> Record:
     return Record(call.caller.task, call.caller.step, "fernhill", at_ns, call, None, 0, encoded)
 
 
-def month(spans: int) -> Iterator[Groups]:
+def month(spans: int, group_of: int = GROUP) -> Iterator[Groups]:
     """Batches of records over the month, in the order of time; about so many calls in all."""
     rng = random.Random(7)
     number, waiting, made, begin_ns = 0, list[list[Record]](), 0, BEGIN_NS
@@ -104,18 +108,18 @@ def month(spans: int) -> Iterator[Groups]:
                 waiting.append(task(10**12 + each * 100, at_ns, rng, steps=LONG_STEPS, name=name))
         number, made = number + size, made + size
         waiting.append(group)
-        if len(waiting) >= GROUP:
+        if len(waiting) >= group_of:
             yield waiting
             waiting = []
             begin_ns = BEGIN_NS + DAYS * DAY_NS * made // spans
     yield waiting
 
 
-def filled(store: Store, spans: int) -> float:
+def filled(store: Store, spans: int, group_of: int = GROUP) -> float:
     """Writes a month; returns records per CPU-second of the writing alone."""
     spent_s, records = 0.0, 0
     gc.freeze()
-    for groups in month(spans):
+    for groups in month(spans, group_of):
         before = time.process_time()
         store.write(groups, [PRICE])
         spent_s += time.process_time() - before
@@ -123,14 +127,14 @@ def filled(store: Store, spans: int) -> float:
     return records / spent_s
 
 
-def bare(folder: Path, spans: int) -> float:
+def bare(folder: Path, spans: int, group_of: int) -> float:
     """The same records as rows, made beforehand, by `executemany` into the same table."""
     SqliteStore.open(folder / "bare.db").close()
     db = sqlite3.connect(folder / "bare.db", isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     spent_s, place = 0.0, 0
-    for groups in month(spans):
+    for groups in month(spans, group_of):
         records = [record for group in groups for record in group]
         rows = [(place + at, *event_row(record, None)) for at, record in enumerate(records)]
         place += len(rows)
@@ -192,43 +196,60 @@ def cpu_ms(ask: Callable[[], object]) -> float:
     return (time.process_time() - before) * 1e3
 
 
-def built(path: Path, spans: int) -> tuple[SqliteStore, float]:
-    """A store with a month of so many spans, opened anew; and records per CPU-second of writing it."""
-    store = SqliteStore.open(path)
-    rate = filled(store, spans)
-    store.close()
-    return SqliteStore.open(path), rate
+def built(path: Path, spans: int) -> SqliteStore:
+    """A store with a month of so many spans, opened anew; one that stands there is taken as it is."""
+    if not path.exists():
+        unfinished = path.with_suffix(".part")
+        store = SqliteStore.open(unfinished, synchronous="normal")
+        filled(store, spans)
+        store.settle()
+        store.close()
+        unfinished.replace(path)
+    return SqliteStore.open(path)
+
+
+def rates(spans: int, group_of: int) -> tuple[float, float]:
+    """(records per CPU-second with roll-ups, the same ÷ bare rows); the median of three pairs."""
+    pairs: list[tuple[float, float]] = []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as name:
+            rows = bare(Path(name), spans, group_of)
+            store = SqliteStore.open(Path(name) / "ours.db")
+            rate = filled(store, spans, group_of)
+            store.close()
+            pairs.append((rate, rate / rows))
+    return statistics.median(rate for rate, _ in pairs), statistics.median(ratio for _, ratio in pairs)
+
+
+def growth(folder: Path, small: int, large: int) -> list[dict[str, Any]]:
+    """What each question costs at both sizes."""
+    few, many = (built(folder / f"{spans}.db", spans) for spans in (small, large))
+    figures: list[dict[str, Any]] = []
+    for question, ask in QUESTIONS.items():
+        for store in (few, many):
+            ask(store)
+        # In turns: what else the machine does meets both.
+        pairs = [(cpu_ms(lambda ask=ask: ask(few)), cpu_ms(lambda ask=ask: ask(many))) for _ in range(15)]
+        grown = statistics.median(at_many / at_few for at_few, at_many in pairs)
+        figures.append(_figure(f"{question}: CPU at {large:,} spans ÷ at {small:,}", grown, "ratio", GROWTH))
+        figures.append(_figure(f"{question}, {large:,} spans", statistics.median(each for _, each in pairs), "CPU ms"))
+    few.close()
+    many.close()
+    size = (folder / f"{large}.db").stat().st_size / large
+    return [*figures, _figure("the file, for each span", size, "bytes")]
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
     """Growth of each question over ten times the spans, and the rate of writing beside bare rows."""
     large = 200_000 if quick else int(os.environ.get("INTERLOCK_BENCH_SPANS", "2000000"))
-    small = large // 10
-    figures: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        bare_rate = bare(folder, min(small, 100_000))
-        (folder / "bare.db").unlink()
-        few, rate = built(folder / "few.db", small)
-        many, rate_of_many = built(folder / "many.db", large)
-        for question, ask in QUESTIONS.items():
-            for store in (few, many):
-                ask(store)
-            # In turns: what else the machine does meets both.
-            pairs = [(cpu_ms(lambda ask=ask: ask(few)), cpu_ms(lambda ask=ask: ask(many))) for _ in range(15)]
-            grown = statistics.median(at_many / at_few for at_few, at_many in pairs)
-            figures.append(_figure(f"{question}: CPU at {large:,} spans ÷ at {small:,}", grown, "ratio", GROWTH))
-            figures.append(
-                _figure(f"{question}, {large:,} spans", statistics.median(each for _, each in pairs), "CPU ms")
-            )
-        few.close()
-        many.close()
-        size = (folder / "many.db").stat().st_size / large
-    ratio = rate / bare_rate
-    figures.append(_figure("writing with roll-ups ÷ bare executemany", ratio, "ratio", 0.5, at_least=True))
-    figures.append(_figure("writing with roll-ups", rate, "records/CPU-s"))
-    figures.append(_figure(f"growth of that rate, {small:,} spans ÷ {large:,}", rate / rate_of_many, "ratio", GROWTH))
-    figures.append(_figure("the file, for each span", size, "bytes"))
+    small, kept = large // 10, os.environ.get("INTERLOCK_BENCH_FOLDER", "")
+    with contextlib.nullcontext(kept) if kept else tempfile.TemporaryDirectory() as name:
+        figures = growth(Path(name), small, large)
+    for group_of in (GROUP, UNDER_LOAD):
+        rate, ratio = rates(min(small, 60_000), group_of)
+        name = f"writing with roll-ups, {group_of} calls and tasks to a commit"
+        figures.append(_figure(f"{name}, ÷ bare executemany", ratio, "ratio", 0.5, at_least=True))
+        figures.append(_figure(name, rate, "records/CPU-s"))
     return figures
 
 
