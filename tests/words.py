@@ -52,9 +52,11 @@ def _cells(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _readings(cell: Any) -> Iterator[bytes]:
-    """A cell as it is, and decompressed from its first or second byte on."""
+    """A cell as it is, and decompressed from wherever a compressed text may begin in it."""
     said = cell.encode() if isinstance(cell, str) else bytes(cell) if isinstance(cell, bytes | memoryview) else b""
     yield said
-    for at in (0, 1):
+    at = said.find(b"x")
+    while at >= 0:
         with suppress(zlib.error):
-            yield zlib.decompress(said[at:])
+            yield zlib.decompressobj().decompress(said[at:])
+        at = said.find(b"x", at + 1)

@@ -266,6 +266,32 @@ def _rows(root: Path):
     return rows
 
 
+@pytest.mark.requirement("SG-08")
+def test_a_user_is_gone_from_a_plain_store_and_nobody_else_is(
+    tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
+):
+    run(asked_in_the_clear(tmp_path, address))
+    assert places_of(WORD, tmp_path, address) != []
+    code, told = said(capsys, "erase", "ada", "--yes", "--json", "-w", str(tmp_path))
+    erased = json.loads(told)
+    assert (code, erased["tasks"], erased["records"], erased["left"]) == (0, 2, 2, [])
+    assert places_of(WORD, tmp_path, address) == []
+    assert places_of(OTHERS, tmp_path, address) != []
+
+
+async def asked_in_the_clear(root: Path, address: str) -> None:
+    async with Upstream(in_turn(*[Answer(text=word) for word in (WORD, OTHERS) * 2])) as upstream:
+        folder = write(root, upstream.base_url, address)
+        (root / "agents" / "helper.yaml").unlink()
+        sealed = (root / "interlock.yaml").read_text()
+        plain = sealed.replace(f"encryption: {{master_key: '{OLD}'}}\n", "").replace("encrypted", "full")
+        folder.write("interlock.yaml", plain)
+        async with Interlock.from_file(root) as il:
+            for n in range(2):
+                for user in ("ada", "bob"):
+                    await il.chat("gpt-4o-mini", f"{n} {user}", caller=Caller("acme", user=user))
+
+
 KMS = """
 import msgspec
 from interlock.storage.sealing.master import LocalMaster

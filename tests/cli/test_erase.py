@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from interlock.app import Interlock
+from interlock.app.cells import _of
 from interlock.app.sessions import prefix_of
 from interlock.cli.main import main
 from interlock.core.batches import BatchRow, FileRow
@@ -127,15 +128,20 @@ async def test_sessions_messages_and_files_of_batches_go_with_the_user_and_nobod
         store.files.put(file)
         batch = BatchRow(f"batch_{user}", "acme", Caller("acme", user=user), "/v1", file.id, "24h", status="completed")
         store.batches.create(batch)
+        made = tmp_path / ".interlock" / "files" / _of("acme", task)
+        made.mkdir()
+        (made / "chart.csv").write_text(word)
+        (tmp_path / ".interlock" / "sessions").mkdir(exist_ok=True)
+        (tmp_path / ".interlock" / "sessions" / f"{_of('acme', task)}.jsonl").write_text(word)
     store.close()
 
     assert main(["erase", "ada", "--yes", "--json", "-w", str(tmp_path)]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["sessions"], told["messages"], told["files"]) == (1, 2, 1)
+    assert (told["sessions"], told["messages"], told["files"]) == (1, 2, 2)
     assert places_of(CANARY, tmp_path) == []
     places = places_of(OTHERS, tmp_path)
     assert {"sessions", "outbox", "signals"} <= {each.partition(":")[2] for each in places}
-    assert any("file_bob" in each for each in places)
+    assert [any(name in each for each in places) for name in ("file_bob", "chart.csv", ".jsonl")] == [True] * 3
 
 
 @pytest.mark.requirement("SG-08")

@@ -18,7 +18,7 @@ from interlock.core.errors import TooLarge
 from interlock.core.events import Finished, Intended, Record, Settled, Started
 from interlock.core.kept import KeptResponse
 from interlock.core.outbox import OutboxRow
-from interlock.core.sealing import KeyDestroyed, KeyMissing, SealBroken, why_unreadable
+from interlock.core.sealing import KeyMissing, SealBroken, why_unreadable
 from interlock.core.sessions import SessionTooLarge
 from interlock.core.store import Signal, Store, TaskFilter
 from interlock.storage import Folder
@@ -145,8 +145,8 @@ def test_once_a_tenants_keys_are_destroyed_nothing_of_it_is_read_and_everything_
     assert (store.outbox.take(NOW, NOW + 1, limit=9), store.outbox.waiting()) == ([], 0), (
         "what cannot be told is given up"
     )
-    with pytest.raises(KeyDestroyed):
-        store.responses.chain("acme", "key", "resp_1", NOW, 9)
+    assert store.responses.chain("acme", "key", "resp_1", NOW, 9) == []
+    assert store.responses.get("acme", "key", "resp_1", NOW) is None
     assert {row.tenant for row in store.tasks.list(TaskFilter())} == {"acme", "rival"}, "rows and sums stay"
 
 

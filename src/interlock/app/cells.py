@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +26,9 @@ _MOST_JOURNAL_BYTES = 4 << 20
 _DAY_S = 86_400
 
 
+JOURNALS, FILES = Path(".interlock") / "sessions", Path(".interlock") / "files"
+
+
 class Cells:
     """The sessions of this process, least recently used first."""
 
@@ -38,8 +42,7 @@ class Cells:
     ) -> None:
         self._sandbox = sandbox
         self._settings = settings
-        self._journals = root / ".interlock" / "sessions"
-        self._files = root / ".interlock" / "files"
+        self._journals, self._files = root / JOURNALS, root / FILES
         self._clock = clock
         self._policy = policy
         self._open: OrderedDict[str, tuple[Session, float]] = OrderedDict()
@@ -126,9 +129,23 @@ class Cells:
 
 
 def _name(ctx: ToolContext) -> str:
+    return _of(ctx.tenant, ctx.task or ctx.idempotency_key)
+
+
+def _of(tenant: str, task: str) -> str:
     """A file name for a task's session: of one tenant, never of another."""
-    whole = sha256(json.dumps([ctx.tenant, ctx.task or ctx.idempotency_key]).encode()).hexdigest()
-    return whole[:32]
+    return sha256(json.dumps([tenant, task]).encode()).hexdigest()[:32]
+
+
+def forget_cells(root: Path, tenant: str, tasks: Iterable[str]) -> int:
+    """Deletes what code of these tasks was, and the files that it made; returns of how many tasks there was any."""
+    gone = 0
+    for name in {_of(tenant, task) for task in tasks}:
+        journal, files = root / JOURNALS / f"{name}.jsonl", root / FILES / name
+        gone += journal.is_file() or files.is_dir()
+        journal.unlink(missing_ok=True)
+        shutil.rmtree(files, ignore_errors=True)
+    return gone
 
 
 def shown(outcome: RunOutcome, folder: str = "") -> dict[str, Any]:

@@ -23,6 +23,7 @@ from interlock.storage import Folder
 from interlock.storage.archive_erase import forget_user
 
 from .auditing import Auditing, login
+from .cells import forget_cells
 from .sessions import prefix_of
 from .stores import open_store
 from .waiting import FOLDER
@@ -49,7 +50,7 @@ class Erased(Struct, frozen=True):
     messages: int
     """That were still to be told, and signals that were dealt with."""
     files: int
-    """Of the user's batches."""
+    """Of the user's batches, and tasks whose code (`code.run`) and its files went."""
     archived: int
     """Records in Parquet files whose content was taken out."""
     open: tuple[str, ...]
@@ -97,6 +98,7 @@ def _erase(workspace: Workspace, store: Store, clock: Clock, user: str, tenant: 
     sessions = store.sessions.forget_all(tenant, prefix_of(user))
     answers += forget_shared(workspace, tenant, prefix_of(user))
     files = _without_batches(workspace, store, tenant, user, clock.wall_ns())
+    files += forget_cells(workspace.root, tenant, over)
     with rewriting(workspace, store) as folder:
         archived = forget_user(folder, tenant, user, over).records if folder is not None else 0
     settled = store.settle()
@@ -219,4 +221,4 @@ def _beside(workspace: Workspace) -> Iterator[str]:
         yield f"what {workspace.settings.telemetry.otlp.endpoint} was sent with `content: true`"
     folder = workspace.store.parent / FOLDER
     if folder.is_dir() and any(folder.rglob("file*")):
-        yield f"{folder}: files that a tenant's keys without a user uploaded, and those of code.run"
+        yield f"{folder}: files that a tenant's keys without a user uploaded"

@@ -19,6 +19,7 @@ from interlock.storage import Folder
 from interlock.storage.archive_erase import forget_tenant
 
 from .auditing import Auditing, login
+from .cells import forget_cells
 from .erasing import forget_shared, recovered, rewriting, tasks_of
 from .sealing import keyring_of
 from .stores import open_store
@@ -80,10 +81,11 @@ def erase_tenant(workspace: Workspace, clock: Clock, tenant: str) -> ErasedTenan
 
 def _looked_after(workspace: Workspace, store: Store, clock: Clock, tenant: str, keys: int) -> ErasedTenant:
     """What is not sealed, and what is no use any more, goes too."""
-    known = unreadable = records = 0
+    unreadable = records = 0
+    known: list[str] = []
     open_tasks: list[str] = []
     for row in tasks_of(store, tenant):
-        known += 1
+        known.append(row.id)
         if not _readable(store, row.id):
             unreadable += 1
         elif row.status == "finished":
@@ -98,12 +100,13 @@ def _looked_after(workspace: Workspace, store: Store, clock: Clock, tenant: str,
     sessions = store.sessions.forget_all(tenant, "")
     answers += forget_shared(workspace, tenant, "")
     files = _without_files(workspace, store, tenant, clock.wall_ns())
+    files += forget_cells(workspace.root, tenant, known)
     store.settle()
     left = tuple(row.id for row in tasks_of(store, tenant) if row.id not in open_tasks and _readable(store, row.id))
     return ErasedTenant(
         tenant,
         keys,
-        known,
+        len(known),
         unreadable,
         records,
         archived,

@@ -124,7 +124,7 @@ class SealedSimilar:
 
 
 class SealedResponses:
-    """`core.kept.ResponseStore`. Raises KeyMissing and KeyDestroyed where a turn cannot be opened: half a conversation is none."""
+    """`core.kept.ResponseStore`. What was sealed with a key that is destroyed is not there any more; where a key is only missing, KeyMissing is raised."""
 
     def __init__(self, inner: ResponseStore, envelope: Envelope) -> None:
         self._inner, self._envelope = inner, envelope
@@ -137,10 +137,17 @@ class SealedResponses:
 
     def get(self, tenant: str, key_id: str, response: str, now_ns: int) -> KeptResponse | None:
         row = self._inner.get(tenant, key_id, response, now_ns)
-        return None if row is None else _parts(row, self._opened)
+        try:
+            return None if row is None else _parts(row, self._opened)
+        except KeyDestroyed:
+            return None
 
     def chain(self, tenant: str, key_id: str, response: str, now_ns: int, most: int) -> list[KeptResponse]:
-        return [_parts(each, self._opened) for each in self._inner.chain(tenant, key_id, response, now_ns, most)]
+        found = self._inner.chain(tenant, key_id, response, now_ns, most)
+        try:
+            return [_parts(each, self._opened) for each in found]
+        except KeyDestroyed:  # half a conversation is none
+            return []
 
     def _opened(self, row: KeptResponse, part: str, data: bytes) -> bytes:
         if data[:1] != VERSION:  # JSON that was kept before
