@@ -80,6 +80,7 @@ async def killed(root: Path, what: str, until: str, *answers: Answer, locked: bo
         process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
         assert process.stdout is not None
         assert process.stdin is not None
+        lock: sqlite3.Connection | None = None
         if locked:
             await said_by(process.stdout, "open")
             lock = sqlite3.connect(root / ".interlock" / "interlock.db", isolation_level=None)
@@ -88,7 +89,7 @@ async def killed(root: Path, what: str, until: str, *answers: Answer, locked: bo
         await said_by(process.stdout, until)
         process.kill()
         await process.wait()
-        if locked:
+        if lock is not None:
             lock.close()
 
 

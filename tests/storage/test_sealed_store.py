@@ -106,9 +106,9 @@ def every_byte(request: pytest.FixtureRequest, folder: Path) -> bytes:
     with psycopg.connect(address) as db:
         tables = db.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
         for (table,) in tables:
-            with db.cursor().copy(f'COPY "{table}" TO STDOUT') as rows:
+            with db.cursor().copy(f'COPY "{table}" TO STDOUT'.encode()) as rows:
                 found += b"".join(bytes(each) for each in rows)
-            for (row,) in db.execute(f'SELECT each::text FROM "{table}" AS each').fetchall():
+            for (row,) in db.execute(f'SELECT each::text FROM "{table}" AS each'.encode()).fetchall():
                 found += row.encode()
     return found
 
