@@ -9,8 +9,10 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import signal
 import struct
 from collections.abc import Callable
+from typing import Any
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -31,6 +33,7 @@ _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _SIGKILL = 9
 _CAP_LAST = 63
 _HUGE, _MADV_COLLAPSE = 2 << 20, 25
+_MALLOPT = {-1: 128 << 10, -2: 128 << 10, -3: 128 << 10}  # thresholds of trimming, growing, mapping
 
 # (x86-64, aarch64); from 424 on all architectures share one numbering.
 _NUMBERS = {
@@ -46,12 +49,18 @@ _NUMBERS = {
 LANDLOCK_RULE_PATH, LANDLOCK_RULE_PORT = 1, 2
 _LANDLOCK_VERSION = 1
 
+handle: Callable[[int, Any], Any] = vars(signal.signal).get("__wrapped__", signal.signal)
+"""`signal.signal` without the enumerations around it: a child copies every page of its zygote that it touches, and theirs are a tenth of them."""
+IGNORED, USUAL = int(signal.SIG_IGN), int(signal.SIG_DFL)
+
 
 class Kernel:
     """The calls, bound once to the C library. Each raises OSError with the kernel's errno."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._held = ctypes.PyDLL(None, use_errno=True)
+        """The same, without letting go of the interpreter's lock for the call."""
         column = {"x86_64": 0, "aarch64": 1}[platform.machine()]
         self._numbers = {name: row[column] for name, row in _NUMBERS.items()}
 
@@ -70,6 +79,12 @@ class Kernel:
 
     def setns(self, fd: int, kind: int) -> None:
         self._call(self._libc.setns, fd, kind)
+
+    def fork(self) -> int:
+        """fork(2) for a process of one thread, without what modules registered to run after one: locks that nobody can hold, seeds that the runner draws anew.
+        `os.fork` would run it, and a fifth of what a child copies of its zygote's memory would be for that.
+        """
+        return self._call(self._held.fork)
 
     def mount(self, source: str, target: str, kind: str, flags: int, options: str = "") -> None:
         """mount(2); `kind` and `options` may be empty."""
@@ -132,6 +147,11 @@ class Kernel:
             self._libc.madvise(
                 ctypes.c_void_p(at), ctypes.c_size_t(_HUGE), _MADV_COLLAPSE
             )  # a hole or an old kernel: left as it is
+
+    def keep_on_heap(self, most: int) -> None:
+        """The C library takes pieces of up to `most` bytes from one heap that only grows, instead of mapping each by itself; 0: as usual. Source: mallopt(3)."""
+        for parameter, usual in _MALLOPT.items():
+            self._libc.mallopt(parameter, most or usual)
 
     def landlock_abi(self) -> int:
         """The version of landlock that the kernel speaks; 0 where it has none."""

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import frames, jobs, workspace
+from .kernel import IGNORED, handle
 
 JOB_FD, LISTENER_FD = 3, 4
 _UNFIT = 71
@@ -37,7 +38,7 @@ def serve(*, network: bool) -> NoReturn:
         os.close(LISTENER_FD)
     else:
         frames.send(JOB_FD, frames.READY)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handle(signal.SIGINT, IGNORED)
     _reseed()
     me = os.getpid()
     session: dict[str, Any] = {}
@@ -80,13 +81,13 @@ def _perform(job: dict[str, Any], session: dict[str, Any]) -> dict[str, Any]:
     }[job["entry"]]
     before = workspace.snapshot() if job["collect"] else {}
     gc.enable()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    handle(signal.SIGINT, signal.default_int_handler)
     try:
         result = perform(job, session)
     except BaseException as failed:  # foreign code may raise anything
         result = jobs.explain(failed)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        handle(signal.SIGINT, IGNORED)
         jobs.flush()
     result["changed"] = workspace.changed(before) if job["collect"] else []
     return result

@@ -15,17 +15,20 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
 from . import runner
 from .confine import INSIDE_ID, Confinement, flags_of, map_ids
-from .kernel import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, MS_NODEV, MS_NOSUID, Kernel
+from .kernel import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, MS_NODEV, MS_NOSUID, USUAL, Kernel, handle
 from .tree import build, mount_proc, plan_paths
 
 _FAILED = 70
 _OWN_FROM = 5
 _MOST_FDS = 8
+_ROOM, _PIECE = 40 << 20, 440
+"""Bytes that pandas and matplotlib take of the interpreter's own memory, and a size that it keeps there (up to 512)."""
 
 
 def main(control_fd: int) -> NoReturn:
@@ -55,6 +58,7 @@ class _Boot:
         self.layers = frozenset(plan["layers"])
         self.kernel = Kernel()
         self.step = ""
+        self._room: list[bytes] = []
 
     def enter(self) -> None:
         """New namespaces, the minimal tree, an unprivileged uid. Returns in the process that becomes the zygote."""
@@ -120,11 +124,45 @@ class _Boot:
         if place:
             self.kernel.mount("load", self.plan["work"], "tmpfs", MS_NOSUID | MS_NODEV, "size=32m,mode=755")
             os.mkdir(f"{self.plan['work']}/.tmp")
+        if warm_up:
+            self._make_room()
+        after = _Hooks()
+        os.register_at_fork = after.register
         for name in names:
             importlib.import_module(name)
         exec(warm_up, {})
+        os.register_at_fork = after.usual
+        after.run()
+        if warm_up:
+            self.kernel.keep_on_heap(0)
         if place:
             self.kernel.unmount(self.plan["work"])
+
+    def _make_room(self) -> None:
+        """Memory for large libraries in one piece. The interpreter takes its own by the megabyte, between the libraries that it loads, where no huge page
+        fits: filled once, and emptied but for a word in each, its places stand side by side. The allocator's larger pieces go to the heap likewise.
+        """
+        self.kernel.keep_on_heap(_ROOM)
+        held = [bytes(_PIECE) for _ in range(_ROOM // _PIECE)]
+        self._room = held[:: (1 << 19) // _PIECE]
+
+
+class _Hooks:
+    """What modules want run in a child after a fork (closing fonts, renewing locks) is run once instead, when nothing is in use: `Kernel.fork` runs none."""
+
+    def __init__(self) -> None:
+        self.usual = os.register_at_fork
+        self._before: list[Callable[[], Any]] = []
+        self._after: list[Callable[[], Any]] = []
+
+    def register(self, **hooks: Callable[[], Any]) -> None:
+        self.usual(**hooks)  # for what foreign code forks by itself
+        self._before += [hook for name, hook in hooks.items() if name == "before"]
+        self._after += [hook for name, hook in hooks.items() if name == "after_in_child"]
+
+    def run(self) -> None:
+        for hook in (*reversed(self._before), *self._after):  # in the order of a fork
+            hook()
 
 
 def become(kernel: Kernel, uid: int) -> None:
@@ -193,13 +231,13 @@ class _Nursery:
 
     def _fork(self) -> int:
         """A child that is pid 1 of a pid namespace of its own."""
-        if self._pid_namespace < 0:
-            return os.fork()
         kernel = self._confinement.kernel
+        if self._pid_namespace < 0:
+            return kernel.fork()
         kernel.unshare(CLONE_NEWPID)
         pid = -1
         try:
-            pid = os.fork()
+            pid = kernel.fork()
         finally:
             if pid:  # the next fork starts from this namespace again
                 kernel.setns(self._pid_namespace, CLONE_NEWPID)
@@ -249,7 +287,7 @@ class _Nursery:
 
     def _child(self, request: dict[str, Any], fds: list[int], net: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        handle(signal.SIGCHLD, USUAL)
         try:
             self._confinement.apply(request, fds, net)
         except OSError as failed:
