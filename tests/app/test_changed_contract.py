@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from interlock.app import Interlock
+from interlock.config.load import load
 from interlock.testing.upstream import Answer, Upstream, in_turn
 
 from .conftest import Folder
@@ -55,6 +56,26 @@ async def test_a_task_under_way_meets_a_changed_contract_as_the_contract_says(
     assert any(note in str(step.detail.get("reason", "")) for step in trace.steps)
     said = [asked.body["messages"][0]["content"] for asked in upstream.asked]
     assert said[-1] == prompt
+
+
+@pytest.mark.requirement("AG-04", "OP-03")
+async def test_a_task_that_waits_through_a_reload_goes_on_under_the_contract_it_began_with(tmp_path: Path):
+    folder = Folder(tmp_path)
+    async with Upstream(in_turn(WAITS, Answer(text="Done."), Answer(text="Done."))) as upstream:
+        folder.provider("openai", upstream.base_url)
+        written(folder, "pin", "Old words.")
+        async with Interlock.from_file(tmp_path) as il:
+            task = (await il.run("helper", {"text": "wait"})).task
+            written(folder, "pin", "New words.", calls=1)
+            async with il.heir(load(tmp_path)) as heir:
+                await il.close()
+                await heir.agents.signal(task, "go", None, who="pat")
+                result = await heir.resume(task)
+                fresh = await heir.run("helper", {"text": "hi"})
+        assert result is not None
+        assert (result.outcome, fresh.outcome) == ("resolved", "resolved")
+    said = [asked.body["messages"][0]["content"] for asked in upstream.asked]
+    assert said[1:] == ["Old words.", "New words."]
 
 
 async def test_a_kept_version_is_the_same_one_and_each_is_kept_once(tmp_path: Path):

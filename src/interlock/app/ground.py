@@ -88,7 +88,7 @@ def unmovable(before: Settings, after: Settings, file: str) -> list[Fault]:
     ]
 
 
-_AT_THE_DOOR = ("host", "port", "workers")
+_AT_THE_DOOR = ("host", "port", "workers", "tls_cert", "tls_key")
 
 
 def _crowd(settings: Settings) -> int:

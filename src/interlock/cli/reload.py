@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import ssl
 from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
@@ -49,7 +50,9 @@ def run(arguments: Sequence[str]) -> int:
             raise  # the server would say the same
         turned = ask(given.url, os.environ[KEY_VARIABLE])
     else:
-        turned = ask(given.url or address_of(workspace), key_of(workspace))
+        certificate = workspace.settings.server.tls_cert
+        own = workspace.root / certificate if certificate and not given.url else None
+        turned = ask(given.url or address_of(workspace), key_of(workspace), own)
     if given.json:
         print_json(turned)
     else:
@@ -71,15 +74,18 @@ def tell(turned: Mapping[str, Any]) -> None:
         )
 
 
-def ask(url: str, key: str) -> dict[str, Any]:
-    """Asks the server at `url`; what it answers, refusals of the files included.
+def ask(url: str, key: str, own: Path | None = None) -> dict[str, Any]:
+    """Asks the server at `url`; what it answers, refusals of the files included. `own`: its certificate, where that alone is to be trusted.
 
     Raises:
         StoreUnavailable: nobody answers there. InvalidRequest: the server does not do it for this key.
     """
     there = urlsplit(url)
-    kind = HTTPSConnection if there.scheme == "https" else HTTPConnection
-    connection = kind(there.hostname or "127.0.0.1", there.port, timeout=WAIT_S)
+    host = there.hostname or "127.0.0.1"
+    if there.scheme == "https":
+        connection: HTTPConnection = HTTPSConnection(host, there.port, timeout=WAIT_S, context=_trusting(own))
+    else:
+        connection = HTTPConnection(host, there.port, timeout=WAIT_S)
     try:
         connection.request(
             "POST", f"{there.path.rstrip('/')}/api/config/reload", headers={"authorization": f"Bearer {key}"}
@@ -97,11 +103,18 @@ def ask(url: str, key: str) -> dict[str, Any]:
     return dict(json.loads(body))
 
 
+def _trusting(own: Path | None) -> ssl.SSLContext:
+    """The system's authorities; or one certificate, whatever name stands in it, since it is the server's of these very files."""
+    context = ssl.create_default_context(cafile=None if own is None else str(own))
+    context.check_hostname = own is None
+    return context
+
+
 def address_of(workspace: Workspace) -> str:
     """Where the files say that it listens."""
     said = workspace.settings.server
     host = "127.0.0.1" if said.host in ("0.0.0.0", "::", "") else said.host  # noqa: S104 - compared, not listened at
-    return f"http://{f'[{host}]' if ':' in host else host}:{said.port}"
+    return f"{'https' if said.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{said.port}"
 
 
 def key_of(workspace: Workspace) -> str:
