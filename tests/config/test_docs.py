@@ -12,6 +12,7 @@ from interlock.config.blocks import Block
 from interlock.config.contract import (
     AgentContract,
     Approval,
+    Deterministic,
     Input,
     JudgeRule,
     Logging,
@@ -133,6 +134,7 @@ SECTIONS: dict[str, type[Block]] = {
     "agent.outcome": OutcomeRules,
     "agent.outcome.judge": JudgeRule,
     "agent.slo": Slo,
+    "agent.deterministic": Deterministic,
     "agent.slo.cited": Cited,
     "agent.tools[]": ToolUse,
     "agent.tools[].rules[]": ToolRule,

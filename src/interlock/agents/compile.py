@@ -60,6 +60,7 @@ def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "
         output_checker=Validator(agent.output_schema) if agent.output_schema else None,
         store_prompts=as_stored(declared.logging.store_prompts),
         trace_id=declared.logging.trace_id,
+        seed=declared.deterministic.seed if declared.deterministic else None,
         approval_expires_s=declared.approval.expires_after_s,
         approval_on_expiry=declared.approval.on_expiry,
         remind_every_s=declared.approval.remind_every_s,

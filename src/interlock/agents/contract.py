@@ -128,6 +128,8 @@ class Contract(Struct, frozen=True):
     output_checker: Checker | None = None
     store_prompts: StorePrompts = "redacted"
     trace_id: bool = True
+    seed: int | None = None
+    """Of a deterministic agent: its model calls have temperature 0 and this seed, and answers to the same words are compared."""
     """Model calls carry the task's trace id to the vendor."""
     approval_expires_s: float = 86_400.0
     approval_on_expiry: Literal["deny", "approve"] = "deny"

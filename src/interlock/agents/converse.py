@@ -106,6 +106,8 @@ def _ask_model(state: State, contract: Contract, turns: list[Turn], notes: tuple
         model=contract.model,
         messages=messages(state, contract, turns),
         tools=_specs(contract),
+        temperature=None if contract.seed is None else 0.0,
+        seed=contract.seed,
         max_output_tokens=left,
         output_schema=contract.output_schema,
         facts={**contract.facts(state.input), **({"intent": understood.intent} if understood else {})},

@@ -32,10 +32,22 @@ from . import waits
 from .contract import Contract
 from .decide import CANCEL_NOTE, CHANGED_NOTE, decide
 from .intend import intend
+from .repeat import ANSWER_DIFFERS
 from .state import CALL_FAILED, CALLED, PAUSED, RESUMED, UNPAUSED, State, apply, fold
 
 _FROM_OUTSIDE = frozenset(
-    {CALL_FAILED, RESUMED, CANCEL_NOTE, CHANGED_NOTE, PAUSED, UNPAUSED, CALLED, "signal_ignored", "forked"}
+    {
+        CALL_FAILED,
+        RESUMED,
+        CANCEL_NOTE,
+        CHANGED_NOTE,
+        PAUSED,
+        UNPAUSED,
+        CALLED,
+        ANSWER_DIFFERS,
+        "signal_ignored",
+        "forked",
+    }
 )
 CLOCK = "clock"
 

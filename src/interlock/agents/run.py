@@ -23,7 +23,7 @@ from interlock.core.ports import ChatGateway
 from interlock.core.time import Clock
 from interlock.tools.call import ToolDesk, ToolReply, ToolRequest
 
-from . import information, limits, outage, waits
+from . import information, limits, outage, repeat, waits
 from .actions import CallModel, CallTools, Compensate, Decision, PlannedCall, Wait
 from .children import Children
 from .contract import TIER0_MODEL, Contract
@@ -60,6 +60,8 @@ class Parts(Struct, frozen=True):
     stopping: Callable[[], bool] = lambda: False
     """True once the process wants to end: tasks stop at the next step and are let go."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    answered: repeat.Answered = repeat.unkept
+    """What a deterministic agent was answered before."""
 
 
 class Worker:
@@ -134,7 +136,11 @@ class Worker:
             await self._wait_out(state, step)
             return state
         content = {"response": response_content(reply.response)}
-        return apply(state, self._record(state, step, reply.settled, content))
+        state = apply(state, self._record(state, step, reply.settled, content))
+        if self._contract.seed is None or request.model.startswith(TIER0_MODEL):
+            return state
+        differs = await repeat.compared(parts.answered, state, self._contract, step, decision.request, reply)
+        return await self._write(state, [self._record(state, state.next_seq, differs)] if differs else [])
 
     async def _wait_out(self, state: State, step: int) -> None:
         """Waits until a call that failed at `step` is worth making again; at once where it is not, or where the process wants to end."""

@@ -34,6 +34,7 @@ from .inputs import checked
 from .intend import short
 from .journal import Journal
 from .lease import Leases
+from .repeat import Answered, unkept
 from .result import TaskResult, result_of
 from .run import AT_ONCE_NS, Parts, Score, Tell, Worker
 from .score import score
@@ -74,6 +75,7 @@ class Agents(Control):
         self._kept = kept or NoneKept()
         self._guards = guards
         self.tell: Tell = _nobody
+        self.answered: Answered = unkept
         """Asked before questions and ends are written, to keep what is to be told of them."""
         self.usually: Usually = _unknown
         """Asked whenever a task begins; what it says stands in the log from then on."""
@@ -90,6 +92,7 @@ class Agents(Control):
             self._was_called,
             self._stopping.is_set,
             sleep,
+            self._answered,
         )
 
     def stop(self) -> None:
@@ -302,6 +305,9 @@ class Agents(Control):
 
     async def _tell(self, state: State, contract: Contract, records: Sequence[Record]) -> None:
         await self.tell(state, contract, records)
+
+    async def _answered(self, tenant: str, key: str, text: str) -> str:
+        return await self.answered(tenant, key, text)
 
     def _is_ours(self, row: TaskRow) -> bool:
         """Several tenants may share a store, and their workflows a name."""

@@ -82,8 +82,12 @@ class Tasking:
         )
         least = {name: agent.contract.anomalies.usual_runs for name, agent in workspace.agents.items()}
         self.agents.usually = Usuals(store, settings.tenant, clock, least)
+        self.agents.answered = self._answered
         if settings.webhooks:
             self.agents.tell = Telling(settings.webhooks, self.beside.tell, self._sent_soon)
+
+    async def _answered(self, tenant: str, key: str, text: str) -> str:
+        return await self.beside.first_text(tenant, "answered", key, text)
 
     def contract_from(self, file: Path) -> Contract:
         """The contract that stands in one file, with this workspace's tools.

@@ -169,6 +169,13 @@ def _default_inputs() -> dict[str, Input]:
     return {"text": Input(type="string")}
 
 
+class Deterministic(Block):
+    """Same input, same output, or the difference is reported: temperature 0, a seed, and each answer compared with the first one to the same words."""
+
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    """Sent to models that take one."""
+
+
 class AgentContract(Block):
     """What an agent may do, what it may spend, and what it owes."""
 
@@ -201,6 +208,8 @@ class AgentContract(Block):
     """What makes a resolved task a success."""
     slo: Slo | None = None
     """What was promised of it."""
+    deterministic: Deterministic | None = None
+    """`{}`: its model calls are made as repeatable as models allow, and a different answer to the same words is noted and counted."""
 
     @model_validator(mode="after")
     def _tools_once(self) -> AgentContract:

@@ -40,5 +40,17 @@ class Beside:
         at_ns = self._clock.wall_ns()
         await self._recorder.run(lambda store: store.texts.put(tenant, kind, key, text, at_ns))
 
+    async def first_text(self, tenant: str, kind: TextKind, key: str, text: str) -> str:
+        """What stands there, which is `text` where nothing did."""
+        at_ns = self._clock.wall_ns()
+
+        def first(store: Store) -> str:
+            there = store.texts.get(tenant, kind, key)
+            if there is None:
+                store.texts.put(tenant, kind, key, text, at_ns)
+            return text if there is None else there
+
+        return await self._recorder.run(first)
+
     async def text(self, tenant: str, kind: TextKind, key: str) -> str | None:
         return await asyncio.to_thread(self._store.texts.get, tenant, kind, key)

@@ -5,6 +5,8 @@ Above: the faces. Below: exchange, `core`.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 
 import msgspec
@@ -20,6 +22,7 @@ from .exchange import Exchange
 
 MOST_LABELS = 16
 _LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_TASK = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 _WORKFLOW = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _facts = msgspec.json.Decoder(dict[str, Fact])
 
@@ -48,6 +51,8 @@ def on_behalf(caller: Caller, exchange: Exchange, user: str) -> Caller:
     if workflow and not _WORKFLOW.fullmatch(workflow):
         raise InvalidRequest("the header x-interlock-workflow is not a name", param="x-interlock-workflow")
     trace = trace_of(exchange)
+    if task := _task_of(caller.tenant, workflow, exchange.header(b"x-interlock-task"), trace):
+        caller = structs.replace(caller, task=task)
     if labels := exchange.header(b"x-interlock-labels"):
         caller = structs.replace(caller, labels=labels_of(labels))
     if workflow or trace:
@@ -59,6 +64,26 @@ def labelled(caller: Caller, request: Request) -> Caller:
     """The caller with what the header `x-interlock-labels` says, at addresses that are not hot. Raises InvalidRequest."""
     header = request.headers.get("x-interlock-labels", "")
     return structs.replace(caller, labels=labels_of(header.encode("latin-1"))) if header else caller
+
+
+def _task_of(tenant: str, workflow: str, header: bytes, trace: str) -> str:
+    """The task that calls of an agent of somebody else's belong to: one name, or one trace of a named workflow, is one task of the tenant.
+
+    Empty where the request names none: then the call is a task of its own. Raises InvalidRequest.
+    """
+    name = header.decode("latin-1")
+    if name and not _TASK.fullmatch(name):
+        raise InvalidRequest(
+            "the header x-interlock-task is not a name",
+            param="x-interlock-task",
+            hint="Up to 200 of A-Z a-z 0-9 _ . : -",
+        )
+    if not name and workflow and trace:
+        name = trace.split("-")[1]
+    if not name:
+        return ""
+    digest = hashlib.sha256(f"{tenant}\n{workflow}\noutside\n{name}".encode()).digest()
+    return f"tsk_{base64.b32hexencode(digest)[:26].decode().lower()}"
 
 
 def labels_of(header: bytes) -> tuple[str, ...]:
