@@ -8,6 +8,7 @@ import pytest
 
 from interlock.app import Interlock
 from interlock.core.caller import Caller
+from interlock.core.ports import ChatReply
 from interlock.core.residency import OutsideBounds
 from interlock.testing.upstream import Answer, Upstream
 from tests.storage.redis_kit import Server
@@ -53,6 +54,7 @@ async def test_an_outage_at_home_fails_over_to_the_next_region_that_is_allowed(f
                 *_, reply = [piece async for piece in il.stream("support", "When?")]
             else:
                 reply = await il.chat("support", "When?")
+            assert isinstance(reply, ChatReply)
             assert [each.region for each in reply.settled.attempts][-1] == "eu-west"
             assert reply.settled.deployment == "paris/m"
             with pytest.raises(OutsideBounds, match="virginia/big left out: region 'us-east'"):

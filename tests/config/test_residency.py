@@ -1,13 +1,16 @@
 """What the files say about residency, and what breaks it before any call is made."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from interlock.app.residency import bounds_of
 from interlock.config.load import load
+from interlock.config.workspace import Workspace
 from interlock.core.caller import Caller
+from interlock.core.residency import Bounds
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "residency.md"
 PROVIDERS = """\
@@ -33,6 +36,19 @@ def files(more=STANDS, agent=AGENT, also=""):
     return {"interlock.yaml": PROVIDERS + more + also, "agents/support.yaml": agent}
 
 
+def told(workspace: Workspace) -> Callable[[Caller], Bounds]:
+    """What binds a caller, where something does."""
+    found = bounds_of(workspace.settings.residency)
+    assert found is not None
+
+    def bounds(caller: Caller) -> Bounds:
+        known = found(caller)
+        assert known is not None
+        return known
+
+    return bounds
+
+
 @pytest.fixture
 def faults(write):
     from interlock.core.errors import ConfigError
@@ -48,8 +64,7 @@ def faults(write):
 @pytest.mark.requirement("SG-06")
 def test_groups_tenants_workflows_and_labels_bind_together(write):
     workspace = load(write(files(HOME.replace("eu-central]}\n  labels", "eu-central, eu-west]}\n  labels"))), {})
-    bounds = bounds_of(workspace.settings.residency)
-    assert bounds is not None
+    bounds = told(workspace)
     assert bounds(Caller("acme")).regions == {"eu-west", "eu-central"}
     assert bounds(Caller("globex")).regions == {"eu-west", "eu-central", "us-east"}
     marked = bounds(Caller("globex", workflow="support", labels=("phi", "secret")))
@@ -65,7 +80,7 @@ def test_groups_tenants_workflows_and_labels_bind_together(write):
 def test_the_pages_example_is_valid(write):
     example = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0]
     webhook = "webhooks: [{url: 'https://hooks.acme.example/x', secret: s}]\nredis: {url: 'redis://r.example'}\n"
-    bounds = bounds_of(load(write({"interlock.yaml": example + webhook}), {}).settings.residency)
+    bounds = told(load(write({"interlock.yaml": example + webhook}), {}))
     assert bounds(Caller("acme", workflow="legal_review")).regions == {"eu-central"}
 
 

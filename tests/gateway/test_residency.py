@@ -180,7 +180,9 @@ def test_every_rule_takes_away_and_none_gives_back():
     assert regions(Caller("globex", labels=("phi",))) == {"us", "eu-central"}
     assert regions(Caller("acme", labels=("phi",))) == {"eu-central"}
     assert regions(Caller("acme", workflow="legal", labels=("phi", "unknown"))) == frozenset()
-    assert TERMS.bounds(Caller("globex", labels=("secret",))).refuses("fake", "us").startswith("provider 'fake'")
+    secret = TERMS.bounds(Caller("globex", labels=("secret",)))
+    assert secret is not None
+    assert secret.refuses("fake", "us").startswith("provider 'fake'")
     assert TERMS.bounds(Caller("acme", user="u", task="t")) is TERMS.bounds(Caller("acme", user="v", task="w"))
 
 

@@ -65,6 +65,7 @@ class Things(Struct, frozen=True):
     message_batch: str
     session: str
     key: str
+    visit: str
 
     def of(self, parameter: str, path: str) -> str:
         """What stands for a parameter of a path."""
@@ -83,6 +84,7 @@ class Things(Struct, frozen=True):
             self.message_batch,
             self.session,
             self.key,
+            self.visit,
         )
 
 
@@ -182,8 +184,10 @@ async def _filled(town: Town) -> Things:
         messages = (await acme.post("/v1/messages/batches", json=requests)).json()["id"]
         await acme.patch("/api/sessions/cart-of-mrs-quill", json={"values": {"note": CANARY}})
         step = await _settled(acme, task, batch, messages)
+        await acme.post("/ui/login", data={"key": secret})
+        (visit,) = (await acme.get("/api/visits")).json()["visits"]
     call = lone.headers["x-interlock-call-id"].replace("cal_", "tsk_")
-    return Things(task, call, step, response["id"], file, batch, messages, "cart-of-mrs-quill", key)
+    return Things(task, call, step, response["id"], file, batch, messages, "cart-of-mrs-quill", key, visit["visit"])
 
 
 async def _settled(acme: httpx2.AsyncClient, task: str, batch: str, messages: str) -> str:

@@ -64,7 +64,9 @@ def _belongings(made, who):
     made.cache.put_all([CacheRow(who, "key", who.encode(), T0 * 2)])
     made.signals.add(Signal(f"t_{who}", "s", "go", {"of": who}, T0))
     made.files.put(FileRow(f"file_{who}", who, "batch", who, 1, T0, 0))
-    made.batches.create(BatchRow(f"batch_{who}", who, caller, "/v1/chat/completions", f"file_{who}", "24h", T0, T0 * 2))
+    made.batches.create(
+        BatchRow(f"batch_{who}", who, caller, "/v1/chat/completions", f"file_{who}", "24h", created_ns=T0)
+    )
     made.batches.add_lines(f"batch_{who}", [Line(1, who, 0, 1, 0, 0, b"")])
     made.keys.put_key(KeyRecord(f"key_{who}", who, who, f"hash-{who}", "il-…", T0))
     made.audit.append([Deed(T0, who, "mia", "admin", "content.read", f"t_{who}", "")])

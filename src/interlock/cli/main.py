@@ -39,6 +39,7 @@ VERBS = {
     "worker": "work on due tasks beside other workers and servers on the same store",
     "verify": "compare the ledger with a vendor's usage or cost export",
     "keys": "make, list, rotate and revoke virtual keys",
+    "visits": "who is signed in to the dashboard; end sessions",
     "audit": "who did and who read what; whether the record of it was changed",
     "evidence": "a pack for reviewers: what is true of this workspace, and which clauses it speaks to",
     "erase": "delete what a user said and was told, or destroy a tenant's keys, and show that it is gone",

@@ -17,6 +17,7 @@ Action = Literal[
     "session.opened",
     "session.refused",
     "session.closed",
+    "session.ended",  # by somebody else, or by the provider
     "content.read",  # prompts, arguments, answers of a task
     "approval.decided",
     "task.operated",  # cancelled, paused, resumed, signalled, closed

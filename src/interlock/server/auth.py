@@ -75,6 +75,11 @@ class Keys:
         record = self._book.find(self.presented(authorization), self._clock.wall_ns())
         return "" if record is None else record.tenant
 
+    def still(self, key: str, role: Role) -> bool:
+        """Whether the virtual key of that id opens the door now, and has that role."""
+        record = next((each for each in self._book.records if each.id == key), None)
+        return record is not None and record.holds == role and record.opens(record.hash, self._clock.wall_ns())
+
     def access(self, authorization: bytes, right: Right | None = None) -> Access:
         """Who presents it, to do what `right` is for; without one, any key of ours will do.
 

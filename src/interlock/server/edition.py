@@ -22,13 +22,15 @@ from .admit import Admission
 from .audit import AuditFace
 from .auth import Keys, load_or_make_key
 from .batching import waiting_of
-from .dashboard import Dashboard
+from .dashboard import FOLDER, Dashboard
+from .dashboard.sessions import Sessions as Visits
 from .door import Served
 from .health import health_of
 from .keys import KeysFace
 from .serve import Face, Parts, served
 from .sessions import SessionsFace
 from .tasks import TasksFace
+from .visits import VisitsFace
 
 if TYPE_CHECKING:
     from interlock.app.telemetry import Watching
@@ -57,6 +59,7 @@ class Edition:
         self._waiting = waiting_of(il, keys, clock)
         self._watching = watching = il.watching()
         self.dashboard = Dashboard(il, desk, keys, clock)
+        visits = Visits(il.workspace.store.parent / FOLDER, clock)
         self.parts = Parts(
             gateway=il.gateway,
             keys=keys,
@@ -71,6 +74,7 @@ class Edition:
                 AuditFace(self.admission),
                 tasks,
                 SessionsFace(il.sessions, keys),
+                VisitsFace(self.admission, visits),
                 self.dashboard,
                 *self._waiting.faces,
                 *_watched(watching, keys),

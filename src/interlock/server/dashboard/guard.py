@@ -79,6 +79,9 @@ class Guard:
     async def _of_session(self, request: Request) -> Visitor:
         secret = request.cookies.get(COOKIE, "")
         found = await asyncio.to_thread(self._sessions.find, secret) if secret else None
+        if found is not None and found.key and not self._keys.still(found.key, found.role):
+            await asyncio.to_thread(self._sessions.end, secret)  # revoked, run out, or another role since
+            found = None
         if found is None:
             raise NotAuthorised(
                 "the dashboard shows nothing without a session",
@@ -135,17 +138,22 @@ class Guard:
             await self.refused(address, "key")
             raise
         await self._auditing.note(access.caller, access.role, "session.opened", "dashboard", "key")
-        who = access.caller.user or access.caller.key_id
-        return await asyncio.to_thread(self._sessions.begin, access.caller.tenant, who, access.role)
+        who, key = access.caller.user or access.caller.key_id, "" if access.everywhere else access.caller.key_id
+        return await asyncio.to_thread(self._sessions.begin, access.caller.tenant, who, access.role, key=key)
 
     def listens(self, address: str) -> None:
         """Raises TooManyAttempts for an address that was refused too often."""
         self._refusals.check(address)
 
-    async def admit(self, who: str, role: Role, how: str) -> str:
-        """The secret of a session for a person whom a provider vouches for."""
+    async def admit(self, who: str, role: Role, how: str, subject: str) -> str:
+        """The secret of a session for a person whom a provider vouches for, and calls `subject`."""
         await self._auditing.note(Caller(self._tenant, user=who), role, "session.opened", "dashboard", how)
-        return await asyncio.to_thread(self._sessions.begin, self._tenant, who, role)
+        return await asyncio.to_thread(self._sessions.begin, self._tenant, who, role, subject=subject)
+
+    async def dismiss(self, subject: str, how: str) -> None:
+        """Ends every session of a person of whom a provider says that they have left."""
+        for each in await asyncio.to_thread(self._sessions.end_visits, tenant=self._tenant, subject=subject):
+            await self._auditing.note(Caller(self._tenant, user=each.who), each.role, "session.ended", each.visit, how)
 
     async def refused(self, address: str, how: str) -> None:
         """The first of a minute stands in the audit; thousands would bury what else is there."""

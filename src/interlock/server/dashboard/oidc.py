@@ -28,6 +28,7 @@ COOKIE = "interlock_oidc"
 BEGUN_S = 600
 """How long a person may take to sign in there."""
 ASK_S = 10.0
+LOGOUT = "http://schemas.openid.net/event/backchannel-logout"
 KNOWN_S = 3600.0
 SKEW_S = 60
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
@@ -47,6 +48,8 @@ class Person(Struct, frozen=True):
     who: str
     """The verified e-mail address, else the provider's own name of them."""
     role: Role
+    subject: str
+    """The provider's own name of them."""
 
 
 class Begun(Struct, frozen=True):
@@ -115,7 +118,19 @@ class SignIn:
             )
         known = await self._provider()
         claims = await self._claims(await self._token(known, begun, given["code"]), begun)
-        return Person(_who(claims), self._role(claims))
+        return Person(_who(claims), self._role(claims), str(claims["sub"]))
+
+    async def left(self, token: str) -> str:
+        """The subject whose sessions the provider wants ended, by a logout token (OpenID Connect Back-Channel Logout 1.0, 2.4 to 2.6).
+
+        Raises:
+            SignInRefused: it does not hold, or is no logout token.
+        """
+        claims = await self._verified(token)
+        events = claims.get("events")
+        if not isinstance(events, dict) or LOGOUT not in events or "nonce" in claims or not claims.get("jti"):
+            raise SignInRefused(f"the token of {self.name} is no logout token")
+        return str(claims["sub"])
 
     # --- Steps --------------------------------------------------------------------------------------------------------
 
@@ -170,7 +185,14 @@ class SignIn:
         return token
 
     async def _claims(self, token: str, begun: Begun) -> Mapping[str, Any]:
-        """What the token says, once its signature, issuer, audience, time and nonce hold."""
+        """What an ID token says, once everything about it and the nonce hold."""
+        claims = await self._verified(token)
+        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), begun.nonce.encode()):
+            raise SignInRefused(f"the ID token of {self.name} is of another sign-in")
+        return claims
+
+    async def _verified(self, token: str) -> Mapping[str, Any]:
+        """What a token says, once its signature, issuer, audience and time hold."""
         jwt = import_module("jwt")
         try:
             kid = str(jwt.get_unverified_header(token).get("kid", ""))
@@ -196,8 +218,6 @@ class SignIn:
         now_s = self._clock.wall_ns() / 1e9
         if not (claims["iat"] - SKEW_S <= now_s <= claims["exp"] + SKEW_S):
             raise SignInRefused(f"the ID token of {self.name} is not of this time", hint="Look at both clocks.")
-        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), begun.nonce.encode()):
-            raise SignInRefused(f"the ID token of {self.name} is of another sign-in")
         if isinstance(claims["aud"], list) and claims.get("azp", self._settings.client_id) != self._settings.client_id:
             raise SignInRefused(f"the ID token of {self.name} was made for {claims['azp']!r}")
         return claims

@@ -23,7 +23,11 @@ class OidcFace:
         self._drawing = Drawing()
 
     def routes(self) -> list[BaseRoute]:
-        return [Route(PATH, self._out, methods=["GET"]), Route(f"{PATH}/back", self._back, methods=["GET"])]
+        return [
+            Route(PATH, self._out, methods=["GET"]),
+            Route(f"{PATH}/back", self._back, methods=["GET"]),
+            Route(f"{PATH}/logout", self._left, methods=["POST"]),
+        ]
 
     async def _out(self, request: Request) -> Response:
         try:
@@ -46,13 +50,28 @@ class OidcFace:
             except RequestRefused:
                 await self._guard.refused(address_of(request), self._sign_in.name)
                 raise
-            secret = await self._guard.admit(person.who, person.role, self._sign_in.name)
+            secret = await self._guard.admit(person.who, person.role, self._sign_in.name, person.subject)
         except RequestRefused as refused:
             return self._refusal(refused)
         # A page of our own goes on to the dashboard: a redirect would still count as the provider's, and come without the session.
         response = let_in(self._drawing.page("entered.html"), secret, secure=request.url.scheme == "https")
         response.delete_cookie(COOKIE, path=PATH)
         return response
+
+    async def _left(self, request: Request) -> Response:
+        """The provider says that somebody has left; it is known by its signature."""
+        try:
+            self._guard.listens(address_of(request))
+            try:
+                sent = await self._guard.fields(request)
+                subject = await self._sign_in.left(sent.get("logout_token", ""))
+            except RequestRefused:
+                await self._guard.refused(address_of(request), f"{self._sign_in.name} logout")
+                raise
+            await self._guard.dismiss(subject, self._sign_in.name)
+        except RequestRefused as refused:
+            return Response(str(refused), 400, {"cache-control": "no-store"}, media_type="text/plain")
+        return Response("", 200, {"cache-control": "no-store"})
 
     def _refusal(self, refused: RequestRefused) -> Response:
         return self._drawing.page("login.html", refused.status, remark=str(refused), provider=self._sign_in.name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,6 +33,20 @@ class Session(Struct, frozen=True):
     """Every form sends it back."""
     until_ns: int
     role: Role = "viewer"
+    key: str = ""
+    """Id of the virtual key it came in with: the session ends with it."""
+    subject: str = ""
+    """The provider's own name of the person who signed in there: the session ends when the provider says so."""
+
+
+class Visit(Struct, frozen=True):
+    """A session, for people: nothing that lets anybody in."""
+
+    visit: str
+    tenant: str
+    who: str
+    role: Role
+    until_ns: int
 
 
 class Sessions:
@@ -54,10 +69,10 @@ class Sessions:
             return None
         return None if found is None else self.begin(found.tenant, found.name, found.role)
 
-    def begin(self, tenant: str, name: str, role: Role) -> str:
+    def begin(self, tenant: str, name: str, role: Role, *, key: str = "", subject: str = "") -> str:
         """The secret of a new session."""
         until = self._clock.wall_ns() + SESSION_S * NS_PER_S
-        return self._write("session", Session(tenant, name, secrets.token_urlsafe(24), until, role))
+        return self._write("session", Session(tenant, name, secrets.token_urlsafe(24), until, role, key, subject))
 
     def find(self, secret: str) -> Session | None:
         """The session that a secret stands for, while it lasts."""
@@ -66,6 +81,29 @@ class Sessions:
     def end(self, secret: str) -> None:
         """Nobody comes in with it any more."""
         self._path("session", secret).unlink(missing_ok=True)
+
+    def visits(self, tenant: str = "") -> list[Visit]:
+        """The sessions that last, of one tenant or (empty) of all; those that end last first."""
+        found = [
+            Visit(_visit(path), each.tenant, each.name, each.role, each.until_ns) for path, each in self._all(tenant)
+        ]
+        return sorted(found, key=lambda each: each.until_ns, reverse=True)
+
+    def end_visits(self, visit: str = "", *, tenant: str = "", subject: str = "") -> list[Visit]:
+        """Ends one session by the name that `visits` gives it, those of a provider's subject, or (neither) all; returns what was ended."""
+        ended: list[Visit] = []
+        for path, each in self._all(tenant):
+            name = _visit(path)
+            if visit in ("", name) and subject in ("", each.subject):
+                path.unlink(missing_ok=True)
+                ended.append(Visit(name, each.tenant, each.name, each.role, each.until_ns))
+        return ended
+
+    def _all(self, tenant: str) -> Iterator[tuple[Path, Session]]:
+        for path in self._folder.glob("session-*"):
+            found = self._read(path)
+            if found is not None and tenant in ("", found.tenant):
+                yield path, found
 
     def _read(self, path: Path) -> Session | None:
         try:
@@ -98,3 +136,8 @@ class Sessions:
 
     def _path(self, kind: str, secret: str) -> Path:
         return self._folder / f"{kind}-{sha256(secret.encode()).hexdigest()}"
+
+
+def _visit(path: Path) -> str:
+    """The beginning of a hash of a hash: enough to tell sessions apart, nothing to come in with."""
+    return f"vis_{sha256(path.name.encode()).hexdigest()[:12]}"
