@@ -257,6 +257,65 @@ async def test_the_verb_serves_a_workspace_that_names_it_and_renewed_certificate
     assert "attacks were stopped." in told.stdout
 
 
+KERNEL_WITHOUT_LANDLOCK = """
+import struct, sys, os
+sys.path.insert(0, sys.argv[1])
+from guest.kernel import Kernel
+steps = ((0x20, 0, 0, 0), (0x35, 0, 2, 444), (0x25, 1, 0, 446), (0x06, 0, 0, 0x00050026), (0x06, 0, 0, 0x7FFF0000))
+kernel = Kernel()
+kernel.no_new_privileges()
+kernel.filter(b"".join(struct.pack("=HBBI", *step) for step in steps))  # 444 to 446, landlock's calls, are ENOSYS
+assert not kernel.landlock_abi()
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+async def test_behind_a_kernel_of_its_own_landlock_may_be_missing_and_everything_says_so(tmp_path: Path):
+    kit.require_namespaces()
+    process, said = await worker_without_landlock(tmp_path, "--own-kernel")
+    try:
+        assert ", level namespaces" in said, said
+        distant = Distant(tmp_path, int(said.split(":")[1].split(",")[0]), "namespaces")
+        apart = distant.sandbox(min_level="vm", here=ELSEWHERE)
+        outcome = await kit.run(apart, "1 + 1")
+        found, abi = await apart.attacked()
+        with pytest.raises(SandboxRefused, match="does without landlock, and is no machine of its own"):
+            await distant.sandbox().start()
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.communicate)
+
+    assert said.endswith(", without landlock\n")
+    assert (outcome.value, outcome.level, abi) == (2, "vm", 0)
+    assert outcome.stains == ("sandbox: level vm", "sandbox: inside without landlock, which its kernel does not have")
+    assert [each.attack for each in found if not each.ok] == []
+    assert [each.attack for each in found if each.sign == "OPEN"] == ["list the root of the tree"]
+    assert apart.weaker == ("inside, landlock is missing: the worker's kernel has none",)
+
+
+async def test_without_the_word_that_a_machine_is_its_own_a_kernel_without_landlock_is_refused(tmp_path: Path):
+    process, said = await worker_without_landlock(tmp_path)
+    rest = (await asyncio.to_thread(process.communicate))[1]
+
+    assert process.returncode != 0
+    assert "this kernel has no landlock" in said + rest
+
+
+async def worker_without_landlock(folder: Path, *flags: str) -> tuple[subprocess.Popen[str], str]:
+    """`interlock sandbox-worker` on a kernel whose landlock calls are unknown to it, and its first line."""
+    authority = Authority(folder)
+    certificate, key = authority.signs("localhost")
+    authority.signs("gateway")
+    guest = kit.ROOT / "src" / "interlock" / "sandbox"
+    tls = ("--ca", str(authority.path), "--cert", str(certificate), "--key", str(key))
+    verb = ("-m", "interlock.cli.main", "sandbox-worker", "--host", "127.0.0.1", "--port", "0", *tls, *flags)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KERNEL_WITHOUT_LANDLOCK, str(guest), *verb], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    return process, await asyncio.to_thread(process.stderr.readline)
+
+
 async def cell(il: Interlock, code: str, task: str = "tsk_1") -> dict[str, Any]:
     caller = Caller("default", task=task)
     request = ToolRequest("code.run", {"code": code}, key=f"{task}-{code}")

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from interlock.config.sandbox import SandboxSettings
@@ -29,6 +30,8 @@ class WorkerDoor(Struct, frozen=True):
     key: Path
     clients: frozenset[str] = frozenset()
     """Names one of which a gateway's certificate must bear; empty for any that the authority has signed."""
+    own_kernel: bool = False
+    """This machine is there for foreign code alone, so that a layer which its kernel does not have may be missing."""
 
 
 async def serve(
@@ -44,16 +47,18 @@ async def serve(
         SandboxRefused: this host proves less than `min_level`. ConfigError: a certificate cannot be used. OSError: the port cannot be had.
     """
     tls = _Certificates(door)
-    sandbox = LocalSandbox(options_of(settings), clock, egress=PassOn())
+    options = msgspec.structs.replace(options_of(settings), own_kernel=door.own_kernel)
+    sandbox = LocalSandbox(options, clock, egress=PassOn())
     try:
         level = await sandbox.start()
+        missing = "".join(f", without {layer}" for layer in sandbox.missing)
         worker = Worker(sandbox, level, most=2 * settings.max_in_flight, allowed=door.clients)
         server = await asyncio.start_server(
             worker.serve, door.host, door.port, ssl=tls.context, limit=1 << 18, backlog=256
         )
         async with server:
             port = server.sockets[0].getsockname()[1]
-            listening(level, port)
+            listening(f"{level}{missing}", port)
             await stop.wait()
         await worker.close()
     finally:

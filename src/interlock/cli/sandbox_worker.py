@@ -34,6 +34,11 @@ def options() -> argparse.ArgumentParser:
     made.add_argument(
         "--client", action="append", default=[], metavar="NAME", help="let in only certificates with one of these names"
     )
+    made.add_argument(
+        "--own-kernel",
+        action="store_true",
+        help="this machine is there for foreign code alone: where its kernel has no landlock (gVisor), go on without it",
+    )
     return made
 
 
@@ -61,7 +66,9 @@ async def serve(given: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    door = WorkerDoor(given.host, given.port, given.ca, given.cert, given.key, frozenset(given.client))
+    door = WorkerDoor(
+        given.host, given.port, given.ca, given.cert, given.key, frozenset(given.client), given.own_kernel
+    )
 
     def listening(level: str, port: int) -> None:
         say(f"sandbox worker at {given.host}:{port}, level {level}")

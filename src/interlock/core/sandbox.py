@@ -153,11 +153,14 @@ class RunOutcome(Struct, frozen=True):
     usage: RunUsage = RunUsage()
     egress: tuple[EgressDecision, ...] = ()
     """What was decided about each request that it sent, in order."""
+    missing: tuple[str, ...] = ()
+    """Layers that the kernel of a machine of its own does not have; the calls of that machine lack them among themselves."""
 
     @property
     def stains(self) -> tuple[str, ...]:
         """What must stand on every event of this call: its level, and the limit that ended it."""
-        return stains(self.level, self.egress, self.ended_by)
+        without = tuple(f"sandbox: inside without {layer}, which its kernel does not have" for layer in self.missing)
+        return (*stains(self.level, self.egress, self.ended_by), *without)
 
 
 def stains(level: Level, egress: Sequence[EgressDecision] = (), ended_by: Ended = "") -> tuple[str, ...]:

@@ -25,4 +25,6 @@ LAYERS: dict[Level, frozenset[str]] = {
     ),
 }
 """By level; `namespaces+cgroup` is `namespaces` with control groups around every child."""
+NOT_EVERYWHERE = frozenset(("landlock",))
+"""Layers that the kernel of a machine of its own may lack: gVisor has none of landlock's calls. What it alone stops is then open there."""
 LAYERS["namespaces+cgroup"] = LAYERS["namespaces"]

@@ -21,7 +21,8 @@ from interlock.core.sandbox import LEVELS, FileIn, Job, Level, RunOutcome, Sessi
 from interlock.core.time import Clock
 
 from . import cgroups, prove
-from .layers import LAYERS
+from .guest.kernel import Kernel
+from .layers import LAYERS, NOT_EVERYWHERE
 from .pool import Pool, Setup
 from .programs import LocalProgram
 from .seats import LocalSeat
@@ -51,6 +52,8 @@ class Options(Struct, frozen=True):
     """Children of one zygote, which share its address layout and hash seed."""
     interpreter: str = ""
     """Path of the Python that sandboxed code runs on; this process's own when empty."""
+    own_kernel: bool = False
+    """This machine is there for foreign code alone: a layer that its kernel does not have (`NOT_EVERYWHERE`) is done without, and said."""
 
 
 class LocalSandbox:
@@ -83,6 +86,8 @@ class LocalSandbox:
         self._waiting = 0
         self.weaker: tuple[str, ...] = ()
         """Why each stronger level is not in force, for people."""
+        self.missing: tuple[str, ...] = ()
+        """Layers that are done without, since this kernel does not have them."""
 
     async def run(self, job: Job) -> RunOutcome:
         """One call, from its place in the queue to the last process gone."""
@@ -254,9 +259,11 @@ class LocalSandbox:
         if level == "namespaces+cgroup" and not groups.whole:
             held = ", ".join(sorted(groups.holds)) or "none"
             raise SandboxRefused(f"no control groups for memory and processes are ours (held: {held})")
+        lacking = NOT_EVERYWHERE if self._options.own_kernel and not Kernel().landlock_abi() else frozenset[str]()
+        self.missing = tuple(sorted(lacking & LAYERS[level]))
         setup = Setup(
             level=level,
-            layers=LAYERS[level] - self._off,
+            layers=LAYERS[level] - self._off - lacking,
             cgroups=cgroups.Cgroups({}, unified=False) if "cgroup" in self._off else groups,
             clock=self._clock,
             uid=self._options.uid,

@@ -20,8 +20,11 @@ from .attacks import ATTACKS, OPEN, Attack, Targets, program
 from .pool import Pool
 
 _LIMITS = RunLimits(wall_s=20.0, cpu_s=10)
-_WITHOUT_TREE = frozenset(("see host folders",))
-"""What level landlock leaves open, and says so: metadata of paths."""
+_OPEN_WITHOUT = {
+    "tree": frozenset(("see host folders",)),  # what level landlock leaves open, and says so: metadata of paths
+    "landlock": frozenset(("list the root of the tree",)),  # names in a tree of our own making
+}
+"""What is open without a layer, and harmless enough that a level which does without it is one."""
 
 
 class Finding(Struct, frozen=True):
@@ -79,7 +82,7 @@ async def findings(pool: Pool, layers: frozenset[str], attacks: tuple[Attack, ..
 
 
 def _finding(attack: Attack, sign: str, layers: frozenset[str]) -> Finding:
-    open_by_design = "tree" not in layers and attack.name in _WITHOUT_TREE
+    open_by_design = any(attack.name in names for layer, names in _OPEN_WITHOUT.items() if layer not in layers)
     return Finding(attack.name, attack.group, sign, attack.held_by(sign, layers), sign != OPEN or open_by_design)
 
 

@@ -40,6 +40,10 @@ class Hello(Struct, frozen=True):
     """What it proved on its machine by attacks."""
     kernel: str
     """Names the kernel that it runs on; empty where it cannot tell."""
+    build: str = ""
+    """Release and version of that kernel, for where it has no name."""
+    missing: tuple[str, ...] = ()
+    """Layers that its kernel does not have."""
 
 
 class Head(Struct, frozen=True):

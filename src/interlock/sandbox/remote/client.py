@@ -25,7 +25,7 @@ from . import channel as words
 from .channel import Channel
 from .line import Line, RemoteProgram
 from .websocket import NotWebSocket, offer
-from .worker import kernel
+from .worker import build, kernel
 
 _CONNECT_S = 10.0
 
@@ -140,8 +140,10 @@ class RemoteSandbox:
         try:
             async with asyncio.timeout(_CONNECT_S):
                 kind, body = await channel.receive()
-            level = self._level(kind, body)
-            return await Line.begin_at(channel, close, level, self._egress, policy)
+            level, missing = self._level(kind, body)
+            line = await Line.begin_at(channel, close, level, self._egress, policy)
+            line.missing = missing
+            return line
         except BaseException:
             close()
             raise
@@ -172,15 +174,21 @@ class RemoteSandbox:
             hint="See that `interlock sandbox-worker` runs there, and that each side's authority signed the other's certificate.",
         )
 
-    def _level(self, kind: bytes, body: bytes) -> Level:
-        """What isolation a call there has, by the worker's first words."""
+    def _level(self, kind: bytes, body: bytes) -> tuple[Level, tuple[str, ...]]:
+        """What isolation a call there has, by the worker's first words, and the layers that its kernel does not have."""
         hello = words.hello(body) if kind == words.HELLO else None
         if hello is None or hello.protocol != words.PROTOCOL:
             raise SandboxRefused(
                 f"the sandbox worker at {self._address.url} speaks another protocol",
                 hint="Run the same version on both sides.",
             )
-        another = bool(hello.kernel and self._here) and hello.kernel != self._here
+        named = bool(hello.kernel and self._here)
+        another = hello.kernel != self._here if named else bool(self._here and hello.build not in ("", build()))
+        if hello.missing and not another:
+            raise SandboxRefused(
+                f"the sandbox worker at {self._address.url} does without {', '.join(hello.missing)}, and is no machine of its own",
+                hint="Run it behind another kernel, or without --own-kernel.",
+            )
         level: Level = "vm" if another and at_least(hello.level, "namespaces") else hello.level
         if not at_least(level, self._min_level):
             same = "" if another else "; it runs on the same kernel as this process, which is no machine of its own"
@@ -188,4 +196,5 @@ class RemoteSandbox:
                 f"the sandbox worker at {self._address.url} proves level {level}, and {self._min_level} is demanded{same}",
                 hint="Run `interlock doctor` there; docs/sandbox.md says what each level needs.",
             )
-        return level
+        self.weaker = tuple(f"inside, {layer} is missing: the worker's kernel has none" for layer in hello.missing)
+        return level, hello.missing

@@ -37,6 +37,8 @@ class Line:
     ) -> None:
         self.level: Level = level
         self.decisions: list[EgressDecision] = []
+        self.missing: tuple[str, ...] = ()
+        """Layers that the worker's kernel does not have."""
         self._channel = channel
         self._hang_up = hang_up
         self._policy = policy
@@ -81,7 +83,7 @@ class Line:
         async with asyncio.timeout(job.limits.wall_s + _GRACE_S):
             await self.begin(job, mode)
             outcome, self._alive = await self._outcome(job)
-        return msgspec.structs.replace(outcome, level=self.level, egress=tuple(self.decisions))
+        return msgspec.structs.replace(outcome, level=self.level, egress=tuple(self.decisions), missing=self.missing)
 
     async def begin(self, job: Job, mode: words.Mode) -> None:
         """Sends the job; returns when the worker has begun it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -41,6 +42,12 @@ def kernel() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
+
+
+def build() -> str:
+    """The kernel's release and version: not its name, but two that differ are two kernels."""
+    here = os.uname()
+    return f"{here.release} {here.version}"
 
 
 class Passed(EgressPolicy, frozen=True):
@@ -89,7 +96,8 @@ class Worker:
         `allowed`: names that a client's certificate must bear, one of them; empty for any that the authority has signed.
         """
         self._sandbox = sandbox
-        self._hello = words.Hello(words.PROTOCOL, level, kernel() if known is None else known)
+        name = kernel() if known is None else known
+        self._hello = words.Hello(words.PROTOCOL, level, name, build(), sandbox.missing)
         self._most = most
         self._allowed = allowed
         self._tasks: set[asyncio.Task[None]] = set()
