@@ -164,6 +164,16 @@ def test_a_tenants_words_are_gone_everywhere_once_its_keys_are_destroyed(
     assert address == "" or "everything of acme" in said(capsys, "audit", "-w", str(root))[1]
 
 
+@pytest.mark.requirement("SG-07")
+def test_reading_at_the_command_line_stands_in_the_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    task = run(filled(tmp_path))
+    assert WORD in said(capsys, "trace", task, "-w", str(tmp_path))[1]
+    code, told = said(capsys, "audit", "--json", "-w", str(tmp_path))
+    assert code == 0
+    assert ("content.read" in told, task in told, "os:" in told) == (True, True, True)
+    assert said(capsys, "audit", "verify", "-w", str(tmp_path))[0] == 0
+
+
 def test_after_an_erasure_the_tenant_may_come_again_under_a_new_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     run(filled(tmp_path))
     assert said(capsys, "erase", "--tenant", "acme", "--yes", "-w", str(tmp_path))[0] == 0

@@ -13,6 +13,7 @@ from typing import Self
 
 from interlock.config.load import load
 from interlock.config.workspace import Workspace
+from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest, UnknownModel
 from interlock.core.money import Price
 from interlock.core.ports import PriceOf
@@ -26,6 +27,7 @@ from interlock.ledger.read import Reader, TaskSummary, Trace
 from interlock.observe.incidents import Book
 from interlock.observe.slo import Standing
 
+from .auditing import Auditing, login
 from .looking import Look, book_of, held_back
 from .policy import tiers_of
 from .stores import open_store
@@ -56,6 +58,12 @@ class Reading:
     def trace(self, task: str) -> Trace | None:
         """One task or lone call, step by step."""
         return self._reader.trace(task)
+
+    def note_read(self, trace: Trace) -> None:
+        """Writes into the audit that whoever sits here is about to read what was said in a task, where anything is kept of it."""
+        if any(step.content for step in trace.steps):
+            at_hand = Caller(trace.task.tenant, key_id=f"os:{login()}")
+            Auditing(self._store.audit, self._clock).noted(at_hand, "admin", "content.read", trace.task.task, "trace")
 
     def pnl(self, *, workflow: str = "", tenant: str = "", since_ns: int = 0, until_ns: int = 0) -> list[Statement]:
         """One statement per workflow, valued as the contracts say."""

@@ -48,7 +48,8 @@ def run(arguments: Sequence[str]) -> int:
 
     with open_reading(workspace_path(given.workspace)) as reading:
         trace = reading.trace(task_of(reading, given.task))
-    assert trace is not None, "task_of names tasks that exist"
+        assert trace is not None, "task_of names tasks that exist"
+        reading.note_read(trace)
     if given.why:
         return explained(trace, as_json=given.json)
     if given.json:
