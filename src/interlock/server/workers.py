@@ -99,6 +99,8 @@ class Supervisor:
             return self._watch()
         finally:
             self._stop()
+            while signal.sigtimedwait(_WATCHED, 0) is not None:
+                pass  # told twice: that it has ended in order is what it has to say
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             for end in self._pipe:
                 os.close(end)
