@@ -66,7 +66,9 @@ soak-sandbox: setup
 # Agents of other frameworks, in an environment of their own: through our gateway, and Pydantic AI's on our log.
 interop-frameworks: setup
 	test -x build/frameworks/bin/python || (python3 -m venv build/frameworks && build/frameworks/bin/pip install -q \
-		"pydantic-ai-slim[openai]==2.68.0" langchain-openai langgraph llama-index-core llama-index-llms-openai-like openai-agents)
+		"pydantic-ai-slim[openai]==2.68.0" langchain-openai langgraph openai-agents)
+	test -x build/frameworks/llama_index/bin/python || (python3 -m venv build/frameworks/llama_index && \
+		build/frameworks/llama_index/bin/pip install -q llama-index-core llama-index-llms-openai-like)
 	$(BIN)/python -m pytest tests/interop -q
 
 # MCP servers that others published, from the package index, in the sandbox.

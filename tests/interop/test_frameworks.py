@@ -20,7 +20,11 @@ from interlock.storage import SqliteStore
 from interlock.testing.upstream import Answer, Asked, Upstream
 
 ROOT = Path(__file__).parents[2]
-PYTHON = Path(os.environ.get("INTERLOCK_FRAMEWORKS", ROOT / "build/frameworks")) / "bin/python"
+ENVIRONMENT = Path(os.environ.get("INTERLOCK_FRAMEWORKS", ROOT / "build/frameworks"))
+PYTHONS = dict.fromkeys(("langgraph", "openai_agents", "pydantic_ai"), ENVIRONMENT / "bin/python") | {
+    "llama_index": ENVIRONMENT / "llama_index/bin/python"
+}
+"""LlamaIndex has an environment of its own: beside the others only an old version of it fits."""
 ADDRESS = re.compile(rb"at (http://[\d.:]+)/v1")
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 HEADERS = {
@@ -67,7 +71,7 @@ async def serving(folder: Path) -> AsyncGenerator[str]:
 
 async def run(framework: str, address: str, headers: dict[str, str]) -> tuple[int, str]:
     """What the framework's agent said, and how its process ended."""
-    command = [str(PYTHON), str(ROOT / "tests/interop/frameworks.py"), framework, address, "il-test"]
+    command = [str(PYTHONS[framework]), str(ROOT / "tests/interop/frameworks.py"), framework, address, "il-test"]
     process = await asyncio.create_subprocess_exec(
         *command, json.dumps(headers), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -79,12 +83,12 @@ async def run(framework: str, address: str, headers: dict[str, str]) -> tuple[in
 
 @pytest.mark.requirement("AG-13")
 @pytest.mark.parametrize("by", HEADERS)
-@pytest.mark.parametrize("framework", ["langgraph", "llama_index", "openai_agents", "pydantic_ai"])
+@pytest.mark.parametrize("framework", PYTHONS)
 async def test_an_agent_of_another_framework_is_one_task_with_one_budget_and_one_trace(
     tmp_path: Path, framework: str, by: str
 ):
-    if not PYTHON.exists():
-        pytest.skip(f"{PYTHON} is not there: make interop-frameworks")
+    if not PYTHONS[framework].exists():
+        pytest.skip(f"{PYTHONS[framework]} is not there: make interop-frameworks")
     async with Upstream(vendor) as upstream:
         (tmp_path / "interlock.yaml").write_text(FILES.format(base_url=upstream.base_url))
         async with serving(tmp_path) as address:
