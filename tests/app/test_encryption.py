@@ -175,8 +175,10 @@ def test_reading_at_the_command_line_stands_in_the_audit(tmp_path: Path, capsys:
 
 
 def test_after_an_erasure_the_tenant_may_come_again_under_a_new_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    run(filled(tmp_path))
+    before = run(filled(tmp_path))
     assert said(capsys, "erase", "--tenant", "acme", "--yes", "-w", str(tmp_path))[0] == 0
+    with pytest.raises(KeyMissing, match="cannot be gone on with"):
+        run(decided(tmp_path, before, WORD))
     task = run(filled(tmp_path))
     assert WORD in said(capsys, "trace", task, "-w", str(tmp_path))[1]
     assert places_of(WORD, tmp_path) == []
@@ -187,15 +189,15 @@ def test_keys_are_rotated_and_wrapped_anew_in_the_middle_of_a_task(
     tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
 ):
     task = run(filled(tmp_path, address))
-    assert said(capsys, "vault", "rotate", "-w", str(tmp_path))[1].startswith("2 new keys")
+    assert said(capsys, "vault", "rotate", "-w", str(tmp_path))[1].startswith("3 new keys")
     both = f"master_key: '{NEW}', previous: ['{OLD}']"
     write(tmp_path, "http://127.0.0.1:9", address, both)
     assert said(capsys, "vault", "status", "-w", str(tmp_path))[0] == 1
-    assert said(capsys, "vault", "rewrap", "-w", str(tmp_path))[1].startswith("4 keys wrapped anew")
+    assert said(capsys, "vault", "rewrap", "-w", str(tmp_path))[1].startswith("6 keys wrapped anew")
     assert run(decided(tmp_path, task, WORD, address, f"master_key: '{NEW}'")) == f"resolved: Paid to {WORD}."
     code, status = said(capsys, "vault", "status", "--json", "-w", str(tmp_path))
     keys = [(each["tenant"], each["version"]) for each in json.loads(status)["keys"]]
-    assert (code, keys) == (0, [("acme", 1), ("acme", 2), ("rival", 1), ("rival", 2)])
+    assert (code, keys) == (0, [("", 1), ("", 2), ("acme", 1), ("acme", 2), ("rival", 1), ("rival", 2)])
     assert said(capsys, "replay", task, "-w", str(tmp_path))[0] == 0
     assert [
         action in said(capsys, "audit", "-w", str(tmp_path))[1] for action in ("vault.rotated", "vault.rewrapped")
@@ -214,6 +216,17 @@ def test_with_another_master_key_nothing_starts_and_readers_say_why(tmp_path: Pa
     write(tmp_path, "http://127.0.0.1:9", keys="master_key: 'not-a-key'")
     code, told = said(capsys, "trace", task, "-w", str(tmp_path))
     assert (code, "encryption.master_key" in told, "not-a-key" in told) == (3, True, False)
+
+
+def test_a_keyring_that_was_lost_and_begun_anew_is_not_worked_with(tmp_path: Path):
+    task = run(filled(tmp_path))
+    keyring = tmp_path / ".interlock" / "keyring.json"
+    aside = keyring.read_bytes()
+    keyring.unlink()
+    with pytest.raises(KeyMissing, match="is not the keyring"):
+        run(started(tmp_path))
+    keyring.write_bytes(aside)
+    assert run(decided(tmp_path, task, WORD)) == f"resolved: Paid to {WORD}."
 
 
 def test_encrypted_is_a_fault_where_there_are_no_keys(tmp_path: Path):
@@ -358,7 +371,7 @@ def test_a_plug_in_wraps_the_keys_and_is_asked_once_for_each(
 def test_check_and_doctor_say_what_is_encrypted(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     run(filled(tmp_path))
     code, told = said(capsys, "doctor", "--storage", "-w", str(tmp_path))
-    assert (code, "texts are sealed, with 2 keys of 2 tenants" in told) == (0, True)
+    assert (code, "texts are sealed, with 3 keys of 3 tenants" in told) == (0, True)
     write(tmp_path, "http://127.0.0.1:9", keys="keyring: .interlock/keyring.json")
     code, told = said(capsys, "check", str(tmp_path))
     assert (code, "warning" in told, "no master key is at hand" in told) == (0, True, True)

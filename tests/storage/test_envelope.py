@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,14 @@ def test_destroying_reaches_every_version_and_every_process_and_nobody_else(tmp_
     assert not any(each.encode() in everything for each in wrapped)
     assert ring.destroyed("acme", "content")
     assert ours.open("p", ours.seal("acme", "p", b"back again")) == b"back again", "the tenant may come again"
+
+
+def test_processes_that_seal_for_a_new_tenant_at_once_make_one_key(tmp_path: Path):
+    rings = [keyring(tmp_path) for _ in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda ring: [ring.current(f"t{n}", "content").entry.id for n in range(10)], rings))
+    assert made == [made[0]] * 8
+    assert len(set(made[0])) == 10
 
 
 def test_a_wrapped_key_opens_for_nobody_but_whose_it_is(tmp_path: Path):

@@ -50,7 +50,7 @@ from .providing import providers_of
 from .reading import premium_of, worth_of
 from .residency import bounds_of
 from .retaining import retaining_of
-from .sealing import envelope_of, ready
+from .sealing import envelope_of, known, ready
 from .sessions import Sessions, sessions_of
 from .sight import Sight
 from .tasking import Tasking
@@ -94,6 +94,7 @@ class Interlock(Known):
         await asyncio.to_thread(ready, self.workspace)
         async with AsyncExitStack() as opened:  # what was opened is closed again where a later part fails
             await self._enter(opened)
+            await asyncio.to_thread(known, self.workspace, self._store)
             opened.push_async_callback(self._toolbox.close)
             await self._toolbox.prove(self.workspace)
             kept = self.workspace.settings.responses

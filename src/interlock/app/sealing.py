@@ -18,7 +18,7 @@ from interlock.core.batches import Blobs
 from interlock.core.caller import Secret
 from interlock.core.errors import ConfigError, Fault
 from interlock.core.events import Settled
-from interlock.core.sealing import MasterKey
+from interlock.core.sealing import KeyMissing, MasterKey
 from interlock.core.store import Store
 from interlock.core.time import SystemClock
 
@@ -50,6 +50,25 @@ def ready(workspace: Workspace) -> None:
     keyring = keyring_of(workspace)
     if keyring is not None:
         keyring.ready()
+
+
+def known(workspace: Workspace, store: Store) -> None:
+    """Notes in the store with which keyring it is sealed, once; a keyring that is lost and begun anew is told from that one.
+
+    Raises:
+        KeyMissing: it was sealed with another one.
+    """
+    keyring = keyring_of(workspace)
+    if keyring is None:
+        return
+    now, before = keyring.current("", "content").entry.id, store.texts.get("", "keyring", "")
+    if before is None:
+        store.texts.put("", "keyring", "", now, SystemClock.wall_ns())
+    elif all(each.id != before for each in keyring.status().keys):
+        raise KeyMissing(
+            f"{keyring.path} is not the keyring that this store is sealed with: the key {before} is not in it",
+            hint="Put a copy of the right one there. If it is lost, so is what was sealed; point `store:` at a new store.",
+        )
 
 
 def envelope_of(workspace: Workspace) -> Envelope | None:

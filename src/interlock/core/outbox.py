@@ -10,8 +10,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-TextKind = Literal["contract", "schedule", "incidents", "answered"]
-"""A contract by its content hash · when a schedule last came due · the book of incidents · what a deterministic agent was first answered, as a hash."""
+TextKind = Literal["contract", "schedule", "incidents", "answered", "keyring"]
+"""A contract by its content hash · when a schedule last came due · the book of incidents · what a deterministic agent was first answered, as a hash · a key of the keyring in use."""
 
 
 class OutboxRow(Struct, frozen=True):
