@@ -8,6 +8,7 @@ NAME is `langgraph`, `llama_index`, `openai_agents` or `pydantic_ai`; HEADERS is
 # pyright: basic
 
 import asyncio
+import importlib
 import json
 import sys
 
@@ -47,17 +48,11 @@ async def llama_index() -> str:
 
 
 async def openai_agents() -> str:
-    from agents import (  # pyright: ignore[reportMissingImports]
-        Agent,
-        OpenAIChatCompletionsModel,
-        Runner,
-        function_tool,
-        set_tracing_disabled,
-    )
-
-    set_tracing_disabled(True)
-    model = OpenAIChatCompletionsModel(MODEL, openai_client=client())
-    return (await Runner.run(Agent(name="orders", model=model, tools=[function_tool(look)]), ASKED)).final_output
+    sdk = importlib.import_module("agents")
+    sdk.set_tracing_disabled(True)
+    model = sdk.OpenAIChatCompletionsModel(MODEL, openai_client=client())
+    agent = sdk.Agent(name="orders", model=model, tools=[sdk.function_tool(look)])
+    return (await sdk.Runner.run(agent, ASKED)).final_output
 
 
 async def pydantic_ai() -> str:

@@ -18,7 +18,7 @@ import importlib
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any
 
 from interlock.core.errors import InvalidRequest
 from interlock.core.events import CallKind, Effect
@@ -93,11 +93,12 @@ def _config(engine: Any) -> Any:
     def of_tool(operation: Any, tool: Any, name: str) -> Effect:
         if not isinstance(operation, engine.ToolsetCallToolId):
             return "none"  # finding tools out, looking at their arguments
-        given = (getattr(getattr(tool, "tool_def", tool), "metadata", None) or {}).get("interlock", {})
-        effect = given.get("effect", "once")
-        if effect not in _EFFECTS:
-            raise InvalidRequest(f"tool {name}: effect {effect!r} is none of {', '.join(_EFFECTS)}.")
-        return cast("Effect", effect)
+        metadata: dict[str, Any] = getattr(getattr(tool, "tool_def", tool), "metadata", None) or {}
+        said: Any = metadata.get("interlock", {}).get("effect", "once")
+        effect = next((each for each in _EFFECTS if each == said), None)
+        if effect is None:
+            raise InvalidRequest(f"tool {name}: effect {said!r} is none of {', '.join(_EFFECTS)}.")
+        return effect
 
     return engine.RoleBasedOperationConfig(
         model="none", event="none", capability="once", tool="once", resolve_tool=of_tool
