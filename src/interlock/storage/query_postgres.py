@@ -107,5 +107,5 @@ class PostgresQueries:
         plan = cast("list[dict[str, dict[str, float]]]", row[0] if row else [])
         cost = plan[0]["Plan"]["Total Cost"] if plan else 0.0
         if cost > limits.max_cost:
-            message = f"the query is estimated to cost {cost:.0f}, at most {limits.max_cost:.0f} is possible"
+            message = f"the query is estimated to cost more than the {limits.max_cost:.0f} that is possible"
             raise ToolError("query_too_costly", message, hint="Narrow it down: fewer joins, a tighter condition.")

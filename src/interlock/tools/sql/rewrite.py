@@ -2,8 +2,8 @@
 
 Above: tool. Below: policy, check, sqlglot. What is run is never the text that came in but text made from the checked tree. Each table stands with its
 schema, so that no common table expression can pass for it, and each common table expression gets a name that no table has, so that none can hide
-behind another reading of scopes. A row predicate is fenced (`LIMIT`/`OFFSET`), so that no condition of the query, with the errors that
-it may raise, is ever evaluated on a row that the caller may not see.
+behind another reading of scopes. A row predicate is fenced (`LIMIT`/`OFFSET`), so that no condition of the query that
+may raise an error is ever evaluated on a row that the caller may not see; those that cannot are looked at inside (`narrow`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from interlock.core.query import PLACE, Query
 
 from . import functions
+from .narrow import narrowing
 from .policy import HOME, QueryRefused, SqlPolicy, TableGrant
 
 _PREFIX = "il_cte_"
@@ -196,6 +197,8 @@ def _view(table: exp.Table, name: str, policy: SqlPolicy, binder: _Binder) -> ex
             bound = binder.bound(str(placeholder.this))
             condition = bound if placeholder is condition else condition
             placeholder.replace(bound)
+        for narrower in narrowing(table, grant):
+            view = view.where(narrower)
         view = view.where(condition)
         everything = _EVERYTHING[policy.dialect]
         view = view.limit(int(everything)) if everything else view
