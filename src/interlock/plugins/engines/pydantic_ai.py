@@ -15,7 +15,7 @@ one that says nothing is `once`, and a person is asked where a crash left it ope
 from __future__ import annotations
 
 import importlib
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -25,7 +25,7 @@ from interlock.core.events import CallKind, Effect
 from interlock.core.steps import Steps
 
 _CURRENT: ContextVar[Steps | None] = ContextVar("interlock_steps", default=None)
-_EFFECTS: tuple[Effect, ...] = ("none", "idempotent", "reconcile", "once")
+_EFFECTS: Mapping[str, Effect] = {"none": "none", "idempotent": "idempotent", "reconcile": "reconcile", "once": "once"}
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def _config(engine: Any) -> Any:
             return "none"  # finding tools out, looking at their arguments
         metadata: dict[str, Any] = getattr(getattr(tool, "tool_def", tool), "metadata", None) or {}
         said: Any = metadata.get("interlock", {}).get("effect", "once")
-        effect = next((each for each in _EFFECTS if each == said), None)
+        effect = _EFFECTS.get(said)
         if effect is None:
             raise InvalidRequest(f"tool {name}: effect {said!r} is none of {', '.join(_EFFECTS)}.")
         return effect
