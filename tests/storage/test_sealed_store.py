@@ -189,6 +189,7 @@ def test_what_stands_beside_a_task_is_forgotten_with_it(store: Store):
     store.signals.consume("tsk_01", ["s1"])
     assert (store.signals.forget(["tsk_01"]), store.signals.forget(["tsk_01"])) == (1, 0)
     assert (store.outbox.forget(["tsk_02"]), store.outbox.forget(["tsk_01", "tsk_02"])) == (0, 1)
+    assert (store.responses.forget("rival", "*"), store.responses.forget("acme", "*")) == (0, 1)
     assert store.sessions.forget_all("rival", "") == 0
     assert (store.sessions.forget_all("acme", "s2"), store.sessions.forget_all("acme", "")) == (1, 1)
 

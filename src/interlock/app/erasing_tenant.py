@@ -95,7 +95,7 @@ def _looked_after(workspace: Workspace, store: Store, clock: Clock, tenant: str,
     with rewriting(workspace, store) as folder:
         archived = forget_tenant(folder, tenant).records if folder is not None else 0
     answers = store.cache.clear(tenant) + store.similar.clear(tenant)
-    answers += sum(store.responses.forget(tenant, each.id) for each in store.keys.records() if each.tenant == tenant)
+    answers += store.responses.forget(tenant, "*")
     store.similar.forget(tenant)
     sessions = store.sessions.forget_all(tenant, "")
     answers += forget_shared(workspace, tenant, "")

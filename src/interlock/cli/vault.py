@@ -77,7 +77,7 @@ def shown(vault: Vault, *, as_json: bool) -> int:
     say(f"masters  {', '.join(vault.masters) or 'none at hand: nothing can be sealed or read'}")
     rows: list[list[Any]] = [
         [
-            cell(each.tenant),
+            cell(each.tenant or "(workspace)"),
             cell(each.kind),
             cell(str(each.version)),
             cell(each.id),

@@ -68,7 +68,7 @@ class ResponseStore(Protocol):
     def delete(self, tenant: str, key_id: str, response: str) -> bool: ...
 
     def forget(self, tenant: str, key_id: str) -> int:
-        """Removes every turn of a key; returns how many."""
+        """Removes every turn of a key, or with `*` of all of the tenant's; returns how many."""
         ...
 
     def purge(self, now_ns: int) -> int:

@@ -31,8 +31,8 @@ ORDER BY b.depth;
 DELETE FROM responses WHERE tenant = ? AND key_id = ? AND id = ?;
 
 -- name: forget
--- Removes every turn of a key.
-DELETE FROM responses WHERE tenant = ? AND key_id = ?;
+-- Removes every turn of a key, or of all of a tenant's.
+DELETE FROM responses WHERE tenant = ? AND ? IN (key_id, '*');
 
 -- name: purge
 -- Removes conversations whose newest turn has expired.

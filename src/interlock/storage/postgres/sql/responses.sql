@@ -30,8 +30,8 @@ ORDER BY b.depth;
 DELETE FROM responses WHERE tenant = %s AND key_id = %s AND id = %s;
 
 -- name: forget
--- Removes every turn of a key.
-DELETE FROM responses WHERE tenant = %s AND key_id = %s;
+-- Removes every turn of a key, or of all of a tenant's.
+DELETE FROM responses WHERE tenant = %s AND %s IN (key_id, '*');
 
 -- name: purge
 -- Removes conversations whose newest turn has expired.
