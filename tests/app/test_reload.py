@@ -158,6 +158,12 @@ async def test_faulty_files_are_refused_with_every_fault_and_the_old_ones_go_on(
         assert "cannot change while the server runs" in turned["faults"][0]["message"]
         house.process.send_signal(signal.SIGHUP)
         assert (await house.ask("il-nobody"))[0] == 401
+        for wanted in ({"tenant": "rival", "role": "admin"}, {"role": "developer"}):
+            _, _, made = await house.send("POST", "/api/keys", json.dumps(wanted).encode())
+            async with asyncio.timeout(10):
+                while (status := (await house.ask(json.loads(made)["secret"]))[0]) == 401:
+                    await asyncio.sleep(0.05)  # the other worker hears of a new key within a second
+            assert status == 403, wanted
         files(tmp_path, 2, vendor.base_url)
         process = await asyncio.create_subprocess_exec(
             INTERLOCK, "reload", "-w", str(tmp_path), "--url", f"http://127.0.0.1:{house.port}", "--json",
