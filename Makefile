@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help interop-frameworks interop-mcp setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-runtime bench-store
+.PHONY: help interop-frameworks interop-mcp mcp-servers setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-runtime bench-store
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -71,9 +71,11 @@ interop-frameworks: setup
 		build/frameworks/llama_index/bin/pip install -q llama-index-core llama-index-llms-openai-like)
 	$(BIN)/python -m pytest tests/interop -q
 
+mcp-servers: setup
+	@test -x build/mcp/bin/mcp-server-git || ($(BIN)/python -m venv build/mcp && build/mcp/bin/pip install -q mcp-server-time==2026.10.19 mcp-server-git==2026.10.19)
+
 # MCP servers that others published, from the package index, in the sandbox.
-interop-mcp: setup
-	test -x build/mcp/bin/mcp-server-git || (python3 -m venv build/mcp && build/mcp/bin/pip install -q mcp-server-time==2026.10.19 mcp-server-git==2026.10.19)
+interop-mcp: mcp-servers
 	INTERLOCK_MCP_SERVERS=build/mcp $(BIN)/python -m pytest tests/tools/mcp/test_public_servers.py -q
 
 bench-sandbox: setup
