@@ -80,7 +80,7 @@ WHERE (said IS NOT NULL OR content IS NOT NULL) AND started_ns < %s ORDER BY sta
 -- Events likewise, of tasks that are over and that nothing has happened to since a moment.
 SELECT e.ctid::text, coalesce(e.said, convert_to(e.content, 'UTF8')) FROM events AS e JOIN tasks AS t ON t.id = e.task
 WHERE (e.said IS NOT NULL OR e.content IS NOT NULL) AND t.status = 'finished' AND t.updated_ns < %s
-ORDER BY e.task, e.seq LIMIT %s FOR UPDATE OF e;
+ORDER BY e.at_ns LIMIT %s FOR UPDATE OF e;
 
 -- name: forget_calls
 -- Forgets what was said in these calls.
