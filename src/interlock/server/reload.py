@@ -20,7 +20,7 @@ from msgspec import Struct
 from interlock.app import Interlock
 from interlock.app.versions import version_of
 from interlock.config.load import load
-from interlock.core.errors import ConfigError, Fault, InterlockError
+from interlock.core.errors import ConfigError, Fault, InterlockError, Shed
 
 from .board import Board, Row
 from .door import Door, Served
@@ -34,6 +34,8 @@ TRIES = 3
 """How often workers are asked again that found different files, since somebody was writing them."""
 PATIENCE_S = 600.0
 """How long a step of a task may go on in a version that was followed: as long as a call may take."""
+MOST_ENDING = 64
+"""Versions that were followed and still have requests; beyond that a reload is refused, so that memory has a bound."""
 _log = logging.getLogger("interlock.reload")
 
 
@@ -172,6 +174,8 @@ class Reloading:
 
     async def _follow(self) -> None:
         """Raises InterlockError: it is refused, and nothing has changed."""
+        if len(self._ending) >= MOST_ENDING:
+            raise Shed(f"{MOST_ENDING} earlier versions have requests under way", retry_after_s=60.0)
         workspace = await asyncio.to_thread(load, self._files)
         il = await asyncio.to_thread(self._now.il.heir, workspace)
         version, before = version_of(workspace), self._now
