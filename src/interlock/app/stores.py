@@ -5,8 +5,11 @@ Above: compose, and every command that looks into a store. Below: config, storag
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from interlock.config.workspace import Workspace
 from interlock.core.store import Store
+from interlock.core.time import Clock, SystemClock
 from interlock.storage import SqliteStore
 
 from .sealing import sealed_store
@@ -34,3 +37,8 @@ def name_of(workspace: Workspace) -> str:
     from interlock.storage.postgres import shown
 
     return shown(workspace.database.reveal())
+
+
+def leases_of(store: Store, clock: Clock) -> Callable[[], int]:
+    """What leases go by: the store's own clock, or a test's, which moves leases too."""
+    return store.lease_clock() if isinstance(clock, SystemClock) else clock.wall_ns

@@ -22,7 +22,7 @@ from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway, HttpClient
 from interlock.core.steps import Steps
 from interlock.core.store import Store
-from interlock.core.time import Clock, SystemClock
+from interlock.core.time import Clock
 from interlock.governance.redact import redact
 from interlock.ledger import Beside, Recorder, TaskLog
 from interlock.tools.call import ToolDesk
@@ -31,6 +31,7 @@ from interlock.tools.define import Tool
 from .credentials import broker_of, lent_by
 from .pins import Pins
 from .schedules import Schedules
+from .stores import leases_of
 from .telling import Telling
 from .usual import Usuals
 from .webhooks import Webhooks
@@ -60,8 +61,7 @@ class Tasking:
         self._tools, self._model = tools, model
         self._senders: list[Callable[[], object]] = []
         """Hear of messages for webhooks, where this process sends them."""
-        leases = store.lease_clock() if isinstance(clock, SystemClock) else None  # a test's clock moves leases too
-        self.log = TaskLog(recorder, store, clock, lease_s=settings.workers.lease_s, lease_now=leases)
+        self.log = TaskLog(recorder, store, clock, lease_s=settings.workers.lease_s, lease_now=leases_of(store, clock))
         self.beside = Beside(recorder, store, clock)
         self.broker = broker_of(lent_by(settings), root, http, clock)
         self.desk = ToolDesk(recorder, clock, ids, random.Random(), root, broker=self.broker, guards=guards)

@@ -26,6 +26,7 @@ from interlock.storage import Folder
 
 from .residency import bounds_of
 from .sealing import sealed_files
+from .stores import leases_of
 
 FOLDER = "files"
 """Beside the store."""
@@ -58,7 +59,8 @@ class Waiting:
         self._prices = prices
         self._redact = redact
         self._quotas = quotas
-        self.log = BatchLog(recorder, store, sealed_files(workspace, Folder(workspace.store.parent / FOLDER)), clock)
+        files = sealed_files(workspace, Folder(workspace.store.parent / FOLDER))
+        self.log = BatchLog(recorder, store, files, clock, lease_now=leases_of(store, clock))
 
     @property
     def max_file_bytes(self) -> int:

@@ -42,9 +42,12 @@ class BatchLog:
         *,
         owner: str = "",
         lease_s: float = 30.0,
+        lease_now: Callable[[], int] | None = None,
         is_alive: Callable[[str], bool] = alive,
     ) -> None:
-        """`owner` names the worker (default: this process); `lease_s` is how long a batch is held without being renewed."""
+        """`owner` names the worker (default: this process); `lease_s` is how long a batch is held without being renewed, by `lease_now` as in
+        `TaskLog`.
+        """
         self.owner = owner or this_owner()
         self.lease_s = lease_s
         self.blobs = blobs
@@ -52,6 +55,7 @@ class BatchLog:
         self._store = store
         self._clock = clock
         self._is_alive = is_alive
+        self._lease_now = lease_now or clock.wall_ns
 
     # --- files ---
 
@@ -133,19 +137,27 @@ class BatchLog:
 
     async def claim(self) -> BatchRow | None:
         """A batch to work on; held until `release`, if `renew` is called in time."""
-        now_ns = self._clock.wall_ns()
-        until_ns = now_ns + int(self.lease_s * NS_PER_S)
-        return await self._recorder.run(
-            lambda store: store.batches.claim(self.owner, now_ns=now_ns, lease_until_ns=until_ns, alive=self._is_alive)
-        )
+
+        def claiming(store: Store) -> BatchRow | None:
+            now_ns = self._lease_now()
+            until_ns = now_ns + int(self.lease_s * NS_PER_S)
+            return store.batches.claim(self.owner, now_ns=now_ns, lease_until_ns=until_ns, alive=self._is_alive)
+
+        return await self._recorder.run(claiming)
 
     async def renew(self, batch: str) -> bool:
-        until_ns = self._clock.wall_ns() + int(self.lease_s * NS_PER_S)
-        return await self._recorder.run(lambda store: store.batches.renew(batch, self.owner, lease_until_ns=until_ns))
+        return await self._recorder.run(
+            lambda store: store.batches.renew(
+                batch, self.owner, lease_until_ns=self._lease_now() + int(self.lease_s * NS_PER_S)
+            )
+        )
 
     async def release(self, batch: str, *, for_s: float = 0.0) -> None:
-        until_ns = self._clock.wall_ns() + int(for_s * NS_PER_S) if for_s else 0
-        await self._recorder.run(lambda store: store.batches.release(batch, self.owner, until_ns=until_ns))
+        def releasing(store: Store) -> None:
+            until_ns = self._lease_now() + int(for_s * NS_PER_S) if for_s else 0
+            store.batches.release(batch, self.owner, until_ns=until_ns)
+
+        await self._recorder.run(releasing)
 
     async def add_lines(self, batch: str, lines: Sequence[Line]) -> None:
         await self._recorder.run(lambda store: store.batches.add_lines(batch, lines))
