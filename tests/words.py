@@ -13,6 +13,9 @@ import psycopg
 
 from tests.storage.parquet_kit import rows_of
 
+APART = (".yaml", ".py", ".pyc", ".key")
+"""Endings of files that a workspace's owner wrote, and of keys."""
+
 
 def places_of(word: str, root: Path, address: str = "") -> list[str]:
     """Where `word` can be read without a key: files as they are, cells of databases and columns of Parquet files decompressed."""
@@ -22,8 +25,13 @@ def places_of(word: str, root: Path, address: str = "") -> list[str]:
     return found
 
 
+def every_word(root: Path) -> bytes:
+    """All of it in one piece."""
+    return b"\n".join([*(path.read_bytes() for path in _files(root)), *(said for _, said in _inside(root, ""))])
+
+
 def _files(root: Path) -> list[Path]:
-    return [path for path in sorted(root.rglob("*")) if path.is_file() and path.suffix not in (".yaml", ".py", ".pyc")]
+    return [path for path in sorted(root.rglob("*")) if path.is_file() and path.suffix not in APART]
 
 
 def _inside(root: Path, address: str) -> Iterator[tuple[str, bytes]]:

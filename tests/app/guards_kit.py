@@ -9,6 +9,7 @@ from interlock.app import Interlock
 from interlock.core.chat import Chunk
 from interlock.core.ports import ChatReply
 from interlock.testing.upstream import Answer, Asked, Upstream
+from tests.words import every_word
 
 from .conftest import Folder
 
@@ -34,12 +35,8 @@ def parrot(pieces: int | None = None, around: str = "You said: {}") -> Any:
 
 
 def stored(root: Path) -> bytes:
-    """Everything that was written, the keys apart."""
-    return b"".join(
-        path.read_bytes()
-        for path in sorted((root / ".interlock").rglob("*"))
-        if path.is_file() and path.suffix != ".key"
-    )
+    """Everything that was written, compressed texts too, the keys apart."""
+    return every_word(root / ".interlock")
 
 
 async def pieces_of(il: Interlock, text: str) -> tuple[list[str], ChatReply]:

@@ -16,6 +16,7 @@ from interlock.core.store import TaskFilter
 from interlock.gateway.batch import BatchSettings
 from interlock.storage import SqliteStore
 from interlock.testing.upstream import Answer, Asked
+from tests.words import places_of
 
 from . import vendor as double
 from .test_end_to_end import FILES, booked, house
@@ -228,3 +229,22 @@ async def test_a_batch_whose_input_is_deleted_under_way_keeps_what_was_answered(
         good, bad = await output(client, done.output_file_id), await output(client, done.error_file_id)
     assert (done.status, done.errors.data[0].code) == ("failed", "input_file_gone")
     assert (len(good), len(bad), done.request_counts.failed) == (5, 7, 7)
+
+
+@pytest.mark.requirement("SG-08")
+async def test_a_sealed_batch_is_answered_like_any_other_and_no_word_of_it_can_be_read_on_the_disk(
+    tmp_path: Path,
+) -> None:
+    files = FILES + "encryption: {{master_key: '" + "5a" * 32 + "'}}\n"
+    lines = [line(f"ask-{number}", f"canary-question {number} " + "x" * 3_000) for number in range(60)]
+    async with house(tmp_path, Answer(text="canary-answer"), files) as up, up.client() as client:
+        data = jsonl(*lines)
+        batch = await created(client, data)
+        assert (await client.files.content(batch.input_file_id)).content == data
+        done = await ended(client, batch)
+        good = await output(client, done.output_file_id)
+        assert (done.status, len(good)) == ("completed", 60)
+        assert good["ask-59"]["response"]["body"]["choices"][0]["message"]["content"] == "canary-answer"
+        with pytest.raises(openai.NotFoundError):
+            await client.with_options(api_key="il-other").files.content(batch.input_file_id)
+    assert places_of("canary-", tmp_path) == []
