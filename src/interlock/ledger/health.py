@@ -19,7 +19,7 @@ class RecorderLimits(Struct, frozen=True):
     """Estimated size of events and contents that wait to be written."""
     group: int = 512
     """Records per transaction at most (a single append is never split)."""
-    flush_window_s: float = 0.05
+    flush_window_s: float = 0.1
     """How long settled calls may wait for company before they are written."""
     room_wait_s: float = 10.0
     """How long a call waits for a slot at most, its deadline permitting, while the store can be written."""

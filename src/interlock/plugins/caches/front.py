@@ -17,15 +17,15 @@ from interlock.core.time import NS_PER_S, Clock
 from .known import KnownKeys
 from .memory import MemoryCache
 
-WRITE_EVERY_S = 0.25
-"""What a killed process may lose of its cache."""
+WRITE_EVERY_S = 1.0
+"""What a killed process may lose of its cache. Keys are random, so each write touches the pages of the whole index once, however many it brings."""
 LOOK_EVERY_S = 2.0
 """Between two looks at which keys other processes have stored."""
 FETCH_WITHIN_S = 0.1
 """A store that takes longer to read is as good as a miss, and is not asked again before it has told its keys."""
 MOST_WAITING_BYTES = 16 * 1024 * 1024
 """Of entries that wait to be written; beyond that new ones stay in memory alone."""
-_GROUP = 512
+_GROUP = 2048
 _log = logging.getLogger("interlock.caches")
 
 
