@@ -3,7 +3,7 @@
 import asyncio
 import json
 from asyncio import CancelledError
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -80,15 +80,23 @@ class Wire:
     def read(self, response: HttpResponse) -> Any:
         return Said(self.said.pop(0))
 
+    def again(self, body: bytes) -> Any:
+        return Said(Said.ever[int(body)])
+
     async def hear_out(self) -> CancelledError:
         return CancelledError()
 
 
 class Said:
-    body = b"{}"
+    """Told again by its place among all that was ever said."""
+
+    ever: ClassVar[list[ChatResponse]] = []
 
     def __init__(self, response: ChatResponse) -> None:
-        self._response, self.usage = response, response.usage
+        self._response, self.usage, self.text = response, response.usage, response.text
+        self.plain = response.finish == "stop" and not response.tool_calls and not response.refusal
+        self.ever.append(response)
+        self.body = str(len(self.ever) - 1).encode()
 
     def response(self) -> ChatResponse:
         return self._response

@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 KEY_BYTES = 20
-"""Of a digest; the filter of known keys takes its bits from the first sixteen."""
+"""Of a digest."""
 
 
 class CacheEntry(Struct, frozen=True, gc=False):

@@ -41,8 +41,7 @@ class SystemIds:
         self._clock = clock
         self._entropy = entropy
         self._drawn: list[str] = []
-        self._drawn_by = 0
-        """The process that drew them: a forked child must not repeat its parent's ids."""
+        _forget_in_child(self._drawn)
         self._spelt = (-1, "")
         """The last millisecond and its digits, in one value, since several threads make ids."""
 
@@ -52,7 +51,7 @@ class SystemIds:
         if spelt[0] != millis:
             spelt = self._spelt = (millis, _digits(millis, _TIME_DIGITS))
         try:
-            drawn = self._drawn.pop() if self._drawn_by == os.getpid() else self._draw()
+            drawn = self._drawn.pop()
         except IndexError:
             drawn = self._draw()
         return f"{prefix}_{spelt[1]}{drawn}"
@@ -62,8 +61,13 @@ class SystemIds:
         digits = self._entropy(_RANDOM_DIGITS * _DRAWN_AHEAD).translate(_SPELLING).decode("ascii")
         drawn = [digits[at : at + _RANDOM_DIGITS] for at in range(0, len(digits), _RANDOM_DIGITS)]
         mine = drawn.pop()
-        self._drawn, self._drawn_by = drawn, os.getpid()
+        self._drawn += drawn
         return mine
+
+
+def _forget_in_child(drawn: list[str]) -> None:
+    """A forked child must not repeat its parent's ids."""
+    os.register_at_fork(after_in_child=drawn.clear)
 
 
 def _digits(number: int, count: int) -> str:

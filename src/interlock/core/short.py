@@ -77,6 +77,10 @@ class Wire(Protocol):
         """What the reply says. Raises as `ports.Provider.chat`."""
         ...
 
+    def again(self, body: bytes) -> Said:
+        """What a body says that was kept. Raises BadReply."""
+        ...
+
 
 class Said(Protocol):
     """A whole answer, read as far as it has to be before it is handed on as it came."""
@@ -88,6 +92,16 @@ class Said(Protocol):
 
     @property
     def usage(self) -> Usage: ...
+
+    @property
+    def plain(self) -> bool:
+        """It ended by itself, in one answer of words: no call of a tool, no refusal."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """Its words, or what it would hand to tools."""
+        ...
 
     def response(self) -> ChatResponse:
         """All of it, to a request that has `raw`, is of the wire's dialect and asks for no probabilities."""

@@ -21,6 +21,8 @@ from .settings import Caching
 
 NOT_ASKED: dict[str, Any] = {"user": "", "traceparent": "", "call": "", "tenant": "", "raw": b""}
 """What of a request does not change its answer; the tenant stands in the key by itself."""
+FORMAT = 2
+"""Of what is kept (`shelf`): versions of this code that read another one, beside us on one store, do not find ours."""
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -41,7 +43,7 @@ def exact_key(call: Call, labels: tuple[str, ...] | None = None) -> bytes:
 
 def beginning(caller: Caller, request: ChatRequest) -> bytes:
     """All but the caller's own bytes of what an answer to them depends on; the same from call to call of one caller."""
-    way = (request.raw_dialect, request.raw_headers, request.facts)
+    way = (FORMAT, request.raw_dialect, request.raw_headers, request.facts)
     return _encoder.encode((caller.tenant, caller.workflow, caller.versions, caller.labels, way))
 
 

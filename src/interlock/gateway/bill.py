@@ -21,9 +21,8 @@ TOKEN_CHARS = 6
 """Pieces that are no longer than this on average are taken for tokens until a whole answer has shown how many each has."""
 
 
-def learn(health: DeploymentHealth, estimate: int, parts: int, response: ChatResponse) -> None:
+def learn(health: DeploymentHealth, estimate: int, parts: int, text: str, usage: Usage) -> None:
     """Keeps how the vendor's own counts compare with the estimates: `estimate` was the upper one of the input, `parts` the pieces seen."""
-    text, usage = response.text or "".join([each.arguments for each in response.tool_calls]), response.usage
     health.counted(
         input_share=usage.input_total / max(1, estimate),
         output_share=usage.output / max(1, tokens.likely(text)) if text else None,

@@ -1,7 +1,7 @@
 """Answers that were given before, or are being given right now: the exact cache, identical calls under way, the semantic cache.
 
-Above: chat, stream, ladder, pump. Below: answerkey, flight, similar. Looking and keeping touch memory alone, but where the filter of known
-keys says that the slow store has the answer.
+Above: chat, stream, ladder, pump. Below: answerkey, flight, similar. Looking and keeping touch memory alone, but where the known keys say
+that the slow store has the answer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from .answerkey import exact_key, question, unusable, worth_keeping
 from .call import Answer, Call
 from .desk import Desk
 from .flight import Flight, Left
-from .shelf import shelved, taken_down
+from .route import Candidate
+from .settings import Caching
+from .shelf import as_it_came, shelved, taken_down
 
 
 async def look(desk: Desk, call: Call) -> Answer | None:
@@ -46,7 +48,9 @@ async def look_along(desk: Desk, call: Call) -> Answer | Flight | None:
         call.key = exact_key(call)
         entry = await _entry(desk, call)
         if entry is not None and (now_ns := desk.parts.clock.wall_ns()) < entry.fresh_until_ns:
-            return _answer(call, entry, now_ns)
+            answer = _answer(desk, call, entry, now_ns)
+            if answer is not None:
+                return answer
         if caching.coalesce:
             if (flight := desk.flights.of(call.key)) is not None:
                 return flight
@@ -77,7 +81,7 @@ async def stale(desk: Desk, call: Call) -> Answer | None:
     now_ns = desk.parts.clock.wall_ns()
     if entry is None or now_ns > entry.fresh_until_ns + int(caching.stale_s * NS_PER_S):
         return None
-    return _answer(call, entry, now_ns)
+    return _answer(desk, call, entry, now_ns)
 
 
 def keep(desk: Desk, call: Call, answer: Answer) -> None:
@@ -102,9 +106,21 @@ def put(desk: Desk, tenant: str, key: bytes, answer: Answer, cost_nano_usd: int,
     """Keeps an answer of a model, given at `now_ns`, under its key, where it may serve others."""
     caching, answers = desk.settings.caching, desk.parts.answers
     if caching.exact and answers is not None and worth_keeping(answer.response, caching):
-        fresh_ns = now_ns + int(caching.exact_ttl_s * NS_PER_S)
-        until_ns = fresh_ns + int(caching.stale_s * NS_PER_S)
-        answers.put(Keeping(tenant, key, shelved(answer, cost_nano_usd), now_ns, fresh_ns, until_ns))
+        answers.put(_kept(caching, tenant, key, shelved(answer, cost_nano_usd), now_ns))
+
+
+def put_as_it_came(
+    desk: Desk, tenant: str, key: bytes, at: Candidate, body: bytes, cost_nano_usd: int, now_ns: int
+) -> None:
+    """The same of a plain answer that nobody has taken apart."""
+    caching, answers = desk.settings.caching, desk.parts.answers
+    if caching.exact and answers is not None:
+        answers.put(_kept(caching, tenant, key, as_it_came(at.name, at.tier, cost_nano_usd, body), now_ns))
+
+
+def _kept(caching: Caching, tenant: str, key: bytes, value: bytes, now_ns: int) -> Keeping:
+    fresh_ns = now_ns + int(caching.exact_ttl_s * NS_PER_S)
+    return Keeping(tenant, key, value, now_ns, fresh_ns, fresh_ns + int(caching.stale_s * NS_PER_S))
 
 
 def leave(desk: Desk, call: Call, error: BaseException) -> None:
@@ -150,7 +166,10 @@ async def _entry(desk: Desk, call: Call) -> CacheEntry | None:
     return None
 
 
-def _answer(call: Call, entry: CacheEntry, now_ns: int) -> Answer:
-    answer = taken_down(entry.value, "exact")
+def _answer(desk: Desk, call: Call, entry: CacheEntry, now_ns: int) -> Answer | None:
+    """`None` where it cannot be read any more: its deployment is not there as it was."""
+    answer = taken_down(entry.value, "exact", desk.read)
+    if answer is None:
+        return None
     call.note(f"exact cache: answer of {answer.deployment}, {(now_ns - entry.stored_ns) / NS_PER_S:.0f} s old")
     return answer

@@ -5,6 +5,9 @@ Above: every step. Below: admit, afterwards, flight, health, lane, route, settin
 
 from __future__ import annotations
 
+from interlock.core.chat import ChatResponse
+from interlock.core.errors import InterlockError
+
 from .admit import Budgets, Gate
 from .afterwards import Afterwards
 from .flight import Flights
@@ -60,6 +63,15 @@ class Desk:
         if known is None or known.deployment is not candidate.deployment or self._forgotten != self.health.forgotten:
             known = self._new_lane(candidate)
         return known
+
+    def read(self, deployment: str, body: bytes) -> ChatResponse | None:
+        """What a whole answer says that was kept as that deployment wrote it; `None` where it is not there any more, or not as it was."""
+        try:
+            candidate = self.router.plan(deployment).candidates[0]
+            wire = self.lane(candidate).wire()
+            return wire.again(body).response() if wire is not None and candidate.name == deployment else None
+        except InterlockError:
+            return None
 
     def _new_lane(self, candidate: Candidate) -> Lane:
         if self._forgotten != self.health.forgotten or len(self._lanes) >= KEPT:

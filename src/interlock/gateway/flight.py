@@ -168,6 +168,10 @@ class Flights:
         flight.answer, flight.cost_nano_usd = answer, cost_nano_usd
         flight.changed()
 
+    def done(self, key: bytes) -> None:
+        """The answer has come, and nobody waits for it."""
+        del self._by_key[key]
+
     def fail(self, key: bytes, flight: Flight, error: BaseException) -> None:
         """There will be none."""
         del self._by_key[key]

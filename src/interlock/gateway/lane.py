@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from interlock.core.money import Price
 from interlock.core.ports import Deployment, PriceOf, Provider
+from interlock.core.short import HasWires, Wire
 from interlock.core.time import NS_PER_S
 
 from .health import DeploymentHealth
@@ -21,7 +22,17 @@ _MOST_INPUT = 1 << 40
 class Lane:
     """One deployment's."""
 
-    __slots__ = ("_flat", "_price_of", "_priced_until_ns", "deployment", "health", "profile", "provider")
+    __slots__ = (
+        "_asked_for_wire",
+        "_flat",
+        "_price_of",
+        "_priced_until_ns",
+        "_wire",
+        "deployment",
+        "health",
+        "profile",
+        "provider",
+    )
 
     def __init__(self, deployment: Deployment, parts: Parts, health: DeploymentHealth) -> None:
         self.deployment = deployment
@@ -32,6 +43,15 @@ class Lane:
         self._flat: Price | None = None
         """The price of the present minute, where it is the same for any length of input."""
         self._priced_until_ns = 0
+        self._wire: Wire | None = None
+        self._asked_for_wire = False
+
+    def wire(self) -> Wire | None:
+        """Its provider's short way to it; `None` where there is none."""
+        if not self._asked_for_wire:
+            self._asked_for_wire, provider = True, self.provider
+            self._wire = provider.wire(self.deployment) if isinstance(provider, HasWires) else None
+        return self._wire
 
     def price(self, input_tokens: int, now_ns: int) -> Price:
         """What a call of so much input costs at that instant (ns since the epoch)."""

@@ -288,7 +288,8 @@ def end_answered(desk: Desk, call: Call, trial: Trial, response: ChatResponse) -
     health = desk.health.deployment(trial.candidate.name)
     answer = counted(desk, health, call, trial, response)
     now_s, output = desk.parts.clock.monotonic_s(), response.usage.output_total
-    learn(desk, health, trial.fitted.ask.input_tokens, trial.parts, response)
+    said = response.text or "".join([each.arguments for each in response.tool_calls])
+    learn(desk, health, trial.fitted.ask.input_tokens, trial.parts, said, response.usage)
     health.answered(trial.started_s, now_s, output)
     if trial.placed and not trial.fitted.request.stream:
         health.paced(trial.started_s, desk.parts.clock, now_s, output, trial.crowd, health.line.inside, stream=False)
@@ -327,11 +328,10 @@ def counted(desk: Desk, health: DeploymentHealth, call: Call, trial: Trial, resp
     )
 
 
-def learn(desk: Desk, health: DeploymentHealth, estimate: int, parts: int, response: ChatResponse) -> None:
+def learn(desk: Desk, health: DeploymentHealth, estimate: int, parts: int, text: str, usage: Usage) -> None:
     """What a whole answer's words and counts say about its deployment; its time is `health.answered`'s and `health.paced`'s."""
-    usage = response.usage
     if usage.input_total or usage.output_total or usage.compute_ms:
-        bill.learn(health, estimate, parts, response)
+        bill.learn(health, estimate, parts, text, usage)
     if desk.health.hedges is not None:
         desk.health.hedges.answered()
 

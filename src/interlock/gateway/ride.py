@@ -119,23 +119,33 @@ class Ride(Struct, eq=False):
         desk, road, brief, said = self.desk, self.road, self.brief, self.said
         assert said is not None, "it was answered"
         assert brief is not None, "and noted"
-        usage, health, candidate = said.usage, road.health, road.candidate
+        usage, health = said.usage, road.health
         if self.held is not None:
             self.held.quotas.settle(self.held, vector(1, usage.input, usage.output, brief.cost_nano_usd))
-        response, clock = said.response(), desk.parts.clock
+        clock = desk.parts.clock
         ended_s = self.started_s + brief.duration_us / 1e6
-        once.learn(desk, health, self.input_tokens, 0, response)
+        once.learn(desk, health, self.input_tokens, 0, said.text, usage)
         health.answered(self.started_s, ended_s, usage.output)
         health.paced(self.started_s, clock, ended_s, usage.output, self.crowd, self.beside, stream=False)
         slo_ms = road.workflow.p95_latency_slo_ms
         if slo_ms is not None:
             desk.health.workflow(road.caller.workflow).finished(slow=brief.duration_us > slo_ms * 1000)
         if self.key:
-            answer = Answer(response, candidate.name, candidate.tier, candidate, self.price.version)
-            if self.flight is not None:
-                desk.flights.land(self.key, self.flight, answer, brief.cost_nano_usd)
-            ended_ns = brief.started_ns + brief.duration_us * 1000
-            cache.put(desk, road.caller.tenant, self.key, answer, brief.cost_nano_usd, ended_ns)
+            self._keep(said, brief)
+
+    def _keep(self, said: Said, brief: Brief) -> None:
+        """For whoever waits for this very answer, and for the next one who asks."""
+        desk, at, flight, cost = self.desk, self.road.candidate, self.flight, brief.cost_nano_usd
+        tenant, ended_ns = self.road.caller.tenant, brief.started_ns + brief.duration_us * 1000
+        if said.plain and (flight is None or not flight.waiting):
+            if flight is not None:
+                desk.flights.done(self.key)
+            cache.put_as_it_came(desk, tenant, self.key, at, said.body, cost, ended_ns)
+            return
+        answer = Answer(said.response(), at.name, at.tier, at, self.price.version)
+        if flight is not None:
+            desk.flights.land(self.key, flight, answer, cost)
+        cache.put(desk, tenant, self.key, answer, cost, ended_ns)
 
     def _answered_otherwise(self, said: Said) -> None:
         """The same as a whole, of an answer whose count or price needs a closer look."""

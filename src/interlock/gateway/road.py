@@ -17,7 +17,7 @@ from interlock.core.chat import ChatRequest
 from interlock.core.errors import InterlockError
 from interlock.core.lots import Form
 from interlock.core.money import Price
-from interlock.core.short import HasWires, QuickLedger, Wire
+from interlock.core.short import QuickLedger, Wire
 
 from . import tokens
 from .admit import NO_LIMITS
@@ -161,8 +161,7 @@ def road(desk: Desk, caller: Caller, request: ChatRequest) -> Road | None:
     if len(plan.candidates) > 1 and max(LEAST_PART_S, PATIENCE * settings.timeout_s) < deployment.timeout_s:
         return None  # a part of its time would be kept back for whoever stands in
     lane = desk.lane(candidate)
-    provider = lane.provider
-    wire = provider.wire(deployment) if isinstance(provider, HasWires) else None
+    wire = lane.wire()
     if wire is None or wire.dialect != request.raw_dialect or not isinstance(ledger, QuickLedger):
         return None
     return Road(request, caller, plan, lane, wire, ledger, workflow, desk.health.forgotten)

@@ -28,7 +28,7 @@ async def look(desk: Desk, call: Call, asked: Question) -> Answer | None:
     if near.served is None:
         call.near = near.ticket
         return None
-    return taken_down(near.served, "semantic")
+    return taken_down(near.served, "semantic", desk.read)
 
 
 def learn(desk: Desk, call: Call, ticket: object, answer: Answer, cost_nano_usd: int) -> None:

@@ -40,27 +40,16 @@ class StoredCache:
     async def put(self, group: Sequence[Keeping]) -> None:
         """Queues one transaction; while the store is behind, nothing is kept."""
         now_ns = self._clock.wall_ns()
-        rows = [
-            CacheRow(
-                each.tenant,
-                each.key.hex(),
-                _TIMES.pack(each.stored_ns, each.fresh_until_ns) + each.value,
-                each.keep_until_ns,
-            )
-            for each in group
-            if each.keep_until_ns > now_ns
-        ]
-        rows.sort(key=_key)  # the index is gone through once, from its beginning to its end
-        before, self._puts = self._puts, self._puts + len(rows)
+        before, self._puts = self._puts, self._puts + len(group)
         trim = before // _TRIM_EVERY != self._puts // _TRIM_EVERY
 
         def keeping(store: Store) -> None:
-            store.cache.put_all(rows)
+            store.cache.put_all(_rows(group, now_ns))
             if trim:
                 store.cache.purge(now_ns)
                 store.cache.trim(self._max_entries)
 
-        self._recorder.defer(keeping, sum(len(row.value) for row in rows))
+        self._recorder.defer(keeping, sum([len(each.value) for each in group]))
 
     async def keys(self, kept_after_ns: int) -> list[bytes]:
         after_ns = max(kept_after_ns, self._clock.wall_ns())
@@ -75,6 +64,22 @@ class StoredCache:
 
     async def close(self) -> None:
         """Holds nothing open: store and recorder are their owner's."""
+
+
+def _rows(group: Sequence[Keeping], now_ns: int) -> list[CacheRow]:
+    """Those of the group whose time is not over, in the order of the index, which is then gone through once."""
+    rows = [
+        CacheRow(
+            each.tenant,
+            each.key.hex(),
+            _TIMES.pack(each.stored_ns, each.fresh_until_ns) + each.value,
+            each.keep_until_ns,
+        )
+        for each in group
+        if each.keep_until_ns > now_ns
+    ]
+    rows.sort(key=_key)
+    return rows
 
 
 def _key(row: CacheRow) -> tuple[str, str]:

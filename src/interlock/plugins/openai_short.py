@@ -49,6 +49,9 @@ class OpenAIWire:
             wire.check(response, self._deployment, self._env.clock)
         return codec.Read(response.body, self._deployment)
 
+    def again(self, body: bytes) -> codec.Read:
+        return codec.Read(body, self._deployment)
+
     def _body(self, request: ChatRequest) -> bytes:
         """The caller's bytes with the model exchanged: in place, where it stands there once and as most clients write it.
 

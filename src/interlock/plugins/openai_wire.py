@@ -148,6 +148,19 @@ class Read:
         self._deployment = deployment
         self._reply = reply
 
+    @property
+    def plain(self) -> bool:
+        choices = self._reply.choices
+        message, finish = choices[0].message, choices[0].finish_reason
+        if message is None or message.tool_calls or message.refusal:
+            return False
+        return len(choices) == 1 and (finish is None or finish == "stop")
+
+    @property
+    def text(self) -> str:
+        message = self._reply.choices[0].message or _Message()
+        return _text(message.content) or "".join([each.arguments for each in self.response().tool_calls])
+
     def response(self, request: ChatRequest = PLAIN) -> ChatResponse:
         """All of it, as `request` needs it."""
         reply, same = self._reply, request.raw_dialect == DIALECT

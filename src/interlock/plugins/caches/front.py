@@ -1,7 +1,7 @@
 """Memory before a slow store: look-ups touch memory alone, and what is kept is written in groups in the background.
 
 Above: `app` builds it; the gateway knows it as `core.answers.AnswerCache`. Below: memory, known, and any `core.answers.AnswerStore`.
-A filter of known keys, read in the background, says without asking whether the store may have an answer; so a miss costs no disk.
+The keys that the store has, read in the background, say without asking whether it may have an answer; so a miss costs no disk.
 """
 
 from __future__ import annotations
