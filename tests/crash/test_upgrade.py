@@ -22,4 +22,4 @@ async def test_old_and_new_versions_side_by_side_lose_no_call_and_no_task_throug
     print(figures)
     assert figures["calls answered"] > 0
     assert figures["tasks accepted"] > 0
-    assert "older Interlock are open" in "".join(figures["migrations"][1]), "post waits until the old ones are gone"
+    assert "older Interlock are open" in figures["migrations"][1], "post waits until the old ones are gone"
