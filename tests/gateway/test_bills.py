@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.core.chat import ChatResponse
 from interlock.core.errors import BadReply, ConnectFailed, UpstreamCut, UpstreamRefused
 from interlock.core.money import Usage
 from interlock.gateway import bill, shape
@@ -59,7 +58,7 @@ def test_input_that_the_stream_named_at_its_start_is_not_estimated():
 def test_the_estimate_follows_the_vendors_own_counts():
     seen, text = health(), "word " * 40
     for _ in range(30):
-        bill.learn(seen, trial().fitted.ask.input_tokens, 0, ChatResponse("m", text, usage=Usage(input=42, output=40)))
+        bill.learn(seen, trial().fitted.ask.input_tokens, 0, text, Usage(input=42, output=40))
     broken = trial(input_tokens=200, stream=True)
     broken.text_seen.append(text)
     usage, _ = bill.of_broken(seen, broken, UpstreamCut("cut."), 1.0)
