@@ -31,6 +31,7 @@ from .desk import Desk
 from .forms import CRASHED
 from .hold import release
 from .settings import Parts
+from .unsaid import unsaid
 
 NOTHING = Usage()
 
@@ -179,6 +180,7 @@ def _write(desk: Desk, call: Call, event: Settled, response: ChatResponse | None
     slo_ms = call.workflow.p95_latency_slo_ms
     if slo_ms is not None and event.status in ("ok", "timeout"):
         desk.health.workflow(call.caller.workflow).finished(slow=event.duration_us > slo_ms * 1000)
+    event = unsaid(event, call.request)
     desk.parts.ledger.settle(slot, event, _content(desk.parts, call, response), fence=call.fence)
 
 

@@ -150,9 +150,9 @@ class RequestReader:
             body = self._loose.decode(raw)
             turns = tightened(body.messages)
             fields = self._fields.decode(raw)
+            values = {name: msgspec.json.decode(each) for name, each in fields.items() if name not in _KNOWN}
         except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
             raise _invalid(fault) from None
-        values = {name: msgspec.json.decode(each) for name, each in fields.items() if name not in _KNOWN}
         extra = {name: value for name, value in values.items() if value is not None and _MEANINGLESS.get(name) != value}
         return body, turns, extra
 

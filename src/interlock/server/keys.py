@@ -184,7 +184,7 @@ async def _body(request: Request, kind: type[T]) -> T:
             raise TooLarge(f"the request's body is larger than {MOST_BYTES} bytes")
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
-    except msgspec.MsgspecError as fault:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
         raise InvalidRequest(f"the body is not what it should be: {fault}") from None
 
 

@@ -142,11 +142,12 @@ class ResponsesReader:
         """
         try:
             body, fields = self._body.decode(raw), self._fields.decode(raw)
+            unnamed = _extra(body, fields)
         except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
             raise invalid(fault) from None
         _refuse(body)
         tools, choice, extra = _tools(body)
-        extra |= _extra(body, fields)
+        extra |= unnamed
         thought = body.reasoning
         form = body.text.format if body.text else None
         include = body.include or []
