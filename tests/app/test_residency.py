@@ -74,18 +74,22 @@ async def test_what_bears_a_label_goes_to_no_provider_that_may_not_see_it(folder
 
 @pytest.mark.requirement("SG-02")
 async def test_a_kept_answer_serves_at_its_label_or_above_and_nobody_below(folder):
-    async with Upstream(ANSWERS) as one, Upstream() as two, Upstream() as three:
-        async with opened(folder, one, two, three, more=EXACT) as il:
+    async with (
+        Upstream(ANSWERS) as one,
+        Upstream() as two,
+        Upstream() as three,
+        opened(folder, one, two, three, more=EXACT) as il,
+    ):
 
-            async def asked(text, *labels):
-                return (await il.chat("support", text, caller=Caller("acme", labels=labels))).settled.cache
+        async def asked(text, *labels):
+            return (await il.chat("support", text, caller=Caller("acme", labels=labels))).settled.cache
 
-            assert await asked("Of whom?", "secret") == ""
-            assert await asked("Of whom?", "secret") == "exact"
-            assert await asked("Of whom?") == "", "an answer made of what is secret serves nobody below"
-            assert await asked("Of whom?", "secret", "untrusted") == "exact", "one that bears nothing serves everybody"
-            assert await asked("When?") == ""
-            assert await asked("When?", "secret") == "exact"
+        assert await asked("Of whom?", "secret") == ""
+        assert await asked("Of whom?", "secret") == "exact"
+        assert await asked("Of whom?") == "", "an answer made of what is secret serves nobody below"
+        assert await asked("Of whom?", "secret", "untrusted") == "exact", "one that bears nothing serves everybody"
+        assert await asked("When?") == ""
+        assert await asked("When?", "secret") == "exact"
 
 
 @pytest.fixture
@@ -113,14 +117,18 @@ async def test_labels_stand_in_the_keys_that_replicas_share_too(folder, redis):
 @pytest.mark.requirement("SG-02")
 async def test_the_semantic_cache_shares_answers_inside_one_label_only(folder):
     more = "caching: {semantic_cache: {enabled: true, similarity_threshold: 0.9}}\n"
-    async with Upstream(ANSWERS) as one, Upstream() as two, Upstream() as three:
-        async with opened(folder, one, two, three, more=more) as il:
+    async with (
+        Upstream(ANSWERS) as one,
+        Upstream() as two,
+        Upstream() as three,
+        opened(folder, one, two, three, more=more) as il,
+    ):
 
-            async def asked(text, *labels):
-                reply = await il.chat("support", text, caller=Caller("acme", labels=labels))
-                await asyncio.gather(*il.gateway._desk.flights.tasks)
-                return reply.settled.cache
+        async def asked(text, *labels):
+            reply = await il.chat("support", text, caller=Caller("acme", labels=labels))
+            await asyncio.gather(*il.gateway._desk.flights.tasks)
+            return reply.settled.cache
 
-            assert await asked("Where is my parcel?", "secret") == ""
-            assert await asked("Where is my parcel?") == ""
-            assert await asked("Where is my parcel?", "secret") == "semantic"
+        assert await asked("Where is my parcel?", "secret") == ""
+        assert await asked("Where is my parcel?") == ""
+        assert await asked("Where is my parcel?", "secret") == "semantic"
