@@ -17,7 +17,7 @@ from interlock.app.taskdesk import TaskDesk
 from interlock.core.caller import Caller
 from interlock.core.time import NS_PER_S, SystemClock
 from interlock.server.dashboard.draw import Drawing
-from interlock.server.dashboard.face import SPOTS
+from interlock.server.dashboard.face import NEEDS, SPOTS
 from interlock.server.dashboard.guard import Visitor
 from interlock.server.dashboard.insight import Insight
 from interlock.server.dashboard.reading import Pages
@@ -64,6 +64,7 @@ async def pages_ms(root: Path, deep: int, times: int) -> dict[str, float]:
             "P&L, 7 days": ("pnl", lambda: pages.pnl(who.caller, {"span": "7d"})),
             "Models, 7 days": ("models", lambda: pages.models(who.caller, {"span": "7d"})),
             "Incidents": ("incidents", lambda: insight.incidents(who.caller)),
+            "Audit, what nothing fits": ("audit", lambda: insight.audit(who, {"action": "key.rotated"})),
             "Quality": ("quality", lambda: insight.quality(who.caller)),
             "Why, 80 steps": ("why", lambda: insight.why(who.caller, "tsk_long")),
             "Beside a good run": ("compare", lambda: insight.compare(who.caller, "tsk_long", {})),
@@ -74,7 +75,7 @@ async def pages_ms(root: Path, deep: int, times: int) -> dict[str, float]:
             for _ in range(times + 1):
                 gc.collect()
                 before = time.process_time()
-                around = {"spots": SPOTS, "here": name, "workspace": "bench", "waiting": 0, "visitor": who}
+                around = {"spots": SPOTS, "needs": NEEDS, "here": name, "workspace": "bench", "waiting": 0, "visitor": who}
                 drawing.text(f"{name}.html", page=await read(), **around)
                 samples.append((time.process_time() - before) * 1000)
             found[title] = statistics.median(samples[1:])

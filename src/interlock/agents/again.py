@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from interlock.core.errors import InvalidRequest
@@ -27,6 +28,19 @@ from .versions import Kept, same
 
 Work = Callable[[State, Contract, int, Mapping[str, Any] | None], Awaitable[TaskResult]]
 Send = Callable[[str, str, dict[str, Any]], Awaitable[object]]
+
+
+class Begun(Struct, frozen=True):
+    """A fork that stands in the ledger and has not gone on yet."""
+
+    state: State
+    original: State
+    contract: Contract
+    fence: int
+
+    @property
+    def task(self) -> str:
+        return self.state.task
 
 
 class Again:
@@ -68,6 +82,12 @@ class Again:
         Raises:
             InvalidRequest: there is no such task, or nothing to be decided anew at that step.
         """
+        return await self.go_on(await self.begin_fork(task, at, change, effects=effects))
+
+    async def begin_fork(
+        self, task: str, at: int, change: Callable[[Contract], Contract], *, effects: bool = False
+    ) -> Begun:
+        """The fork as `go_on` takes it, so that its id is known before it calls anything. Raises InvalidRequest, as `fork` does."""
         records = await self._journal.records(task)
         contract = change(self._contract(_workflow_of(records, task).partition("~")[0]))
         original = fold(records)
@@ -80,11 +100,15 @@ class Again:
         made = copied(records, at, self._ids.new("tsk"), self._clock.wall_ns(), contract)
         fence = await self._journal.begin(made[0])
         await self._journal.append([replace(record, fence=fence) for record in made[1:]])
-        state = fold(made)
+        return Begun(fold(made), original, contract, fence)
+
+    async def go_on(self, begun: Begun) -> TaskResult:
+        """Works on a fork until it ends or asks something new."""
+        state, fence = begun.state, begun.fence
         while True:
-            result = await self._work(state, contract, fence, None)
+            result = await self._work(state, begun.contract, fence, None)
             fork = fold(await self._journal.records(state.task))
-            if fork.finished is not None or not await self._as_before(fork, original):
+            if fork.finished is not None or not await self._as_before(fork, begun.original):
                 return result
             claimed = await self._journal.claim(state.task)
             if claimed is None:

@@ -30,10 +30,13 @@ from interlock.observe.orders import Signs
 from interlock.observe.slo import Standing
 
 from .looking import Look, book_of
+from .views import Views
 
 _CREDENTIALS = re.compile(r"(://)[^/@\s]*@")
 KEPT_S = 15.0
 NEWEST = 1_000
+SEARCHED, AT_A_TIME = 5_000, 500
+"""Entries of the audit that are looked through for one page."""
 MINUTE_S = 60.0
 REMEMBERED = 500
 NS_PER_HOUR = 3_600 * NS_PER_S
@@ -46,6 +49,7 @@ class Sight:
     def __init__(self, workspace: Workspace, store: Store, clock: Clock) -> None:
         self._workspace, self._store, self._clock = workspace, store, clock
         self._look = Look(workspace, store)
+        self.views = Views(store.texts, clock)
         self._turn = threading.Lock()
         self._standings: Mapping[str, list[Standing]] = {}
         self._looked_s = -KEPT_S
@@ -118,10 +122,24 @@ class Sight:
         """What happened inside calls, by the hour."""
         return self._store.meters(RollFilter(tenant=tenant, since_ns=since_ns))
 
-    def audit(self, deed: Deed, before: int, limit: int) -> list[Entry]:
-        """Who did and read what, the newest first; that somebody reads it is written first."""
+    def audit(self, deed: Deed, before: int, limit: int, fits: Callable[[Deed], bool]) -> tuple[list[Entry], int]:
+        """Who did and read what, the newest first, and where to look on (zero: that was all); that somebody reads it is written first.
+
+        Looks at `SEARCHED` entries at most, so that a filter that nothing fits costs no more in a long history.
+        """
         self._store.audit.append([deed])
-        return self._store.audit.latest(before, limit, deed.tenant)
+        found: list[Entry] = []
+        for _ in range(SEARCHED // AT_A_TIME):
+            entries = self._store.audit.latest(before, AT_A_TIME, deed.tenant)
+            for each in entries:
+                before = each.seq
+                if fits(each.deed):
+                    found.append(each)
+                    if len(found) == limit:
+                        return found, before
+            if len(entries) < AT_A_TIME:
+                return found, 0
+        return found, before
 
     def now_ns(self) -> int:
         return self._clock.wall_ns()

@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any, cast
 
+from interlock.agents.contract import Contract
 from interlock.agents.control import Ruling
 from interlock.agents.question import Question
+from interlock.agents.replay import Replay
 from interlock.agents.result import TaskResult, result_of
 from interlock.agents.service import Agents
 from interlock.agents.verdicts import Source
@@ -22,6 +24,7 @@ from interlock.core.store import TaskFilter
 from interlock.ledger.read import Reader, TaskSummary, Trace
 
 from .following import Came, Place, news
+from .forking import Forking, Terms
 
 Decision = Ruling
 
@@ -35,6 +38,7 @@ class TaskDesk:
     def __init__(self, agents: Agents, reader: Reader) -> None:
         self._agents = agents
         self._reader = reader
+        self._forking = Forking(agents.again)
 
     async def create(
         self, caller: Caller, workflow: str, given: Mapping[str, Any], key: str
@@ -175,6 +179,24 @@ class TaskDesk:
         """What became of a task that was handed over. Raises UnknownTask, InvalidRequest: it is not over, or was closed before."""
         await self.one(caller, task)
         await self._agents.close(task, success=success, who=who, note=note)
+
+    def contract(self, workflow: str) -> Contract:
+        """What a workflow, or a fork of it, is decided under now. Raises InvalidRequest: it is none of ours."""
+        return self._agents.contract(workflow.partition("~")[0])
+
+    async def replay(self, caller: Caller, task: str, *, now: bool = False) -> Replay:
+        """The task decided once more from its log, calling and writing nothing; `now`: under the contract of now. Raises UnknownTask, InvalidRequest."""
+        await self.one(caller, task)
+        return await self._agents.again.replay(task, now=now)
+
+    async def fork(self, caller: Caller, task: str, terms: Terms) -> str:
+        """The id of a new task that goes on from a step under other terms; it may still be under way.
+
+        Raises:
+            UnknownTask, InvalidRequest: nothing can be forked there. Shed: as many are under way as may be.
+        """
+        await self.one(caller, task)
+        return await self._forking.begin(task, terms)
 
     async def _going_on(self, caller: Caller, task: str) -> None:
         found = await self.one(caller, task)

@@ -10,8 +10,9 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-TextKind = Literal["contract", "schedule", "incidents", "answered", "keyring"]
-"""A contract by its content hash · when a schedule last came due · the book of incidents · what a deterministic agent was first answered, as a hash · a key of the keyring in use."""
+TextKind = Literal["contract", "schedule", "incidents", "answered", "keyring", "views"]
+"""A contract by its content hash · when a schedule last came due · the book of incidents · what a deterministic agent was first answered, as a hash · a key of the keyring in use
+· the filters of lists that somebody keeps."""
 
 
 class OutboxRow(Struct, frozen=True):

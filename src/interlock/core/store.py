@@ -115,6 +115,10 @@ class TaskFilter(Struct, frozen=True):
     user: str = ""
     least_nano_usd: int = 0
     """Cost at least, real and simulated together."""
+    contract: str = ""
+    """Began under this version of its contract; lone calls are left out then."""
+    least_steps: int = 0
+    """Calls of models and tools at least."""
     limit: int = 50
 
 

@@ -190,7 +190,9 @@ def call_of(piece: bytes) -> Packed:
 
 def mask_of(which: TaskFilter) -> int | None:
     """The bits of `outcomes` that a segment needs for any of its calls to be listed (0: any); `None` when no lone call is."""
-    if which.kind not in ("", "call") or which.status not in ("", "finished") or which.batch:
+    if which.kind not in ("", "call") or which.status not in ("", "finished"):
+        return None
+    if which.batch or which.contract or which.least_steps > 1:
         return None
     if not which.outcome:
         return 0

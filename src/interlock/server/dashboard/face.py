@@ -19,9 +19,10 @@ from interlock.app.taskdesk import TaskDesk
 from interlock.core.errors import InterlockError, NotAuthorised, RequestRefused, Shed
 from interlock.core.roles import Right
 
-from .draw import HEADERS, Drawing, as_json
+from .draw import HEADERS, Drawing, as_json, query, segment
 from .guard import COOKIE, Guard, Visitor, address_of, let_in
 from .insight import Insight
+from .pages_again import terms_of, told
 from .pages_approvals import answer_of
 from .pages_pnl import as_csv
 from .reading import Pages
@@ -62,11 +63,12 @@ NEEDS: dict[str, Right] = {
     "approvals": "content",
     "why": "content",
     "compare": "content",
+    "again": "operate",
     "audit": "audit",
 }
-HERE = {"trace": "tasks", "why": "tasks", "compare": "tasks", "incident": "incidents"}
-"""Where in the navigation a page stands that is not in it."""
 """What a page's visitor has to have a right to, beside figures."""
+HERE = {"trace": "tasks", "why": "tasks", "compare": "tasks", "again": "tasks", "incident": "incidents"}
+"""Where in the navigation a page stands that is not in it."""
 
 
 class DashboardFace:
@@ -104,7 +106,9 @@ class DashboardFace:
             Route("/ui/logout", self._logout, methods=["POST"]),
             Route("/ui/live/events", self._events, methods=["GET"]),
             Route("/ui/pnl.csv", self._csv, methods=["GET"]),
+            Route("/ui/tasks/views", self._views, methods=["POST"]),
             Route("/ui/tasks/{task}/cancel", self._cancel, methods=["POST"]),
+            Route("/ui/tasks/{task}/again", self._fork, methods=["POST"]),
             Route("/ui/approvals/{task}/{step:int}", self._decide, methods=["POST"]),
         ]
         for path, (name, read) in pages.items():
@@ -124,6 +128,10 @@ class DashboardFace:
             "/ui/audit": ("audit", lambda who, asked: seen.audit(who, asked.query_params)),
             "/ui/config": ("config", lambda who, _: seen.config(who.caller)),
             "/ui/tasks/{task}/why": ("why", lambda who, asked: seen.why(who.caller, asked.path_params["task"])),
+            "/ui/tasks/{task}/again": (
+                "again",
+                lambda who, asked: seen.again(who.caller, asked.path_params["task"], asked.query_params),
+            ),
             "/ui/tasks/{task}/compare": (
                 "compare",
                 lambda who, asked: seen.compare(who.caller, asked.path_params["task"], asked.query_params),
@@ -141,6 +149,9 @@ class DashboardFace:
         visitor.require(needed)
         if needed == "content":
             await self._guard.note(visitor, "content.read", request.path_params.get("task", name))
+        elif needed == "operate":
+            visitor.require("content")
+            await self._guard.note(visitor, "task.operated", request.path_params["task"], "replay")
 
     async def _page(self, name: str, read: Read, request: Request) -> Response:
         if _wants_json(request):
@@ -158,7 +169,8 @@ class DashboardFace:
     async def _draw(self, name: str, visitor: Visitor, page: Any, status: int = 200) -> Response:
         waiting = await self._pages.waiting(visitor.caller)
         here = HERE.get(name, name)
-        around = {"spots": SPOTS, "here": here, "workspace": self._workspace, "waiting": waiting, "visitor": visitor}
+        around = {"spots": SPOTS, "needs": NEEDS, "here": here, "workspace": self._workspace}
+        around |= {"waiting": waiting, "visitor": visitor}
         return self._drawing.page(f"{name}.html", status, page=page, **around)
 
     async def _static(self, request: Request) -> Response:
@@ -204,7 +216,7 @@ class DashboardFace:
         sent = await self._guard.form(request, visitor)
         task, step = request.path_params["task"], request.path_params["step"]
         try:
-            answer = answer_of(sent, visitor.caller.user or visitor.caller.key_id)
+            answer = answer_of(sent, visitor.who, vouched=visitor.vouched)
             await self._guard.note(visitor, "approval.decided", f"{task}/{step}", f"{answer.decision} by {answer.who}")
             await self._desk.decide(
                 visitor.caller,
@@ -223,10 +235,35 @@ class DashboardFace:
     async def _cancel(self, request: Request) -> Response:
         visitor = await self._guard.visitor(request, "operate")
         await self._guard.form(request, visitor)
-        who = visitor.caller.user or visitor.caller.key_id
         await self._guard.note(visitor, "task.operated", request.path_params["task"], "cancel")
-        await self._desk.cancel(visitor.caller, request.path_params["task"], who)
+        await self._desk.cancel(visitor.caller, request.path_params["task"], visitor.who)
         return RedirectResponse("/ui/live", 303, HEADERS)
+
+    async def _fork(self, request: Request) -> Response:
+        """Goes on from a step under other terms. With effects, only for whoever may also decide: what was approved once would be done again."""
+        visitor = await self._guard.visitor(request, "operate")
+        sent = await self._guard.form(request, visitor)
+        task = request.path_params["task"]
+        try:
+            original = await self._desk.one(visitor.caller, task)
+            terms = terms_of(sent, self._desk.contract(original.workflow))
+            if terms.effects:
+                visitor.require("decide")
+            await self._guard.note(visitor, "task.operated", task, told(terms))
+            fork = await self._desk.fork(visitor.caller, task, terms)
+        except InterlockError as wrong:
+            return await self._draw("error", visitor, wrong, wrong.status)
+        return RedirectResponse(f"/ui/tasks/{segment(task)}/compare?with={segment(fork)}", 303, HEADERS)
+
+    async def _views(self, request: Request) -> Response:
+        """Keeps or drops filters under a name."""
+        visitor = await self._guard.visitor(request)
+        sent = await self._guard.form(request, visitor)
+        try:
+            view = await self._pages.change_views(visitor, sent)
+        except InterlockError as wrong:
+            return await self._draw("error", visitor, wrong, wrong.status)
+        return RedirectResponse(f"/ui/tasks?{query(view.query)}" if view else "/ui/tasks", 303, HEADERS)
 
     # --- Other forms ----------------------------------------------------------------------------------------------
 

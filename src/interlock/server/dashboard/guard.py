@@ -36,6 +36,17 @@ class Visitor(Struct, frozen=True):
     csrf: str
     """Empty for a program, which no foreign page can make ask."""
     role: Role = "admin"
+    vouched: bool = False
+    """A provider says who it is: nobody types a name beside what they decide."""
+
+    @property
+    def who(self) -> str:
+        """As it stands in the audit."""
+        return self.caller.user or self.caller.key_id
+
+    def may(self, right: Right) -> str:
+        """Empty for whoever has it, else which roles do, for pages."""
+        return "" if self.has(right) else holders(right)
 
     def has(self, right: Right) -> bool:
         return right in RIGHTS[self.role]
@@ -87,7 +98,7 @@ class Guard:
                 "the dashboard shows nothing without a session",
                 hint="Open the one-time address that `interlock serve` printed, or sign in with the server's key.",
             )
-        return Visitor(Caller(found.tenant, key_id=found.name), found.csrf, found.role)
+        return Visitor(Caller(found.tenant, key_id=found.name), found.csrf, found.role, bool(found.subject))
 
     async def form(self, request: Request, visitor: Visitor) -> dict[str, str]:
         """The fields that a visitor sends.

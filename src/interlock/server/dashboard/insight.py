@@ -17,9 +17,10 @@ from interlock.core.errors import InvalidRequest, UnknownTask
 from interlock.server.health import health_of, of_tenant
 
 from .guard import Visitor
+from .pages_again import AgainPage, again_page
 from .pages_incidents import IncidentPage, IncidentsPage, incidents_page
 from .pages_quality import QualityPage, quality_page
-from .pages_setup import AuditPage, ConfigPage, Versioned, audit_page, config_page
+from .pages_setup import AuditPage, ConfigPage, Versioned, audit_page, config_page, wanted_of
 from .pages_why import ComparePage, WhyPage, compare_page, good_run, why_page
 
 AUDITED = 100
@@ -60,6 +61,14 @@ class Insight:
         """Why did it go so? Raises UnknownTask."""
         return why_page(await self._desk.trace(caller, task))
 
+    async def again(self, caller: Caller, task: str, query: Mapping[str, str]) -> AgainPage:
+        """Would it be decided so again, and how would it go otherwise? Calls nothing. Raises UnknownTask, InvalidRequest."""
+        now, at = query.get("now", "") == "1", query.get("at", "")
+        trace = await self._desk.trace(caller, task)
+        found = await self._desk.replay(caller, task, now=now)
+        contract = self._desk.contract(trace.task.workflow)
+        return again_page(trace, found, contract, int(at) if at.isascii() and at.isdigit() and len(at) < 10 else 1)
+
     async def compare(self, caller: Caller, task: str, query: Mapping[str, str]) -> ComparePage:
         """Where does it part from a run that went well? Raises UnknownTask, InvalidRequest."""
         mine = await self._desk.trace(caller, task)
@@ -92,11 +101,11 @@ class Insight:
         )
 
     async def audit(self, visitor: Visitor, query: Mapping[str, str]) -> AuditPage:
-        """Who did what? That it was asked is an entry of its own."""
+        """Who did what? That it was asked is an entry of its own. Raises InvalidRequest."""
         before = query.get("before", "")
         place = int(before) if before.isascii() and before.isdigit() and len(before) < 16 else 0
-        caller = visitor.caller
-        deed = Deed(
-            self.sight.now_ns(), caller.tenant, caller.user or caller.key_id, visitor.role, "audit.read", "", "page"
-        )
-        return audit_page(await asyncio.to_thread(self.sight.audit, deed, place, AUDITED + 1), AUDITED)
+        wanted = wanted_of(query)
+        fits = wanted.fits()
+        deed = Deed(self.sight.now_ns(), visitor.caller.tenant, visitor.who, visitor.role, "audit.read", "", "page")
+        found, left = await asyncio.to_thread(self.sight.audit, deed, place, AUDITED + 1, fits)
+        return audit_page(wanted, found, left, AUDITED)

@@ -81,8 +81,8 @@ class Answer(Struct, frozen=True):
     who: str
 
 
-def answer_of(sent: Mapping[str, str], by: str) -> Answer:
-    """A form as a decision: arguments that were changed make an approval an edit.
+def answer_of(sent: Mapping[str, str], by: str, *, vouched: bool = False) -> Answer:
+    """A form as a decision: arguments that were changed make an approval an edit. `vouched`: `by` is a person, whatever name was typed.
 
     Raises:
         InvalidRequest: no such decision, or arguments that are no JSON object.
@@ -97,7 +97,7 @@ def answer_of(sent: Mapping[str, str], by: str) -> Answer:
             arguments = None
         else:
             decision = "edit"
-    name = sent.get("who", "").strip()[:80]
+    name = "" if vouched else sent.get("who", "").strip()[:80]
     who = f"{name} (by {by})" if name else by
     return Answer(cast("Decision", decision), arguments, sent.get("note", "").strip()[:2_000], who)
 

@@ -10,6 +10,8 @@ from interlock.core.meters import MeterRow
 from interlock.core.sketch import merged, percentile_us
 from interlock.core.store import WHOLE_CALLS, RollRow
 
+from .river import River, river
+
 NOBODY = "nobody answered"
 GOOD = ("ok", "cache_hit")
 
@@ -73,6 +75,8 @@ class ModelsPage(Struct, frozen=True):
     calls: int
     spans: tuple[str, ...]
     flows: tuple[Flow, ...] = ()
+    river: River | None = None
+    """Escalations, drawn; `None` without any."""
     premium_share: float | None = None
     """Of the calls that a model answered, those by a premium tier, 0–1; `None` without such calls."""
     premium_cap: float | None = None
@@ -115,6 +119,7 @@ def models_page(
         for layer in layers
     )
     answered = [row for row in models if row.role in WHOLE_CALLS and row.status == "ok" and not row.cache]
+    flows = _flows(meters)
     dear, all_of_them = sum(row.n for row in answered if row.tier in premium), sum(row.n for row in answered)
     return ModelsPage(
         span,
@@ -122,7 +127,8 @@ def models_page(
         caches,
         sum(row.n for row in models if row.role in WHOLE_CALLS),
         tuple(spans),
-        _flows(meters),
+        flows,
+        river([(*each.label.partition(" -> ")[::2], each.n) for each in flows if each.kind == "escalations"]),
         dear / all_of_them if all_of_them else None,
         cap,
     )

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from msgspec import Struct, structs
 
+from interlock.app.views import View
 from interlock.core.errors import InvalidRequest
 from interlock.core.money import NANO_PER_USD
 from interlock.core.store import TaskFilter
@@ -28,6 +29,10 @@ class Asked(Struct, frozen=True):
     kind: str = ""
     cost: str = ""
     """Dollars at least."""
+    steps: str = ""
+    """Calls at least."""
+    contract: str = ""
+    """Version that it began under."""
     at: str = ""
     """Where the page begins: nanoseconds, a dot, an id."""
 
@@ -40,6 +45,12 @@ class TasksPage(Struct, frozen=True):
     next: dict[str, str]
     """The query of the next page; empty on the last one."""
     workflows: tuple[str, ...]
+    contracts: tuple[tuple[str, str], ...] = ()
+    """Versions in the files now, with the workflow of each."""
+    views: tuple[View, ...] = ()
+    """Filters that the visitor has kept."""
+    view: str = ""
+    """The one of them that is shown."""
     outcomes: tuple[str, ...] = tuple(name for name in WORDS if name not in ("", "running", "in_doubt"))
     statuses: tuple[str, ...] = STATUSES
     kinds: tuple[str, ...] = KINDS
@@ -71,17 +82,38 @@ def filter_of(asked: Asked, tenant: str) -> TaskFilter:
         status=cast("Any", asked.status),
         kind=cast("Any", asked.kind),
         least_nano_usd=_dollars(asked.cost),
+        contract=asked.contract,
+        least_steps=_steps(asked.steps),
         until_ns=int(until or 0),
         before_id=before,
         limit=PAGE,
     )
 
 
-def tasks_page(asked: Asked, found: TaskPage, workflows: Sequence[str]) -> TasksPage:
-    """The page."""
+def view_of(sent: Mapping[str, str]) -> View:
+    """A form as filters with a name. Raises InvalidRequest: without one, or filters that none could be."""
+    name = sent.get("name", "").strip()[:60]
+    if not name:
+        raise InvalidRequest("a kept view needs a name", param="name")
+    asked = structs.replace(asked_of(sent), at="")
+    filter_of(asked, "")
+    return View(name, {key: value for key, value in structs.asdict(asked).items() if value})
+
+
+def tasks_page(asked: Asked, found: TaskPage, versions: Mapping[str, str], views: Sequence[View] = ()) -> TasksPage:
+    """The page; `versions`: of each workflow's contract, as it is in the files."""
     more = structs.replace(asked, at=f"{found.until_ns}.{found.before_id}") if found.until_ns else None
     following = {} if more is None else {name: value for name, value in structs.asdict(more).items() if value}
-    return TasksPage(asked, found.tasks, following, tuple(workflows))
+    narrowed = {name: value for name, value in structs.asdict(asked).items() if value and name != "at"}
+    shown = next((view.name for view in views if view.query == narrowed), "")
+    known = tuple((version, name) for name, version in sorted(versions.items()))
+    return TasksPage(asked, found.tasks, following, tuple(sorted(versions)), known, tuple(views), shown)
+
+
+def _steps(text: str) -> int:
+    if text and not (text.isascii() and text.isdigit() and len(text) < 7):
+        raise InvalidRequest("steps is a number of calls, such as 20", param="steps")
+    return int(text or 0)
 
 
 def _dollars(text: str) -> int:

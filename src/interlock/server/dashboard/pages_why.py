@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from msgspec import Struct
 
 from interlock.ledger.read import TaskSummary, Trace
 from interlock.observe.why import Why, why
+
+from .pages_again import is_fork
 
 ALIKE = 100
 """Good runs among which one of like length is looked for."""
@@ -29,6 +32,16 @@ class Pair(Struct, frozen=True):
     """Both decided the same."""
 
 
+class Figure(Struct, frozen=True):
+    """One thing about both runs."""
+
+    name: str
+    mine: Any
+    other: Any
+    kind: str = ""
+    """`money`, `ms`, `text` (hostile) or a plain number."""
+
+
 class ComparePage(Struct, frozen=True):
     """A task beside another one."""
 
@@ -38,6 +51,9 @@ class ComparePage(Struct, frozen=True):
     pairs: tuple[Pair, ...]
     parted: int | None
     """Step of the task after which they part, -1 for the beginning; `None`: they do not, or there is nothing to compare with."""
+    figures: tuple[Figure, ...] = ()
+    forked: str = ""
+    """`mine` or `other`, where that is a fork: what came before its step is copied, and its cost is that of new calls."""
 
 
 def why_page(trace: Trace) -> WhyPage:
@@ -60,7 +76,28 @@ def compare_page(mine: Trace, other: Trace | None) -> ComparePage:
     first = next((at for at, each in enumerate(pairs) if not each.same), None)
     before = pairs[first - 1].mine if first else None
     parted = None if first is None else before.step if before else -1
-    return ComparePage(mine.task, other.task, pairs, parted)
+    forked = "other" if is_fork(other.task) else "mine" if is_fork(mine.task) else ""
+    return ComparePage(mine.task, other.task, pairs, parted, tuple(_figures(mine, other)), forked)
+
+
+def _figures(mine: Trace, other: Trace) -> Iterator[Figure]:
+    a, b = mine.task, other.task
+    yield Figure("answer", _answer(mine), _answer(other), "text")
+    yield Figure("cost", a.cost_nano_usd, b.cost_nano_usd, "money")
+    if a.simulated_nano_usd or b.simulated_nano_usd:
+        yield Figure("simulated, not paid", a.simulated_nano_usd, b.simulated_nano_usd, "money")
+    yield Figure("model calls", a.model_calls, b.model_calls)
+    yield Figure("tool calls", a.tool_calls, b.tool_calls)
+    yield Figure("tokens in", a.input_tokens, b.input_tokens)
+    yield Figure("tokens out", a.output_tokens, b.output_tokens)
+    yield Figure("time", a.duration_ms, b.duration_ms, "ms")
+    if a.error or b.error:
+        yield Figure("error", a.error, b.error, "text")
+
+
+def _answer(trace: Trace) -> Any:
+    ended = next((step for step in trace.steps if step.type == "finished"), None)
+    return ((ended.content if ended else None) or {}).get("answer", "")
 
 
 def _aligned(mine: Sequence[Why], other: Sequence[Why]) -> Iterator[Pair]:

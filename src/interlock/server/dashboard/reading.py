@@ -10,19 +10,21 @@ from collections.abc import Mapping
 
 from interlock.app import Interlock
 from interlock.app.taskdesk import TaskDesk
+from interlock.app.views import View
 from interlock.core.caller import Caller
 from interlock.core.errors import UnknownTask
 from interlock.core.store import RollFilter
 from interlock.core.time import NS_PER_S, Clock
 from interlock.ledger.read import TaskSummary
 
+from .guard import Visitor
 from .pages_approvals import MOST, ApprovalsPage, Asked, approvals_page, asked
 from .pages_home import HOURS, HomePage, home_page
 from .pages_incidents import promises
 from .pages_live import LivePage, live_page
 from .pages_models import ModelsPage, models_page
 from .pages_pnl import SPANS, PnlPage, earlier_of, pnl_page, since_of
-from .pages_tasks import TasksPage, asked_of, filter_of, tasks_page
+from .pages_tasks import TasksPage, asked_of, filter_of, tasks_page, view_of
 from .pages_trace import TracePage, trace_page
 
 NS_PER_HOUR = 3600 * NS_PER_S
@@ -65,9 +67,20 @@ class Pages:
 
     async def tasks(self, caller: Caller, query: Mapping[str, str]) -> TasksPage:
         """Which tasks were there? Raises InvalidRequest."""
-        wanted = asked_of(query)
+        wanted, agents = asked_of(query), self._il.workspace.agents
         found = await asyncio.to_thread(self._il.reader.task_page, filter_of(wanted, caller.tenant))
-        return tasks_page(wanted, found, sorted(self._il.workspace.agents))
+        views = await asyncio.to_thread(self._il.sight.views.of, caller.tenant, caller.user or caller.key_id)
+        return tasks_page(wanted, found, {name: agent.versions.contract for name, agent in agents.items()}, views)
+
+    async def change_views(self, visitor: Visitor, sent: Mapping[str, str]) -> View | None:
+        """The filters that were kept under a name; `None`: some were dropped. Raises InvalidRequest."""
+        tenant, who, views = visitor.caller.tenant, visitor.who, self._il.sight.views
+        if sent.get("do", "") == "drop":
+            await asyncio.to_thread(views.drop, tenant, who, sent.get("name", ""))
+            return None
+        view = view_of(sent)
+        await asyncio.to_thread(views.keep, tenant, who, view)
+        return view
 
     async def trace(self, caller: Caller, task: str, query: Mapping[str, str]) -> TracePage:
         """What did this task do, and why? Raises UnknownTask."""

@@ -65,7 +65,9 @@ def as_task(event: str, at_ns: int) -> TaskRow:
 
 def newest(db: Session, which: TaskFilter, last_ns: int) -> list[TaskRow]:
     """The newest lone calls that began at `last_ns` or before, as tasks."""
-    if which.kind not in ("", "call") or which.status not in ("", "finished") or which.batch:
+    if which.kind not in ("", "call") or which.status not in ("", "finished"):
+        return []
+    if which.batch or which.contract or which.least_steps > 1:
         return []
     rows = db.execute(_sql("list"), structs.asdict(which) | {"last_ns": last_ns})
     return [as_task(*row) for row in rows]

@@ -115,6 +115,8 @@ WHERE created_ns >= :since_ns
   AND (:workflow = '' OR workflow = :workflow)
   AND (:user = '' OR user = :user)
   AND (:least_nano_usd = 0 OR cost_nano_usd + simulated_nano_usd >= :least_nano_usd)
+  AND (:contract = '' OR contract = :contract)
+  AND (:least_steps = 0 OR model_calls + tool_calls >= :least_steps)
   AND (:kind = '' OR kind = :kind)
   AND (:status = '' OR status = :status)
   AND (:outcome = '' OR outcome = :outcome)

@@ -121,6 +121,8 @@ WHERE created_ns >= %(since_ns)s
   AND (%(workflow)s::text = '' OR workflow = %(workflow)s)
   AND (%(user)s::text = '' OR "user" = %(user)s)
   AND (%(least_nano_usd)s = 0 OR cost_nano_usd + simulated_nano_usd >= %(least_nano_usd)s)
+  AND (%(contract)s::text = '' OR contract = %(contract)s)
+  AND (%(least_steps)s = 0 OR model_calls + tool_calls >= %(least_steps)s)
   AND (%(kind)s::text = '' OR kind = %(kind)s)
   AND (%(status)s::text = '' OR status = %(status)s)
   AND (%(outcome)s::text = '' OR outcome = %(outcome)s)
