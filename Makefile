@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help interop-frameworks interop-mcp mcp-servers setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-runtime bench-store
+.PHONY: help interop-frameworks interop-mcp mcp-servers setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-peers bench-runtime bench-store
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -89,6 +89,11 @@ soak-chaos: setup
 # The gateway alone, beside a bare forwarder in the same run; docs/numbers.md shows what came out.
 bench-gateway: setup
 	$(BIN)/python -m bench gateway
+
+# Other gateways from the package index beside ours, in an environment of their own (600 MB): they and our lock do not agree on versions.
+bench-peers: setup
+	test -x build/peers/bin/sglang-router || ($(BIN)/python -m venv build/peers && build/peers/bin/pip install -q -r requirements/peers.in)
+	$(BIN)/python -m bench peers
 
 # The durable runtime; INTERLOCK_PEERS names a Python with dbos and langgraph, to be measured beside it.
 bench-runtime: setup

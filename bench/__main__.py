@@ -23,6 +23,7 @@ NAMES = (
     "store_postgres",
     "bodies",
     "gateway",
+    "peers",
     "faces",
     "walk",
     "tier0",

@@ -85,7 +85,7 @@ class Wire(asyncio.Protocol):
         if end < 0:
             return
         at = self.buffer.lower().find(b"content-length: ") + 16
-        size = end + 4 + int(self.buffer[at : self.buffer.find(b"\r", at)])
+        size = end + 4 + (int(self.buffer[at : self.buffer.find(b"\r", at)]) if at > 15 else 0)
         if len(self.buffer) < size:
             return
         request, self.buffer = self.buffer[end:size], self.buffer[size:]
