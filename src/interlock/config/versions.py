@@ -32,7 +32,7 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return {name: _canonical(getattr(value, name)) for name in said(value) if not _secret(value, name)}
     if is_section(value):
-        return {str(key): _canonical(each) for key, each in value.items()}
+        return {str(key): _canonical(each) for key, each in value.items() if not isinstance(each, Secret)}
     if is_list(value):
         return [_canonical(each) for each in value]
     if isinstance(value, Condition | Template):
