@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-
-from msgspec import Struct
+from collections.abc import Sequence
+from typing import Protocol
 
 from interlock.core.lots import Brief, Form
 from interlock.core.short import QuickLedger
@@ -21,31 +20,34 @@ WITHIN_S = 0.005
 _log = logging.getLogger("interlock.gateway")
 
 
-class Settling(Struct, eq=False):
+class Settling(Protocol):
     """A call that stands in the journal as settled."""
 
-    ledger: QuickLedger
-    form: Form
-    brief: Brief
+    form: Form | None
+    brief: Brief | None
     slot: int
-    rest: Callable[[], None]
-    """What is left to be done, beside its being written."""
+
+    def see_to(self) -> None:
+        """What is left to be done, beside its being written."""
+        ...
 
 
 class Afterwards:
     """Work that waits for company. It belongs to the event loop that uses it."""
 
-    __slots__ = ("_due", "_loop", "_waiting")
+    __slots__ = ("_due", "_ledger", "_loop", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: list[Settling] = []
+        self._ledger: QuickLedger | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._due = False
 
-    def add(self, call: Settling) -> None:
-        """Sees to it within a few milliseconds."""
+    def add(self, call: Settling, ledger: QuickLedger) -> None:
+        """Sees to it, and hands it over to `ledger`, which is the same for all, within a few milliseconds."""
         waiting = self._waiting
         waiting.append(call)
+        self._ledger = ledger
         if len(waiting) >= MOST:
             self.flush()
         elif not self._due:
@@ -58,10 +60,11 @@ class Afterwards:
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        _hand_over(waiting)
+        if self._ledger is not None:
+            _hand_over(waiting, self._ledger)
         for call in waiting:
             try:
-                call.rest()
+                call.see_to()
             except Exception:  # noqa: BLE001 - what is left undone of one call must not keep the others from it
                 _log.exception("a defect kept an answered call from being learnt from")
 
@@ -70,10 +73,17 @@ class Afterwards:
         self.flush()
 
 
-def _hand_over(calls: Sequence[Settling]) -> None:
+def _hand_over(calls: Sequence[Settling], ledger: QuickLedger) -> None:
     """Calls of one form are one lot."""
-    lots: dict[Form, list[Settling]] = {}
+    lots: dict[Form, tuple[list[Brief], list[int]]] = {}
     for call in calls:
-        lots.setdefault(call.form, []).append(call)
-    for form, alike in lots.items():
-        alike[0].ledger.hand_over(form, [call.brief for call in alike], [call.slot for call in alike])
+        form, brief = call.form, call.brief
+        if form is None or brief is None:
+            continue  # it does not stand in the journal by a form
+        lot = lots.get(form)
+        if lot is None:
+            lot = lots[form] = ([], [])
+        lot[0].append(brief)
+        lot[1].append(call.slot)
+    for form, (briefs, slots) in lots.items():
+        ledger.hand_over(form, briefs, slots)

@@ -22,7 +22,6 @@ from interlock.core.short import Asker, Said, Sending
 from interlock.core.time import Deadline
 
 from . import cache, once, settle
-from .afterwards import Settling
 from .call import Answer, Call, Trial, Tried
 from .desk import Desk
 from .flight import Flight
@@ -61,6 +60,7 @@ class Ride(Struct, eq=False):
     """Identical calls that wait for this one."""
     slot: int = -1
     form: Form | None = None
+    """How its event is written; known once it stands in the journal."""
     weight: int = 0
     """Tokens counted against the vendor's limits, where these are known."""
     crowd: int = 0
@@ -112,10 +112,9 @@ class Ride(Struct, eq=False):
         try:
             self.asker.passed_on(self.call, road.candidate.name, cost, said.body)
         finally:
-            self.desk.afterwards.add(Settling(road.ledger, form, self.brief, self.slot, self._see_to))
+            self.desk.afterwards.add(self, road.ledger)
 
-    def _see_to(self) -> None:
-        """What need not be done before the answer is out."""
+    def see_to(self) -> None:
         desk, road, brief, said = self.desk, self.road, self.brief, self.said
         assert said is not None, "it was answered"
         assert brief is not None, "and noted"

@@ -10,6 +10,7 @@ import mmap
 import struct
 import zlib
 from collections.abc import Iterator
+from zlib import crc32
 
 import msgspec
 
@@ -25,6 +26,7 @@ _MARK = struct.Struct("<I")
 _HALF = 72
 """Where in its place the second half begins."""
 _FORM = struct.Struct("<II")
+_OPEN_BYTES, _SETTLED_BYTES = _OPEN.size + _MARK.size, _SETTLED.size + _MARK.size
 _EMPTY = bytes(_MARK.size)
 _SEED = 0x5EE7
 
@@ -47,15 +49,16 @@ class Sheets:
         if not free or len(opened.task) != TASK_BYTES or not opened.task.isascii():
             return 0
         at = free.pop()
-        data = _OPEN.pack(opened.task.encode(), *opened[1:])
-        self._memory[at : at + _OPEN.size + _MARK.size] = data + _MARK.pack(_mark(data))
+        task, *upper = opened
+        data = _OPEN.pack(task.encode(), *upper)
+        self._memory[at : at + _OPEN_BYTES] = data + _MARK.pack(crc32(data, _SEED) or 1)
         return at
 
     def put_settled(self, at: int, brief: Brief) -> None:
         """The call as it ended."""
         data = _SETTLED.pack(brief.duration_us, brief.input, brief.output, brief.cost_nano_usd)
         at += _HALF
-        self._memory[at : at + _SETTLED.size + _MARK.size] = data + _MARK.pack(_mark(data))
+        self._memory[at : at + _SETTLED_BYTES] = data + _MARK.pack(crc32(data, _SEED) or 1)
 
     def clear(self, at: int) -> None:
         """The call is committed, or stands elsewhere in the journal; its place is kept from others until `give`."""
@@ -132,4 +135,4 @@ def _half(page: bytes, at: int, of: struct.Struct) -> bytes | None:
 
 def _mark(data: bytes) -> int:
     """A checksum that is never that of an empty half, nor that of a slot's."""
-    return zlib.crc32(data, _SEED) or 1
+    return crc32(data, _SEED) or 1

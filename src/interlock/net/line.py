@@ -23,7 +23,7 @@ from .pool import OriginPool
 class Line:
     """`core.short.HttpLine`."""
 
-    __slots__ = ("_clock", "_head", "_key_header", "_loop", "_max_body_bytes", "_pool", "_together", "_url")
+    __slots__ = ("_clock", "_head", "_key_header", "_max_body_bytes", "_pool", "_url", "loop", "together")
 
     def __init__(
         self,
@@ -37,32 +37,28 @@ class Line:
         together: Together[Told],
     ) -> None:
         """`head`: request line and headers that are always the same. `key_header`: the name of the one that is each request's own."""
-        self._loop = loop
+        self.loop = loop
         self._pool = pool
         self._url = url
         self._head = head
         self._key_header = key_header.encode("ascii")
         self._clock = clock
         self._max_body_bytes = max_body_bytes
-        self._together = together
+        self.together = together
 
     def post(self, key: str, body: bytes, deadline: Deadline, reader: Reader) -> Told:
         own = b"%b: %b\r\n" % (self._key_header, key.encode("ascii")) if self._key_header else b""
         data = b"%b%bcontent-length: %d\r\n\r\n%b" % (self._head, own, len(body), body)
-        due = self._loop.time() + deadline.left_s(self._clock)
+        due = self.loop.time() + deadline.left_s(self._clock)
         told = Told(self, data, Terms(True, due, due, math.inf, self._max_body_bytes), reader)
         connection = self._pool.spare()
         if connection is None:
-            told.opening = self._loop.create_task(self._open(told))
+            told.opening = self.loop.create_task(self._open(told))
         else:
             told.connection = connection
             if not connection.tell(data, told.terms, told.heard):
-                self.heard(told)
+                told.heard()
         return told
-
-    def heard(self, told: Told) -> None:
-        """The exchange has ended; what that means is worked out together with what else came."""
-        self._together.add(told, self._loop)
 
     def end(self, told: Told) -> None:
         """Its connection goes back, and its reader is told."""
@@ -83,7 +79,7 @@ class Line:
             self._pool.give_back(connection)
             told.over = False
             told.connection = None  # it had been closed while it was idle, and took nothing
-            told.opening = self._loop.create_task(self._open(told))
+            told.opening = self.loop.create_task(self._open(told))
         else:
             connection.abort()
             self._pool.give_back(connection)
@@ -97,7 +93,7 @@ class Line:
             told.reader.failed(error)
             return
         if not connection.tell(told.data, told.terms, told.heard):
-            self.heard(told)
+            told.heard()
 
     async def hear_out(self, told: Told) -> asyncio.CancelledError | None:
         """As `core.short.Sending.hear_out`."""
@@ -109,7 +105,7 @@ class Line:
         connection.forget()
         told.over = True
         gone = asyncio.CancelledError()
-        if await was_coming(self._loop, connection, Want.END, gone):
+        if await was_coming(self.loop, connection, Want.END, gone):
             self.end(told)
             return None
         connection.abort()
@@ -135,7 +131,9 @@ class Told:
         """Its end has been, or is being, worked out."""
 
     def heard(self) -> None:
-        self._line.heard(self)
+        """The exchange has ended; what that means is worked out together with what else came."""
+        line = self._line
+        line.together.add(self, line.loop)
 
     def end(self) -> None:
         """The exchange has ended, and it is this one's turn."""

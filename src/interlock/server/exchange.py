@@ -51,13 +51,13 @@ class Exchange:
 
     __slots__ = (
         "_chunked",
-        "_protocol",
         "disconnected",
         "handler",
         "headers",
         "keep_alive",
         "pieces",
         "previous",
+        "protocol",
         "refusal",
         "response_complete",
         "response_started",
@@ -75,7 +75,7 @@ class Exchange:
         keep_alive: bool,
         http_version: str,
     ) -> None:
-        self._protocol = protocol
+        self.protocol = protocol
         self._chunked = http_version == "1.1"
         self.handler = handler
         self.headers = headers
@@ -125,14 +125,14 @@ class Exchange:
 
     async def write(self, piece: bytes) -> None:
         """One piece of the body, once the client has taken enough of what came before."""
-        protocol = self._protocol
+        protocol = self.protocol
         if protocol.flow.write_paused:
             await protocol.flow.drain()
         self._send(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
 
     def put(self, raw: bytes, texts: Sequence[bytes]) -> bool:
         """As `write`, from the callback that read the piece: an exchange is the `core.ports.Tap` of its own stream."""
-        protocol = self._protocol
+        protocol = self.protocol
         if protocol.transport.is_closing():
             return False
         protocol.transport.write(b"%x\r\n%b\r\n" % (len(raw), raw) if self._chunked else raw)
@@ -140,7 +140,7 @@ class Exchange:
 
     async def ready(self) -> bool:
         """Returns when the client has taken enough of what came before."""
-        await self._protocol.flow.drain()
+        await self.protocol.flow.drain()
         return True
 
     def end(self) -> None:
@@ -151,21 +151,21 @@ class Exchange:
 
     def _send(self, data: bytes) -> None:
         """Nothing, where the client is gone: whoever answers it may not have heard of that yet."""
-        transport = self._protocol.transport
+        transport = self.protocol.transport
         if not transport.is_closing():
             transport.write(data)
 
     def _date(self) -> bytes:
-        defaults = self._protocol.server_state.default_headers
+        defaults = self.protocol.server_state.default_headers
         return b"date: %b\r\n" % defaults[0][1] if defaults else b""
 
     def finished(self) -> None:
         """To be called by whoever took it the short way, after its last word."""
-        self._protocol.finished(self)
+        self.protocol.finished(self)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Goes on with what was taken the short way in a task, which ends when the client goes."""
-        self._protocol.spawn(self, work)
+        self.protocol.spawn(self, work)
 
     # What uvicorn's own code expects of the request that came last; `HotProtocol.connection_lost` does the cancelling.
 

@@ -60,17 +60,22 @@ class Riders:
     __slots__ = ("_coming", "riding")
 
     def __init__(self) -> None:
-        self._coming: Together[tuple[HotProtocol, Exchange, ShortWay]] = Together(_ride)
+        self._coming: Together[tuple[Exchange, ShortWay]] = Together(_ride)
         self.riding: set[HotProtocol] = set()
 
     def add(self, protocol: HotProtocol, exchange: Exchange, short: ShortWay) -> None:
         self.riding.add(protocol)
-        self._coming.add((protocol, exchange, short), protocol.loop)
+        self._coming.add((exchange, short), protocol.loop)
 
 
-def _ride(coming: tuple[HotProtocol, Exchange, ShortWay]) -> None:
-    protocol, exchange, short = coming
-    protocol.ride(exchange, short)
+def _ride(coming: tuple[Exchange, ShortWay]) -> None:
+    """Answers it the short way where that takes it, else in a task; not at all where the client has gone meanwhile."""
+    exchange, short = coming
+    protocol = exchange.protocol
+    if protocol.transport.is_closing():
+        protocol.left_alone()
+    elif not short(exchange):
+        exchange.spawn(exchange.handler(exchange))
 
 
 class HotProtocol(HttpToolsProtocol):
@@ -285,12 +290,9 @@ class HotProtocol(HttpToolsProtocol):
         else:
             self._riders.add(self, exchange, short)
 
-    def ride(self, exchange: Exchange, short: ShortWay) -> None:
-        """Answers it the short way where that takes it, else in a task; not at all where the client has gone meanwhile."""
-        if self.transport.is_closing():
-            self._riders.riding.discard(self)
-        elif not short(exchange):
-            self.spawn(exchange, exchange.handler(exchange))
+    def left_alone(self) -> None:
+        """Its client has gone before its request was looked at."""
+        self._riders.riding.discard(self)
 
     def spawn(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
         """Answers the request in a task."""

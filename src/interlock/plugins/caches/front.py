@@ -19,6 +19,8 @@ from .memory import MemoryCache
 
 WRITE_EVERY_S = 1.0
 """What a killed process may lose of its cache. Keys are random, so each write touches the pages of the whole index once, however many it brings."""
+WRITTEN_WITHIN_S = WRITE_EVERY_S + 1.0
+"""Of an answer's being given, by any process, in all likelihood; a key that is later is found by nobody else for its lifetime."""
 LOOK_EVERY_S = 2.0
 """Between two looks at which keys other processes have stored."""
 FETCH_WITHIN_S = 0.1
@@ -127,7 +129,7 @@ class FrontedCache:
         now_ns = self._clock.wall_ns()
         after_ns = 0
         if self._seen_ns and self._lifetime_ns:  # what came since the last look is kept for one lifetime from then on
-            after_ns = self._seen_ns + self._lifetime_ns - int(2 * LOOK_EVERY_S * NS_PER_S)
+            after_ns = self._seen_ns + self._lifetime_ns - int(WRITTEN_WITHIN_S * NS_PER_S)
         try:
             keys = await self._store.keys(after_ns)
         except StoreUnavailable as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class KnownKeys:
-    """Remembers at least the last `capacity` keys, and at most twice as many."""
+    """Remembers at least the last `capacity` keys, and those that came together with them; about twice as many at most."""
 
     __slots__ = ("_capacity", "_new", "_old")
 
@@ -20,14 +20,13 @@ class KnownKeys:
         self._old: set[bytes] = set()
 
     def add(self, keys: Iterable[bytes]) -> None:
-        for key in keys:
-            if len(self._new) >= self._capacity:
-                self._old, self._new = self._new, set()
-            self._new.add(key)
+        self._new.update(keys)
+        if len(self._new) >= self._capacity:
+            self._old, self._new = self._new, set()
 
     def learn(self, keys: Iterable[bytes]) -> None:
         """Adds those that are not there yet. May run in another thread: at worst one key is overlooked, which is a miss."""
-        self.add(key for key in keys if key not in self)
+        self.add(set(keys).difference(self._new, self._old))
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._new or key in self._old
