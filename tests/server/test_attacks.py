@@ -147,6 +147,34 @@ async def test_bytes_that_are_no_text_are_refused_wherever_they_stand(place: Tow
             assert told.status_code == 400, told.text
 
 
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("number", [-(10**30), 2**31, 2**63, 2**64, 10**30])
+async def test_numbers_beyond_what_a_machine_counts_in_are_refused_or_passed_on(place: Town, number: int):
+    """Caps, seeds and whatever a caller's own schema says: no store, no cache key and no price may stumble over them."""
+    schema = {
+        "type": "object",
+        "properties": {"n": {"type": "integer", "maximum": number}},
+        "additionalProperties": False,
+    }
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    chat = {"model": "support", "messages": [{"role": "user", "content": "hi"}]}
+    capped = {**chat, "max_tokens": 5}
+    asked: list[tuple[str, dict[str, Any]]] = [
+        *(("/v1/chat/completions", {**chat, name: number}) for name in ("max_tokens", "seed", "top_k", "n")),
+        ("/v1/chat/completions", {**chat, "user": "u", "response_format": form}),
+        *(("/v1/messages", {**capped, name: number}) for name in ("max_tokens", "top_k")),
+        ("/v1/messages", {**capped, "thinking": {"type": "enabled", "budget_tokens": number}}),
+        ("/v1/messages", {**capped, "output_config": {"format": {"type": "json_schema", "schema": schema}}}),
+        ("/v1/messages", {**capped, "tools": [{"name": "f", "input_schema": schema}]}),
+        ("/v1/responses", {"model": "support", "input": "hi", "max_output_tokens": number}),
+        ("/v1/embeddings", {"model": "support", "input": "hi", "dimensions": number}),
+    ]
+    async with place.client(place.owner) as client:
+        for path, body in asked:
+            sent = await client.post(path, json=body)
+            assert sent.status_code < 500 or "internal_error" not in sent.text, (path, body, sent.text)
+
+
 async def refused_or_done(
     client: httpx2.AsyncClient, method: str, route: Route, place: Town, rng: random.Random
 ) -> None:

@@ -5,15 +5,20 @@ Above: the faces (`server`), the gateway, the agents. Below: money.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
 from .money import Usage
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Finish = Literal["stop", "length", "tool_calls", "content_filter", "error"]
 Fact = str | float | int | bool | None
+MOST_TOKENS = 2**31 - 1
+"""More than any model takes, and little enough that its price in nano-dollars fits 64 bits."""
+Cap = Annotated[int, Meta(ge=1, le=MOST_TOKENS)]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""A whole number that stores and wires hold."""
 
 
 CacheMark = Literal["", "5m", "1h"]

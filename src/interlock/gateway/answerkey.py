@@ -24,6 +24,9 @@ NOT_ASKED: dict[str, Any] = {"user": "", "traceparent": "", "call": "", "tenant"
 FORMAT = 2
 """Of what is kept (`shelf`): versions of this code that read another one, beside us on one store, do not find ours."""
 _encoder = msgspec.msgpack.Encoder()
+_unbounded = msgspec.json.Encoder()
+_NO_MSGPACK = b"\xc1"
+"""A byte with which no msgpack value begins."""
 
 
 def exact_key(call: Call, labels: tuple[str, ...] | None = None) -> bytes:
@@ -38,17 +41,17 @@ def exact_key(call: Call, labels: tuple[str, ...] | None = None) -> bytes:
     if request.raw and not request.user:
         return digest(beginning(caller, request), request.raw)
     asked = structs.replace(request, **NOT_ASKED)
-    return digest(_encoder.encode((caller.tenant, caller.workflow, caller.versions, caller.labels, asked)), b"")
+    return digest(_whole((caller.tenant, caller.workflow, caller.versions, caller.labels, asked)), b"")
 
 
 def beginning(caller: Caller, request: ChatRequest) -> bytes:
     """All but the caller's own bytes of what an answer to them depends on; the same from call to call of one caller."""
     way = (FORMAT, request.raw_dialect, request.raw_headers, request.facts)
-    return _encoder.encode((caller.tenant, caller.workflow, caller.versions, caller.labels, way))
+    return _whole((caller.tenant, caller.workflow, caller.versions, caller.labels, way))
 
 
 def digest(begun: bytes, raw: bytes) -> bytes:
-    """The key of both. `begun` is one msgpack value and says itself where it ends, so no two pairs run into the same bytes."""
+    """The key of both. `begun` is one value (`_whole`) and says itself where it ends, so no two pairs run into the same bytes."""
     return blake2b(begun + raw, digest_size=KEY_BYTES).digest()
 
 
@@ -79,7 +82,15 @@ def question(call: Call) -> Question | None:
 
 
 def _digest(values: object) -> str:
-    return blake2b(_encoder.encode(values), digest_size=16).hexdigest()
+    return blake2b(_whole(values), digest_size=16).hexdigest()
+
+
+def _whole(values: object) -> bytes:
+    """One value that says itself where it ends. A schema of the caller's may hold numbers beyond msgpack's 64 bits."""
+    try:
+        return _encoder.encode(values)
+    except OverflowError:
+        return _NO_MSGPACK + _unbounded.encode(values)
 
 
 def unusable(request: ChatRequest, caching: Caching) -> str:

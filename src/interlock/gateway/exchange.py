@@ -90,7 +90,7 @@ class Exchange:
 
     def validate(self, schema: OutputSchema, value: Any) -> list[str]:
         """What is wrong with `value`, by a check that is compiled once per schema."""
-        key = msgspec.msgpack.encode(schema.schema)
+        key = msgspec.json.encode(schema.schema)
         check = self._validators.get(key)
         if check is None:
             check = self._validators[key] = self._desk.parts.validator_of(schema.schema)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from interlock.core.chat import CacheMark, ChatRequest, Fact, Message, OutputSchema, Thinking, ToolSpec
+from interlock.core.chat import MOST_TOKENS, CacheMark, ChatRequest, Fact, Message, OutputSchema, Thinking, ToolSpec
 from interlock.core.errors import InvalidRequest
 
 from .anthropic_blocks import DIALECT, Block, LooseTurn, Turn, TurnReader, tightened
@@ -44,7 +44,7 @@ class _Choice(Struct, frozen=True):
 
 class _Thinking(Struct, frozen=True):
     type: str
-    budget_tokens: Annotated[int, Meta(ge=0)] | None = None
+    budget_tokens: Annotated[int, Meta(ge=0, le=MOST_TOKENS)] | None = None
     display: str | None = None
 
 
@@ -68,7 +68,7 @@ class _Asked(Struct, frozen=True, kw_only=True):
     """The fields that the vocabulary has names for."""
 
     model: str
-    max_tokens: int | None = None
+    max_tokens: Annotated[int, Meta(le=MOST_TOKENS)] | None = None
     system: str | list[Block] | None = None
     tools: list[_Tool] | None = None
     tool_choice: _Choice | None = None
@@ -79,7 +79,7 @@ class _Asked(Struct, frozen=True, kw_only=True):
     stop_sequences: list[str] | None = None
     temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Meta(ge=0)] | None = None
+    top_k: Annotated[int, Meta(ge=0, le=MOST_TOKENS)] | None = None
     stream: bool | None = None
 
 

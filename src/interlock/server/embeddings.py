@@ -11,11 +11,12 @@ import base64
 import logging
 import sys
 from array import array
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
+from interlock.core.chat import Cap
 from interlock.core.embed import EmbedGateway, EmbedReply, EmbedRequest, Input
 from interlock.core.errors import InterlockError, InvalidRequest
 from interlock.core.ids import Ids
@@ -33,7 +34,7 @@ class _Body(Struct, frozen=True, forbid_unknown_fields=True):
     model: str
     input: str | list[str | int | list[int]]
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Annotated[int, Meta(ge=1)] | None = None
+    dimensions: Cap | None = None
     user: str = ""
 
 

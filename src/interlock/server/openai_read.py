@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from interlock.core.chat import (
+    Cap,
     ChatRequest,
     Fact,
     Message,
@@ -26,6 +27,7 @@ from interlock.core.chat import (
     Thought,
     ToolCall,
     ToolSpec,
+    Whole,
 )
 from interlock.core.errors import InvalidRequest
 
@@ -130,12 +132,12 @@ class _Body(Struct, frozen=True):
     parallel_tool_calls: bool | None = None
     temperature: Annotated[float, Meta(ge=0)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: Cap | None = None
+    max_completion_tokens: Cap | None = None
     stop: str | list[str] | None = None
-    seed: int | None = None
+    seed: Whole | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
-    top_k: int | None = None
+    top_k: Whole | None = None
     reasoning_effort: str | None = None
     response_format: _Format | None = None
     logprobs: bool | None = None
@@ -160,10 +162,10 @@ class Plain(Struct, frozen=True, forbid_unknown_fields=True):
     messages: list[_PlainMessage]
     temperature: Annotated[float, Meta(ge=0)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: Cap | None = None
+    max_completion_tokens: Cap | None = None
     stop: str | list[str] | None = None
-    seed: int | None = None
+    seed: Whole | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
 

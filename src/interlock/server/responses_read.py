@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from interlock.core.chat import ChatRequest, Fact, Message, OutputSchema, Thinking, ToolSpec
+from interlock.core.chat import Cap, ChatRequest, Fact, Message, OutputSchema, Thinking, ToolSpec
 from interlock.core.errors import InvalidRequest
 
 from .responses_items import messages_of
@@ -71,7 +71,7 @@ class _Body(Struct, frozen=True):
     parallel_tool_calls: bool | None = None
     temperature: Annotated[float, Meta(ge=0)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_output_tokens: Cap | None = None
     text: _Text | None = None
     reasoning: _Reasoning | None = None
     include: list[str] | None = None
