@@ -137,7 +137,10 @@ async def test_no_address_breaks_over_what_it_is_sent(place: Town, caplog: pytes
     "path", ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings", "/api/keys"]
 )
 async def test_bytes_that_are_no_text_are_refused_wherever_they_stand(place: Town, path: str):
+    part = {"type": "text", "text": "hi", "odd": "MARK"}
     body = {**WHOLE, "metadata": {"a": "MARK"}, "other": "MARK", "system": "MARK", "user": "MARK"}
+    body["messages"] = body["input"] = [{"role": "user", "content": [part], "odd": {"MARK": 1}}]
+    body["stream_options"] = {"MARK": "MARK"}
     texts = json.dumps(body).encode()
     async with place.client(place.owner) as client:
         for at in range(texts.count(b"MARK")):

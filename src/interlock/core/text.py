@@ -27,6 +27,18 @@ _CONTROLS = re.compile(
 )
 
 
+def textual(raw: bytes) -> bytes:
+    """`raw` itself, which is UTF-8 from end to end. A reader of JSON looks only at the texts that it is asked for; whoever passes the rest on
+    would send bytes that break at the next reader.
+
+    Raises:
+        UnicodeDecodeError: it is not.
+    """
+    if not raw.isascii():
+        raw.decode()
+    return raw
+
+
 def clean(value: object) -> str:
     """`value` as text without escape sequences, control characters and reading-order overrides; new lines and tabs stay."""
     text = str(value)

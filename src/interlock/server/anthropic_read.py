@@ -16,6 +16,7 @@ from msgspec import Meta, Raw, Struct
 
 from interlock.core.chat import MOST_TOKENS, CacheMark, ChatRequest, Fact, Message, OutputSchema, Thinking, ToolSpec
 from interlock.core.errors import InvalidRequest
+from interlock.core.text import textual
 
 from .anthropic_blocks import DIALECT, Block, LooseTurn, Turn, TurnReader, tightened
 
@@ -125,7 +126,7 @@ class RequestReader:
         """
         extra: dict[str, Any] = {}
         try:
-            body: _Asked = self._usual.decode(raw)
+            body: _Asked = self._usual.decode(textual(raw))
             turns = body.messages
         except (msgspec.MsgspecError, UnicodeDecodeError):
             body, turns, extra = self._read_with_extra(raw)
@@ -147,7 +148,7 @@ class RequestReader:
 
     def _read_with_extra(self, raw: bytes) -> tuple[_Asked, list[Turn], dict[str, Any]]:
         try:
-            body = self._loose.decode(raw)
+            body = self._loose.decode(textual(raw))
             turns = tightened(body.messages)
             fields = self._fields.decode(raw)
             values = {name: msgspec.json.decode(each) for name, each in fields.items() if name not in _KNOWN}

@@ -30,6 +30,7 @@ from interlock.core.chat import (
     Whole,
 )
 from interlock.core.errors import InvalidRequest
+from interlock.core.text import textual
 
 DIALECT = "openai"
 
@@ -198,7 +199,7 @@ class RequestReader:
     def plain(self, raw: bytes) -> Plain | None:
         """The request, if it is a plain one."""
         try:
-            found = self._plain.decode(raw)
+            found = self._plain.decode(textual(raw))
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
         return found if found.messages else None
@@ -211,7 +212,7 @@ class RequestReader:
         """
         extra: dict[str, Any] = {}
         try:
-            body: _Body = self._usual.decode(raw)
+            body: _Body = self._usual.decode(textual(raw))
         except (msgspec.MsgspecError, UnicodeDecodeError):
             body, extra = self._read_with_extra(raw)
         if not body.messages:
@@ -227,7 +228,7 @@ class RequestReader:
 
     def _read_with_extra(self, raw: bytes) -> tuple[_Body, dict[str, Any]]:
         try:
-            return self._body.decode(raw), _extra(self._fields.decode(raw))
+            return self._body.decode(textual(raw)), _extra(self._fields.decode(raw))
         except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
             raise _invalid(fault) from None
 

@@ -17,6 +17,7 @@ from msgspec import Meta, Raw, Struct
 
 from interlock.core.chat import Cap, ChatRequest, Fact, Message, OutputSchema, Thinking, ToolSpec
 from interlock.core.errors import InvalidRequest
+from interlock.core.text import textual
 
 from .responses_items import messages_of
 
@@ -141,7 +142,7 @@ class ResponsesReader:
             InvalidRequest: not JSON, a field of the wrong type, or something that is not offered; `.param` names it.
         """
         try:
-            body, fields = self._body.decode(raw), self._fields.decode(raw)
+            body, fields = self._body.decode(textual(raw)), self._fields.decode(raw)
             unnamed = _extra(body, fields)
         except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
             raise invalid(fault) from None
