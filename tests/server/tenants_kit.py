@@ -16,6 +16,7 @@ from starlette.routing import Route
 from interlock.app import Interlock
 from interlock.server import serve as serving
 from interlock.server.asgi import ColdApp
+from interlock.server.dashboard import Pages
 from interlock.server.serve import ServerSettings
 from interlock.server.workspace import Opened, serve_workspace
 from interlock.testing.upstream import Answer, Asked, Upstream
@@ -92,7 +93,9 @@ class Town:
     """Everything that is up, with a client for each tenant's admin."""
 
     def __init__(self, url: str, il: Interlock, routes: list[Route], vendor: Upstream) -> None:
-        self.url, self.il, self.routes, self.vendor = url, il, routes, vendor
+        self.url, self.il, self.vendor = url, il, vendor
+        self.routes = tuple(routes)
+        """Of the first version that is served: each one that follows it has the same."""
         self.things: Things
         self.owner = ""
         """The key with which the first tenant did it all."""
@@ -125,7 +128,10 @@ async def town(folder: Path, store: str = ".interlock/interlock.db") -> AsyncGen
     class Noted(ColdApp):
         def __init__(self, ids: Any, cold: Any, hot: Any, tenant_of: Any) -> None:
             super().__init__(ids, cold, hot, tenant_of)
-            routes.extend(each for each in cold if isinstance(each, Route))
+            seen = [each for each in cold if isinstance(each, Route)]
+            behind = {each.endpoint for each in seen if isinstance(each.endpoint, Pages)}
+            routes.extend(each for each in seen if each.endpoint not in behind)
+            routes.extend(each for pages in behind for each in pages.routes() if isinstance(each, Route))
             routes.extend(Route(path, _never, methods=["POST"]) for path in hot)
 
     async with Upstream(_says, api_key="sk-vendor") as vendor:

@@ -47,9 +47,9 @@ def run(arguments: Sequence[str]) -> int:
     """Serves until ctrl-C or SIGTERM; 0 after an orderly end."""
     given = options().parse_args(arguments)
     root = workspace_path(given.workspace)
+    gc.disable()  # hardly anything that is loaded from now on goes again; the server sets its own pace once it is open
     from interlock.config.load import load
 
-    gc.disable()  # hardly anything that is loaded now goes again; the server collects once, then sets its own pace
     workspace = load(root)
     said = workspace.settings.server
     workers = given.workers or said.workers

@@ -189,22 +189,22 @@ class AgentContract(Block):
     """Name of the file in schemas/ that every answer satisfies; empty for free text."""
     inputs: dict[Name, Annotated[Input, BeforeValidator(_input)]] = Field(default_factory=_default_inputs)
     tools: tuple[ToolUse, ...] = ()
-    limits: LimitsBlock = Field(default_factory=LimitsBlock)
-    logging: Logging = Field(default_factory=Logging)
-    approval: Approval = Field(default_factory=Approval)
+    limits: LimitsBlock = Field(default_factory=LimitsBlock.model_construct)
+    logging: Logging = Field(default_factory=Logging.model_construct)
+    approval: Approval = Field(default_factory=Approval.model_construct)
     tier0: Tier0 | None = None
     verifiers: Verifiers | None = None
     """Instead of those of `routing.verifiers`; `{}` for none."""
     route: Text = ""
     """Path of a learned route; default: `routing.route`."""
     flows: dict[str, Flow] = Field(default_factory=dict[str, Flow])
-    information: FlowRules = Field(default_factory=FlowRules)
-    value: Value = Field(default_factory=Value)
-    anomalies: Annotated[Anomalies, BeforeValidator(switched)] = Field(default_factory=Anomalies)
+    information: FlowRules = Field(default_factory=FlowRules.model_construct)
+    value: Value = Field(default_factory=Value.model_construct)
+    anomalies: Annotated[Anomalies, BeforeValidator(switched)] = Field(default_factory=Anomalies.model_construct)
     """When a task goes in circles or costs far more than it should."""
     when_changed: Literal["pin", "migrate", "fail"] = "migrate"
     """What becomes of a task under way when this contract or its prompt has changed since it began."""
-    outcome: OutcomeRules = Field(default_factory=OutcomeRules)
+    outcome: OutcomeRules = Field(default_factory=OutcomeRules.model_construct)
     """What makes a resolved task a success."""
     slo: Slo | None = None
     """What was promised of it."""

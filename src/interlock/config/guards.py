@@ -86,4 +86,4 @@ class Moderation(Block):
 class GuardSettings(Block):
     injection: InjectionSettings | None = None
     """Absent: nothing is looked for."""
-    moderation: Moderation = Field(default_factory=Moderation)
+    moderation: Moderation = Field(default_factory=Moderation.model_construct)

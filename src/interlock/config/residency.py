@@ -56,7 +56,7 @@ class ResidencySettings(Block):
     workflows: dict[str, Regions] = Field(default_factory=dict[str, tuple[str, ...]])
     """The same by workflow; both hold."""
     labels: dict[str, LabelRule] = Field(default_factory=dict[str, LabelRule])
-    places: Places = Field(default_factory=Places)
+    places: Places = Field(default_factory=Places.model_construct)
 
     @property
     def bounds_anything(self) -> bool:

@@ -73,11 +73,11 @@ class Room(Block):
 class Resilience(Block):
     timeout_s: Seconds = 600.0
     """Of a whole call, when nobody says less."""
-    retries: Retries = Field(default_factory=Retries)
-    circuit: Circuit = Field(default_factory=Circuit)
-    hedging: Hedges = Field(default_factory=Hedges)
-    outliers: Outliers = Field(default_factory=Outliers)
-    admission: Room = Field(default_factory=Room)
+    retries: Retries = Field(default_factory=Retries.model_construct)
+    circuit: Circuit = Field(default_factory=Circuit.model_construct)
+    hedging: Hedges = Field(default_factory=Hedges.model_construct)
+    outliers: Outliers = Field(default_factory=Outliers.model_construct)
+    admission: Room = Field(default_factory=Room.model_construct)
     mid_stream: Literal["continue", "end"] = "continue"
 
 

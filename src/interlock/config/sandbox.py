@@ -81,7 +81,7 @@ class SandboxSettings(Block):
     session_idle_seconds: Seconds = 900.0
     session_days: Positive = 7
     worker: SandboxWorker | None = None
-    limits: SandboxLimits = Field(default_factory=SandboxLimits)
+    limits: SandboxLimits = Field(default_factory=SandboxLimits.model_construct)
 
     @model_validator(mode="after")
     def _said_twice(self) -> SandboxSettings:

@@ -200,10 +200,10 @@ class SemanticCache(Block):
 
 
 class Caching(Block):
-    exact_cache: ExactCache = Field(default_factory=ExactCache)
+    exact_cache: ExactCache = Field(default_factory=ExactCache.model_construct)
     coalesce: bool | None = None
     """Identical calls at the same time share one upstream call; unset: where the exact cache is on."""
-    semantic_cache: SemanticCache = Field(default_factory=SemanticCache)
+    semantic_cache: SemanticCache = Field(default_factory=SemanticCache.model_construct)
 
 
 class Server(Block):
@@ -279,49 +279,49 @@ class Settings(Block):
     models: dict[str, Annotated[Tiers, BeforeValidator(_tiers)]] = Field(default_factory=dict[str, Tiers])
     """Aliases: tiers in order, smallest first; in a tier the first model is preferred and the rest are its fallback."""
     prices: dict[str, PriceSettings] = Field(default_factory=dict[str, PriceSettings])
-    routing: Routing = Field(default_factory=Routing)
+    routing: Routing = Field(default_factory=Routing.model_construct)
     task_budgets: dict[str, TaskBudget] = Field(default_factory=dict[str, TaskBudget])
-    caching: Caching = Field(default_factory=Caching)
-    resilience: Resilience = Field(default_factory=Resilience)
+    caching: Caching = Field(default_factory=Caching.model_construct)
+    resilience: Resilience = Field(default_factory=Resilience.model_construct)
     shaping: dict[str, ShapeSettings] = Field(default_factory=dict[str, ShapeSettings])
     """By workflow, alias or model."""
     degradation: tuple[Rung, ...] = RUNGS
     databases: Databases = Field(default_factory=Databases)
     """Databases that agents may query, each through its tool `sql.NAME`."""
-    egress: Egress = Field(default_factory=Egress)
+    egress: Egress = Field(default_factory=Egress.model_construct)
     """Where tools and sandboxes may connect to; nowhere by default."""
-    sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
+    sandbox: SandboxSettings = Field(default_factory=SandboxSettings.model_construct)
     """Where foreign code runs: `code.run`, `shell.run`, isolated tools."""
     credentials: dict[str, CredentialSource] = Field(default_factory=dict[str, CredentialSource])
     """Secrets that contracts may lend to tools."""
-    mcp: Mcp = Field(default_factory=Mcp)
+    mcp: Mcp = Field(default_factory=Mcp.model_construct)
     webhooks: tuple[Webhook, ...] = ()
     """Who is told of questions to people, of results and of alerts."""
-    alerts: Alerts = Field(default_factory=Alerts)
+    alerts: Alerts = Field(default_factory=Alerts.model_construct)
     """When promises are looked at, and who gets mail."""
-    sessions: SessionSettings = Field(default_factory=SessionSettings)
+    sessions: SessionSettings = Field(default_factory=SessionSettings.model_construct)
     schedules: tuple[Schedule, ...] = ()
     """Tasks that are begun again and again."""
-    logging: CallLogging = Field(default_factory=CallLogging)
-    server: Server = Field(default_factory=Server)
+    logging: CallLogging = Field(default_factory=CallLogging.model_construct)
+    server: Server = Field(default_factory=Server.model_construct)
     limits: LimitList = ()
     """Rate limits and budgets of keys, tenants, users, workflows and models."""
-    redis: RedisSettings = Field(default_factory=RedisSettings)
-    workers: WorkerSettings = Field(default_factory=WorkerSettings)
+    redis: RedisSettings = Field(default_factory=RedisSettings.model_construct)
+    workers: WorkerSettings = Field(default_factory=WorkerSettings.model_construct)
     """How due tasks are shared out."""
-    responses: Responses = Field(default_factory=Responses)
-    batches: Batches = Field(default_factory=Batches)
-    telemetry: Telemetry = Field(default_factory=Telemetry)
+    responses: Responses = Field(default_factory=Responses.model_construct)
+    batches: Batches = Field(default_factory=Batches.model_construct)
+    telemetry: Telemetry = Field(default_factory=Telemetry.model_construct)
     """Where spans and metrics go."""
-    residency: ResidencySettings = Field(default_factory=ResidencySettings)
+    residency: ResidencySettings = Field(default_factory=ResidencySettings.model_construct)
     """Where data may go."""
-    retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings.model_construct)
     """How long the ledger keeps what."""
     encryption: EncryptionSettings | None = None
     """Keys under which texts are stored; absent: they are stored as they are."""
     pii: Pii | None = None
     """What is done about personal data and credentials in texts; absent: nothing before they are stored."""
-    guards: GuardSettings = Field(default_factory=GuardSettings)
+    guards: GuardSettings = Field(default_factory=GuardSettings.model_construct)
     """Injections, and what may not be said."""
 
     @model_validator(mode="after")

@@ -38,6 +38,6 @@ class OtlpSettings(Block):
 
 
 class Telemetry(Block):
-    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings.model_construct)
     otlp: OtlpSettings | None = None
     """Absent: nothing leaves."""

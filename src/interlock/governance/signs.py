@@ -27,9 +27,8 @@ class Signs:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = tuple(patterns)
-        self._match: Callable[[str], list[int] | None] = self._one_by_one()
-        if patterns and find_spec("re2") is not None:
-            self._match = self._together()
+        together = bool(patterns) and find_spec("re2") is not None
+        self._match: Callable[[str], list[int] | None] = self._together() if together else self._one_by_one()
 
     def of(self, text: str) -> Sequence[int]:
         """Indices of the patterns that occur somewhere in `text`, in no order."""
@@ -52,7 +51,7 @@ class Signs:
             try:
                 together.Add(pattern)
             except re2.error as wrong:
-                raise ValueError(f"RE2 does not take {pattern!r}: {wrong}") from wrong
+                raise ValueError(f"not a pattern: {pattern!r}: {wrong}") from wrong
         together.Compile()
         match: Callable[[bytes], list[int] | None] = together.Match
         return lambda text: match(text.encode("utf-8", "replace"))
