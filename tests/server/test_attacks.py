@@ -27,8 +27,8 @@ from interlock.testing.upstream import Answer, Upstream
 from .tenants_kit import CANARY, Town, town
 from .test_tenants import PARAMETER, aimed, filled
 
-LEFT_OUT = {"/ui/live/events", "/api/tasks/{task}/events", "/ui/logout", "/api/config/reload"}
-"""Streams that go on, and what ends the session or the edition that is being asked."""
+LEFT_OUT = {"/ui/live/events", "/api/tasks/{task}/events", "/ui/logout"}
+"""Streams that go on, and what ends the session."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -17,9 +17,11 @@ class Cold:
 
     def __init__(self, name: str) -> None:
         self.name = name.encode()
-        self.over = asyncio.Event()
+        self.over, self.may_begin = asyncio.Event(), asyncio.Event()
+        self.may_begin.set()
 
     async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
+        await self.may_begin.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": self.name, "more_body": True})
         await self.over.wait()
@@ -31,8 +33,8 @@ def version(name: str) -> tuple[Served, Cold]:
     return Served({}, {}, cast(ColdApp, cold), set(), set()), cold
 
 
-async def reading(door: Door) -> tuple[asyncio.Task[None], list[Message]]:
-    """A request that has got its first piece."""
+async def reading(door: Door, first: int = 2) -> tuple[asyncio.Task[None], list[Message]]:
+    """A request that has got its first piece, or none yet where `first` is 0."""
     sent: list[Message] = []
 
     async def send(message: Any) -> None:
@@ -42,7 +44,8 @@ async def reading(door: Door) -> tuple[asyncio.Task[None], list[Message]]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     task = asyncio.create_task(door({"type": "http"}, receive, send))
-    while len(sent) < 2:
+    await asyncio.sleep(0)
+    while len(sent) < first:
         await asyncio.sleep(0)
     return task, sent
 
@@ -84,3 +87,21 @@ async def test_a_stream_that_would_never_end_is_ended_whole_after_a_while(monkey
     assert told[-1] == {"type": "http.response.body", "body": b"", "more_body": False}, (
         "its reader sees an end, and comes again"
     )
+
+
+async def test_a_request_whose_answer_has_not_begun_takes_its_time_and_is_never_broken_off(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(door_module, "COLD_S", 0.0)
+    (old, cold), (new, _) = version("old"), version("new")
+    cold.may_begin.clear()
+    door = Door(old)
+    task, told = await reading(door, 0)
+    emptied = asyncio.create_task(door.emptied(door.turn(new)))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (task.done(), emptied.done(), told) == (False, False, [])
+    cold.over.set()
+    cold.may_begin.set()
+    await asyncio.gather(task, emptied)
+    assert [each.get("body") for each in told] == [None, b"old", b""]

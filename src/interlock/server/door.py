@@ -35,6 +35,8 @@ class Served(Struct, frozen=True, eq=False):
     """Requests of the cold side that are being answered."""
     cut: set[asyncio.Task[object]]
     """Those of them that are told to end."""
+    begun: set[asyncio.Task[object]] = set()
+    """Those of them whose reader has seen a first piece and waits for more. The others are asked for one answer, which takes its time as a call does."""
 
 
 class Door:
@@ -60,14 +62,16 @@ class Door:
         return before
 
     async def emptied(self, before: Served) -> None:
-        """Returns when nothing is left of what `before` answers. Streams of the cold side are ended after a while; calls never are."""
+        """Returns when nothing is left of what `before` answers. Streams of the cold side are ended after a while; calls never are,
+        and neither is a request whose answer has not begun: its client would see a connection that breaks, and not know what was done.
+        """
         at_hand = [task for task in self.tasks if not task.done()]
         handlers = frozenset(before.hot.values())
         loop = asyncio.get_running_loop()
         cut_s = loop.time() + COLD_S
         while True:
-            if before.streams and loop.time() >= cut_s:
-                for task in before.streams - before.cut:
+            if before.begun and loop.time() >= cut_s:
+                for task in before.begun - before.cut:
                     before.cut.add(task)
                     task.cancel()
             at_hand = [task for task in at_hand if not task.done() and task not in self._now.streams]
@@ -80,24 +84,23 @@ class Door:
         """The cold side, as an ASGI app."""
         served = self._now
         task = cast("asyncio.Task[object]", asyncio.current_task())
-        begun = False
 
         async def noted(message: Message) -> None:
-            nonlocal begun
-            begun = True
+            goes_on = message["type"] != "http.response.body" or message.get("more_body", False)
+            (served.begun.add if goes_on else served.begun.discard)(task)
             await send(message)
 
         served.streams.add(task)
         try:
             await served.cold(scope, receive, noted)
         except asyncio.CancelledError:
-            if task not in served.cut or not begun:
+            if task not in served.cut:
                 raise
             task.uncancel()  # it was asked to end in good order
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            served.streams.discard(task)
-            served.cut.discard(task)
+            for each in (served.streams, served.begun, served.cut):
+                each.discard(task)
 
     def _hot_connections(self) -> list[HotProtocol]:
         return [each for each in tuple(self.connections) if isinstance(each, HotProtocol)]

@@ -128,6 +128,7 @@ class Reloading:
         with contextlib.suppress(ValueError, RuntimeError):
             asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
         tasks = [*self._ending, *([self._heard] if self._heard else [])]
+        await asyncio.sleep(0)  # a task that never began could not put away what it was given
         for each in tasks:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
