@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Sequence
+from operator import attrgetter
 
 from interlock.core.answers import CacheEntry, CacheRow, Keeping
 from interlock.core.store import Store
@@ -78,9 +79,5 @@ def _rows(group: Sequence[Keeping], now_ns: int) -> list[CacheRow]:
         for each in group
         if each.keep_until_ns > now_ns
     ]
-    rows.sort(key=_key)
+    rows.sort(key=attrgetter("tenant", "key"))
     return rows
-
-
-def _key(row: CacheRow) -> tuple[str, str]:
-    return row.tenant, row.key
