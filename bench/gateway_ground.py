@@ -43,11 +43,14 @@ caching:
 limits:
   - {{per: key, period: minute, requests: 10000000, tokens: 100000000000}}
   - {{per: tenant, period: day, usd: 1000000}}
+pii: {{}}
+guards: {{injection: {{classifier: false}}}}
 resilience:
   admission: {{max_concurrent: 12000}}
 server: {{host: 127.0.0.1, port: {port}, api_key: {key}}}
 """
-"""Governed: a key, a rate limit and a budget, a route, a look into the exact cache, breaker, retries, and the ledger with its roll-ups."""
+"""Governed: a key, a rate limit and a budget, a route, a look into the exact cache, guards (personal data and
+credentials of all usual kinds, rules for injections) on what is asked and answered, breaker, retries, and the ledger with its roll-ups."""
 
 
 class Target(NamedTuple):

@@ -5,7 +5,7 @@ Above: the faces (`server`), the gateway, the agents. Below: money.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta, Struct, structs
 
@@ -100,6 +100,18 @@ class Message(Struct, frozen=True, gc=False, omit_defaults=True):
         if isinstance(self.content, str):
             return self.content
         return "\n".join(part.text for part in self.content if part.type == "text")
+
+
+class Words(Protocol):
+    """A message with its text; one that the short way takes holds nothing else."""
+
+    @property
+    def role(self) -> Role: ...
+
+    @property
+    def text(self) -> str:
+        """All that it says."""
+        ...
 
 
 class ToolSpec(Struct, frozen=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from .caller import Caller
-from .chat import ChatRequest, ChatResponse
+from .chat import ChatRequest, ChatResponse, Words
 from .errors import RequestRefused
 from .time import Deadline
 
@@ -91,6 +91,14 @@ class Guards(Protocol):
     """Answers are looked at as a whole before anything of them goes out, streamed ones too."""
     holds_words: bool
     """A word may have to be restored that no bracket announces: stand-ins are in use."""
+
+    def passes(self, messages: Sequence[Words]) -> bool:
+        """Whether `enter` and `admit` would do nothing with a request of such messages: for sure, and without a wait. False: they have to be asked."""
+        ...
+
+    def passes_answer(self, text: str) -> bool:
+        """The same of `leave` and `restored`, for an answer that is this text and nothing else."""
+        ...
 
     def enter(self, caller: Caller, request: ChatRequest) -> tuple[ChatRequest, Seen]:
         """The request as a model may see it; the same object where nothing was found. Raises ContentRefused."""

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from .caller import Caller
-from .chat import ChatRequest, ChatResponse
+from .chat import ChatRequest, ChatResponse, Words
 from .lots import Brief, Form, Opened
 from .money import Usage
 from .ports import ChatReply, Deployment, HttpRequest, HttpResponse
@@ -151,10 +151,10 @@ class Ride(Protocol):
 class Shortcut(Protocol):
     """The gateway's short way for whole answers."""
 
-    def take(self, caller: Caller, request: ChatRequest, texts: Sequence[str], asker: Asker) -> Ride | None:
+    def take(self, caller: Caller, request: ChatRequest, messages: Sequence[Words], asker: Asker) -> Ride | None:
         """The call, under way; `None`, and nothing done, where it has to go the long way.
 
-        `request` lacks its messages, each of which has a role and one of `texts`, and nothing else; it names no user, tools or schema.
+        `request` lacks its messages, which come beside it; it names no user, tools or schema.
         """
         ...
 

@@ -14,6 +14,7 @@ from msgspec import Struct, structs
 from interlock.core.budget import Spend
 from interlock.core.chat import ChatRequest
 from interlock.core.errors import InvalidRequest, Shed, UpstreamError
+from interlock.core.guards import Guards
 from interlock.core.limits import vector
 from interlock.core.lots import Brief, Form
 from interlock.core.money import Price, cost_of
@@ -21,7 +22,7 @@ from interlock.core.ports import ChatReply, HttpResponse
 from interlock.core.short import Asker, Said, Sending
 from interlock.core.time import Deadline
 
-from . import cache, once, settle
+from . import cache, guarded, once, settle
 from .call import Answer, Call, Trial, Tried
 from .desk import Desk
 from .flight import Flight
@@ -101,6 +102,10 @@ class Ride(Struct, eq=False):
         if usage.input > self.input_tokens:  # only more input than was estimated can make another price apply
             self._answered_otherwise(said)
             return
+        guards = self.desk.parts.guards
+        if guards is not None and not (said.plain and guards.passes_answer(said.text)):
+            self._answered_otherwise(said)
+            return
         road, form = self.road, self.form
         assert form is not None, "it was noted in the journal when it began"
         cost = cost_of(self.price.rates, usage)
@@ -147,12 +152,29 @@ class Ride(Struct, eq=False):
         cache.put(desk, tenant, self.key, answer, cost, ended_ns)
 
     def _answered_otherwise(self, said: Said) -> None:
-        """The same as a whole, of an answer whose count or price needs a closer look."""
+        """The same as a whole, of an answer whose count, price or words need a closer look."""
         call, trial = self._call()
         answer = once.end_answered(self.desk, call, trial, said.response())
         self.desk.gate.leave()
+        if self.desk.parts.guards is not None:
+            self.asker.spawn(self._guarded(self.desk.parts.guards, call, answer))
+            return
         cache.keep(self.desk, call, answer)
         self.asker.answered(settle.answered(self.desk, call, answer))
+
+    async def _guarded(self, guards: Guards, call: Call, answer: Answer) -> None:
+        """The same where guards have something to say of the answer; as `chat` does it."""
+        try:
+            answer = await guarded.leave(guards, call, answer)
+        except BaseException as error:
+            self._settle_failed(call, error)
+            if not isinstance(error, Exception):
+                raise
+            self.asker.refused(error)
+            return
+        cache.keep(self.desk, call, answer)
+        reply = settle.answered(self.desk, call, answer)
+        self.asker.answered(guarded.restored(guards, call, reply))
 
     def _leave(self) -> None:
         """Its places are free."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interlock.core.caller import Caller
-from interlock.core.chat import ChatRequest
+from interlock.core.chat import ChatRequest, Words
 from interlock.core.errors import InterlockError
 from interlock.core.events import lone_ids
 from interlock.core.lots import Opened
@@ -38,13 +38,15 @@ class Shortcut:
         self._go_on = go_on
         self._roads: dict[tuple[Caller, str, str], Road | None] = {}
 
-    def take(self, caller: Caller, request: ChatRequest, texts: Sequence[str], asker: Asker) -> Ride | None:
+    def take(self, caller: Caller, request: ChatRequest, messages: Sequence[Words], asker: Asker) -> Ride | None:
         desk, way = self._desk, self._road(caller, request)
         parts = desk.parts
         now_s = parts.clock.monotonic_s()
         if way is None or not parts.ledger.has_room() or not way.clear(desk, now_s):
             return None
-        ride = self._ride(way, request, tokens.of_texts(texts), asker, now_s)
+        if parts.guards is not None and not parts.guards.passes(messages):
+            return None
+        ride = self._ride(way, request, tokens.of_words(messages), asker, now_s)
         if ride is None or not self._held(ride):
             return None
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from interlock.core.chat import ChatRequest, Message, Part
+from interlock.core.chat import ChatRequest, Message, Part, Words
 
 ASCII_UPPER = 0.36
 """Tokens per ASCII character; JSON, the densest measured, needs 0.31."""
@@ -94,10 +94,11 @@ def of_request(request: ChatRequest) -> int:
     return total
 
 
-def of_texts(texts: Sequence[str]) -> int:
+def of_words(messages: Sequence[Words]) -> int:
     """As `of_request`, of messages that hold a text each and nothing else."""
-    total = MESSAGE_OVERHEAD * len(texts)
-    for text in texts:
+    total = MESSAGE_OVERHEAD * len(messages)
+    for each in messages:
+        text = each.text
         total += int(len(text) * ASCII_UPPER) + 1 if text.isascii() else upper(text)
     return total
 

@@ -6,12 +6,12 @@ Above: `app` makes it and hands it to the gateway, the tools and the tasks. Belo
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from msgspec import Struct, structs
 
 from interlock.core.caller import Caller
-from interlock.core.chat import ChatRequest, ChatResponse, Choice, Message, Part, Thought, ToolCall
+from interlock.core.chat import ChatRequest, ChatResponse, Choice, Message, Part, Thought, ToolCall, Words
 from interlock.core.errors import UpstreamError
 from interlock.core.guards import NOTHING_SEEN, ContentRefused, Moderator, Seen, Stage, Uncover
 from interlock.core.time import Deadline
@@ -21,6 +21,7 @@ from .streams import Both, Uncovering
 from .veil import Counts, Veil
 
 Cover = Callable[[str], str]
+Spoken = TypeVar("Spoken", bound=Message | Words)
 
 
 class Watching(Struct, frozen=True):
@@ -50,6 +51,18 @@ class TextGuards:
         self.holds_words = veil is not None and (veil.with_stand_ins or watching.written == "redact")
 
     # --- a model call ---------------------------------------------------------------------------------------------
+
+    def passes(self, messages: Sequence[Words]) -> bool:
+        """As `core.guards.Guards.passes`: no moderator has to be asked, and nothing is found."""
+        if self._watching.before or not all(self._covers_nothing(each.text) for each in messages):
+            return False
+        return not self._signals(messages)
+
+    def passes_answer(self, text: str) -> bool:
+        return not self._watching.after and self._covers_nothing(text)
+
+    def _covers_nothing(self, text: str) -> bool:
+        return self._veil is None or self._veil.passes(text)
 
     def enter(self, caller: Caller, request: ChatRequest) -> tuple[ChatRequest, Seen]:
         """The request as a model may see it. Raises ContentRefused."""
@@ -130,7 +143,7 @@ class TextGuards:
 
     # --- the parts ------------------------------------------------------------------------------------------------
 
-    def _signals(self, messages: Sequence[Message]) -> tuple[str, ...]:
+    def _signals(self, messages: Sequence[Words]) -> tuple[str, ...]:
         rules, judged = self._watching.rules, self._watching.judged
         found: list[tuple[str, ...]] = []
         for each in _new(messages):
@@ -180,7 +193,7 @@ class _AsItIs:
         return ""
 
 
-def _new(messages: Sequence[Message]) -> Sequence[Message]:
+def _new(messages: Sequence[Spoken]) -> Sequence[Spoken]:
     """What was said since the model last spoke; what is older was looked at when it was new."""
     for place in range(len(messages) - 1, -1, -1):
         if messages[place].role == "assistant":

@@ -50,6 +50,11 @@ class Veil:
         self._scanner, self._terms, self._key = scanner, terms, key_of
         self.with_stand_ins = "stand_in" in (terms.then, *terms.kinds.values())
 
+    def passes(self, text: str) -> bool:
+        """Nothing in it is covered, and nothing in it turned back."""
+        ours = "[" in text or (self.with_stand_ins and standins.SIGN.search(text) is not None)
+        return not ours and not self._scanner.find(text)
+
     def cover(self, tenant: str, text: str, counts: Counts) -> str:
         """The text as models, tools and records may see it; finds are added to `counts`. Itself where there is nothing in it.
 

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, field
 
 from interlock.core.chat import (
     Cap,
@@ -153,7 +153,7 @@ class _Usual(_Body, frozen=True, forbid_unknown_fields=True):
 
 class _PlainMessage(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     role: Role
-    content: str
+    text: str = field(name="content")
 
 
 class Plain(Struct, frozen=True, forbid_unknown_fields=True):

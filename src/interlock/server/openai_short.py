@@ -70,7 +70,7 @@ class OpenAIShort:
             raw_dialect=DIALECT,
         )
         turn = _Turn(self, exchange, caller)
-        turn.ride = self._shortcut.take(caller, request, [each.content for each in plain.messages], turn)
+        turn.ride = self._shortcut.take(caller, request, plain.messages, turn)
         if turn.ride is None:
             return False
         exchange.turn = turn
