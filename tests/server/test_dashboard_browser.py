@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
-import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -14,11 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from interlock.app import Interlock
 from interlock.core.time import SystemClock
+from interlock.testing.upstream import Answer, Upstream, in_turn
+from tests.app.conftest import Folder, contract_folder
 
+from .chromium import CHROMIUM, browsing
 from .dashboard_kit import long_task, waiting_task, workspace, write
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+__all__ = ["contract_folder"]
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
 ENTRANCE = re.compile(rb"(http://[\d.:]+)(/ui/enter\?once=\S+)")
 LONG = "tsk_long01"
@@ -76,3 +80,49 @@ async def test_a_browser_comes_in_and_draws_a_trace_of_eighty_steps_without_brea
     assert (first, second) == ("", "")
     assert [said for _, said in more] == [""] * len(MORE)
     assert all("<title>taken" not in page and "</main>" in page for page, _ in more)
+
+
+@pytest.mark.requirement("OB-08", "AG-08")
+async def test_somebody_keeps_a_view_forks_a_task_sees_both_runs_leaves_and_signs_in_with_a_mouse(
+    contract_folder: Folder, tmp_path: Path
+):
+    good = Answer(text=json.dumps({"sku": "A1", "quantity": 2}))
+    more = Answer(text=json.dumps({"sku": "A1", "quantity": 7}))
+    async with Upstream(in_turn(good, more, more)) as upstream:
+        contract_folder.provider("openai", upstream.base_url)
+        async with Interlock.from_file(contract_folder.root) as il:
+            task = (await il.run("agent_contract", {"text": "two of A1"})).task
+        async with serving(contract_folder.root) as (address, entrance), browsing(tmp_path / "profile") as tab:
+            await tab.go(address + entrance)
+            await tab.go(f"{address}/ui/tasks?kind=task")
+            await tab.follow(
+                "document.querySelector('.views input[name=name]').value = 'mine'; document.querySelector('.views button').click()"
+            )
+            views = await tab.run("document.querySelector('.views').innerText")
+            await tab.go(f"{address}/ui/tasks/{task}")
+            await tab.follow("document.querySelector('a[href*=\"/again\"]').click()")
+            replayed = await tab.run("document.querySelector('main').innerText")
+            await tab.follow(
+                "document.querySelector('textarea[name=prompt]').value = 'Be generous.'; document.querySelector('main form .primary').click()"
+            )
+            beside = await tab.run("document.querySelector('main').innerText")
+            where = await tab.run("location.pathname + location.search")
+            await tab.go(f"{address}/ui/audit?action=task.operated")
+            noted = await tab.run("document.querySelector('main').innerText")
+            await tab.follow("document.querySelector('form[action=\"/ui/logout\"] button').click()")
+            outside = await tab.run("location.pathname")
+            key = (contract_folder.root / ".interlock" / "server.key").read_text().strip()
+            await tab.follow(
+                f"document.querySelector('input[name=key]').value = '{key}'; document.querySelector('form button').click()"
+            )
+            inside = await tab.run("location.pathname")
+
+    assert (outside, inside) == ("/ui/login", "/ui")
+    assert "mine" in views
+    assert "came out as recorded" in replayed
+    assert tab.questions == ["Fork this task? Models are really asked, and cost money."]
+    assert where.startswith(f"/ui/tasks/{task}/compare?with=tsk_")
+    assert '"quantity": 2' in beside
+    assert '"quantity": 7' in beside
+    assert "fork at 1, another prompt, effects held back" in noted
+    assert tab.complaints == []

@@ -61,6 +61,16 @@ def test_lone_calls_and_tasks_stand_in_one_list_newest_first(store):
     assert [row.id for row in store.tasks.list(TaskFilter(kind="call", limit=1))] == ["tsk_2"]
 
 
+def test_a_list_of_a_version_or_of_long_tasks_leaves_lone_calls_out(store):
+    store.write([[started("t1")], [record(step("t1", 1)), record(step("t1", 2))], [record(call("tsk_1"))]])
+    mine = store.tasks.get("t1")
+    assert [row.id for row in store.tasks.list(TaskFilter(contract=mine.contract))] == ["t1"]
+    assert [row.id for row in store.tasks.list(TaskFilter(contract="another"))] == []
+    assert [row.id for row in store.tasks.list(TaskFilter(least_steps=2))] == ["t1"]
+    assert [row.id for row in store.tasks.list(TaskFilter(least_steps=1))] == ["tsk_1", "t1"]
+    assert [row.id for row in store.tasks.list(TaskFilter(least_steps=3))] == []
+
+
 def test_a_lone_call_of_which_more_becomes_known_gets_a_row_of_its_own(store):
     store.write([[record(call("tsk_1"))]])
     before = store.tasks.get("tsk_1")

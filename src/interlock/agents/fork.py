@@ -28,7 +28,8 @@ HELD_BACK = "held_back"
 
 
 def copied(records: Sequence[Record], at: int, task: str, now_ns: int, contract: Contract) -> list[Record]:
-    """The log of the fork before it goes on: everything before seq `at`, without its cost.
+    """The log of the fork before it goes on: everything before seq `at`, without its cost, as if it had just happened: time that has passed
+    since counts towards no limit.
 
     Raises:
         InvalidRequest: the task has no decision to be taken anew there.
@@ -43,7 +44,8 @@ def copied(records: Sequence[Record], at: int, task: str, now_ns: int, contract:
             param="at",
             hint=f"Fork at step {max(open_calls) + 1} instead.",
         )
-    made = [_as_of(record, task, contract) for record in kept]
+    later_ns = now_ns - kept[-1].at_ns
+    made = [_as_of(record, task, contract, later_ns) for record in kept]
     note = Noted("forked", f"from {records[0].task} at step {at}")
     return [*made, Record(task, fold(made).next_seq, records[0].tenant, now_ns, note)]
 
@@ -73,7 +75,7 @@ def _without_effect(grant: Grant, known: Mapping[tuple[str, str], Any]) -> Grant
     )
 
 
-def _as_of(record: Record, task: str, contract: Contract) -> Record:
+def _as_of(record: Record, task: str, contract: Contract, later_ns: int) -> Record:
     event = record.event
     if isinstance(event, Started):
         caller = Caller(
@@ -98,7 +100,7 @@ def _as_of(record: Record, task: str, contract: Contract) -> Record:
     if isinstance(event, Settled):
         caller = replace(event.caller, task=task, workflow=contract.workflow)
         event = replace(
-            event, caller=caller, attempts=(), usage=Usage(), cost_nano_usd=0, saved_nano_usd=0, reserved_nano_usd=0,
+            event, caller=caller, started_ns=event.started_ns + later_ns, attempts=(), usage=Usage(), cost_nano_usd=0, saved_nano_usd=0, reserved_nano_usd=0,
             reasons=(f"copied from step {record.seq} of {record.task}, with no cost of its own",),
         )  # fmt: skip
-    return replace(record, task=task, event=event, fence=0)
+    return replace(record, task=task, event=event, fence=0, at_ns=record.at_ns + later_ns)

@@ -37,6 +37,7 @@ KEPT_S = 15.0
 NEWEST = 1_000
 SEARCHED, AT_A_TIME = 5_000, 500
 """Entries of the audit that are looked through for one page."""
+DECISIONS = 12
 MINUTE_S = 60.0
 REMEMBERED = 500
 NS_PER_HOUR = 3_600 * NS_PER_S
@@ -128,9 +129,16 @@ class Sight:
         Looks at `SEARCHED` entries at most, so that a filter that nothing fits costs no more in a long history.
         """
         self._store.audit.append([deed])
+        return self._entries(deed.tenant, before, limit, fits)
+
+    def decisions(self, tenant: str) -> list[Entry]:
+        """What people decided lately, the newest first."""
+        return self._entries(tenant, 0, DECISIONS, lambda deed: deed.action == "approval.decided")[0]
+
+    def _entries(self, tenant: str, before: int, limit: int, fits: Callable[[Deed], bool]) -> tuple[list[Entry], int]:
         found: list[Entry] = []
         for _ in range(SEARCHED // AT_A_TIME):
-            entries = self._store.audit.latest(before, AT_A_TIME, deed.tenant)
+            entries = self._store.audit.latest(before, AT_A_TIME, tenant)
             for each in entries:
                 before = each.seq
                 if fits(each.deed):

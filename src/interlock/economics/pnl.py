@@ -102,7 +102,7 @@ def statements(
                 [row for row in rolls if (row.tenant, row.workflow) == key],
                 [row for row in ended if (row.tenant, row.workflow) == key],
                 (worth or {}).get(key[1], Worth()),
-                (premium or {}).get(key[1]),
+                (premium or {}).get(key[1].partition("~")[0]),  # a fork may ask what its original may
                 counted((m.meter, m.n) for m in meters if (m.tenant, m.workflow) == key and m.meter in TRIES),
             ),
             looked(*key, since_ns, until_ns) if key[1] else Sample(),

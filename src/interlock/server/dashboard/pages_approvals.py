@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from interlock.agents.question import Question
 from interlock.app.taskdesk import Decision
+from interlock.core.audit import Entry
 from interlock.core.errors import InvalidRequest
 from interlock.ledger.read import Trace
 
@@ -35,6 +36,17 @@ class Asked(Struct, frozen=True):
     cost_nano_usd: int
 
 
+class Decided(Struct, frozen=True):
+    """What a person decided."""
+
+    at_ns: int
+    who: str
+    """The credential; a name that was typed stands in `how`."""
+    how: str
+    task: str
+    step: str
+
+
 class ApprovalsPage(Struct, frozen=True):
     """What waits for a person, oldest first."""
 
@@ -43,6 +55,8 @@ class ApprovalsPage(Struct, frozen=True):
     """Tasks that wait and are not shown."""
     remark: str = ""
     """Why the last decision was not taken."""
+    decided: tuple[Decided, ...] = ()
+    """The latest decisions, the newest first."""
 
 
 def asked(question: Question, trace: Trace) -> Asked:
@@ -67,9 +81,15 @@ def asked(question: Question, trace: Trace) -> Asked:
     )
 
 
-def approvals_page(found: Sequence[Asked], more: int, remark: str = "") -> ApprovalsPage:
-    """The page."""
-    return ApprovalsPage(tuple(sorted(found, key=lambda each: each.since)), more, remark)
+def approvals_page(
+    found: Sequence[Asked], more: int, remark: str = "", decisions: Sequence[Entry] = ()
+) -> ApprovalsPage:
+    """The page; `decisions`: entries of the audit."""
+    decided = tuple(
+        Decided(deed.at_ns, deed.who, deed.detail, *deed.target.partition("/")[::2])
+        for deed in (each.deed for each in decisions)
+    )
+    return ApprovalsPage(tuple(sorted(found, key=lambda each: each.since)), more, remark, decided)
 
 
 class Answer(Struct, frozen=True):

@@ -6,10 +6,11 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from interlock.core.errors import InvalidRequest
 from interlock.core.money import NANO_PER_USD
+from interlock.core.text import money
 from interlock.core.time import NS_PER_S
 from interlock.economics.statement import LABELS, Line, Statement, added, per_success, total
 
@@ -48,6 +49,8 @@ class Part(Struct, frozen=True):
     """Of the cost of a success; the changes of the lines add up to it, but for rounding."""
     bridge: tuple[Bar, ...] = ()
     """From the cost of a success before to that of now, line by line; empty where one of them is not known."""
+    because: str = ""
+    """The same in a sentence; empty where it is as it was, or not known."""
 
 
 class Bar(Struct, frozen=True):
@@ -88,7 +91,7 @@ def pnl_page(span: str, found: Sequence[Statement], earlier: Sequence[Statement]
     parts = [_part(each.workflow or NO_WORKFLOW, each, then.get(each.workflow)) for each in found]
     if len(parts) > 1:
         parts.insert(0, _part(TOTAL, total(found), total(earlier) if earlier else None))
-    return PnlPage(span, tuple(parts))
+    return PnlPage(span, tuple(structs.replace(part, because=_because(part, span)) for part in parts))
 
 
 def as_csv(page: PnlPage) -> str:
@@ -125,6 +128,21 @@ def _part(name: str, statement: Statement, before: Statement | None) -> Part:
         before,
         None if per is None or was is None else per - was,
         () if per is None or was is None else _bridge(was, per, costs),
+    )
+
+
+def _because(part: Part, span: str) -> str:
+    """What a success costs more or less than before, and the lines that did most of it."""
+    change, now = part.change_nano_usd, part.statement.cost_per_success_nano_usd
+    if not change or now is None:
+        return ""
+    moved = [each for each in part.costs if (each.change_nano_usd or 0) * change > 0]
+    moved.sort(key=lambda each: -abs(each.change_nano_usd or 0))
+    word, sign = ("more", "+") if change > 0 else ("less", "-")
+    lines = ", ".join(f"{each.line.label} ({sign}{money(abs(each.change_nano_usd or 0))})" for each in moved[:2])
+    return (
+        f"A success costs {money(now)}, {money(abs(change))} {word} than in the {span} before"
+        f"{f', mostly for {lines}' if lines else ''}."
     )
 
 

@@ -5,6 +5,7 @@ Above: face, templates. Below: waterfall, the ledger's trace. The arithmetic sho
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -102,7 +103,7 @@ def inspected(trace: Trace, number: int) -> Inspected:
     given += _contents(answer, "decided on: ")
     if call is None:
         title = str(step.detail.get("tool") or step.detail.get("name") or step.type.replace("_", " "))
-        decisions = (*_plain(step), *(() if answer is None else _plain(answer)))
+        decisions = (*(() if answer is None else _answered(answer)), *_plain(step))
         return Inspected(number, title, step.type, step.at, tuple(decisions), (), tuple(given))
     prices = {price.version: price for price in trace.prices}
     sums = tuple(_arithmetic(each, prices) for each in call.attempts if each.usage or each.cost_nano_usd)
@@ -185,16 +186,28 @@ def _arithmetic(attempt: TracedAttempt, prices: Mapping[str, Price]) -> Arithmet
     )
 
 
+def _answered(step: TracedStep) -> Iterator[Decision]:
+    """Who decided, and what."""
+    said = step.detail
+    word = str(said.get("decision", ""))
+    why = tuple(str(each) for each in (said.get("note", ""), _moment(step.at)) if each)
+    yield Decision("decided", f"{word} by {said.get('who', '')}", why, word)
+
+
 def _plain(step: TracedStep) -> Iterator[Decision]:
     """An event that is no call: its fields as they are."""
     for name, value in step.detail.items():
         if value not in ("", None, {}, []) and name not in ("caller", "step", "arguments_hash"):
-            yield Decision(name.replace("_", " "), _said(name, value))
+            yield Decision(name.removesuffix("_ns").replace("_", " "), _said(name, value))
+
+
+def _moment(at: str) -> str:
+    return f"{at[:19].replace('T', ' ')} UTC"
 
 
 def _said(name: str, value: Any) -> str:
     if name.endswith("_ns") and isinstance(value, int):
-        return f"{value / 1e9:.0f} (epoch)"
+        return _moment(dt.datetime.fromtimestamp(value / 1e9, dt.UTC).isoformat())
     if isinstance(value, dict):
         return ", ".join(f"{key} {inner}" for key, inner in value.items())  # pyright: ignore[reportUnknownVariableType]
     return str(value)

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from interlock.agents.fork import FORK
 from interlock.ledger.read import TaskSummary, Trace
 from interlock.observe.why import Why, why
 
@@ -102,7 +103,7 @@ def _answer(trace: Trace) -> Any:
 
 def _aligned(mine: Sequence[Why], other: Sequence[Why]) -> Iterator[Pair]:
     """The longest common run of decisions, by what was decided; what only one side did stands alone."""
-    a, b = [each.decided for each in mine[:400]], [each.decided for each in other[:400]]
+    a, b = ([each.decided.removesuffix(FORK) for each in run[:400]] for run in (mine, other))
     longest = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
     for i in reversed(range(len(a))):
         for j in reversed(range(len(b))):

@@ -92,7 +92,8 @@ class Pages:
         """What waits for a person?"""
         tasks = [each for each in await self._unfinished(caller) if asks(each)]
         found = [one for task in tasks[:MOST] for one in await self._asked(caller, task)]
-        return approvals_page(found, max(0, len(tasks) - MOST), remark)
+        decisions = await asyncio.to_thread(self._il.sight.decisions, caller.tenant)
+        return approvals_page(found, max(0, len(tasks) - MOST), remark, decisions)
 
     async def pnl(self, caller: Caller, query: Mapping[str, str]) -> PnlPage:
         """Where does the money go? Raises InvalidRequest."""
