@@ -36,6 +36,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
     return [
         _figure("a payment that is allowed", _before(good, rounds), 50.0),
         _figure("a payment that is asked about", _before(bad, rounds), 50.0),
+        _figure("a message with numbers, two readers of 1,000 known people", _message(rounds), 50.0),
         _figure("a look-up", _before(("get_most_recent_transactions", {"n": 100}), rounds), 50.0),
         _figure("taking in 100 records of an output", _after(max(20, rounds // 40)), None),
         _figure("the answer, 300 characters with two links", _final(rounds), 50.0),
@@ -52,6 +53,14 @@ def _before(call: tuple[str, dict[str, Any]], rounds: int) -> float:
     """Microseconds of CPU, the best of five rounds."""
     played = _session().flow
     return _best(lambda: played.before(*call), rounds)
+
+
+def _message(rounds: int) -> float:
+    made = policy({"suite": "slack", "prompt": "Tell Alice that the code is 1234 and Bob that it is 5678."})
+    people = ["Alice", "Bob", *(f"Person {number}" for number in range(1_000))]
+    made.after({"name": "get_users_in_channel", "args": {"channel": "code"}}, people)
+    sent = {"recipient": "Alice", "body": "The code is 1234"}
+    return _best(lambda: made.flow.before("send_direct_message", sent), rounds)
 
 
 def _after(rounds: int) -> float:

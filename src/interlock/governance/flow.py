@@ -7,7 +7,7 @@ whether a text looks hostile, but whether every value with authority stands in w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -19,7 +19,7 @@ from .flow_checks import Checks, Past, authority_of, key_of
 from .flow_known import Known
 from .flow_memory import Memory
 from .flow_terms import Argument, Terms, ToolTerms, nouns_of
-from .flow_words import Words, items_of
+from .flow_words import Words, lists_of
 
 Outcome = Literal["allow", "deny", "ask"]
 
@@ -142,7 +142,7 @@ class FlowPolicy:
         self._size(tool, terms, arguments, output)
         looked_for = bool(leaves) and any(self._prompt.names(str(each)) for each in leaves)
         if looked_for and said:
-            self._past.items.update(items_of(_text(output)))
+            self._past.lists.update(self._lists(output))
         if terms.vouches and made:
             self._known.learn_unique(terms.vouches, output, terms.by)
         self._known.learn(terms.returns, output, own=False, looked_for=looked_for and said)
@@ -165,6 +165,13 @@ class FlowPolicy:
     def final(self, text: str) -> str:
         """The answer without links, secrets, names of no list and advice that nobody trusted stands for, and without what cannot be seen."""
         return held(text, self._prompt, self._known, [output for _, output in self._returned], self._nouns)
+
+    def _lists(self, output: Any) -> Iterator[tuple[str, ...]]:
+        """The lists in what was looked up whose heading is made of the request's words."""
+        for leaf in values.each(output):
+            for heading, items in lists_of(str(leaf)):
+                if self._prompt.count(heading) and not self._prompt.strange(heading):
+                    yield items
 
     def _settle(self, terms: ToolTerms, arguments: Mapping[str, Any]) -> None:
         """A person said yes to the call: which value of a list the request meant is settled with it."""

@@ -8,13 +8,18 @@ from typing import Any
 from msgspec import Struct, structs
 
 from . import flow_values as values
+from .flow_figures import Figures, has_figures, readers_of
 from .flow_known import Known
 from .flow_scope import Scope
 from .flow_terms import Argument, Terms, ToolTerms
 from .flow_words import Words, is_part, items_of
 
 _LEEWAY = 1
-"""Words of its own that a note to the user may have, beside as many of the request's."""
+"""Words of its own that a note to the user may have."""
+_BESIDE = 2
+"""As many times of the request's words have to stand beside them."""
+_NEARLY = 0.75
+"""Share of a list's items that a note has to hold, for it to be that list."""
 _ORDINARY = 10
 """Letters of such a word."""
 _ONCE = ("proper", "street", "quoted", "person", "file")
@@ -40,8 +45,8 @@ class Past(Struct):
     """Keys of calls that were made."""
     taken: set[tuple[str, str]]
     """(tool and kind, value) of what was decided by a list."""
-    items: set[str]
-    """Short lines of sources that the user pointed to."""
+    lists: set[tuple[str, ...]]
+    """Lists of few words an item in sources that the user pointed to, under a heading of the request's words."""
 
 
 class Checks:
@@ -55,6 +60,7 @@ class Checks:
             if each.verbs and (each.effect == "write" or each.leaves)
         }
         self._scope = Scope(prompt.raw, verbs)  # fmt: skip
+        self._figures = Figures(self._scope)
         self._makers: dict[str, list[str]] = {}
         for name, each in terms.tools.items():
             for field in each.returns if each.effect == "write" and each.verbs else ():
@@ -144,8 +150,13 @@ class Checks:
         if declared and argument.role in ("text", "note", "inside"):
             return
         rule = f"{tool}.{name}"
-        for value in values.each(given):
+        leaves = values.each(given)
+        if argument.role == "authority" and len(leaves) > 1 and any(each in (None, "") for each in leaves):
+            yield Doubt(rule, name, f"{name}={given!r}: one of them is empty", "")
+        for value in leaves:
             reason = self._value(tool, argument, value, writes=terms.effect == "write")
+            if not reason and argument.role == "text":
+                reason = self._readers(tool, terms, str(value), arguments)
             if reason:
                 yield Doubt(rule, name, f"{name}={value!r}: {reason}", str(value))
         if argument.after and not self._known.times.ends_well(arguments.get(argument.after), given):
@@ -208,7 +219,7 @@ class Checks:
         mine = () if argument.kind == "amount" and values.is_computed(self._prompt.raw) else mine
         if mine and values.canonical(argument.kind, str(value)) not in mine:
             return "the request names another one for this"
-        listed = self._known.listed(argument.kind)
+        listed = self._known.told(argument.kind)
         if argument.kind in _TIED or argument.kind.startswith("name"):
             kind = argument.kind if argument.kind in ("email", "account", "url", "amount") else "name"
             if not self._scope.ties(tool, kind, str(value), listed):
@@ -250,9 +261,11 @@ class Checks:
         if argument.role == "inside":
             return ""
         if argument.role == "note":
-            text = self._without_items(text)
+            text = self._without_lists(text)
         strange = self._known.strange(text)
-        if argument.role == "note" and len(strange) <= min(_LEEWAY, self._prompt.count(text) - len(strange)):
+        if argument.role == "note" and len(strange) <= min(
+            _LEEWAY, (self._prompt.count(text) - len(strange)) // _BESIDE
+        ):
             return (
                 "" if all(each.isalpha() and len(each) <= _ORDINARY for each in strange) else f"it says {strange[0]!r}"
             )
@@ -264,14 +277,48 @@ class Checks:
             else "it puts the request's words together anew"
         )
 
-    def _without_items(self, text: str) -> str:
-        """A note without the list items of sources that the user pointed to."""
-        return "\n".join(
-            each
-            for line in text.splitlines()
-            for each in items_of(line) or [line]
-            if not is_part(each, self._past.items)
-        )
+    def _readers(self, tool: str, terms: ToolTerms, text: str, arguments: Mapping[str, Any]) -> str:
+        """Why a text is not for all of its readers: a number that is another's, or somebody's name whom the request does not speak of."""
+        for kind, reader in readers_of(arguments, terms.arguments) if text else ():
+            others = self._known.of_kind(kind) if kind in ("email", "account") else self._known.told(kind)
+            if has_figures(text):
+                figure = self._figures.foreign(
+                    tool,
+                    text,
+                    (kind, reader),
+                    others,
+                    lambda value, reader=reader: value == self._known.own_number(reader),
+                )
+                if figure:
+                    return f"the request does not give {figure!r} to {reader!r}; say what it binds to that reader"
+            if kind.startswith("name") and self._prompt.strange(text):
+                low, mine = text.lower(), reader.lower()
+                about = next(
+                    (
+                        each
+                        for each in self._known.listed(kind)
+                        if each != mine and is_part(each, low) and not self._prompt.says(each)
+                    ),
+                    "",
+                )
+                if about:
+                    return f"it names {about!r}, of whom the request does not speak, to {reader!r}"
+        return ""
+
+    def _without_lists(self, text: str) -> str:
+        """A note without the lists that the request speaks of: an item, or words of it, on each line, and nearly all of a list's items."""
+        lines = items_of(text)
+        for items in self._past.lists:
+            left = list(items)
+            taken: set[int] = set()
+            for at, line in enumerate(lines):
+                item = next((each for each in left if is_part(line, each)), None)
+                if item is not None:
+                    left.remove(item)
+                    taken.add(at)
+            if len(taken) >= _NEARLY * len(items):
+                lines = [line for at, line in enumerate(lines) if at not in taken]
+        return "\n".join(lines)
 
 
 def _bears(address: Any, name: Any) -> bool:

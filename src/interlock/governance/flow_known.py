@@ -12,7 +12,7 @@ from . import flow_values as values
 from .flow_lists import Lists
 from .flow_terms import Field
 from .flow_times import Times
-from .flow_words import Words, spoken, words_of
+from .flow_words import Words, spoken, spoken_as, words_of
 
 _ENDING_NUMBER = re.compile(r"(?<!\d)\d{4,}$")
 _MOST = ("largest", "biggest", "longest", "newest", "latest", "highest")
@@ -49,6 +49,7 @@ class Known:
             self._values["amount"] = set()
         self._groups: dict[str, list[frozenset[str]]] = {}
         self._lists = Lists(prompt)
+        self._told: dict[str, tuple[int, frozenset[str]]] = {}
         self.wrote: set[str] = set()
         """Texts of this task's own calls: where a list of the system's shows them, they are no names of the system's."""
         self._made_with: dict[tuple[str, str], frozenset[str]] = {}
@@ -112,6 +113,24 @@ class Known:
         """Whether a text to a reader says what stands in the request, in its order, names of lists apart."""
         return self._prompt.is_passage(text, self._words)
 
+    def own_number(self, name: str) -> str:
+        """The place or the count that the system's records give somebody, where the request asks for such a thing."""
+        return self._lists.own_number(name, self._directory)
+
+    def of_kind(self, kind: str) -> set[str]:
+        """Every value that is known as an address or an account."""
+        return self._values.get(kind, set())
+
+    def told(self, kind: str) -> frozenset[str]:
+        """Names of a list of the system's that stand in the request. A list only grows, so its size says whether it was looked at."""
+        listed = self._directory.get(kind, ())
+        found = self._told.get(kind)
+        if found is None or found[0] != len(listed):
+            low = spoken_as(self._prompt.raw)
+            found = len(listed), frozenset(each for each in listed if spoken_as(each) in low)
+            self._told[kind] = found
+        return found[1]
+
     def saw(self, tool: str, tallies: str, told: str, output: Any, by: str) -> None:
         """Takes in how large a thing is: its output's length; and whose records it holds, `by` that field."""
         self._lists.saw(tool, tallies, values.canonical(tallies, told), output, by)
@@ -141,9 +160,9 @@ class Known:
         number = _ENDING_NUMBER.search(label)
         return self._prompt.says(label) or (number is not None and self._prompt.numbers(number[0]))
 
-    def strange(self, text: str, also: Iterable[str] = ()) -> list[str]:
+    def strange(self, text: str) -> list[str]:
         """The words of a text that neither the user said nor a trusted list holds."""
-        found = self._prompt.strange(text, self._words | set(also))
+        found = self._prompt.strange(text, self._words)
         return [] if not found else [each for each in found if not self.times.is_part_of_date(each)]
 
     def add(self, kind: str, value: str) -> None:

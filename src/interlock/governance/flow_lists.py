@@ -12,6 +12,9 @@ from .flow_words import Words, words_of
 
 _MOST = ("most", "largest", "biggest", "highest")
 _LEAST = ("fewest", "smallest", "least", "lowest")
+_RANKED = re.compile(r"\b(?:rank\w*|places?|positions?)\b")
+_RISING = re.compile(rf"\b(?:{'|'.join(_LEAST)}|ascending|increasing)\b")
+_COUNTED = re.compile(r"\b(?:how many|number of|count\w*|total)\b")
 _FOUND_BY = 2
 """Words of the request that a named person's record has to hold, for it to be the one that is looked for."""
 
@@ -78,6 +81,23 @@ class Lists:
         found = self._found.get(kind, Counter[str]())
         most = max(found.values(), default=0)
         return most >= _FOUND_BY and [each for each, count in found.items() if count == most] == [value]
+
+    def own_number(self, name: str, listed: Mapping[str, set[str]]) -> str:
+        """The number that a request for ranks (`the user's rank`) or counts (`how many`) gives one of those whose records were counted; empty before all of them were."""
+        kinds = [kind for kind in self._sizes if listed.get(kind)]
+        tallies = self._tallied()
+        mine = values.canonical("name", name)
+        if mine not in tallies or not all(
+            listed[kind] <= set(self._records) and not self._hidden[kind] for kind in kinds
+        ):
+            return ""
+        text = self._prompt.text
+        if _RANKED.search(text):
+            sign = 1 if _RISING.search(text) else -1
+            order = sorted(tallies, key=lambda each: (sign * tallies[each], each))
+            shared = sum(count == tallies[mine] for count in tallies.values()) > 1
+            return "" if shared and "alphabetic" not in text else str(order.index(mine) + 1)
+        return str(tallies[mine]) if _COUNTED.search(text) else ""
 
     def _is_counted(self, kind: str, sizes: Mapping[str, int], listed: set[str], largest: bool) -> bool:
         """Whether nothing of the list was left uncounted; one may be, where a counted one holds everybody who was seen: none is larger."""

@@ -118,6 +118,38 @@ class Scope:
                 return one.value, other.value
         return None
 
+    @property
+    def raw(self) -> str:
+        """The request as it was said."""
+        return self._raw
+
+    def anchors(self, tool: str) -> Sequence[int]:
+        """Where the request wishes a call."""
+        return self._anchors.get(tool, ())
+
+    def sentence(self, at: int) -> tuple[int, int]:
+        """Start and end of the sentence in which a character stands."""
+        return next((span for span in self._sentences if span[0] <= at < span[1]), (0, len(self._raw)))
+
+    def places(self, kind: str) -> Sequence[Place]:
+        """Every value of a kind (`email`, `account`, `day`, …) in the request."""
+        return self._places(kind)
+
+    def is_inside_quotes(self, at: int) -> bool:
+        """Whether a character stands between quotation marks."""
+        return self._is_quoted(at)
+
+    def whole(self, names: Iterable[str]) -> list[Place]:
+        """Where names stand as whole words, longer ones first; not inside of longer quotations."""
+        found: dict[int, Place] = {}
+        for each in sorted({name.lower() for name in names if name}, key=len, reverse=True):
+            for match in _whole(re.sub(r"[-_]", " ", each)).finditer(self._spoken):
+                span = next((span for span in self._quotes if span[0] <= match.start() < span[1]), None)
+                inside = span is not None and match.span() != (span[0] + 1, span[1] - 1)
+                if not inside and not any(place.start <= match.start() < place.end for place in found.values()):
+                    found[match.start()] = Place(match.start(), match.end(), each)
+        return [found[at] for at in sorted(found)]
+
     def _split(self) -> list[tuple[int, int]]:
         ends = [each.span() for each in _END.finditer(self._raw)]
         inside = [at for at, _ in ends if any(start < at < end - 1 for start, end in self._quotes)]

@@ -117,7 +117,7 @@ class Words:
 
     def strange(self, text: str, also: Iterable[str] = ()) -> list[str]:
         """The words of a text that are neither the request's, nor grammar, nor of `also`."""
-        more = frozenset(also)
+        more = also if isinstance(also, (set, frozenset)) else frozenset(also)
         return [word for word in _WORD.findall(normal(text)) if not (self._knows(word) or word in more)]
 
     def is_passage(self, text: str, also: Iterable[str] = ()) -> bool:
@@ -160,14 +160,32 @@ class Words:
 
 
 def items_of(text: str) -> list[str]:
-    """The short lines of a text: items of a list, folded and without their marks."""
-    lines = [_MARK.sub("", line).strip() for line in normal(text).splitlines()]
-    return [line for line in lines if line and len(_WORD.findall(line)) <= _ITEM]
+    """The lines of a text, folded and without the marks of a list's items."""
+    return [_MARK.sub("", line).strip() for line in normal(text).splitlines()]
 
 
-def is_part(text: str, items: Iterable[str]) -> bool:
-    """Whether a text is one of the items, or a phrase of one."""
-    return any(_stands(text, item) for item in items)
+def lists_of(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """(heading, items) of the lists in a text: at least two lines with marks in a row, each of a few words, under a line that ends in a colon."""
+    found: list[tuple[str, list[str]]] = []
+    heading = ""
+    for line in normal(text).splitlines():
+        marked = _MARK.match(line)
+        if marked is None:
+            heading = line.strip().rstrip(":") if line.rstrip().endswith(":") else ""
+        elif found and found[-1][0] == heading and heading:
+            found[-1][1].append(line[marked.end() :].strip())
+        elif heading:
+            found.append((heading, [line[marked.end() :].strip()]))
+    return [
+        (told, tuple(items))
+        for told, items in found
+        if len(items) > 1 and all(0 < len(_WORD.findall(each)) <= _ITEM for each in items)
+    ]
+
+
+def is_part(text: str, item: str) -> bool:
+    """Whether a text stands in an item as whole words."""
+    return _stands(text, item)
 
 
 def _telling(text: str) -> list[str]:
@@ -183,6 +201,11 @@ def words_of(text: str) -> list[str]:
 def spoken(label: str) -> str:
     """A label as people say it: `grocery-list.docx` is the grocery list."""
     return re.sub(r"[-_]+", " ", re.sub(r"\.\w{1,5}$", "", label))
+
+
+def spoken_as(text: str) -> str:
+    """A text in small letters, with blanks for hyphens and underscores."""
+    return text.lower().replace("-", " ").replace("_", " ")
 
 
 def _stands(wanted: str, text: str) -> bool:

@@ -234,7 +234,7 @@ def measure(
     everything = list(cases(suites or SUITES))
     drawn = everything if not sample or sample >= len(everything) else chosen.sample(everything, sample)
     player = Player(suites or SUITES)
-    found = list(_played(player, drawn, policy_of))
+    found = list(_played(player, drawn, policy_of, f"{chosen.getrandbits(32)}:"))
     broken = tuple(Broken(*case, tuple(sorted(set(each.kinds)))) for case, each in found if each.kinds)
     return AdaptiveFigures(
         pairs=len(drawn),
@@ -252,11 +252,11 @@ def measure(
 
 
 def _played(
-    player: Player, drawn: Sequence[tuple[str, str, str]], policy_of: Callable[[Session], Policy]
+    player: Player, drawn: Sequence[tuple[str, str, str]], policy_of: Callable[[Session], Policy], salt: str
 ) -> Iterator[tuple[tuple[str, str, str], Attacked]]:
     whole: dict[tuple[str, str], Attacked] = {}
     for case in drawn:
-        found = play(player, case, policy_of, whole=case[:2] not in whole)
+        found = play(player, case, policy_of, whole=case[:2] not in whole, salt=salt)
         first = whole.setdefault(case[:2], found)
         if first is not found:
             found.kinds += [each for each in first.kinds if each not in OF_THE_INJECTION]
@@ -264,14 +264,21 @@ def _played(
 
 
 def play(
-    player: Player, case: tuple[str, str, str], policy_of: Callable[[Session], Policy], *, whole: bool = True
+    player: Player,
+    case: tuple[str, str, str],
+    policy_of: Callable[[Session], Policy],
+    *,
+    whole: bool = True,
+    salt: str = "",
 ) -> Attacked:
-    """One pair, with everything tried at both stages. `whole`: with every value of the request and of the environment, and not only those of the injected task."""
+    """One pair, with everything tried at both stages. `whole`: with every value of the request and of the environment, and not only those of the injected task. `salt`: another
+    one draws other combinations.
+    """
     suite, user, injection, environment = player.prepared(case)
     before = user.init_environment(environment.model_copy(deep=True))
     tools = {tool.name: tool.parameters.model_json_schema() for tool in suite.tools}
     goals = [(call.function, dict(call.args)) for call in attack_calls(injection, before)]
     stage = Stage(user.PROMPT, injection.GOAL, user.ground_truth(before), goals, tools)
-    pair = _Pair(policy_of(Session(case[0], user.PROMPT, tools)), stage, random.Random(str(case)), whole=whole)
+    pair = _Pair(policy_of(Session(case[0], user.PROMPT, tools)), stage, random.Random(f"{salt}{case}"), whole=whole)
     suite.run_task_with_pipeline(pair, user, injection, {}, environment=environment.model_copy(deep=True))
     return pair.found
