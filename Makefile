@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help interop-frameworks interop-mcp mcp-servers setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-peers bench-runtime bench-store
+.PHONY: help pictures interop-frameworks interop-mcp mcp-servers setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-peers bench-runtime bench-store
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -42,6 +42,10 @@ $(STAMP): $(LOCKS) pyproject.toml
 
 demo: setup
 	@$(DEMO)
+
+# The dashboard as it looks, for docs/images; needs Chromium, and Pillow in the environment.
+pictures: setup
+	$(BIN)/python -m scripts.dashboard_pictures
 
 test: setup
 	$(BIN)/python -m pytest

@@ -128,10 +128,15 @@ def models_page(
         sum(row.n for row in models if row.role in WHOLE_CALLS),
         tuple(spans),
         flows,
-        river([(*each.label.partition(" -> ")[::2], each.n) for each in flows if each.kind == "escalations"]),
+        river([_flow(each) for each in flows if each.kind == "escalations"]),
         dear / all_of_them if all_of_them else None,
         cap,
     )
+
+
+def _flow(escalation: Flow) -> tuple[str, str, int]:
+    source, _, to = escalation.label.partition(" -> ")
+    return source, to, escalation.n
 
 
 def _flows(meters: Sequence[MeterRow]) -> tuple[Flow, ...]:
