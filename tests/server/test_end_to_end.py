@@ -6,6 +6,8 @@ The vendor counts what it bills; the ledger has to say the same.
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -129,6 +131,32 @@ async def test_whole_and_streamed_answers_reach_the_client_and_the_ledger_says_w
         served = up.upstream.served
     assert (served.input_tokens, served.output_tokens) == (22, 8)
     assert booked(tmp_path) == (22, 8, 22 * 1000 + 8 * 2000)
+
+
+async def test_ordinary_calls_leave_nothing_for_the_collector_to_find(tmp_path: Path) -> None:
+    """A cycle would keep the memory of a call from the next one until the collector comes by."""
+    async with house(tmp_path, Answer(text="It has shipped.", input_tokens=11, output_tokens=4)) as up:
+
+        async def asked(times: int) -> None:
+            wire = await up.door.send(post(ASK))
+            for n in range(times):
+                assert (await wire.reply())[0] == 200
+                wire.writer.write(post(ASK.replace(b"hi", b"hello %d" % n)))
+            assert (await wire.reply())[0] == 200
+
+        await asked(3)  # the first call to a deployment goes the long way
+        gc.collect()
+        gc.disable()
+        try:
+            await asked(20)
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            found = Counter(type(each).__name__ for each in gc.garbage)
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert not {"Ride", "Told", "_Turn", "Exchange", "Read"} & found.keys(), found
 
 
 @pytest.mark.parametrize("ask", [ASK, ASK_STREAM], ids=["whole", "stream"])
