@@ -171,5 +171,5 @@ def test_known_keys_forget_nothing_recent_and_the_oldest_in_time():
     for at in range(0, 5_000, 500):
         known.add(mixed[at : at + 500])
     assert all(each in known for each in mixed[3_000:5_000])
-    assert not any(each in known for each in mixed[5_000:])
-    assert sum(each in known for each in mixed) <= 4_000
+    assert sum(each in known for each in mixed[5_000:]) <= 30, "one in a hundred or so of those that are not there"
+    assert sum(each in known for each in mixed) <= 4_100
