@@ -44,8 +44,9 @@ class Tab:
         await self._arrived()
 
     async def run(self, script: str) -> Any:
-        """What a piece of JavaScript comes to on the page."""
-        found = await self._ask("Runtime.evaluate", {"expression": script, "returnByValue": True})
+        """What a piece of JavaScript comes to on the page, when its promise is kept where it is one."""
+        given = {"expression": script, "returnByValue": True, "awaitPromise": True}
+        found = await self._ask("Runtime.evaluate", given)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
