@@ -86,7 +86,7 @@ async def answer(client: httpx2.AsyncClient, method: str, path: str, **sent: Any
     async with client.stream(method, path, **sent) as response:
         pieces: list[bytes] = []
         try:
-            async with asyncio.timeout(0.4 if "events" in path else 20):
+            async with asyncio.timeout(0.4 if "events" in path or path.startswith("/mcp/") else 20):
                 async for piece in response.aiter_bytes():
                     pieces.append(piece)  # noqa: PERF401 - what came before the time is up counts
         except TimeoutError:
