@@ -108,7 +108,9 @@ def _without(fault: Fault, hidden: Mapping[str, str]) -> Fault:
 def _check_policy(findings: Findings, settings: Settings, built_in: Settings, read: Documents, *, lone: bool) -> None:
     """Names across sections and files. Where a part could not be read, what would follow from that is not said."""
     node, drafts = read.policy, read.drafts
-    dialects = {*plugins.names("providers"), *(each.dialect for each in built_in.providers.values())}
+    dialects = {*plugins.own("providers"), *(each.dialect for each in built_in.providers.values())}
+    if any(each.dialect not in dialects for each in settings.providers.values()):
+        dialects.update(plugins.names("providers"))
     strict = findings.warnings if lone else findings.faults
     if read.policy_whole:
         strict.extend(checks.unknown_models(settings, node, drafts))

@@ -33,10 +33,13 @@ def find(kind: Kind, name: str) -> ModuleType | None:
 
 def names(kind: Kind) -> list[str]:
     """Every name that `find` would find, sorted."""
+    return sorted({*own(kind), *(entry.name for entry in entry_points(group=f"interlock.{kind}"))})
+
+
+def own(kind: Kind) -> set[str]:
+    """Those that come with Interlock: told without asking every installed package for its entry points."""
     try:
         package = importlib.import_module(f"interlock.plugins.{kind}")
     except ModuleNotFoundError:
-        own: set[str] = set()
-    else:
-        own = {module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_")}
-    return sorted(own | {entry.name for entry in entry_points(group=f"interlock.{kind}")})
+        return set()
+    return {module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_")}
