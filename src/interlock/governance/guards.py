@@ -42,11 +42,16 @@ class Watching(Struct, frozen=True):
     """What becomes of personal data and credentials that a model wrote where it had seen none."""
 
 
+PROMPTS_KEPT = 256
+PROMPT_CHARS = 16_384
+
+
 class TextGuards:
-    """One workspace's. Safe for concurrent calls; keeps nothing of a call."""
+    """One workspace's. Safe for concurrent calls; keeps nothing of a call but system prompts in which there was nothing."""
 
     def __init__(self, veil: Veil | None, watching: Watching) -> None:
         self._veil, self._watching = veil, watching
+        self._passed: set[str] = set()
         self.holds_answers = bool(watching.after)
         self.holds_words = veil is not None and (veil.with_stand_ins or watching.written == "redact")
 
@@ -54,9 +59,23 @@ class TextGuards:
 
     def passes(self, messages: Sequence[Words]) -> bool:
         """As `core.guards.Guards.passes`: no moderator has to be asked, and nothing is found."""
-        if self._watching.before or not all(self._covers_nothing(each.text) for each in messages):
+        if self._watching.before:
             return False
+        for each in messages:
+            if not (self._system_passes(each.text) if each.role == "system" else self._covers_nothing(each.text)):
+                return False
         return not self._signals(messages)
+
+    def _system_passes(self, text: str) -> bool:
+        """A workflow's system prompt comes with each of its calls, and is looked at once."""
+        if text in self._passed:
+            return True
+        passes = self._covers_nothing(text)
+        if passes and len(text) <= PROMPT_CHARS:
+            if len(self._passed) >= PROMPTS_KEPT:
+                self._passed.clear()
+            self._passed.add(text)
+        return passes
 
     def passes_answer(self, text: str) -> bool:
         return not self._watching.after and self._covers_nothing(text)
