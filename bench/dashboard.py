@@ -14,6 +14,7 @@ from typing import Any
 
 from interlock.app import Interlock
 from interlock.app.taskdesk import TaskDesk
+from interlock.core.audit import Deed
 from interlock.core.caller import Caller
 from interlock.core.time import NS_PER_S, SystemClock
 from interlock.server.dashboard.draw import Drawing
@@ -21,6 +22,7 @@ from interlock.server.dashboard.face import NEEDS, SPOTS
 from interlock.server.dashboard.guard import Visitor
 from interlock.server.dashboard.insight import Insight
 from interlock.server.dashboard.reading import Pages
+from interlock.storage import SqliteStore
 from tests.server.dashboard_kit import TENANT, Past, long_task, workspace, write
 
 COMMAND = "python -m bench dashboard"
@@ -46,7 +48,21 @@ def history(root: Path, days: int, per_day: int, now_ns: int) -> Path:
             write(root, *waiting)
             waiting = []
     write(root, *waiting)
+    looked(root, days * per_day, now_ns)
     return root
+
+
+def looked(root: Path, times: int, now_ns: int) -> None:
+    """As many entries in the audit as there are tasks: somebody read each."""
+    store = SqliteStore.open(root / ".interlock" / "interlock.db")
+    try:
+        for first in range(0, times, GROUP):
+            numbers = range(first, min(first + GROUP, times))
+            store.audit.append(
+                [Deed(now_ns, TENANT, "u-1", "machine", "content.read", f"tsk_{number:09d}") for number in numbers]
+            )
+    finally:
+        store.close()
 
 
 async def pages_ms(root: Path, deep: int, times: int) -> dict[str, float]:
@@ -65,6 +81,7 @@ async def pages_ms(root: Path, deep: int, times: int) -> dict[str, float]:
             "Models, 7 days": ("models", lambda: pages.models(who.caller, {"span": "7d"})),
             "Incidents": ("incidents", lambda: insight.incidents(who.caller)),
             "Audit, what nothing fits": ("audit", lambda: insight.audit(who, {"action": "key.rotated"})),
+            "Approvals": ("approvals", lambda: pages.approvals(who.caller)),
             "Quality": ("quality", lambda: insight.quality(who.caller)),
             "Why, 80 steps": ("why", lambda: insight.why(who.caller, "tsk_long")),
             "Beside a good run": ("compare", lambda: insight.compare(who.caller, "tsk_long", {})),
@@ -75,7 +92,14 @@ async def pages_ms(root: Path, deep: int, times: int) -> dict[str, float]:
             for _ in range(times + 1):
                 gc.collect()
                 before = time.process_time()
-                around = {"spots": SPOTS, "needs": NEEDS, "here": name, "workspace": "bench", "waiting": 0, "visitor": who}
+                around = {
+                    "spots": SPOTS,
+                    "needs": NEEDS,
+                    "here": name,
+                    "workspace": "bench",
+                    "waiting": 0,
+                    "visitor": who,
+                }
                 drawing.text(f"{name}.html", page=await read(), **around)
                 samples.append((time.process_time() - before) * 1000)
             found[title] = statistics.median(samples[1:])

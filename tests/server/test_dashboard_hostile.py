@@ -143,14 +143,57 @@ async def test_a_hostile_text_changes_no_page(tmp_path: Path):
             assert "set-cookie" not in reply.headers
 
 
+@pytest.mark.requirement("OB-08")
+async def test_a_hostile_text_changes_neither_a_replay_nor_two_runs_beside_each_other(tmp_path: Path):
+    benign = tuple(f"harmless {number:03d}" for number in range(len(PAYLOADS)))
+    kinds = ("again", "compare?with=tsk_000_ended")
+    models: dict[str, Skeleton] = {}
+    async with shown(tmp_path / "benign", benign) as browser:
+        for kind in kinds:
+            reply = await browser.get(f"/ui/tasks/tsk_001_waits/{kind}")
+            assert reply.status_code == 200
+            models[kind] = Skeleton(reply.text)
+    async with shown(tmp_path / "hostile", PAYLOADS) as browser:
+        for number in range(len(PAYLOADS)):
+            for kind in kinds:
+                reply = await browser.get(f"/ui/tasks/tsk_{number:03d}_waits/{kind}")
+                skeleton = Skeleton(reply.text)
+                assert reply.status_code == 200
+                assert skeleton.tags == models[kind].tags, (kind, number)
+                assert skeleton.odd == []
+                assert all(address.startswith(("/ui", "?", "#")) for address in skeleton.addresses)
+
+
+async def test_a_hostile_name_beside_a_decision_is_a_text(tmp_path: Path):
+    write(workspace(tmp_path), *(waiting_task(f"tsk_{n}", SystemClock().wall_ns()) for n in range(3)))
+    async with dashboard(tmp_path) as (_, made, browser):
+        await browser.get(made.address())
+        for number, text in enumerate(("<script>alert(1)</script>", '" onmouseover="alert(1)', "\u202e<marquee>x")):
+            key = {"authorization": f"Bearer {KEY}"}
+            form = {"decision": "deny", "who": text, "note": text}
+            step = (await browser.get("/ui/approvals.json")).json()["waiting"][0]["question"]["step"]
+            reply = await browser.post(f"/ui/approvals/tsk_{number}/{step}", data=form, headers=key)
+            assert reply.status_code == 303
+        pages = [(await browser.get(path)).text for path in ("/ui/approvals", "/ui/audit")]
+    for page in pages:
+        assert "deny by" in page
+        assert not {"marquee"} & {tag for tag, _ in Skeleton(page).tags}
+        assert "<script>alert" not in page
+        assert not any("onmouseover" in names for _, names in Skeleton(page).tags)
+
+
 async def test_hostile_steps_and_filters_change_nothing_either(tmp_path: Path):
     async with shown(tmp_path, PAYLOADS[:4]) as browser:
         steps = [await browser.get(f"/ui/tasks/tsk_000_ended?step={step}") for step in range(12)]
         for reply in steps:
             assert "<script>alert" not in reply.text
         for text in PAYLOADS:
-            for name in ("user", "workflow", "outcome", "status", "cost", "at"):
+            for name in ("user", "workflow", "outcome", "status", "cost", "at", "steps", "contract"):
                 page = await browser.get("/ui/tasks", params={name: text})
+                assert page.status_code in (200, 400)
+                assert "<" not in text or text not in page.text
+            for name in ("who", "action", "target", "since", "before"):
+                page = await browser.get("/ui/audit", params={name: text})
                 assert page.status_code in (200, 400)
                 assert "<" not in text or text not in page.text
             lost = await browser.get("/ui/tasks/" + quote(text, safe=""))
