@@ -77,6 +77,7 @@ def question(contract: Contract, judged: Judged, now_ns: int) -> tuple[ApprovalA
         expires_ns=now_ns + int(contract.approval_expires_s * NS_PER_S),
         on_expiry=contract.approval_on_expiry,
         tool_call_id=call.tool_call_id,
+        workflow=contract.workflow,
     )
     card = {"card": judged.card, "policy": information.version_of(contract)} if judged.card else {}
     return asked, {"arguments": call.arguments, "why": rule, **card}

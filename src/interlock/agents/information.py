@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+from interlock.core.events import FLOW
 from interlock.governance.flow import FlowPolicy, Verdict
 
 from .actions import PlannedCall, as_object
 from .contract import Contract
 from .state import Action, State
 
-RULE = "information flow: "
+RULE = FLOW
 """How the rule of a question begins that this policy asked for."""
 HELD = "answer_held"
 _ENDORSING = ("approve", "edit")

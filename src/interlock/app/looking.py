@@ -5,6 +5,7 @@ Above: alerting, reading, pages. Below: observe, a store. All of it is called fr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -14,7 +15,8 @@ from interlock.core.caller import Versions
 from interlock.core.events import Started
 from interlock.core.store import RollFilter, Store, TaskFilter, TaskRow
 from interlock.core.time import NS_PER_S
-from interlock.observe.alarms import SHOWN, of_changes, of_signs, of_standing, of_stopped_tasks
+from interlock.observe.alarms import SHOWN, of_changes, of_often_asked, of_signs, of_standing, of_stopped_tasks
+from interlock.observe.asks import HOURS, Asks, asks
 from interlock.observe.change import MOST, Change, changes, versions_along
 from interlock.observe.incidents import Book, Found
 from interlock.observe.orders import Signs, signs
@@ -38,6 +40,7 @@ class Look:
         self._standings = Standings(store)
         self._changes: dict[str, list[Change]] = {}
         self._changed_ns = 0
+        self._most_asks = workspace.settings.alerts.asks_per_task
 
     def standings(self, now_ns: int) -> dict[str, list[Standing]]:
         """Every promise of every workflow. Raises StoreUnavailable."""
@@ -61,7 +64,18 @@ class Look:
             found += of_stopped_tasks(self._tenant, name, self._recent(name, now_ns))
         for name, changed in self.changes(now_ns).items():
             found += of_changes(self._tenant, name, changed)
+        found += of_often_asked(self._tenant, self.asks(now_ns), self._most_asks)
         return [*found, *of_signs(self._tenant, self.signs(now_ns))]
+
+    def asks(self, now_ns: int) -> list[Asks]:
+        """How often the policy asked people over the last day, by workflow."""
+        since = now_ns - HOURS * HOUR_NS
+        which = RollFilter(tenant=self._tenant, since_ns=since)
+        ended = self._store.tasks.outcomes(tenant=self._tenant, since_ns=since)
+        tasks: Counter[str] = Counter()
+        for row in ended:
+            tasks[row.workflow] += row.n if row.kind == "task" else 0
+        return asks(self._store.meters(which), tasks, now_ns // HOUR_NS)
 
     def signs(self, now_ns: int) -> list[Signs]:
         """Texts that look as if they gave orders, by workflow and source."""

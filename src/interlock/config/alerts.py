@@ -40,6 +40,8 @@ class Alerts(Block):
 
     every_s: Annotated[Seconds, Field(ge=5)] = 60.0
     """How often promises and stopped tasks are looked at; changes once an hour."""
+    asks_per_task: Annotated[float, Field(ge=0)] = 0.5
+    """Questions of the information-flow policy by task, over a day, above which somebody is told; 0 for never."""
     dashboard: Address = ""
     """Where the dashboard can be reached, for the links in messages: `https://interlock.example.com`."""
     email: Email | None = None

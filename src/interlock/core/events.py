@@ -217,6 +217,10 @@ class Arrived(Struct, frozen=True, omit_defaults=True, tag="arrived"):
     """What the child used; its calls are in the ledger as its own."""
 
 
+FLOW = "information flow: "
+"""How the reason begins where the information-flow policy asks."""
+
+
 class ApprovalAsked(Struct, frozen=True, omit_defaults=True, tag="approval_asked"):
     """A person has to decide before a tool runs. Content: `{"arguments": {...}, "why": "..."}`."""
 
@@ -228,6 +232,8 @@ class ApprovalAsked(Struct, frozen=True, omit_defaults=True, tag="approval_asked
     expires_ns: int
     on_expiry: Literal["deny", "approve"] = "deny"
     tool_call_id: str = ""
+    workflow: str = ""
+    """Whose tasks ask: for the hours' meters."""
 
 
 class ApprovalDecided(Struct, frozen=True, omit_defaults=True, tag="approval_decided"):

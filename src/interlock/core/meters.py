@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from .events import Settled
+from .events import FLOW, ApprovalAsked, Settled
 
 Meter = Literal[
     "retries",  # the same deployment was asked again; label: the deployment
@@ -25,6 +25,7 @@ Meter = Literal[
     "signals",  # calls whose texts stood out; label: the signal, of a tool's result `SIGNAL from TOOL`
     "limited",  # calls that a limit refused; label: the limit
     "failures",  # calls without an answer; label: the error's code
+    "asks",  # calls that a person was asked about; label: `policy` (information flow) or `rule`
     "context",  # calls by the length of their input; label: tokens, rounded up to a power of two
 ]
 METERS: tuple[Meter, ...] = get_args(Meter)
@@ -90,6 +91,11 @@ def metered(call: Settled) -> Iterator[tuple[Meter, str, int]]:
     context = context_of(call)
     if context is not None:
         yield context
+
+
+def asked(question: ApprovalAsked) -> tuple[Meter, str, int]:
+    """(meter, label, how often) of one question to a person."""
+    return "asks", "policy" if FLOW in question.rule else "rule", 1
 
 
 def _tries(call: Settled) -> Iterator[tuple[Meter, str, int]]:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from interlock.core.store import TaskRow
 from interlock.core.text import money, plural
 
+from .asks import Asks
 from .change import Change
 from .incidents import Fact, Found
 from .orders import Signs
-from .runbooks import of_change, of_injection, of_promise, of_stopped
+from .runbooks import of_asks, of_change, of_injection, of_promise, of_stopped
 from .slo import Burn, Standing, Terms
 
 STOPPED = "anomaly_"
@@ -85,6 +86,21 @@ def of_signs(tenant: str, found: Sequence[Signs]) -> Iterator[Found]:
                 Fact("signs", ", ".join(each.families)),
             )
             yield Found(tenant, each.workflow, "injection", each.source, "ticket", title, facts, (), of_injection())
+
+
+def of_often_asked(tenant: str, found: Sequence[Asks], most: float) -> Iterator[Found]:
+    """Workflows whose policy asks more often than agreed."""
+    for each in found:
+        if each.too_often(most):
+            title = f"{each.workflow}: people are asked {each.per_task:.2f} times a task"
+            facts = (
+                Fact(
+                    "in 24 hours",
+                    f"{plural(each.asks, 'question')} of the information-flow policy, {plural(each.tasks, 'task')} begun",
+                ),
+                Fact("agreed", f"{most:g} a task"),
+            )
+            yield Found(tenant, each.workflow, "asks", "policy", "ticket", title, facts, (), of_asks())
 
 
 def _facts(each: Standing) -> Iterator[Fact]:

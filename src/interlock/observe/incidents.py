@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-Kind = Literal["slo_burn", "slo_spent", "stopped", "change", "injection"]
+Kind = Literal["slo_burn", "slo_spent", "stopped", "change", "injection", "asks"]
 """A budget burns too fast · is gone · tasks are stopped for going in circles · something is not as it was · texts that give orders."""
 Severity = Literal["page", "ticket"]
 QUIET_S = 900.0

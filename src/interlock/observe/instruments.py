@@ -66,6 +66,7 @@ COUNTERS: Mapping[str, Counter] = {
     "signals": Counter("interlock_signals", "Calls whose texts stood out", (*_EVENT, "signal")),
     "input_capped": Counter("interlock_input_capped", "Inputs over their cap, by what was done", (*_EVENT, "done")),
     "limited": Counter("interlock_limited", "Calls that a limit refused", (*_EVENT, "limit")),
+    "asks": Counter("interlock_asks", "Calls that a person was asked about", (*_EVENT, "by")),
     "failures": Counter("interlock_failures", "Calls without an answer, by error; timeouts too", (*_EVENT, "error")),
 }
 

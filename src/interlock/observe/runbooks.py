@@ -70,6 +70,16 @@ def of_injection() -> tuple[str, ...]:
     )
 
 
+def of_asks() -> tuple[str, ...]:
+    """For a workflow whose information-flow policy asks people too often."""
+    return (
+        "Look at the cards of the last questions (Approvals): which argument do they ask about, and where does its value stand?",
+        "A value that its source vouches for belongs under `returns` of that tool's contract; one that the user says belongs into an input with `trust: user`.",
+        "Play the new terms with `interlock policy test`, then over tasks that are over with `interlock replay`.",
+        "Many refused questions in a row are no fault of the terms: see whether a source gives orders.",
+    )
+
+
 def of_change(change: Change) -> tuple[str, ...]:
     """For a figure that is not as it was."""
     first = (

@@ -1,4 +1,4 @@
-"""What a batch of calls adds to the hours' meters.
+"""What a batch of calls and questions adds to the hours' meters.
 
 Above: writes. Below: rolls, core. Pure: values in, sums out.
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from interlock.core.events import Settled
-from interlock.core.meters import context_of, is_plain, metered
+from interlock.core.meters import asked, context_of, is_plain, metered
 from interlock.core.money import Usage
 
 from .rolls import NS_PER_HOUR, Kinds
@@ -30,6 +30,10 @@ def meter_sums(kinds: Kinds) -> list[tuple[int, str, str, str, str, int]]:
             _count(counts, key[:3], (structs.replace(lot.form.sample, usage=Usage(input=length)),), n)
     for tenant, call in kinds.others:
         _count(counts, (call.started_ns // NS_PER_HOUR, tenant, call.caller.workflow), (call,))
+    for hour, tenant, question in kinds.asked:
+        meter, label, n = asked(question)
+        at = (hour, tenant, question.workflow, meter, label)
+        counts[at] = counts.get(at, 0) + n
     return [(*key, n) for key, n in counts.items()]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from interlock.core.events import Record, Settled
+from interlock.core.events import ApprovalAsked, Record, Settled
 from interlock.core.lots import Lot
 from interlock.core.money import BUCKETS, Price, Usage, bucket_costs
 from interlock.core.shares import parts_of
@@ -71,6 +71,8 @@ class Kinds(Struct, frozen=True):
     """The rest, each with its tenant."""
     lots: list[tuple[RollKey, str, Lot]]
     """Usual ones by the lot, likewise with roll-up and price."""
+    asked: list[tuple[int, str, ApprovalAsked]] = []
+    """Questions to people, each with its hour and tenant."""
 
 
 def kinds_of(records: Iterable[Record], lots: Sequence[Lot] = ()) -> Kinds:
@@ -80,6 +82,8 @@ def kinds_of(records: Iterable[Record], lots: Sequence[Lot] = ()) -> Kinds:
     for record in records:
         call = record.event
         if not isinstance(call, Settled):
+            if isinstance(call, ApprovalAsked):
+                kinds.asked.append((record.at_ns // NS_PER_HOUR, record.tenant, call))
             continue
         if not _in_one_part(call):
             kinds.others.append((record.tenant, call))
