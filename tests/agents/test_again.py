@@ -170,3 +170,19 @@ async def test_where_texts_were_redacted_words_are_counted_as_unread_and_the_res
     task = (await agents.run("support", {"text": "hi"})).task
     found = await agents.again.replay(task)
     assert (found.identical, found.prompts, found.prompts_unread) == (True, 0, 1)
+
+
+@pytest.mark.requirement("AG-08")
+async def test_time_that_has_passed_since_counts_towards_no_limit_of_a_fork(world: World):
+    agents, _, result = await ran(
+        world, wants(("look", {"order_id": "A1"})), says("done"), limits={"max_seconds": 30.0}
+    )
+    world.clock.advance(86_400)
+    world.gateway.answers.extend([says("done otherwise")])
+
+    fork = await agents.again.fork(result.task, 5, lambda c: c)
+
+    row = await world.log.get(fork.task)
+    assert row is not None
+    assert (fork.outcome, fork.answer) == ("resolved", "done otherwise")
+    assert world.clock.wall_ns() - row.created_ns < 30 * 10**9
