@@ -152,7 +152,7 @@ async def test_the_page_says_in_a_sentence_what_a_success_costs_and_why_it_rose_
     assert "Without routing: everything by" in html
 
 
-@pytest.mark.requirement("OB-06")
+@pytest.mark.requirement("OB-08")
 async def test_escalations_are_drawn_from_model_to_model(inside: Inside):
     _, browser = inside
     page = (await browser.get("/ui/models.json?span=7d")).json()
