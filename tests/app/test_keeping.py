@@ -2,6 +2,7 @@
 
 import json
 import random
+import subprocess
 import threading
 from pathlib import Path
 
@@ -131,6 +132,48 @@ def test_a_dump_of_postgres_in_another_server_shows_what_the_first_one_showed(tm
         restored.write([[started("later")]])
         assert [each.task for each in restored.tail.read(place, 10)[0]] == ["later"]
         restored.close()
+
+
+OWNER = "postgresql://shopkeeper@/shop?host={}"
+
+
+def with_owner(server: Postgres) -> str:
+    """The address of an empty database whose owner is held by the policies on its tables, as docs/scaling.md has it."""
+    server.run("psql", "-q", "-c", "CREATE ROLE shopkeeper LOGIN", server.address())
+    server.run("createdb", "-O", "shopkeeper", "-h", str(server.folder), "-U", "postgres", "shop")
+    return OWNER.format(server.folder)
+
+
+@pytest.mark.requirement("OP-06", "SG-05")
+def test_an_owner_under_row_level_security_dumps_everything_as_the_page_says_and_never_silently_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if postgres_programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    with Postgres() as one, Postgres() as other:
+        address, again = with_owner(one), with_owner(other)
+        store = PostgresStore.open(address)
+        fill(store)
+        before = seen(store)
+        store.close()
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            one.run("pg_dump", "-Fc", "-f", str(one.folder / "none"), address)
+        assert "row-level security" in refused.value.stderr
+        monkeypatch.setenv("PGOPTIONS", "-c interlock.tenant=*")
+        one.run("pg_dump", "--enable-row-security", "-Fc", "-f", str(one.folder / "dump"), address)
+        (other.folder / "dump").write_bytes((one.folder / "dump").read_bytes())
+        other.run("pg_restore", "-d", again, str(other.folder / "dump"))
+        monkeypatch.delenv("PGOPTIONS")
+        restored = PostgresStore.open(again)
+        assert seen(restored) == before
+        restored.close()
+        (tmp_path / "interlock.yaml").write_text(f"workspace: shop\nstore: '{again}'\n")
+        tenants = next(each for each in examined(load(tmp_path)) if each.about == "tenants")
+        assert (tenants.ok, tenants.warning) == (True, False), tenants.said
+        for right, named in (("BYPASSRLS", "BYPASSRLS"), ("SUPERUSER", "superuser")):
+            other.run("psql", "-q", "-c", f"ALTER ROLE shopkeeper {right}", other.address())
+            tenants = next(each for each in examined(load(tmp_path)) if each.about == "tenants")
+            assert (tenants.warning, named in tenants.said, "CREATE ROLE" in tenants.hint) == (True, True, True)
 
 
 def test_doctor_says_how_a_store_stands_and_what_to_do(shop: Path, capsys: pytest.CaptureFixture[str]):

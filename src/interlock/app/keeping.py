@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from interlock.config.workspace import Workspace
+from interlock.core.caller import Secret
 from interlock.core.errors import InterlockError, InvalidRequest, StoreUnavailable
 from interlock.core.time import NS_PER_S, SystemClock
 from interlock.ledger.flight import Wreck, left_behind
@@ -35,6 +36,8 @@ class Finding(Struct, frozen=True):
     said: str
     ok: bool = True
     hint: str = ""
+    warning: bool = False
+    """Nothing is broken, and yet somebody should change it."""
 
 
 def examined(workspace: Workspace) -> list[Finding]:
@@ -47,8 +50,7 @@ def examined(workspace: Workspace) -> list[Finding]:
     clock = SystemClock()
     try:
         found = [Finding("store", name_of(workspace)), _schema(workspace), encrypted(workspace)]
-        if not workspace.database:
-            found.append(_sound(workspace.store))
+        found.append(_tenants(workspace.database) if workspace.database else _sound(workspace.store))
         totals = store.totals()
         sums = (totals.events_nano_usd, totals.tasks_nano_usd, totals.rolls_nano_usd)
         exact = len(set(sums)) == 1
@@ -102,6 +104,17 @@ def encrypted(workspace: Workspace) -> Finding:
         said, hint = f"{said}; {old} still under another master key", "Run `interlock vault rewrap`."
         return Finding("encryption", said, hint=hint)
     return Finding("encryption", said)
+
+
+def _tenants(database: Secret) -> Finding:
+    """Whether the database itself keeps tenants apart from each other."""
+    from interlock.storage.postgres.roles import unbound
+
+    if why := unbound(database.reveal()):
+        said = f"the store's user is {why}: row-level security does not hold it"
+        hint = "Sign in as a role that only owns the schema (docs/scaling.md): CREATE ROLE interlock LOGIN; ALTER DATABASE … OWNER TO interlock."
+        return Finding("tenants", said, hint=hint, warning=True)
+    return Finding("tenants", "kept apart by row-level security, which holds the store's user")
 
 
 def _keeps(workspace: Workspace) -> bool:

@@ -47,7 +47,8 @@ def looked(workspace: Workspace, clock: Clock, backups: Path | None, days: float
 def _kept(workspace: Workspace) -> Iterator[Line]:
     """What `doctor --storage` finds."""
     for each in keeping.examined(workspace):
-        yield Line(each.about, "ok" if each.ok else "fault", each.said, each.hint)
+        level = "warning" if each.warning else "ok" if each.ok else "fault"
+        yield Line(each.about, level, each.said, each.hint)
 
 
 def _records(workspace: Workspace, clock: Clock) -> Iterator[Line]:

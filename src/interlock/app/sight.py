@@ -132,8 +132,17 @@ class Sight:
         return self._entries(deed.tenant, before, limit, fits)
 
     def decisions(self, tenant: str) -> list[Entry]:
-        """What people decided lately, the newest first."""
-        return self._entries(tenant, 0, DECISIONS, lambda deed: deed.action == "approval.decided")[0]
+        """What people decided lately, the newest first. A deed stands in the audit before it is tried: about a task that the tenant does not
+        have, nothing was decided.
+        """
+
+        def ours(deed: Deed) -> bool:
+            if deed.action != "approval.decided":
+                return False
+            row = self._store.tasks.get(deed.target.partition("/")[0])
+            return row is not None and row.tenant == tenant
+
+        return self._entries(tenant, 0, DECISIONS, ours)[0]
 
     def _entries(self, tenant: str, before: int, limit: int, fits: Callable[[Deed], bool]) -> tuple[list[Entry], int]:
         found: list[Entry] = []

@@ -21,7 +21,8 @@ def show(root: Path, *, as_json: bool) -> int:
         print(json.dumps({"ok": ok, "findings": msgspec.to_builtins(found)}, ensure_ascii=False))
         return 0 if ok else 1
     for each in found:
-        print(clean(f"{each.about:<12}{'' if each.ok else 'NOT WELL: '}{each.said}"))
+        mark = "WARNING: " if each.warning else "" if each.ok else "NOT WELL: "
+        print(clean(f"{each.about:<12}{mark}{each.said}"))
         if each.hint:
             print(clean(f"{'':<12}{each.hint}"))
     return 0 if ok else 1
