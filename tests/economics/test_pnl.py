@@ -7,7 +7,7 @@ from interlock.core.events import OutcomeSeen, Record
 from interlock.core.money import Usage, cost_of
 from interlock.core.shares import money_of
 from interlock.economics import Worth, report, statements
-from interlock.economics.statement import Line
+from interlock.economics.statement import KeptAnswers, Line
 from interlock.storage import SqliteStore
 from tests.ledger.kit import PRICE, T0, attempt, call, crashed, finished, record, started
 
@@ -167,3 +167,18 @@ def test_an_empty_ledger_has_an_empty_statement(store):
 def test_money_of_a_call_is_its_attempts(store):
     mixed = call("t1", attempts=[attempt("error"), attempt(simulated=True)])
     assert money_of(mixed) == (DONE, DONE)
+
+
+@pytest.mark.requirement("TL-10")
+def test_how_often_a_tools_answers_came_from_memory_is_told_by_tool_and_added_up_over_workflows(store):
+    def asked(where, n, name, status, cache=""):
+        return call(where, n, kind="tool", name=name, status=status, cache=cache)
+
+    first = [asked("tsk_1", 1, "rates", "ok"), asked("tsk_1", 2, "rates", "cache_hit", "tool")]
+    first += [asked("tsk_1", 3, "rates", "cache_hit", "tool"), asked("tsk_1", 4, "rates", "error")]
+    task(store, "tsk_1", "resolved", first)
+    task(store, "tsk_2", "resolved", [asked("tsk_2", 1, "rates", "ok"), asked("tsk_2", 2, "search", "ok")])
+
+    (found,) = statements(store)
+    assert found.kept_answers == {"rates": KeptAnswers(4, 2, 0.5), "search": KeptAnswers(1, 0, 0.0)}
+    assert report([found, found]).kept_answers["rates"] == KeptAnswers(8, 4, 0.5)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -134,6 +135,24 @@ def test_tenants_are_added_up_where_they_are_not_to_be_named(store: SqliteStore)
     (spread_over,) = plain["interlock_call_duration_seconds"].samples.values()
     assert isinstance(spread_over, Histogram)
     assert spread_over.count == 9
+
+
+@pytest.mark.requirement("TL-10", "OB-04")
+def test_the_share_of_a_tools_answers_from_memory_is_a_share_over_tenants_too(store: SqliteStore):
+    plain: dict[str, Any] = {"name": "rates.get", "deployment": "", "attempts": (), "cost_nano_usd": 0}
+    hit: dict[str, Any] = {**plain, "status": "cache_hit", "cache": "tool"}
+    cases = [("acme", plain), ("acme", hit), ("acme", hit), ("acme", hit), ("rival", plain)]
+    cases.append(("rival", {**plain, "status": "error", "error": "down"}))
+    for n, (tenant, made) in enumerate(cases):
+        (record,) = call(n, tenant=tenant, **made)
+        store.write([[structs.replace(record, event=structs.replace(record.event, kind="tool"))]])
+
+    named, over_all = (collected(store, tenants=each)["interlock_kept_answer_share"] for each in (True, False))
+
+    assert named.samples == {("acme", "support", "rates.get"): 0.75, ("rival", "support", "rates.get"): 0.0}
+    assert (over_all.labels, over_all.samples) == (("workflow", "name"), {("support", "rates.get"): 0.6})
+    body, _ = Exposition().written([named], "text/plain")
+    assert b'interlock_kept_answer_share{name="rates.get",tenant="acme",workflow="support"} 0.75' in body
 
 
 @pytest.mark.requirement("OB-04")

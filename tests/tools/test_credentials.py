@@ -145,3 +145,16 @@ async def test_a_canary_shows_nowhere_from_the_prompt_to_the_store_and_a_new_fil
     assert b"canary" not in stored
     assert f'"length":{len(CANARY)}' in sent.replace("\\", "").replace(" ", "")
     assert f'"length":{len("canary-rotated-and-longer")}' in sent.replace("\\", "").replace(" ", "")
+
+
+@pytest.mark.requirement("TL-08", "TL-10")
+async def test_a_kept_answer_holds_no_credential():
+    def tell(ctx: ToolContext) -> str:
+        return f"Bearer {ctx.credentials['crm'].reveal()}"
+
+    broker, _, _ = lending(CANARY)
+    bench, tool = Bench(broker=broker), make(tell, effect="none")
+    first, again = [await bench.call(tool, credentials=("crm",), cache_ttl_s=60) for _ in range(2)]
+
+    assert again.settled.status == "cache_hit"
+    assert [each.content["result"] for each in (first, again)] == ["Bearer [credential crm]"] * 2

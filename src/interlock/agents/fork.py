@@ -71,7 +71,10 @@ def _without_effect(grant: Grant, known: Mapping[tuple[str, str], Any]) -> Grant
         return {HELD_BACK: True, "note": "This is a trial run: nothing was done."} if result is None else result
 
     return replace(
-        grant, tool=replace(tool, function=stand_in, takes_ctx=False, effect="none", reconcile=None), fallback=None
+        grant,
+        tool=replace(tool, function=stand_in, takes_ctx=False, effect="none", reconcile=None),
+        cache_ttl_s=0.0,
+        fallback=None,
     )
 
 

@@ -184,6 +184,9 @@ class Sandboxed:
 
     def _answered(self, tool: Tool, ctx: ToolContext, outcome: RunOutcome) -> Any:
         stain(ctx, outcome)
+        if outcome.status == "limit" and self._policy is not None and tool.effect in ("reconcile", "once"):
+            message = f"{tool.name} was ended by its limit of {outcome.ended_by}; what it asked of the network may have happened"
+            raise RuntimeError(message)
         return answer(tool.name, outcome)
 
 

@@ -115,6 +115,13 @@ def remarks_of(statement: Statement) -> Iterator[tuple[str, Text]]:
     tries = [plural(n, *TRIES.get(name, (name, name))) for name, n in statement.tries.items()]
     if tries:
         yield "tries", cell(" · ".join(tries))
+    remembered = [
+        f"{tool} {share(each.kept, each.answers)} of {each.answers:,}"
+        for tool, each in statement.kept_answers.items()
+        if each.kept
+    ]
+    if remembered:
+        yield "from memory", cell(" · ".join(remembered))
     yield from otherwise_of(statement)
     contradicted = statement.outcomes.get("resolved", 0) - statement.succeeded
     if contradicted > 0:

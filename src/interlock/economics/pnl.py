@@ -29,6 +29,7 @@ from .statement import (
     added,
     counted,
     is_success,
+    kept_of,
     latency_of,
     per_success,
     split_input,
@@ -156,6 +157,11 @@ def _statement(
         latencies=latencies,
         tries=tries,
         otherwise=otherwise(calls, premium),
+        kept_answers=kept_of(
+            (row.name, row.n, row.n if row.status == "cache_hit" else 0)
+            for row in calls
+            if row.kind == "tool" and row.role in WHOLE_CALLS and row.status in ("ok", "cache_hit")
+        ),
     )
 
 

@@ -6,6 +6,7 @@ Below: core.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, structs
@@ -99,6 +100,15 @@ class Latency(Struct, frozen=True):
     """Share of tasks (0–1) that took no longer than `slo_ms`."""
 
 
+class KeptAnswers(Struct, frozen=True):
+    """Of the answers of one tool, those that came from memory (`cache_ttl_s`) instead of asking it again."""
+
+    answers: int = 0
+    kept: int = 0
+    share: float = 0.0
+    """`kept` of `answers`, 0–1."""
+
+
 class Statement(Struct, frozen=True):
     """Profit and loss of one workflow of one tenant, or of all together."""
 
@@ -136,6 +146,8 @@ class Statement(Struct, frozen=True):
     """How often calls were retried, fell back to another deployment, escalated, were checked."""
     otherwise: Otherwise = Otherwise()
     """What would have been paid without routing, and without caches."""
+    kept_answers: dict[str, KeptAnswers] = {}
+    """By tool that answered in the period: how often from memory."""
 
 
 class Report(Statement, frozen=True):
@@ -193,6 +205,9 @@ def total(parts: Sequence[Statement]) -> Statement:
         latencies=latencies,
         tries=counted((name, n) for part in parts for name, n in part.tries.items()),
         otherwise=_otherwise([part.otherwise for part in parts]),
+        kept_answers=kept_of(
+            (tool, each.answers, each.kept) for part in parts for tool, each in part.kept_answers.items()
+        ),
     )
 
 
@@ -263,6 +278,16 @@ def is_success(outcome: str, *, simulated: bool, success: bool | None) -> bool:
 def per_success(cost: int, n: int) -> int | None:
     """`cost` for each of `n`, rounded up; `None` for none."""
     return -(-cost // n) if n else None
+
+
+def kept_of(found: Iterable[tuple[str, int, int]]) -> dict[str, KeptAnswers]:
+    """(tool, answers, of them from memory), added up by tool, sorted by name."""
+    answers: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    for tool, n, of_them in found:
+        answers[tool] += n
+        kept[tool] += of_them
+    return {tool: KeptAnswers(n, kept[tool], kept[tool] / n) for tool, n in sorted(answers.items()) if n}
 
 
 def counted(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -98,7 +98,7 @@ class Instruments:
         families = [*_counters(total), *_durations(total), _context(total), self._latest(now_ns)]
         if not self._tenants:
             families = [_without_tenant(family) for family in families]
-        return [*families, *self._gauges()]
+        return [*families, _kept(next(each for each in families if each.name == "interlock_calls")), *self._gauges()]
 
     def _latest(self, now_ns: int) -> Family:
         """Percentiles within 2 %, where a histogram's buckets are twice as wide as the one before."""
@@ -166,6 +166,27 @@ def _context(total: Total) -> Family:
         _EVENT,
         {labels: spread_of(pairs, _CONTEXT_EDGES) for labels, pairs in lengths.items()},
         "tokens",
+    )
+
+
+def _kept(calls: Family) -> Family:
+    """From the counter of calls as it is shown: a share cannot be added up over tenants."""
+    at = {label: place for place, label in enumerate(calls.labels)}
+    shown = tuple(label for label in ("tenant", "workflow", "name") if label in at)
+    answers: dict[Labels, float] = {}
+    kept: dict[Labels, float] = {}
+    for labels, n in calls.samples.items():
+        status = labels[at["status"]]
+        if labels[at["kind"]] == "tool" and status in ("ok", "cache_hit") and not isinstance(n, Histogram):
+            key = tuple(labels[at[label]] for label in shown)
+            answers[key] = answers.get(key, 0) + n
+            kept[key] = kept.get(key, 0) + (n if status == "cache_hit" else 0)
+    return Family(
+        "interlock_kept_answer_share",
+        "Of a tool's answers, those that came from memory instead of asking it again",
+        "gauge",
+        shown,
+        {key: kept[key] / n for key, n in answers.items() if n},
     )
 
 

@@ -24,6 +24,20 @@ class ToolCircuitOpen(ToolError):
         self.retry_after_s = left_s
 
 
+class ToolBusy(ToolError):
+    """All places of the tool were taken for as long as a call of it may take: it was not begun."""
+
+    status = 503
+
+    def __init__(self, tool: str, places: int, waited_s: float) -> None:
+        super().__init__(
+            "tool_busy",
+            f"{tool} was not called: all {places} of its places (max_concurrency) were taken for {waited_s:g} s",
+            hint="Nothing was done. Use another tool, go on without it, or say that this has to wait.",
+            retryable=True,
+        )
+
+
 class Breaker:
     """Closed, open for `cool_s`, then half open for one try."""
 

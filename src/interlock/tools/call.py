@@ -10,7 +10,6 @@ import math
 import random
 import sys
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,13 @@ import msgspec
 
 from interlock.core.budget import Budget, Spend
 from interlock.core.caller import Caller
-from interlock.core.errors import ToolTimeout, ToolUnknown
+from interlock.core.errors import ToolUnknown
 from interlock.core.guards import Guards
 from interlock.core.ids import Ids
 from interlock.core.ports import Ledger
 from interlock.core.time import Clock, Deadline
 
-from .credentials import Broker
+from .credentials import Broker, hidden
 from .define import encode
 from .fields import picked
 from .grant import Grant, ToolReply, ToolRequest
@@ -60,7 +59,6 @@ class ToolDesk:
         self._guards = guards
         self.performer = Performer(clock, rng, workspace, Threads(max_threads), sleep, broker or Broker({}, clock))
         self._kept = KeptAnswers(clock)
-        self._gates: dict[tuple[str, int], asyncio.Semaphore] = {}
 
     async def call(
         self,
@@ -108,59 +106,28 @@ class ToolDesk:
         return reply
 
     async def _answer(self, line: Line, grant: Grant, arguments: dict[str, Any], deadline: Deadline | None) -> Any:
-        """Out of the kept answers, or performed within the tool's concurrency and then kept."""
+        """Out of the kept answers, or performed and then kept: whole, as its caller may see it, and only the tool's own."""
         if not grant.cache_ttl_s or grant.tool.effect != "none":
-            return await self._admitted(line, grant, arguments, deadline)
-        key = self._kept.key(line.caller, grant.tool.name, line.arguments)
-        found = self._kept.look(key)
+            return await self._performed(line, grant, arguments, deadline)
+        key = self._kept.key(line.caller, grant, line.arguments)
+        found = self._kept.look(key, grant.cache_ttl_s)
         if found is not None:
-            line.cached = True
-            line.reasons.append(f"kept answer, {grant.cache_ttl_s - found[1]:.0f} s old")
-            return found[0]
-        result, _ = cap(await self._admitted(line, grant, arguments, deadline), grant.max_output_bytes)
-        self._kept.keep(key, result, grant.cache_ttl_s)
+            line.cached, line.seen = True, found.seen
+            line.reasons.append(f"kept answer, {found.age_s:.0f} s old")
+            return found.result
+        result = hidden(cap(await self._performed(line, grant, arguments, deadline), sys.maxsize)[0], line.lent)
+        if not line.stood_in:
+            self._kept.keep(key, result, line.seen)
         return result
 
-    async def _admitted(self, line: Line, grant: Grant, arguments: dict[str, Any], deadline: Deadline | None) -> Any:
-        """Performed, at most `max_concurrency` at a time; waiting counts as the tool's own time."""
-        gate = self._gate(grant)
-        timeout_s = grant.timeout_s if deadline is None else min(grant.timeout_s, deadline.left_s(self._clock))
-        if gate is not None:
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await gate.acquire()
-            except TimeoutError as late:
-                raise ToolTimeout(f"{grant.tool.name} (all {grant.max_concurrency} at work)", timeout_s) from late
-        with _released(gate):
-            result = await self.performer.run(line, grant, arguments, deadline)
+    async def _performed(self, line: Line, grant: Grant, arguments: dict[str, Any], deadline: Deadline | None) -> Any:
+        """What the tool answered, less what its caller may not see."""
+        result = await self.performer.run(line, grant, arguments, deadline)
         if grant.fields:
             result = picked(cap(result, sys.maxsize)[0], grant.fields)
         if line.guards is not None:
             result, line.seen = line.guards.given(line.caller.tenant, cap(result, sys.maxsize)[0])
         return result
-
-    def _gate(self, grant: Grant) -> asyncio.Semaphore | None:
-        if grant.max_concurrency is None:
-            return None
-        return self._gates.setdefault(
-            (grant.tool.name, grant.max_concurrency), asyncio.Semaphore(grant.max_concurrency)
-        )
-
-
-class _Released:
-    """Gives a place back."""
-
-    def __init__(self, gate: asyncio.Semaphore) -> None:
-        self._gate = gate
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None:
-        self._gate.release()
-
-
-def _released(gate: asyncio.Semaphore | None) -> _Released | nullcontext[None]:
-    return nullcontext() if gate is None else _Released(gate)
 
 
 def find(grants: Mapping[str, Grant], name: str) -> Grant:

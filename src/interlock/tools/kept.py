@@ -1,6 +1,6 @@
-"""Answers of tools that may be given again: by tenant, user, tool and arguments, for as long as the contract says.
+"""Answers of tools that may be given again: by tenant, user, tool, its terms and arguments, for as long as the contract says.
 
-Above: `call`. Below: core. Only tools whose effect is `none` are kept; a failure never is.
+Above: `call`. Below: grant, core. Only tools whose effect is `none` are kept; a failure never is, nor what another tool said instead.
 """
 
 from __future__ import annotations
@@ -12,10 +12,22 @@ from typing import Any
 import msgspec
 
 from interlock.core.caller import Caller
+from interlock.core.guards import Seen
 from interlock.core.time import Clock
+
+from .grant import Grant
 
 MAX_ENTRIES = 2_000
 MAX_BYTES = 8_000_000
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """An answer that was found."""
+
+    result: Any
+    seen: Seen
+    """What stood out in it when it came: an answer from memory is no more trusted than it was."""
+    age_s: float
 
 
 class KeptAnswers:
@@ -24,40 +36,39 @@ class KeptAnswers:
     def __init__(self, clock: Clock, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
         self._clock = clock
         self._max_entries, self._max_bytes = max_entries, max_bytes
-        self._entries: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[float, bytes, Seen]] = OrderedDict()
         self._bytes = 0
 
     @staticmethod
-    def key(caller: Caller, tool: str, arguments: Any) -> str:
-        """The same for the same question of the same person; arguments in any order."""
-        asked = msgspec.json.encode([caller.tenant, caller.user, tool, arguments], order="sorted", enc_hook=str)
+    def key(caller: Caller, grant: Grant, arguments: Any) -> str:
+        """The same for the same question of the same person on the same terms; arguments in any order."""
+        terms = [grant.tool.name, grant.fields, grant.credentials, grant.reveal]
+        asked = msgspec.json.encode([caller.tenant, caller.user, terms, arguments], order="sorted", enc_hook=str)
         return hashlib.blake2b(asked, digest_size=16).hexdigest()
 
-    def look(self, key: str) -> tuple[Any, float] | None:
-        """(result, seconds for which it stays fresh); `None` when there is none."""
+    def look(self, key: str, ttl_s: float) -> Kept | None:
+        """The answer, where it is younger than `ttl_s`: how old it may be is the word of the one who asks."""
         found = self._entries.get(key)
         if found is None:
             return None
-        until_s, data = found
-        left_s = until_s - self._clock.monotonic_s()
-        if left_s <= 0:
-            self._drop(key)
+        born_s, data, seen = found
+        age_s = self._clock.monotonic_s() - born_s
+        if age_s >= ttl_s:
             return None
         self._entries.move_to_end(key)
-        return msgspec.json.decode(data), left_s
+        return Kept(msgspec.json.decode(data), seen, age_s)
 
-    def keep(self, key: str, result: Any, ttl_s: float) -> None:
-        """Keeps a plain JSON value."""
+    def keep(self, key: str, result: Any, seen: Seen) -> None:
+        """Keeps a plain JSON value, in the place of an older one."""
         data = msgspec.json.encode(result)
-        if len(data) > self._max_bytes // 10:
-            return
         if key in self._entries:
             self._drop(key)
-        self._entries[key] = (self._clock.monotonic_s() + ttl_s, data)
+        if len(data) > self._max_bytes // 10:
+            return
+        self._entries[key] = (self._clock.monotonic_s(), data, seen)
         self._bytes += len(data)
         while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
             self._drop(next(iter(self._entries)))
 
     def _drop(self, key: str) -> None:
-        _, data = self._entries.pop(key)
-        self._bytes -= len(data)
+        self._bytes -= len(self._entries.pop(key)[1])

@@ -18,7 +18,7 @@ from interlock.core.ids import traceparent
 from interlock.core.ports import Ledger
 from interlock.core.time import Clock
 
-from .breaker import ToolCircuitOpen
+from .breaker import ToolBusy, ToolCircuitOpen
 from .credentials import hidden
 from .define import ToolContext
 from .grant import ToolReply, ToolRequest
@@ -26,6 +26,8 @@ from .verdict import ToolDenied
 
 UNEXPECTED = "unexpected_error"
 """Error code of anything a tool raised that was no `ToolError`: nobody knows how far it got."""
+_OPEN_END = (UNEXPECTED, "timeout", "reconcile_failed")
+"""Codes after which it is not known whether a call had its effect."""
 
 
 class Line:
@@ -40,6 +42,10 @@ class Line:
         self.attempts: list[Attempt] = []
         self.reasons: list[str] = []
         self.cached = False
+        self.stood_in = False
+        """Whether another tool was asked instead."""
+        self.doubtful = request.ask_first
+        """Whether a try of it may have had its effect without anybody knowing."""
         self.lent: dict[str, Secret] = {}
         """Credentials that the tool was given; none of them leaves with its result."""
         self.guards: Guards | None = None
@@ -80,6 +86,9 @@ class Line:
     def failed(self, error: BaseException) -> ToolReply:
         """Settles as what `error` says."""
         status, code, message = explain(error)
+        if self.request.ask_first and self.doubtful and isinstance(error, Exception) and code not in _OPEN_END:
+            status, code = "error", "reconcile_failed"  # it was refused before anybody could be asked: the doubt stays
+            message = f"{self.request.name} may have happened already, and it could not be asked: {message}"
         message = hidden(message, self.lent)
         if isinstance(error, ToolDenied):
             self.reasons.append(f"denied: {error.rule}")
@@ -130,7 +139,7 @@ def explain(error: BaseException) -> tuple[Status, str, str]:
     match error:
         case ToolTimeout():
             return "timeout", error.code, error.message
-        case ToolUnknown() | ToolArgumentsInvalid() | LimitReached() | ToolDenied() | ToolCircuitOpen():
+        case ToolUnknown() | ToolArgumentsInvalid() | LimitReached() | ToolDenied() | ToolCircuitOpen() | ToolBusy():
             return "refused", error.code, error.message
         case InterlockError():
             return "error", error.code, error.message

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,19 @@ from interlock.core.errors import InterlockError, ToolError, ToolTimeout
 from interlock.core.events import Attempt
 from interlock.core.time import Clock, Deadline
 
-from .breaker import Breaker, ToolCircuitOpen
+from .breaker import Breaker, ToolBusy
 from .credentials import Broker, hidden
 from .define import accepted
 from .grant import Grant
 from .line import Line, explain
 from .threads import Threads
+from .verdict import judge
 
 Sleep = Callable[[float], Awaitable[object]]
 
 
 class Performer:
-    """Performs calls. One per process: it keeps each tool's circuit."""
+    """Performs calls. One per process: it keeps each tool's circuit and places."""
 
     def __init__(
         self, clock: Clock, rng: random.Random, workspace: Path, threads: Threads, sleep: Sleep, broker: Broker
@@ -35,26 +37,62 @@ class Performer:
         self._broker = broker
         self._clock, self._rng, self._workspace, self._threads, self._sleep = clock, rng, workspace, threads, sleep
         self._breakers: dict[str, Breaker] = {}
+        self._gates: dict[tuple[str, int], asyncio.Semaphore] = {}
         self.backoff_s = 0.05
         """First wait between two tries; it doubles, and each is jittered down to its half."""
 
     async def run(self, line: Line, grant: Grant, arguments: dict[str, Any], deadline: Deadline | None) -> Any:
-        """What the tool, or the one that stands in for it, answered. Raises what the last of them raised."""
+        """What the tool, or the one that stands in for it, answered. Raises what the tool raised, or the other one if that may have had an effect."""
         try:
             return await self._guarded(line, grant, arguments, deadline)
         except Exception as failed:  # a workspace's function may raise anything
             other = grant.fallback
             late = deadline is not None and deadline.passed(self._clock)
-            if other is None or late or not did_nothing(grant, failed):
+            if other is None or late or not did_nothing(line, grant, failed):
                 raise
+            line.stood_in = True
             line.reasons.append(
                 f"fallback: {grant.tool.name} failed ({explain(failed)[1]}), {other.tool.name} is asked"
             )
-            given = other.tool.convert(other.tool.taken(line.arguments))
-            return await self._guarded(line, other, given, deadline)
+            try:
+                return await self._standing_in(line, other, deadline)
+            except Exception as also:  # as above
+                if not did_nothing(line, other, also):
+                    raise
+                line.reasons.append(f"fallback: {other.tool.name} failed too ({explain(also)[1]})")
+                raise failed from also
+
+    async def _standing_in(self, line: Line, other: Grant, deadline: Deadline | None) -> Any:
+        """The other tool's answer, on its own terms: arguments that it knows, its rules, its places, its circuit."""
+        allowed, decided = judge(other.tool.name, other.rules, other.tool.taken(line.arguments))
+        line.reasons.extend(decided)
+        return await self._guarded(line, other, other.tool.convert(allowed), deadline)
 
     async def _guarded(self, line: Line, grant: Grant, arguments: dict[str, Any], deadline: Deadline | None) -> Any:
-        """The tries, behind the tool's circuit."""
+        """The tries, in one of the tool's places and behind its circuit; waiting for a place says nothing against the tool."""
+        async with self._place(grant, deadline):
+            return await self._behind(line, grant, arguments, deadline)
+
+    @asynccontextmanager
+    async def _place(self, grant: Grant, deadline: Deadline | None) -> AsyncGenerator[None]:
+        """One of `max_concurrency`, waited for as long as one try may take. Raises ToolBusy."""
+        places = grant.max_concurrency
+        if places is None:
+            yield
+            return
+        gate = self._gates.setdefault((grant.tool.name, places), asyncio.Semaphore(places))
+        timeout_s = self._time_of(grant, deadline)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await gate.acquire()
+        except TimeoutError as late:
+            raise ToolBusy(grant.tool.name, places, timeout_s) from late
+        try:
+            yield
+        finally:
+            gate.release()
+
+    async def _behind(self, line: Line, grant: Grant, arguments: dict[str, Any], deadline: Deadline | None) -> Any:
         breaker = self._breakers.setdefault(grant.tool.name, Breaker(self._clock))
         breaker.enter(grant.tool.name)
         try:
@@ -78,6 +116,7 @@ class Performer:
             known = await self._ask(line, grant, accepted(tool.reconcile, given), deadline)
             if known is not None:
                 return known
+            line.doubtful = False
         given = given if tool.takes_ctx else arguments
         tries = 1 + (grant.retries if tool.effect in ("none", "idempotent") else 0)
         for number in range(1, tries + 1):
@@ -101,6 +140,10 @@ class Performer:
         line.reasons.append(f"asked the tool: it had {'not ' if known is None else ''}happened")
         return known
 
+    def _time_of(self, grant: Grant, deadline: Deadline | None) -> float:
+        """Seconds that one try may take."""
+        return grant.timeout_s if deadline is None else min(grant.timeout_s, deadline.left_s(self._clock))
+
     async def _once(
         self,
         line: Line,
@@ -110,7 +153,7 @@ class Performer:
         deadline: Deadline | None,
     ) -> Any:
         started_ns, began_s = self._clock.wall_ns(), self._clock.monotonic_s()
-        timeout_s = grant.timeout_s if deadline is None else min(grant.timeout_s, deadline.left_s(self._clock))
+        timeout_s = self._time_of(grant, deadline)
         scope = asyncio.timeout(timeout_s)
         failed: BaseException | None = None
         try:
@@ -132,15 +175,22 @@ class Performer:
             raise
         finally:
             status, code, message = ("ok", "", "") if failed is None else explain(failed)
+            if failed is not None and function is grant.tool.function and not says_no(failed):
+                line.doubtful = True
             took_us = int((self._clock.monotonic_s() - began_s) * 1e6)
             message = hidden(message, line.lent)
             line.attempts.append(Attempt(grant.tool.name, status, started_ns, took_us, error=code, message=message))
 
 
-def did_nothing(grant: Grant, failed: Exception) -> bool:
-    """Whether it is certain that a failed call changed nothing: it has no effect, was never begun, or the tool itself says no."""
-    if grant.tool.effect == "none" or isinstance(failed, ToolCircuitOpen):
+def did_nothing(line: Line, grant: Grant, failed: Exception) -> bool:
+    """Whether it is certain that a failed call changed nothing: it has no effect, or no try of it ended without the tool's own no."""
+    if grant.tool.effect == "none":
         return True
+    return says_no(failed) and not line.doubtful
+
+
+def says_no(failed: BaseException) -> bool:
+    """Whether a failure is the tool's own word that it did nothing, or ours that it was never begun."""
     return isinstance(failed, ToolError) and not isinstance(failed, ToolTimeout) and failed.code != "reconcile_failed"
 
 
