@@ -44,7 +44,9 @@ def options() -> argparse.ArgumentParser:
         metavar="PAIRS",
         help="with --adaptive: how many pairs (default 100; 0 for all 949)",
     )
-    made.add_argument("--seed", type=int, default=7, help="with --adaptive: of the sample (default 7)")
+    made.add_argument(
+        "--seed", type=int, default=7, help="with --adaptive: of the sample and of what the search draws (default 7)"
+    )
     return made
 
 

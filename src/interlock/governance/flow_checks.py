@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from . import flow_values as values
-from .flow_figures import Figures, has_figures, readers_of
+from .flow_figures import Figures, readers_of
 from .flow_known import Known
 from .flow_scope import Scope
 from .flow_terms import Argument, Terms, ToolTerms
@@ -281,16 +281,15 @@ class Checks:
         """Why a text is not for all of its readers: a number that is another's, or somebody's name whom the request does not speak of."""
         for kind, reader in readers_of(arguments, terms.arguments) if text else ():
             others = self._known.of_kind(kind) if kind in ("email", "account") else self._known.told(kind)
-            if has_figures(text):
-                figure = self._figures.foreign(
-                    tool,
-                    text,
-                    (kind, reader),
-                    others,
-                    lambda value, reader=reader: value == self._known.own_number(reader),
-                )
-                if figure:
-                    return f"the request does not give {figure!r} to {reader!r}; say what it binds to that reader"
+            figure = self._figures.foreign(
+                tool,
+                text,
+                (kind, reader),
+                others,
+                lambda value, reader=reader: value == self._known.own_number(reader),
+            )
+            if figure:
+                return f"the request does not give {figure!r} to {reader!r}; say what it binds to that reader"
             if kind.startswith("name") and self._prompt.strange(text):
                 low, mine = text.lower(), reader.lower()
                 about = next(

@@ -20,7 +20,7 @@ from .flow_terms import Argument
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905 - words on a line
 _ORDERED = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()  # noqa: SIM905 - words on a line
 _WORDS = {word: str(number) for words in (_COUNTED, _ORDERED) for number, word in enumerate(words)}
-_FIGURE = re.compile(rf"\d+(?:[.,:/-]\d+)*|\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
+_FIGURE = re.compile(rf"\d+(?:[.,:/-]\d+)*|\b(?=[zotfsen])(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
 _LISTING = re.compile(r"(?m)^[ \t]*(\d{1,2})[.)]\s")
 """The mark of a list's item."""
 _NAMED = re.compile(r"[A-Z][a-z]{2,}")
@@ -52,11 +52,6 @@ def readers_of(arguments: Mapping[str, object], terms: Mapping[str, Argument]) -
     ]
 
 
-def has_figures(text: str) -> bool:
-    """Whether anything in a text is a number."""
-    return _FIGURE.search(text) is not None
-
-
 class Figures:
     """A request by its numbers and by whom it names."""
 
@@ -79,7 +74,7 @@ class Figures:
         """The first number of a text that is not its reader's, as the text says it; empty where there is none. `others`: other readers of its kind that are known; `own`: whether a
         number is the reader's by what the system said.
         """
-        told = _unlisted(text)
+        told = _unlisted(text) if "\n" in text else text
         groups: list[Owned] | None = None
         for figure in _FIGURE.finditer(told):
             value = _value(figure[0])

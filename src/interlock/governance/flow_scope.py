@@ -61,6 +61,9 @@ class Scope:
         self._low = raw.lower() if len(raw.lower()) == len(raw) else raw
         self._spoken = re.sub(r"[-_]", " ", self._low)
         self._quotes = [each.span() for each in _QUOTED.finditer(raw)]
+        self._capitals = frozenset(each[0].lower() for each in _NAME.finditer(raw)).union(
+            self._low[start + 1 : end - 1] for start, end in self._quotes
+        )
         self._sentences = self._split()
         self._anchors = {tool: self._anchors_of(wants) for tool, wants in asking.items()}
         self._open = frozenset(tool for tool, wants in asking.items() if not wants)
@@ -214,14 +217,11 @@ class Scope:
 
     def _named(self, value: str, listed: Iterable[str]) -> list[Place]:
         """The value, the listed ones, and whatever is quoted or has a capital, wherever they stand as whole words; longer ones first."""
-        others = (
-            {name.lower() for name in listed}
-            | {each[0].lower() for each in _NAME.finditer(self._raw)}
-            | {self._low[start + 1 : end - 1] for start, end in self._quotes}
-        )
+        others = self._capitals.union(name.lower() for name in listed)
         found: dict[int, Place] = {}
         for each in sorted({value.lower(), *others}, key=len, reverse=True):
-            for match in _whole(re.sub(r"[-_]", " ", each)).finditer(self._spoken) if each else ():
+            spoken = each.replace("-", " ").replace("_", " ")
+            for match in _whole(spoken).finditer(self._spoken) if spoken and spoken in self._spoken else ():
                 if not any(place.start <= match.start() < place.end for place in found.values()):
                     found[match.start()] = Place(match.start(), match.end(), values.canonical("name", each))
         return [found[at] for at in sorted(found)]
