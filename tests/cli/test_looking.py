@@ -154,3 +154,16 @@ def test_reasons_of_a_part_of_the_escalated_tasks_are_told_as_such():
 
     assert part.plain == "escalated    4 tasks   of 3 looked at: 3× confidence < 0.72"
     assert every.plain == "escalated    4 tasks   4× confidence < 0.72"
+
+
+@pytest.mark.requirement("TL-10")
+def test_how_often_a_tool_answered_from_memory_is_told_to_people_and_programs(starter: Cli):
+    starter.edit("agents/helpdesk.yaml", "retries: 1}", "retries: 1, cache_ttl_s: 60}")
+    asked = starter.file("asked.jsonl", *[{"text": "hi, where is my order AB-1001?"}] * 4)
+
+    starter("run", "helpdesk", "--input", asked, "--concurrency", 1)
+    pnl = starter("pnl", "--json").json
+
+    assert pnl["kept_answers"] == {"orders.get": {"answers": 4, "kept": 3, "share": 0.75}}
+    assert faults(pnl, "pnl") == []
+    assert "orders.get 75 % of 4" in " ".join(starter("pnl").out.split())
