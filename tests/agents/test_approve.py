@@ -94,6 +94,7 @@ async def test_a_denied_call_never_runs_and_the_task_says_who_denied_it(world: W
     assert (result.outcome, till.paid, result.error) == ("denied", [], "approval_denied: pay: deny by pat")
 
 
+@pytest.mark.requirement("AG-06")
 @pytest.mark.parametrize(("on_expiry", "outcome", "paid"), [("deny", "denied", []), ("approve", "resolved", [80.0])])
 async def test_a_question_that_nobody_answers_is_decided_by_the_clock(
     world: World, till: Till, on_expiry: Any, outcome: str, paid: list[float]

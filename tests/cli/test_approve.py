@@ -33,7 +33,7 @@ def test_what_waits_is_listed_with_what_was_seen_what_is_wanted_and_why(asking: 
         assert words.lower() in said.out.lower()
 
 
-@pytest.mark.requirement("OP-02")
+@pytest.mark.requirement("OP-02", "AG-06")
 def test_a_yes_lets_the_task_go_on_to_its_answer(asking: Cli):
     task = asking("approve", "--json").json[0]["task"]
 

@@ -182,6 +182,25 @@ async def test_what_a_workspace_allows_is_what_code_reaches(tmp_path: Path):
     assert any("egress denied: GET denied.test:80/" in each for each in reply.settled.reasons), reply.settled.reasons
 
 
+@pytest.mark.requirement("TL-09")
+@pytest.mark.parametrize(("network", "error"), [("false", "sandbox_wall"), ("true", "unexpected_error")])
+async def test_an_effect_that_a_limit_ended_is_in_doubt_where_it_could_reach_the_network(
+    tmp_path: Path, network: str, error: str
+):
+    kit.require_namespaces()
+    policy = f"sandbox: {{network: {network}, spares: 0, limits: {{wall_seconds: 1}}}}\n"
+    write(tmp_path, policy + "egress: {allow: [{host: allowed.test}]}\n")
+    waits = '\n@tool(isolated=True, effect="once")\ndef away() -> None:\n    while True:\n        pass\n'
+    (tmp_path / "tools.py").write_text(
+        TOOLS.replace('\n@tool(isolated=True, effect="none")\ndef away', "\ndef was_away") + waits
+    )
+    async with Interlock.from_file(tmp_path) as running:
+        reply = await call(running, "away")
+
+    assert (reply.settled.status, reply.settled.error) == ("error", error)
+    assert any("ended by wall" in each for each in reply.settled.reasons)
+
+
 @pytest.mark.requirement("TL-07")
 async def test_calls_of_one_task_at_once_take_turns_and_only_cells_that_changed_something_are_kept(
     analyst: Interlock, tmp_path: Path
