@@ -138,7 +138,9 @@ class Gateway:
         """
         pieces = relay(self._desk, self._beginner, self._exchange, caller, request, budget, deadline, fence)
         guards = self._desk.parts.guards
-        return pieces if guards is None else guarded.stream(guards, caller, pieces, fence)
+        if guards is None or guarded.nothing_to_restore(guards, request):
+            return pieces
+        return guarded.stream(guards, caller, pieces, fence)
 
     async def count_tokens(
         self, caller: Caller, request: ChatRequest, *, deadline: Deadline | None = None

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from msgspec import structs
 
 from interlock.core.caller import Caller
-from interlock.core.chat import ChoiceDelta, Chunk, ToolCallDelta
+from interlock.core.chat import ChatRequest, ChoiceDelta, Chunk, Message, ToolCallDelta
 from interlock.core.embed import EmbedRequest
 from interlock.core.errors import InterlockError, UpstreamRefused
 from interlock.core.guards import Guards, Seen, Uncover
@@ -73,6 +73,20 @@ def inputs(guards: Guards, caller: Caller, request: EmbedRequest) -> EmbedReques
     """The texts as an embedding model may see them."""
     given, _ = guards.given(caller.tenant, list(request.inputs))
     return structs.replace(request, inputs=tuple(given)) if given != list(request.inputs) else request
+
+
+def nothing_to_restore(guards: Guards, request: ChatRequest) -> bool:
+    """Whether a streamed answer can go out as it comes: what is asked is plain text in which nothing was covered and no token stands, so
+    the model has seen none that it could repeat, and nobody looks at the answer before it goes.
+    """
+    if guards.holds_answers or guards.holds_words:
+        return False
+    return all(_plain(each) for each in request.messages) and guards.passes(request.messages)
+
+
+def _plain(message: Message) -> bool:
+    said_otherwise = message.tool_calls or message.thoughts or message.refusal or message.name
+    return isinstance(message.content, str) and not said_otherwise
 
 
 async def stream(
