@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from interlock.agents.compile import compile_contract
 from interlock.config.load import load
 from interlock.core.chat import ToolSpec
+from interlock.core.errors import ConfigError
 from interlock.tools.define import make
 from tests.agents.kit import World, says, understands, wants
 
@@ -60,13 +63,14 @@ TOOLS = {
         make(get, name="orders.get", effect="none"),
         make(pay, effect="idempotent", reversible_by="unpay"),
         make(unpay, effect="idempotent"),
+        make(pay, name="pay.again", effect="idempotent"),
         make(lambda: None, name="letters.post", effect="once"),
     )
 }
 
 
-def compiled(folder: Path, **options: Any):
-    for name, text in FILES.items():
+def compiled(folder: Path, contract: str = CONTRACT, **options: Any):
+    for name, text in {**FILES, "agents/desk.yaml": contract}.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     return compile_contract(load(folder).agent("desk"), TOOLS, tenant="acme", **options)
@@ -100,6 +104,40 @@ def test_every_part_of_a_contract_arrives(tmp_path: Path):
     assert made.flows["opening_hours"].from_knowledge
     assert made.versions.contract
     assert compiled(tmp_path, model="ollama/x").model == "ollama/x"
+
+
+@pytest.mark.requirement("TL-09", "AG-06")
+@pytest.mark.parametrize(
+    ("standing_in", "why_not"),
+    [
+        ("fallback: letters.post", "repeating it does more harm"),
+        ("fallback: pay", "repeating it does more harm"),
+    ],
+)
+def test_a_tool_that_does_more_harm_stands_in_for_none(tmp_path: Path, standing_in: str, why_not: str):
+    with pytest.raises(ConfigError, match=why_not):
+        compiled(tmp_path, CONTRACT.replace("retries: 1, max_calls: 3", f"retries: 1, max_calls: 3, {standing_in}"))
+
+
+@pytest.mark.requirement("TL-09", "AG-06")
+def test_nobody_decides_anew_about_a_tool_that_stands_in(tmp_path: Path):
+    """So one that waits for a person, or has other terms about where its data may go, cannot stand in."""
+    again = "    - {name: pay.again, requires_human_approval: 'amount_usd > 1'}\n  limits:"
+    with pytest.raises(ConfigError, match=r"pay.again cannot stand in for pay: it waits for a person's approval"):
+        compiled(
+            tmp_path,
+            CONTRACT.replace("name: pay, timeout_ms", "name: pay, fallback: pay.again, timeout_ms").replace(
+                "  limits:", again, 1
+            ),
+        )
+    other = "    - {name: pay.again, flow: {effect: write}}\n  limits:"
+    with pytest.raises(ConfigError, match="its information-flow terms are others"):
+        compiled(
+            tmp_path,
+            CONTRACT.replace("name: pay, timeout_ms", "name: pay, fallback: pay.again, timeout_ms").replace(
+                "  limits:", other, 1
+            ),
+        )
 
 
 async def test_a_compiled_contract_runs(world: World, tmp_path: Path):

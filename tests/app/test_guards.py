@@ -17,7 +17,6 @@ from interlock.core.embed import EmbedRequest
 from interlock.core.errors import ConfigError, InterlockError
 from interlock.core.guards import ContentRefused
 from interlock.core.meters import metered
-from interlock.gateway import guarded
 from interlock.governance.kinds import USUAL, kinds
 from interlock.governance.scan import Scanner
 from interlock.governance.tokens import TenantKey
@@ -378,26 +377,3 @@ async def test_a_vendors_error_that_repeats_a_credential_shows_it_to_nobody(fold
     assert CANARY not in str(failed.value)
     assert CANARY.encode() not in error_body(failed.value)
     assert CANARY.encode() not in stored(folder.root)
-
-
-@pytest.mark.parametrize(
-    ("said", "more", "as_it_comes"),
-    [
-        ("Where is my order?", PII, True),
-        (f"I am {MAIL}", PII, False),
-        ("What is [email:abcdefghijklmnop]?", PII, False),
-        ("Where is my order?", PII + "guards: {moderation: {after: [rules]}}\n", False),
-        ("Where is my order?", PII.replace("}", ", written: redact}"), False),
-    ],
-    ids=["nothing in it", "something covered", "a token in it", "answers are judged", "answers are covered"],
-)
-async def test_streams_pass_as_they_come_where_there_is_nothing_to_restore(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch, said: str, more: str, as_it_comes: bool
-) -> None:
-    between: list[str] = []
-    restoring = guarded.stream
-    monkeypatch.setattr(guarded, "stream", lambda *given: (between.append("restoring"), restoring(*given))[1])
-    async with Upstream(parrot(30)) as vendor, opened(folder, vendor, more) as il:
-        got, reply = await pieces_of(il, said)
-    assert (not between) is as_it_comes
-    assert "".join(got) == reply.response.text == f"You said: {said}"

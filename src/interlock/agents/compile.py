@@ -87,10 +87,26 @@ def _granted(use: ToolUse, used: Mapping[str, ToolUse], tools: Mapping[str, Tool
     other = tools.get(use.fallback)
     if other is None:
         return grant
-    if other.effect not in ("none", grant.tool.effect):
-        message = f"{other.name} cannot stand in for {use.name}: repeating it does more harm ({other.effect})"
-        raise ConfigError([Fault("", 0, 0, "agent.tools", message, "Name a tool whose effect is none or the same.")])
-    return replace(grant, fallback=_grant(used.get(other.name, use), other))
+    own = used.get(other.name, use)
+    why_not = _why_not_instead(use, own, grant.tool, other)
+    if why_not:
+        message = f"{other.name} cannot stand in for {use.name}: {why_not[0]}"
+        raise ConfigError([Fault("", 0, 0, "agent.tools", message, why_not[1])])
+    return replace(grant, fallback=_grant(own, other))
+
+
+def _why_not_instead(use: ToolUse, own: ToolUse, tool: Tool, other: Tool) -> tuple[str, str] | None:
+    """Why a tool on its `own` terms may not be asked in the place of another, and what to do: nobody decides anew about a stand-in."""
+    if other.effect not in ("none", tool.effect):
+        return f"repeating it does more harm ({other.effect})", "Name a tool whose effect is none or the same."
+    if own is not use and own.requires_human_approval:
+        return "it waits for a person's approval itself", "Name a tool that needs none."
+    if own.flow != use.flow and other.effect != "none":
+        return (
+            "its information-flow terms are others",
+            "Give both tools the same `flow`, or name one without an effect.",
+        )
+    return None
 
 
 def _grant(use: ToolUse, tool: Tool) -> Grant:
