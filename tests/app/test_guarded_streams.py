@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from interlock.gateway import guarded
@@ -9,6 +11,11 @@ from interlock.testing.upstream import Upstream
 
 from .conftest import Folder
 from .guards_kit import MAIL, PII, opened, parrot, pieces_of
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
 
 
 @pytest.mark.parametrize(
