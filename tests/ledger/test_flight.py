@@ -123,9 +123,11 @@ def test_a_journal_that_cannot_be_made_says_what_to_do(tmp_path):
 def test_journals_stand_beside_their_store_under_their_process(tmp_path):
     store = tmp_path / "store.db"
     path = flight_path(store, this_owner())
-    assert path.name.startswith(f"store.db.flight.{os.getpid()}-")
+    assert path.name.startswith(f"store.db.flight2.{os.getpid()}-")
     path.touch()
-    assert left_behind(store) == [path]
+    earlier = store.with_name("store.db.flight.1-2")
+    earlier.touch()
+    assert left_behind(store) == [earlier, path]
 
 
 def test_the_living_are_told_from_the_dead():

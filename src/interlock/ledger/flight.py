@@ -1,6 +1,6 @@
 """The flight journal: calls that are open or not yet committed, kept where a killed process leaves them behind.
 
-Above: record. Below: sheets, core. One file per process, `STORE.flight.PID-START`, mapped into memory and locked while the process
+Above: record. Below: sheets, core. One file per process, `STORE.flight2.PID-START`, mapped into memory and locked while the process
 lives. Each slot has two halves: the event that is true if the process dies now, and the event as the call really ended. Calls of a form (`core.lots`) stand on the sheets behind
 the slots, and hold their slot's number alone. The kernel keeps the pages of a killed process, so whatever was put in is found at the next start; a loss of power is another matter.
 The whole file is allocated at once: a hole that cannot be filled on a full disk would kill the process.
@@ -30,6 +30,8 @@ from .sheets import PAGE_BYTES, Sheets, events_of
 OPEN_BYTES = 1024
 SLOT_BYTES = PAGE_BYTES
 SLOTS_PER_SHEET = 8
+KINDS = ("flight", "flight2")
+"""Journals without sheets, of earlier versions, are settled too; one that still runs beside us does not take ours for its own, of which it could read a part."""
 FEWEST_SHEETS = 8
 _HEAD = struct.Struct("<II")
 """Length and mark of what follows; a length of zero is an empty half."""
@@ -136,12 +138,12 @@ class Flight:
 
 def flight_path(store: Path, owner: str) -> Path:
     """Where the process `owner` keeps its journal beside the store's file."""
-    return store.with_name(f"{store.name}.flight.{'-'.join(owner.split(':')[-2:])}")
+    return store.with_name(f"{store.name}.{KINDS[-1]}.{'-'.join(owner.split(':')[-2:])}")
 
 
 def left_behind(store: Path) -> list[Path]:
     """Journals beside `store`, of whatever process."""
-    return sorted(store.parent.glob(f"{store.name}.flight.*"))
+    return sorted(path for kind in KINDS for path in store.parent.glob(f"{store.name}.{kind}.*"))
 
 
 class Wreck:
