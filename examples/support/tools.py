@@ -101,7 +101,7 @@ def order_view(row: Row) -> Row:
     today, refunded = date.fromisoformat(row["today"]), row["refunded_cents"]
     refundable = row["total_cents"] - refunded if row["status"] in {"shipped", "delivered", "lost"} else 0
     until = last_return_day(order) if row["status"] == "delivered" else None
-    waiting = json.loads(row["backordered"]) if row["status"] == "processing" else []
+    waiting: list[str] = json.loads(row["backordered"]) if row["status"] == "processing" else []
     return {
         "id": row["id"],
         "status": row["status"],

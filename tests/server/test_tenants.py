@@ -91,6 +91,8 @@ async def answer(client: httpx2.AsyncClient, method: str, path: str, **sent: Any
                     pieces.append(piece)  # noqa: PERF401 - what came before the time is up counts
         except TimeoutError:
             pass
+        except httpx2.HTTPError as broken:
+            raise AssertionError(f"{method} {path} broke off after {response.status_code}, {pieces!r}") from broken
         return response.status_code, b"".join(pieces).decode(errors="replace"), dict(response.headers)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from interlock.core.caller import Caller
 from interlock.core.events import OutcomeSeen, Record
 from interlock.core.lots import Brief, Lot
+from interlock.core.store import TaskFilter
 from interlock.gateway.forms import form_of
 from interlock.storage import SqliteStore
 from tests.ledger.kit import PRICE, T0
@@ -81,4 +82,4 @@ def test_writing_a_lot_twice_is_writing_it_once(store):
     store.write([], [PRICE], [lot])
     assert seen(store) == before
     store.write([], [PRICE], [again])
-    assert len(seen(store)["tasks"]) == 6
+    assert len(store.tasks.list(TaskFilter())) == 6

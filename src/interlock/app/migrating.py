@@ -10,6 +10,7 @@ from collections.abc import Collection
 from msgspec import Struct
 
 from interlock.config.workspace import Workspace
+from interlock.core.caller import Secret
 from interlock.core.errors import InvalidRequest
 from interlock.ledger.flight import Wreck, left_behind
 from interlock.storage.schema import BEFORE_SERVING, Level, Phase, pending, refuse_newer, scripts
@@ -55,14 +56,15 @@ def migrate(workspace: Workspace, phase: Phase, *, force: bool = False) -> list[
         )
     phases: Collection[Phase] = ("post",) if phase == "post" else BEFORE_SERVING
     asked = phase == "post" and not force and bool(now.post)
-    return _on_postgres(workspace, phases, asked) if workspace.database else _on_sqlite(workspace, phases, asked)
+    address = workspace.database
+    return _on_sqlite(workspace, phases, asked) if address is None else _on_postgres(address, phases, asked)
 
 
-def _on_postgres(workspace: Workspace, phases: Collection[Phase], ask_who_is_there: bool) -> list[str]:
+def _on_postgres(address: Secret, phases: Collection[Phase], ask_who_is_there: bool) -> list[str]:
     from interlock.storage.postgres.database import Database
     from interlock.storage.postgres.migrate import bring, connected, level_of, refuse_while_used
 
-    database = Database(workspace.database.reveal(), busy_timeout_s=5.0)
+    database = Database(address.reveal(), busy_timeout_s=5.0)
     try:
         if ask_who_is_there:
             left = pending(scripts("postgres"), level_of(database), phases)

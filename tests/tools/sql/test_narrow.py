@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 import sqlglot
+from sqlglot import exp
 
 from interlock.core.query import QueryLimits
 from interlock.tools.sql.policy import SqlPolicy, TableGrant
@@ -22,7 +23,9 @@ POLICY = SqlPolicy(
 
 
 def made(sql: str) -> str:
-    return governed(sqlglot.parse_one(sql, read="sqlite"), POLICY, {"tenant": "mine"}).sql
+    tree = sqlglot.parse_one(sql, read="sqlite")
+    assert isinstance(tree, exp.Query)
+    return governed(tree, POLICY, {"tenant": "mine"}).sql
 
 
 def shop() -> sqlite3.Connection:
