@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +14,14 @@ settings.register_profile(
 settings.load_profile("interlock")
 REQUIREMENT = re.compile(r"[A-Z]{2}-\d{2}")
 COLLECTED = pytest.StashKey[set[str]]()
+
+
+@pytest.fixture(autouse=True)
+def no_server_is_stopping() -> None:
+    """sse-starlette notes for the whole process that a uvicorn server in it was told to stop, and ends every later stream at once; a test may have told one."""
+    known = sys.modules.get("sse_starlette.sse")
+    if known is not None:
+        known.AppStatus.should_exit = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
