@@ -29,7 +29,7 @@ from interlock import ToolContext, tool
 def pay(to: str, ctx: ToolContext) -> dict:
     if Path(ctx.workspace, "hang").exists():
         print("paying", flush=True)
-        time.sleep(60)
+        time.sleep(60)  # killed long before: it hangs as a vendor does
     return {"paid": to}
 """
 CONTRACT = """

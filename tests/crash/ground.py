@@ -1,6 +1,7 @@
 """Where the crash test is played, and everything that can happen there.
 
 A round has a store of its own, on SQLite or PostgreSQL, sometimes on a disk that can be filled up; what the shop did stands outside of it.
+The sleeps here are the instants at which real processes, servers and disks are met in the middle of their work: time itself is what is tried, and a seed draws it.
 """
 
 import contextlib

@@ -114,7 +114,7 @@ class LoggedSteps:
 
         try:
             result = await perform(key)
-        except Exception as error:
+        except Exception as error:  # whatever the caller's code raises is recorded as the step's end and raised on; a cancelled step stays in doubt
             await settled("error", None, error)
             raise
         await settled("ok", {"result": result})

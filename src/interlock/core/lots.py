@@ -1,6 +1,6 @@
 """Lots: ordinary calls that differ in a few numbers alone, kept as those numbers beside one form of their event.
 
-Above: gateway makes forms, the ledger keeps lots in its journal, storage in its segments. Below: events. Pure. Whoever wants the events gets them (`Lot.records`, `piece`); whoever
+Above: gateway makes forms, the ledger keeps lots in its journal, storage in its segments. Below: events. Pure. Whoever wants the events gets them (`Lot.records`, `answered`); whoever
 adds up reads columns.
 """
 

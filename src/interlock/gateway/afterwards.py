@@ -78,8 +78,8 @@ def _hand_over(calls: Sequence[Settling], ledger: QuickLedger) -> None:
     lots: dict[Form, tuple[list[Brief], list[int]]] = {}
     for call in calls:
         form, brief = call.form, call.brief
-        if form is None or brief is None:
-            continue  # it does not stand in the journal by a form
+        assert form is not None, "it was noted in the journal when it began"
+        assert brief is not None, "and when it ended"
         lot = lots.get(form)
         if lot is None:
             lot = lots[form] = ([], [])
