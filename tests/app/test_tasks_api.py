@@ -31,23 +31,33 @@ async def payer(contract_folder: Folder) -> AsyncGenerator[Folder]:
 
 
 @pytest.mark.requirement("EC-01")
-async def test_what_became_of_a_task_is_said_long_after_and_by_who_knows_best(payer: Folder):
-    async with serving(payer) as address, client(address, payer.root) as http:
-        lone = await http.post(
-            "/v1/chat/completions", json={"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "?"}]}
-        )
-        call = lone.headers["x-interlock-call-id"].replace("cal_", "tsk_")
-        async with asyncio.timeout(20):
-            while (await http.get(f"/api/tasks/{call}")).status_code == 404:
-                await asyncio.sleep(0.02)
-        liked = await http.post(f"/api/tasks/{call}/outcome", json={"success": False, "who": "u-7", "note": "wrong"})
-        task = (await http.post("/api/tasks", json=NEW)).json()["task"]
-        early = await http.post(f"/api/tasks/{task}/outcome", json={"success": True})
-        judged = await http.post(f"/api/tasks/{call}/outcome", json={"success": True, "source": "judge"})
-        person = await http.post(f"/api/tasks/{call}/outcome", json={"success": True, "source": "person", "who": "mia"})
-        again = await http.post(f"/api/tasks/{call}/outcome", json={"success": True, "source": "person", "who": "mia"})
-        trace = (await http.get(f"/api/tasks/{call}/trace")).json()
-        nobody = await http.post("/api/tasks/tsk_none/outcome", json={"success": True})
+async def test_what_became_of_a_task_is_said_long_after_and_by_who_knows_best(contract_folder: Folder):
+    asked = asyncio.Event()
+    async with Upstream(in_turn(Answer(), Answer(text=GOOD.text, until=asked))) as upstream:
+        contract_folder.provider("openai", upstream.base_url)
+        async with serving(contract_folder) as address, client(address, contract_folder.root) as http:
+            lone = await http.post(
+                "/v1/chat/completions", json={"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "?"}]}
+            )
+            call = lone.headers["x-interlock-call-id"].replace("cal_", "tsk_")
+            async with asyncio.timeout(20):
+                while (await http.get(f"/api/tasks/{call}")).status_code == 404:
+                    await asyncio.sleep(0.02)
+            liked = await http.post(
+                f"/api/tasks/{call}/outcome", json={"success": False, "who": "u-7", "note": "wrong"}
+            )
+            task = (await http.post("/api/tasks", json=NEW)).json()["task"]
+            early = await http.post(f"/api/tasks/{task}/outcome", json={"success": True})
+            asked.set()
+            judged = await http.post(f"/api/tasks/{call}/outcome", json={"success": True, "source": "judge"})
+            person = await http.post(
+                f"/api/tasks/{call}/outcome", json={"success": True, "source": "person", "who": "mia"}
+            )
+            again = await http.post(
+                f"/api/tasks/{call}/outcome", json={"success": True, "source": "person", "who": "mia"}
+            )
+            trace = (await http.get(f"/api/tasks/{call}/trace")).json()
+            nobody = await http.post("/api/tasks/tsk_none/outcome", json={"success": True})
 
     assert (liked.status_code, liked.json()["success"], liked.json()["success_source"]) == (200, False, "user")
     assert (early.status_code, judged.status_code, nobody.status_code) == (400, 400, 404)

@@ -64,6 +64,8 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     headers: tuple[tuple[str, str], ...] = ()
     delay_s: float = 0.0
     """Before the first byte."""
+    until: asyncio.Event | None = None
+    """Not one byte before this is set: what a test does meanwhile falls into the middle of the call, however quick the machine."""
     piece_delay_s: float = 0.0
     """Before each later event of a stream."""
     cut_after: int | None = None
@@ -273,6 +275,8 @@ class _Wire(asyncio.Protocol):
         assert transport is not None
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)
+        if answer.until is not None:
+            await answer.until.wait()
         self._bill.status = answer.status
         if answer.raw:
             transport.write(answer.raw)

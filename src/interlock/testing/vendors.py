@@ -93,6 +93,8 @@ class Vendor:
         answer = self._answer(asked)
         if answer.delay_s:
             await self._unless_gone(reader, asyncio.sleep(answer.delay_s))
+        if answer.until is not None:
+            await self._unless_gone(reader, answer.until.wait())
         if answer.raw:
             writer.write(answer.raw)
             return False
