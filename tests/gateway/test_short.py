@@ -153,7 +153,7 @@ async def go(bench: Bench, request: ChatRequest, *, short: bool) -> tuple[Any, .
         asker = Asker(request)
         lite = structs.replace(request, messages=())
         if bench.gateway.shortcut.take(WHO, lite, request.messages, asker) is not None:
-            return await asyncio.wait_for(asker.done, 5)
+            return await asyncio.wait_for(asker.done, 30)
     try:
         return outcome_of(await bench.gateway.chat(WHO, request))
     except InterlockError as error:

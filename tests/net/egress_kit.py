@@ -96,7 +96,7 @@ async def ask(port: int, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(data)
-        return await asyncio.wait_for(reader.read(-1), 5)
+        return await asyncio.wait_for(reader.read(-1), 30)
     except ConnectionResetError:
         return b""
     finally:
@@ -108,9 +108,9 @@ async def ask_plain(port: int, connect: str, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(f"CONNECT {connect} HTTP/1.1\r\nhost: {connect}\r\n\r\n".encode())
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         writer.write(data)
-        return await asyncio.wait_for(reader.read(-1), 5)
+        return await asyncio.wait_for(reader.read(-1), 30)
     except ConnectionResetError:
         return b""
     finally:
@@ -122,13 +122,13 @@ async def ask_tls(port: int, connect: str, pem: str, data: bytes, *, server_name
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(f"CONNECT {connect} HTTP/1.1\r\nhost: {connect}\r\n\r\n".encode())
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         if b" 200 " not in head:
-            return head + await asyncio.wait_for(reader.read(-1), 5)
+            return head + await asyncio.wait_for(reader.read(-1), 30)
         context = ssl.create_default_context(cadata=pem)
-        await asyncio.wait_for(writer.start_tls(context, server_hostname=server_name), 5)
+        await asyncio.wait_for(writer.start_tls(context, server_hostname=server_name), 30)
         writer.write(data)
-        return await asyncio.wait_for(reader.read(-1), 5)
+        return await asyncio.wait_for(reader.read(-1), 30)
     except (ConnectionResetError, ssl.SSLError) as ended:
         return repr(ended).encode()
     finally:

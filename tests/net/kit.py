@@ -10,7 +10,7 @@ from .hostile import Peer, reply
 CLOCK = SystemClock()
 
 
-def soon(seconds: float = 5.0) -> Deadline:
+def soon(seconds: float = 30.0) -> Deadline:
     return Deadline.after(CLOCK, seconds)
 
 

@@ -12,7 +12,7 @@ from interlock.net.fetch import PageFetcher
 from tests.net.egress_kit import Web
 
 CLOCK = SystemClock()
-SITE = EgressPolicy((Allow("api.example.com"), Allow("www.example.org")), timeout_s=3)
+SITE = EgressPolicy((Allow("api.example.com"), Allow("www.example.org")), timeout_s=30)
 
 
 def page(text: str, kind: str = "text/html; charset=utf-8") -> bytes:

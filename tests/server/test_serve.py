@@ -19,12 +19,22 @@ from interlock.server.serve import CannotListen, ServerSettings, is_loopback, op
 from .door import ASK, Door, FakeGateway, parts, post
 
 
-async def start(gateway: FakeGateway, shutdown_s: float = 5) -> tuple[Door, asyncio.Task[None]]:
+async def start(gateway: FakeGateway, shutdown_s: float = 30) -> tuple[Door, asyncio.Task[None]]:
     opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     settings = ServerSettings(port=0, shutdown_s=shutdown_s)
     task = asyncio.ensure_future(serve(parts(gateway), settings, opened.set_result))
     address = await opened
     return Door(int(address.rsplit(":", 1)[1]), gateway), task
+
+
+async def refused(port: int) -> bool:
+    """Nobody takes new connections there any more."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionError:
+        return True
+    writer.transport.abort()
+    return False
 
 
 @pytest.mark.requirement("OP-06")
@@ -35,7 +45,9 @@ async def test_a_call_under_way_is_finished_before_the_server_stops_and_the_proc
     wire = await door.send(post(ASK))
     await gateway.holding.wait()
     os.kill(os.getpid(), signal.SIGTERM)
-    asyncio.get_running_loop().call_later(0.3, gateway.hold.set)
+    while not await refused(door.port):
+        pass
+    gateway.hold.set()
     status, headers, _ = await wire.reply()
     assert (status, headers["connection"]) == (200, "close")
     await server
