@@ -73,7 +73,7 @@ def opened(root: Path, *, by_hand: bool = False) -> None:
 @pytest.mark.requirement("OP-06")
 def test_old_and_new_versions_take_turns_between_pre_and_post(shop: Path, version: Versions):
     opened(shop)
-    whole = state(load(shop)).schema
+    whole = state(load(shop)).knows
 
     version(ADDS, TAKES, LATER)  # the new version
     assert [len(state(load(shop)).pre), len(state(load(shop)).post)] == [2, 1]

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from interlock.app.retaining import Retaining
 from interlock.config.retention import RetentionSettings
+from interlock.core.circuits import CircuitChange
 from interlock.core.errors import StoreUnavailable
 from interlock.core.events import OutcomeSeen, Record, Settled, lone_ids
 from interlock.core.store import RollFilter, TaskFilter
@@ -52,7 +53,7 @@ def summed(store):
 def retaining(store, tmp_path, now_ns=MIDNIGHT + 10**12, **settings):
     clock = Clock()
     clock.now_ns = now_ns
-    return Retaining(store.retention, RetentionSettings(**settings), tmp_path, clock)
+    return Retaining(store.retention, store.circuits, RetentionSettings(**settings), tmp_path, clock)
 
 
 def archived(tmp_path, done):
@@ -228,3 +229,21 @@ def test_a_round_that_is_killed_anywhere_has_lost_nothing_and_the_next_one_goes_
     assert not kept & set(gone)
     assert sorted(each.name for each in (tmp_path / "archive").iterdir()) == sorted(named)
     assert len(kept) == 53
+
+
+@pytest.mark.requirement("SG-08")
+def test_changes_of_breakers_leave_after_days_of_their_own_or_with_the_events(store, tmp_path):
+    def change(day):
+        at_ns = MIDNIGHT - day * DAY_NS + 10**9
+        return CircuitChange(at_ns, "acme", "here:b:1:1", 10 - day, "v/m", "open", "8 failures in a row")
+
+    def kept():
+        return [10 - each.seq for each in store.circuits.since("acme", 0, 10)]
+
+    store.circuits.add([change(day) for day in (3, 2, 1, 0)])
+    assert retaining(store, tmp_path, bodies_days=1).round().breakers == 0
+    assert retaining(store, tmp_path, breakers_days=3, raw_days=1000).round().breakers == 1
+    assert kept() == [0, 1, 2]
+    assert retaining(store, tmp_path, raw_days=1).round().breakers == 2
+    assert kept() == [0]
+    assert sum(row.n for row in store.meters(RollFilter()) if row.meter == "circuits") == 4

@@ -12,6 +12,7 @@ from interlock.core.answers import CacheRow
 from interlock.core.audit import Deed
 from interlock.core.batches import BatchRow, FileRow, Line
 from interlock.core.caller import Caller
+from interlock.core.circuits import CircuitChange
 from interlock.core.events import Settled, Started
 from interlock.core.keys import KeyRecord
 from interlock.core.store import RollFilter, Signal, TaskFilter
@@ -71,6 +72,7 @@ def _belongings(made, who):
     made.keys.put_key(KeyRecord(f"key_{who}", who, who, f"hash-{who}", "il-…", T0))
     made.audit.append([Deed(T0, who, "mia", "admin", "content.read", f"t_{who}", "")])
     made.texts.put(who, "contract", "c", who, T0)
+    made.circuits.add([CircuitChange(T0, who, f"host:boot:{who}:1", 1, "v/m", "open", "8 failures in a row")])
 
 
 def sql(address, text, tenant=None):
@@ -140,13 +142,15 @@ def test_a_store_asked_for_one_tenant_knows_nothing_of_another_whatever_it_is_as
             [store.cache.get(who, "key", T0) for who in ("acme", "rival")],
             len(store.batches.pending("batch_acme", 0, 10)),
             len(store.keys.records()),
+            [len(store.circuits.since(who, 0, 10)) for who in ("acme", "rival")]
+            == [tenant == "acme", tenant == "rival"],
             store.audit.head().seq,
         )
 
     def ask(tenant):
         return copy_context().run(asked, tenant)
 
-    shared = (2, 2)  # the book of keys and the head of the chain are everybody's
+    shared = (2, True, 2)  # the book of keys and the head of the chain are everybody's
     acme = ask("acme")
     assert acme == ({"acme"}, {"acme"}, [True, False] * 2, [2, 0, 1, 0], [1, 0], [b"acme", None], 1, *shared)
     assert ask("rival")[:4] == ({"rival"}, {"rival"}, [False, True] * 2, [0, 2, 0, 1])

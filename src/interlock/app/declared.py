@@ -90,6 +90,7 @@ def retention(workspace: Workspace) -> Fact:
     row: Row = {
         "events leave after days": said.raw_days,
         "content is forgotten after days": said.bodies_days,
+        "changes of breakers are forgotten after days": said.breakers_days or said.raw_days,
         "largest size in MB": said.max_size_mb,
         "then": said.then,
     }

@@ -16,6 +16,7 @@ from interlock.core.money import Price
 from interlock.core.time import Clock
 from interlock.economics.prices import PriceBook
 from interlock.ledger import Recorder, RecorderLimits
+from interlock.ledger.circuits import CircuitLog
 from interlock.net.client import PooledClient
 from interlock.net.pool import PoolLimits
 
@@ -53,6 +54,8 @@ class Ground:
             )
             self.recorder.start()
             opened.push_async_callback(self.recorder.close)
+            self.circuits = CircuitLog(self.recorder, self._clock, self._workspace.settings.tenant)
+            opened.push_async_callback(self.circuits.close)
             connections = max(PoolLimits().connections, self._crowd)
             self.http = PooledClient(self._clock, limits=PoolLimits(connections=connections))
             opened.push_async_callback(self.http.close)

@@ -17,6 +17,7 @@ from msgspec import Struct
 from interlock.config.load import load
 from interlock.config.retention import RetentionSettings
 from interlock.config.workspace import Workspace
+from interlock.core.circuits import CircuitStore
 from interlock.core.errors import StoreUnavailable
 from interlock.core.retention import Archive, Bodies, Retention
 from interlock.core.store import Store
@@ -46,14 +47,19 @@ class Round(Struct, frozen=True):
     """Another process was at it: nothing was done."""
     packed: int = 0
     """Rows from before there were bodies whose contents are kept as today's are."""
+    breakers: int = 0
+    """Changes of breakers that were forgotten."""
 
 
 class Retaining:
     """Keeps a store to what its workspace says."""
 
-    def __init__(self, retention: Retention, settings: RetentionSettings, root: Path, clock: Clock) -> None:
+    def __init__(
+        self, retention: Retention, circuits: CircuitStore, settings: RetentionSettings, root: Path, clock: Clock
+    ) -> None:
         """`root`: the workspace's folder."""
         self._retention = retention
+        self._circuits = circuits
         self._settings = settings
         self._folder = root / settings.folder if settings.then == "archive" else None
         self._clock = clock
@@ -84,13 +90,16 @@ class Retaining:
             said = self._settings
             left: list[Archive] = []
             if said.raw_days:
-                left += self._let_go(_midnight_ns(now_ns) - (said.raw_days - 1) * _DAY_NS, now_ns)
+                left += self._let_go(_before_ns(now_ns, said.raw_days), now_ns)
             if said.max_size_mb:
                 left += self._shrink(said.max_size_mb * _MB, now_ns)
             days = said.bodies_days
-            forgotten = self._retention.forget_bodies(_midnight_ns(now_ns) - (days - 1) * _DAY_NS) if days else 0
+            forgotten = self._retention.forget_bodies(_before_ns(now_ns, days)) if days else 0
             packed = self._retention.pack()
-            return Round(self._retention.size_bytes(), tuple(left), forgotten, swept, packed=packed)
+            days = said.breakers_days or said.raw_days
+            breakers = self._circuits.forget(_before_ns(now_ns, days)) if days else 0
+            size = self._retention.size_bytes()
+            return Round(size, tuple(left), forgotten, swept, packed=packed, breakers=breakers)
 
     def _let_go(self, before_ns: int, now_ns: int) -> list[Archive]:
         left: list[Archive] = []
@@ -140,13 +149,13 @@ class RetentionDesk:
 def retaining_of(workspace: Workspace, store: Store, clock: Clock) -> Retaining | None:
     """The workspace's own; `None` where it says nothing of it."""
     said = workspace.settings.retention
-    if not (said.raw_days or said.bodies_days or said.max_size_mb):
+    if not (said.raw_days or said.bodies_days or said.breakers_days or said.max_size_mb):
         return None
-    return _retaining(workspace, store.retention, clock)
+    return _retaining(workspace, store, clock)
 
 
-def _retaining(workspace: Workspace, retention: Retention, clock: Clock) -> Retaining:
-    return Retaining(retention, workspace.settings.retention, workspace.root, clock)
+def _retaining(workspace: Workspace, store: Store, clock: Clock) -> Retaining:
+    return Retaining(store.retention, store.circuits, workspace.settings.retention, workspace.root, clock)
 
 
 @contextmanager
@@ -159,13 +168,18 @@ def open_retention(path: Path | None, clock: Clock) -> Generator[RetentionDesk]:
     workspace = load(path or Path())
     store = open_store(workspace)
     try:
-        yield RetentionDesk(store.retention, _retaining(workspace, store.retention, clock))
+        yield RetentionDesk(store.retention, _retaining(workspace, store, clock))
     finally:
         store.close()
 
 
 def _midnight_ns(now_ns: int) -> int:
     return now_ns // _DAY_NS * _DAY_NS
+
+
+def _before_ns(now_ns: int, days: int) -> int:
+    """What is older has had its whole days, today included."""
+    return _midnight_ns(now_ns) - (days - 1) * _DAY_NS
 
 
 def _next_ns(now_ns: int) -> int:

@@ -51,7 +51,8 @@ def told(done: Round) -> str:
     where = f" into {plural(files, 'file')}" if files else ""
     bodies = f"; what was said in {plural(done.forgotten, 'row')} was forgotten" if done.forgotten else ""
     packed = f"; what was said in {plural(done.packed, 'old row')} was packed" if done.packed else ""
-    return f"{plural(records, 'record')} left the store{where}{bodies}{packed}; it holds {done.size_bytes / MB:,.1f} MB"
+    breakers = f"; {plural(done.breakers, 'change')} of breakers forgotten" if done.breakers else ""
+    return f"{plural(records, 'record')} left the store{where}{bodies}{packed}{breakers}; it holds {done.size_bytes / MB:,.1f} MB"
 
 
 def shown(kept: Kept) -> None:

@@ -16,6 +16,8 @@ class RetentionSettings(Block):
     """Days after which the events of finished tasks and calls leave the store; none: they stay."""
     bodies_days: Positive | None = None
     """Days after which what was said in them is forgotten, though the events stay; none: as long as the events."""
+    breakers_days: Positive | None = None
+    """Days after which changes of breakers are forgotten, though they stay counted by the hour; none: as long as the events."""
     max_size_mb: Annotated[int, Field(ge=16)] | None = None
     """From this size on the oldest days leave before their time, today's never; none: no bound."""
     then: Literal["archive", "delete"] = "archive"

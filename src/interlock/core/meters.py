@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
+from .circuits import CircuitChange
 from .events import FLOW, ApprovalAsked, Settled
 
 Meter = Literal[
@@ -26,6 +27,7 @@ Meter = Literal[
     "limited",  # calls that a limit refused; label: the limit
     "failures",  # calls without an answer; label: the error's code
     "asks",  # calls that a person was asked about; label: `policy` (information flow) or `rule`
+    "circuits",  # changes of breakers; label: `STATE DEPLOYMENT`, by the state from then on
     "context",  # calls by the length of their input; label: tokens, rounded up to a power of two
 ]
 METERS: tuple[Meter, ...] = get_args(Meter)
@@ -96,6 +98,11 @@ def metered(call: Settled) -> Iterator[tuple[Meter, str, int]]:
 def asked(question: ApprovalAsked) -> tuple[Meter, str, int]:
     """(meter, label, how often) of one question to a person."""
     return "asks", "policy" if FLOW in question.rule else "rule", 1
+
+
+def turned(change: CircuitChange) -> tuple[Meter, str, int]:
+    """(meter, label, how often) of one change of a breaker."""
+    return "circuits", f"{change.state} {change.deployment}", 1
 
 
 def _tries(call: Settled) -> Iterator[tuple[Meter, str, int]]:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from .answers import CacheStore, SimilarStore
 from .audit import AuditStore
 from .batches import BatchStore, FileStore
+from .circuits import CircuitStore
 from .due import Waker, Wanted
 from .errors import Fenced
 from .events import CallKind, Outcome, Record
@@ -321,6 +322,8 @@ class Store(Protocol):
     def sessions(self) -> SessionRows: ...
     @property
     def audit(self) -> AuditStore: ...
+    @property
+    def circuits(self) -> CircuitStore: ...
     @property
     def tail(self) -> Tail: ...
     @property

@@ -1,11 +1,14 @@
 """A circuit breaker: closed, open, half-open with a single probe. Time is handed in; nothing here waits.
 
 Above: health. Below: settings, `core.errors`. It remembers the error that it failed with last, so that whoever is refused meanwhile is told
-the real cause and its age.
+the real cause and its age. Each change of its state is told, for the record; a call to a closed one that is answered changes nothing and tells nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from interlock.core.circuits import CircuitState
 from interlock.core.errors import CircuitOpen, InterlockError
 
 from .settings import Breaking
@@ -14,6 +17,12 @@ WINDOW = 20
 MASK = (1 << WINDOW) - 1
 PROBE_S = 1.0
 """After so long it is worth asking again how a probe that is under way has ended."""
+Told = Callable[[CircuitState, str], None]
+"""(the state from now on, why)."""
+
+
+def _nobody(_state: CircuitState, _why: str) -> None:
+    """Nobody keeps a record."""
 
 
 class Breaker:
@@ -29,10 +38,12 @@ class Breaker:
         "_run",
         "_seen",
         "_set",
+        "_told",
     )
 
-    def __init__(self, breaking: Breaking) -> None:
+    def __init__(self, breaking: Breaking, told: Told = _nobody) -> None:
         self._set = breaking
+        self._told = told
         self._history = 0
         self._seen = 0
         self._run = 0
@@ -73,6 +84,7 @@ class Breaker:
         if self._probing:
             return "circuit half-open, its one probe is under way"
         self._probing = True
+        self._told("half_open", f"cooled down for {self._cool_s:g} s; one probe goes out")
         return ""
 
     def refusal(self, why: str, now_s: float) -> CircuitOpen:
@@ -89,6 +101,7 @@ class Breaker:
         if self._cool_s:
             self._history = self._seen = 0
             self._cool_s = 0.0
+            self._told("closed", "its probe was answered" if self._probing else "a call from before was answered")
         self._probing = False
         self._run = 0
         self._note(0)
@@ -101,25 +114,32 @@ class Breaker:
             self._last, self._failed_at_s = error.with_traceback(None), now_s
         if self._cool_s:
             if self._probing:
-                self._open(now_s, min(self._cool_s * 2, self._set.cool_max_s))
-        elif self._too_many():
-            self._open(now_s, self._set.cool_s)
+                self._open(now_s, min(self._cool_s * 2, self._set.cool_max_s), "its probe failed")
+        elif reason := self._too_many():
+            self._open(now_s, self._set.cool_s, reason)
 
     def abandoned(self) -> None:
         """The call ended before it could show anything (its caller left); the next one may probe."""
-        self._probing = False
+        if self._probing:
+            self._probing = False
+            self._told("open", "its probe ended without showing anything")
 
-    def _open(self, now_s: float, cool_s: float) -> None:
+    def _open(self, now_s: float, cool_s: float, why: str) -> None:
         self._probing = False
         self._cool_s = cool_s
         self._opened_until_s = now_s + cool_s
+        last = "" if self._last is None else f", the last: {self._last.code}"
+        self._told("open", f"{why}{last}")
 
     def _note(self, failed: int) -> None:
         self._history = (self._history << 1 | failed) & MASK
         self._seen = min(self._seen + 1, WINDOW)
 
-    def _too_many(self) -> bool:
+    def _too_many(self) -> str:
+        """What is too much; empty while it is not."""
         if self._run >= self._set.consecutive:
-            return True
+            return f"{self._run} failures in a row"
         failures = self._history.bit_count()
-        return failures >= self._set.consecutive and failures >= self._set.share * self._seen
+        if failures >= self._set.consecutive and failures >= self._set.share * self._seen:
+            return f"{failures} of its last {self._seen} calls failed"
+        return ""

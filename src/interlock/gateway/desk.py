@@ -41,7 +41,7 @@ class Desk:
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self.settings = settings
         self.parts = parts
-        self.health = Health(settings, parts.short_of_cpu)
+        self.health = Health(settings, parts.short_of_cpu, parts.changed)
         self.gate = Gate(settings.admission)
         self.watch = Watch()
         self.flights = Flights()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Container
+from functools import partial
 
+from interlock.core.circuits import Changed, CircuitState
 from interlock.core.errors import InterlockError
 from interlock.core.ports import Deployment
 from interlock.core.time import Clock
@@ -32,6 +34,10 @@ SLO_WEIGHT = 0.01
 TIMES_KEPT = 100
 ShortOfCpu = Callable[[], bool]
 """Whether this process itself has too little CPU, so that slow answers say nothing about a vendor."""
+
+
+def _no_record(_deployment: str, _state: CircuitState, _why: str) -> None:
+    """Nobody keeps one."""
 
 
 class DeploymentHealth:
@@ -60,11 +66,18 @@ class DeploymentHealth:
         "weights",
     )
 
-    def __init__(self, name: str, settings: Settings, short_of_cpu: ShortOfCpu | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        short_of_cpu: ShortOfCpu | None = None,
+        changed: Changed = _no_record,
+    ) -> None:
+        """`changed` is told of its breaker's changes."""
         admission = settings.admission
         self.of: Deployment | None = None
         """What it is told by the configuration, once it was called."""
-        self.breaker = Breaker(settings.breaking)
+        self.breaker = Breaker(settings.breaking, partial(changed, name))
         self.standing = Standing()
         self.limits = VendorLimits()
         self.line = Gate(admission, what=name)
@@ -203,9 +216,13 @@ class WorkflowPace:
 class Health:
     """Everything seen, by name; the names used longest ago are forgotten first."""
 
-    def __init__(self, settings: Settings, short_of_cpu: ShortOfCpu | None = None) -> None:
+    def __init__(
+        self, settings: Settings, short_of_cpu: ShortOfCpu | None = None, changed: Changed | None = None
+    ) -> None:
+        """`changed` is told of every breaker's changes, for the record."""
         self._settings = settings
         self._short_of_cpu = short_of_cpu
+        self._changed = changed or _no_record
         retrying = settings.retrying
         self.extras = Extras(retrying.extra, retrying.extra_per_call, retrying.extra_per_s)
         self.hedges = Hedges(settings.hedging.share) if settings.hedging else None
@@ -219,7 +236,7 @@ class Health:
     def deployment(self, name: str) -> DeploymentHealth:
         known = self._deployments.get(name)
         if known is None:
-            known = self._deployments[name] = DeploymentHealth(name, self._settings, self._short_of_cpu)
+            known = self._deployments[name] = DeploymentHealth(name, self._settings, self._short_of_cpu, self._changed)
             if len(self._deployments) > KEPT:
                 self._deployments.popitem(last=False)
                 self.forgotten += 1

@@ -15,6 +15,7 @@ from msgspec import Struct
 from interlock.core.answers import AnswerCache, SimilarAnswers
 from interlock.core.budget import Limits
 from interlock.core.caller import Caller
+from interlock.core.circuits import Changed
 from interlock.core.events import RUNGS, Rung
 from interlock.core.guards import Guards
 from interlock.core.ids import Ids
@@ -255,6 +256,8 @@ class Parts(Struct, frozen=True):
     """Takes what is personal out of a text; without it `store_prompts: redacted` stores no prompt."""
     guards: Guards | None = None
     """What is done about personal data, injections and what may not be said; `None`: nothing is looked at."""
+    changed: Changed | None = None
+    """Told when a breaker opens, lets a probe out, or closes."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 

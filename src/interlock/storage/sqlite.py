@@ -27,6 +27,7 @@ from .aside import Cache, Signals
 from .audit import Audit
 from .batches import Batches, Files
 from .bodies import NOTHING
+from .circuits import Circuits
 from .database import Database, Synchronous
 from .kept import Responses
 from .keys import Keys
@@ -74,6 +75,7 @@ class SqliteStore:
         self._texts = Texts(database)
         self._sessions = Sessions(database)
         self._audit = Audit(database)
+        self._circuits = Circuits(database)
         self._tail = Tail(database)
         self._retention = Archives(database, SqliteRows(database.path))
         self._segments = statements("segments")
@@ -153,6 +155,10 @@ class SqliteStore:
     @property
     def audit(self) -> Audit:
         return self._audit
+
+    @property
+    def circuits(self) -> Circuits:
+        return self._circuits
 
     @property
     def tail(self) -> Tail:

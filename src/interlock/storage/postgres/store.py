@@ -20,6 +20,7 @@ from interlock.storage.aside import Cache, Signals
 from interlock.storage.audit import Audit
 from interlock.storage.batches import Batches, Files
 from interlock.storage.bodies import NOTHING
+from interlock.storage.circuits import Circuits
 from interlock.storage.kept import Responses
 from interlock.storage.keys import Keys
 from interlock.storage.leaving import Archives
@@ -68,6 +69,7 @@ class PostgresStore:
         self.texts = Texts(database)
         self.sessions = Sessions(database)
         self.audit = Audit(database)
+        self.circuits = Circuits(database)
         self.tail = Tail(database, era)
         self.retention = Archives(database, PostgresRows(database))
         self._lease_clock = LeaseClock(database)
