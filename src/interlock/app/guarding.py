@@ -25,6 +25,7 @@ from interlock.core.guards import Guards, Moderator
 from interlock.core.kept import KeptResponse, Responses
 from interlock.core.ports import HttpClient, PluginEnv
 from interlock.core.time import Clock
+from interlock.governance.glance import sharing
 from interlock.governance.guards import TextGuards, Watching
 from interlock.governance.injection import Injection, model_of
 from interlock.governance.kinds import STRUCTURED, USUAL, kinds
@@ -59,9 +60,14 @@ def guards_of(workspace: Workspace, http: HttpClient, clock: Clock) -> Guards | 
     if said.injection is not None:
         rules = Injection(None) if said.injection.rules else None
         judged = Injection(model_of(), rules=said.injection.rules) if said.injection.classifier else None
-        for each in (rules, judged):
+    scanner = None if files.pii is None else scanner_of(files.pii, workspace.root)
+    shared = sharing(scanner, rules if judged is None else judged)
+    if shared is None:
+        for each in (scanner, rules, judged):
             if each is not None:
                 each.ready()
+    else:
+        scanner, rules = shared.scanner, shared.rules
     watching = Watching(
         rules,
         judged,
@@ -72,11 +78,12 @@ def guards_of(workspace: Workspace, http: HttpClient, clock: Clock) -> Guards | 
         "restore" if files.pii is None else files.pii.answers,
         "leave" if files.pii is None else files.pii.written,
     )
-    return TextGuards(None if files.pii is None else _veil(workspace, files.pii), watching)
+    veil = None if files.pii is None or scanner is None else _veil(workspace, files.pii, scanner)
+    return TextGuards(veil, watching, None if shared is None else shared.glance)
 
 
 def scanner_of(said: Pii, root: Path) -> Scanner:
-    """What looks for personal data and credentials, ready for its first text. Raises ConfigError."""
+    """What looks for personal data and credentials. Raises ConfigError."""
     names = (*(said.find or USUAL), *said.also)
     detectors = [_detector(name) for name in said.detectors]
     known = {*STRUCTURED, *PEOPLE}
@@ -86,14 +93,12 @@ def scanner_of(said: Pii, root: Path) -> Scanner:
     if people := [name for name in names if name in PEOPLE]:
         detectors.append(People(people))
     rules = rules_of(root / said.rules if said.rules else SHIPPED)
-    scanner = Scanner(kinds(names, rules, said.regions), detectors)
-    scanner.ready()
-    return scanner
+    return Scanner(kinds(names, rules, said.regions), detectors)
 
 
-def _veil(workspace: Workspace, said: Pii) -> Veil:
+def _veil(workspace: Workspace, said: Pii, scanner: Scanner) -> Veil:
     terms = Terms(said.then, {**NEVER_BACK, **said.kinds})
-    return Veil(scanner_of(said, workspace.root), terms, _keys(workspace, said))
+    return Veil(scanner, terms, _keys(workspace, said))
 
 
 def _keys(workspace: Workspace, said: Pii) -> Callable[[str], TenantKey]:

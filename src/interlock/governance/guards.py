@@ -16,6 +16,7 @@ from interlock.core.errors import UpstreamError
 from interlock.core.guards import NOTHING_SEEN, ContentRefused, Moderator, Seen, Stage, Uncover
 from interlock.core.time import Deadline
 
+from .glance import Glance
 from .injection import Injection
 from .streams import Both, Uncovering
 from .veil import Counts, Veil
@@ -49,9 +50,11 @@ PROMPT_CHARS = 16_384
 class TextGuards:
     """One workspace's. Safe for concurrent calls; keeps nothing of a call but system prompts in which there was nothing."""
 
-    def __init__(self, veil: Veil | None, watching: Watching) -> None:
+    def __init__(self, veil: Veil | None, watching: Watching, glance: Glance | None = None) -> None:
+        """`glance`: over the signs of all that these look for."""
         self._veil, self._watching = veil, watching
         self._passed: set[str] = set()
+        self._glance = None if veil is not None and veil.with_stand_ins else glance
         self.holds_answers = bool(watching.after)
         self.holds_words = veil is not None and (veil.with_stand_ins or watching.written == "redact")
 
@@ -61,6 +64,21 @@ class TextGuards:
         """As `core.guards.Guards.passes`: no moderator has to be asked, and nothing is found."""
         if self._watching.before:
             return False
+        glance, passed = self._glance, self._passed
+        if glance is None:
+            return self._all_pass(messages)
+        for each in messages:
+            text, system = each.text, each.role == "system"
+            if system and text in passed:
+                continue
+            if not glance.finds_nothing(text):
+                return self._all_pass(messages)
+            if system:
+                self._remember(text)
+        return True
+
+    def _all_pass(self, messages: Sequence[Words]) -> bool:
+        """The same, by each of the parts."""
         for each in messages:
             if not (self._system_passes(each.text) if each.role == "system" else self._covers_nothing(each.text)):
                 return False
@@ -71,11 +89,15 @@ class TextGuards:
         if text in self._passed:
             return True
         passes = self._covers_nothing(text)
-        if passes and len(text) <= PROMPT_CHARS:
+        if passes:
+            self._remember(text)
+        return passes
+
+    def _remember(self, text: str) -> None:
+        if len(text) <= PROMPT_CHARS:
             if len(self._passed) >= PROMPTS_KEPT:
                 self._passed.clear()
             self._passed.add(text)
-        return passes
 
     def passes_answer(self, text: str) -> bool:
         return not self._watching.after and self._covers_nothing(text)

@@ -13,18 +13,18 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from . import unwrap
 from .folding import folded
-from .signs import Signs
+from .signs import Part, Signs
 
 SHIPPED = Path(__file__).with_name("injection.json")
 _WORDS = re.compile(r"[a-z']+|[0-9]+|[^\sa-z0-9]", re.ASCII)
-_HIDDEN = re.compile(
+HIDDEN = re.compile(
     "(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0020-\U000e007f]{4,}|[\u202d\u202e]|[\u200b\u2060\ufeff]{6,}"  # a flag has tags, too
 )
 FEWEST = 30
@@ -114,14 +114,29 @@ def model_of(path: Path = SHIPPED) -> Model:
 class Injection:
     """Made once. `model`: without one only the rules speak; without `rules` only it does."""
 
-    def __init__(self, model: Model | None, *, rules: bool = True) -> None:
-        self._model, self._rules = model, rules
+    def __init__(self, model: Model | None, *, rules: bool = True, shared: Part | None = None) -> None:
+        """`shared`: a matcher of the signs that others use, too."""
+        self._model, self._rules, self._shared = model, rules, shared
         self._families = tuple(family for family, patterns in RULES.items() for _ in patterns)
         self._wraps = tuple(unwrap.SIGNS)
 
+    @property
+    def by_signs(self) -> bool:
+        """A text with none of `signs` and nothing hidden has no signal: there is no classifier."""
+        return self._model is None
+
+    @property
+    def signs(self) -> Sequence[str]:
+        """Patterns (RE2) of the rules, and of what their text may be wrapped in."""
+        return [*(pattern for patterns in RULES.values() for pattern in patterns), *unwrap.SIGNS.values()]
+
+    def over(self, shared: Part) -> Injection:
+        """The same by a matcher of `signs` that others use, too."""
+        return Injection(self._model, rules=self._rules, shared=shared)
+
     @cached_property
-    def _signs(self) -> Signs:
-        return Signs([*(pattern for patterns in RULES.values() for pattern in patterns), *unwrap.SIGNS.values()])
+    def _signs(self) -> Signs | Part:
+        return self._shared or Signs(self.signs)
 
     def ready(self) -> None:
         """Does now what the first text would have to wait for."""
@@ -139,7 +154,7 @@ class Injection:
 
     def _by_rules(self, text: str, plain: str) -> set[str]:
         found, wraps = self._seen(plain)
-        if not text.isascii() and _HIDDEN.search(text):
+        if not text.isascii() and HIDDEN.search(text):
             found.add("hidden")
         for inner in unwrap.unwrapped(plain, wraps, text):
             inside, _ = self._seen(inner)

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from .folding import folded, span
 from .kinds import Kind
-from .signs import Signs
+from .signs import Part, Signs
 
 TOKEN = re.compile(r"\[([a-z][a-z_]{1,19}):([a-z2-7]{11,1680})\]")
 """What stands for a value that was taken out, see `tokens`; nothing is looked for inside."""
@@ -37,13 +37,29 @@ class Detector(Protocol):
 class Scanner:
     """Made once for some kinds."""
 
-    def __init__(self, kinds: Sequence[Kind], detectors: Sequence[Detector] = ()) -> None:
+    def __init__(self, kinds: Sequence[Kind], detectors: Sequence[Detector] = (), shared: Part | None = None) -> None:
+        """`shared`: a matcher of the kinds' signs that others use, too."""
         self._kinds = tuple(kinds)
         self._detectors = tuple(detectors)
+        self._shared = shared
+
+    @property
+    def by_signs(self) -> bool:
+        """A text without any of `signs` holds nothing: there are no detectors."""
+        return not self._detectors
+
+    @property
+    def signs(self) -> Sequence[str]:
+        """Patterns (RE2) of which one occurs wherever there is something."""
+        return [kind.sign for kind in self._kinds]
+
+    def over(self, shared: Part) -> Scanner:
+        """The same by a matcher of `signs` that others use, too."""
+        return Scanner(self._kinds, self._detectors, shared)
 
     @cached_property
-    def _signs(self) -> Signs:
-        return Signs([kind.sign for kind in self._kinds])
+    def _signs(self) -> Signs | Part:
+        return self._shared or Signs(self.signs)
 
     def ready(self) -> None:
         """Does now what the first text would have to wait for."""

@@ -34,6 +34,10 @@ class Signs:
         """Indices of the patterns that occur somewhere in `text`, in no order."""
         return self._match(text) or ()
 
+    def part(self, begin: int, end: int) -> Part:
+        """Those patterns alone, counted from the first of them."""
+        return Part(self, begin, end)
+
     def _one_by_one(self) -> Callable[[str], list[int] | None]:
         try:
             compiled = [re.compile(pattern, re.ASCII) for pattern in self._patterns]
@@ -55,3 +59,17 @@ class Signs:
         together.Compile()
         match: Callable[[bytes], list[int] | None] = together.Match
         return lambda text: match(text.encode("utf-8", "replace"))
+
+
+class Part:
+    """Some of the patterns of a matcher, for one of several who share it."""
+
+    __slots__ = ("_begin", "_end", "_whole")
+
+    def __init__(self, whole: Signs, begin: int, end: int) -> None:
+        self._whole, self._begin, self._end = whole, begin, end
+
+    def of(self, text: str) -> Sequence[int]:
+        """As `Signs.of`."""
+        begin, end = self._begin, self._end
+        return [index - begin for index in self._whole.of(text) if begin <= index < end]
