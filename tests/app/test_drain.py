@@ -58,7 +58,7 @@ async def test_a_batch_under_way_goes_on_at_the_next_start_and_no_line_is_asked_
         )
         async with batch_server(tmp_path) as (process, client):
             batch = await submitted(client, LINES)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while len(asked) < LINES // 4:
                     await asyncio.sleep(0.02)
             process.send_signal(signal.SIGTERM)
@@ -77,10 +77,11 @@ async def test_a_batch_under_way_goes_on_at_the_next_start_and_no_line_is_asked_
 @pytest.mark.requirement("OP-04")
 async def test_a_tenant_that_floods_a_server_does_not_make_another_one_wait_for_its_line(tmp_path: Path):
     seen: list[str] = []
+    going_on = [asyncio.Event()]
 
     def answer(said: Asked) -> Answer:
         seen.append(said.body["messages"][-1]["content"])
-        return Answer(delay_s=0.05)
+        return Answer(until=going_on[-1])
 
     async with Upstream(answer) as vendor:
         files(
@@ -101,15 +102,26 @@ async def test_a_tenant_that_floods_a_server_does_not_make_another_one_wait_for_
             while not ending.is_set():
                 assert (await house.send(body=json.dumps(body).encode()))[0] == 200
 
+        async def in_line(calls: int) -> None:
+            """Returns when so many wait to be let in; the vendor holds those before them."""
+            async with asyncio.timeout(60):
+                while f"interlock_calls_waiting {calls}".encode() not in (await house.send("GET", "/metrics"))[2]:
+                    await asyncio.sleep(0.02)
+
         flooding = [asyncio.create_task(flood(number)) for number in range(FLOOD)]
-        await house.until(lambda: len(seen) > FLOOD)
         waits = []
         for number in range(10):
+            await in_line(FLOOD - ROOM)
             before = len(seen)
             body = {"model": "chat", "messages": [{"role": "user", "content": f"small {number}"}]}
-            assert (await house.send(body=json.dumps(body).encode(), key=small))[0] == 200
+            asking = asyncio.create_task(house.send(body=json.dumps(body).encode(), key=small))
+            await in_line(FLOOD - ROOM + 1)
+            going_on[-1].set()
+            assert (await asking)[0] == 200
             waits.append(seen.index(f"small {number}") - before)
+            going_on.append(asyncio.Event())
         ending.set()
+        going_on[-1].set()
         await asyncio.gather(*flooding)
         await stopped(house)
     assert sorted(waits)[len(waits) // 2] <= 2 * ROOM, f"others that went before each of its calls: {waits}"

@@ -82,7 +82,7 @@ class Load:
         stream = number % 3 == 0
         body = {"model": "chat", "messages": [{"role": "user", "content": f"hello {number}"}], "stream": stream}
         headers = {"authorization": f"Bearer {KEY}"}
-        async with httpx2.AsyncClient(headers=headers, timeout=30.0) as client:
+        async with httpx2.AsyncClient(headers=headers, timeout=60.0) as client:
             while not self.stopping.is_set():
                 try:
                     reply = await client.post(f"http://127.0.0.1:{self.port}/v1/chat/completions", json=body)
@@ -113,6 +113,8 @@ async def test_twenty_reloads_under_load_fail_no_call_and_each_call_keeps_the_ve
                 served.append(turned["version"])
                 status, _, body = await house.send("GET", "/v1/models", b"")
                 assert f'"v{number}"'.encode() in body, "whoever asks after it gets the new one"
+                before = crowd.answered
+                await house.until(lambda before=before: crowd.answered > before + CALLERS)
                 seen_mb.append(max(house.rss_mb()))
             await asyncio.sleep(0)
         finally:
@@ -120,7 +122,7 @@ async def test_twenty_reloads_under_load_fail_no_call_and_each_call_keeps_the_ve
             await asyncio.gather(*callers)
             told = await stopped(house)
     assert crowd.failed == []
-    assert crowd.answered > RELOADS * 3
+    assert crowd.answered > RELOADS * CALLERS
     assert len(set(served)) == RELOADS
     assert "Traceback" not in told
     events = [each.event for each in records_in(tmp_path / ".interlock" / "interlock.db")]
@@ -134,7 +136,7 @@ async def test_twenty_reloads_under_load_fail_no_call_and_each_call_keeps_the_ve
     assert len(switched) == RELOADS
     routes = [first, *switched]
     assert {each.caller.versions.route for each in calls} <= set(routes)
-    assert len({each.caller.versions.route for each in calls}) > RELOADS // 2
+    assert len({each.caller.versions.route for each in calls}) >= RELOADS
     for each in calls:  # whoever asks for a version has been told by then that all workers serve the one before
         later = routes[routes.index(each.caller.versions.route) + 2 :]
         assert all(each.started_ns <= switched[route] for route in later)
@@ -160,7 +162,7 @@ async def test_faulty_files_are_refused_with_every_fault_and_the_old_ones_go_on(
         assert (await house.ask("il-nobody"))[0] == 401
         for wanted in ({"tenant": "rival", "role": "admin"}, {"role": "developer"}):
             _, _, made = await house.send("POST", "/api/keys", json.dumps(wanted).encode())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (status := (await house.ask(json.loads(made)["secret"]))[0]) == 401:
                     await asyncio.sleep(0.05)  # the other worker hears of a new key within a second
             assert status == 403, wanted
@@ -187,7 +189,8 @@ async def test_a_stream_that_began_before_a_hangup_signal_ends_with_its_own_vers
     tmp_path: Path,
 ):
     limit = "limits: [{name: few, per: tenant, period: day, requests: 4}]\n"
-    async with Upstream(Answer(delay_s=1.0)) as vendor:
+    reloaded = asyncio.Event()
+    async with Upstream(Answer(until=reloaded)) as vendor:
         files(tmp_path, 0, vendor.base_url, limit)
         house = await started(tmp_path, vendor, workers=1)
         ask = b'{"model":"v0","messages":[{"role":"user","content":"hello"}],"stream":true}'
@@ -195,10 +198,10 @@ async def test_a_stream_that_began_before_a_hangup_signal_ends_with_its_own_vers
         await house.until(lambda: vendor.served.requests == 1)
         files(tmp_path, 1, vendor.base_url, limit)
         house.process.send_signal(signal.SIGHUP)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while b'"v1"' not in (await house.send("GET", "/v1/models", b""))[2]:
                 await asyncio.sleep(0.02)
-        assert not slow.done()
+        reloaded.set()
         status, _, body = await slow
         assert (status, b"[DONE]" in body) == (200, True)
         assert (await house.send(body=ask))[0] == 404, "the alias is gone for those who begin now"

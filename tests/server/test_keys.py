@@ -9,6 +9,7 @@ import pytest
 from uvicorn.server import ServerState
 
 from interlock.app import Interlock
+from interlock.app.limiting import Limiting
 from interlock.core.caller import Caller, Secret
 from interlock.core.ids import SystemIds
 from interlock.core.time import SystemClock
@@ -91,6 +92,23 @@ async def test_keys_are_made_shown_rotated_and_ended_by_those_who_may(tmp_path):
         assert (await send("DELETE", f"/api/keys/{made['id']}"))[2]["state"] == "revoked"
         for each in (secret, rotated["secret"]):
             assert (await send("POST", "/v1/chat/completions", ASK, each))[0] == 401
+
+
+@pytest.mark.requirement("GW-34")
+async def test_the_count_of_a_keys_limit_stands_before_the_key_opens_the_door(tmp_path, monkeypatch):
+    known, opened = [], Limiting._opened
+
+    def watched(limiting):
+        known.append(len(limiting.book))
+        return opened(limiting)
+
+    monkeypatch.setattr(Limiting, "_opened", watched)
+    async with door(tmp_path) as send:
+        wanted = {"name": "ann", "limits": [{"requests": 1, "period": "month"}]}
+        status, _, made = await send("POST", "/api/keys", wanted)
+        assert (status, known) == (201, [0])
+        assert (await send("POST", "/v1/chat/completions", ASK, key=made["secret"]))[0] == 200
+        assert (await send("POST", "/v1/chat/completions", ASK, key=made["secret"]))[0] == 429
 
 
 @pytest.mark.requirement("SG-05", "SG-09")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,10 +58,8 @@ class Limiting:
         Raises:
             StoreUnavailable: the keys cannot be read.
         """
-        await asyncio.to_thread(self._read_keys)
-        local = [each for each in self._limits if each.scope == "machine"]
-        if local or any(record.limits for record in self.book.records):
-            self._count_in(await asyncio.to_thread(self._opened))
+        version, records = await asyncio.to_thread(self._read_keys)
+        await self._take_in(version, records, counting=any(each.scope == "machine" for each in self._limits))
 
     def watch(self) -> None:
         """Goes on looking for what other processes change, until `close`."""
@@ -82,10 +80,7 @@ class Limiting:
         """Looks at once. Raises StoreUnavailable."""
         async with self._looking:
             if await asyncio.to_thread(self._store.keys_version) != self._version:
-                await asyncio.to_thread(self._read_keys)
-                self.quotas.forget()
-                if self._cells is None and any(record.limits for record in self.book.records):
-                    self._count_in(await asyncio.to_thread(self._opened))
+                await self._take_in(*await asyncio.to_thread(self._read_keys))
             if self._cells is not None:
                 self._cells.refresh()
 
@@ -103,15 +98,22 @@ class Limiting:
             if looks % TIDY_LOOKS == 0:
                 self.quotas.tidy()
 
-    def _read_keys(self) -> None:
+    def _read_keys(self) -> tuple[int, Sequence[KeyRecord]]:
         try:
             version = self._store.keys_version()
         except StoreUnavailable:
             if self._shared is None:
                 raise
             version = -1  # the copy has to do until Redis is back
-        self.book.replace(self._store.records())
+        return version, self._store.records()
+
+    async def _take_in(self, version: int, records: Sequence[KeyRecord], *, counting: bool = False) -> None:
+        """From now on these keys open the door; the counts are there before the first of them that has a limit does."""
+        if self._cells is None and (counting or any(record.limits for record in records)):
+            self._count_in(await asyncio.to_thread(self._opened))
+        self.book.replace(records)
         self._version = version
+        self.quotas.forget()
 
     def _opened(self) -> MappedCells | str:
         """The counts of this machine, or why they cannot be had."""
