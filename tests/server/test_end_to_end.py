@@ -22,6 +22,7 @@ from interlock.core.caller import Caller, Secret
 from interlock.core.ids import SystemIds
 from interlock.core.store import TaskFilter
 from interlock.core.time import SystemClock
+from interlock.gateway.shortcut import Shortcut
 from interlock.server.auth import Keys
 from interlock.server.batching import waiting_of
 from interlock.server.door import Door as Behind
@@ -42,6 +43,17 @@ models:
     small: [mine/small]
 prices:
   mine/small: {{input_mtok_usd: 1.0, output_mtok_usd: 2.0, source: test, since: 2026-01-01}}
+"""
+GOVERNED = """\
+caching:
+  exact_cache: {{enabled: true, ttl_seconds: 3600}}
+limits:
+  - {{per: key, period: minute, requests: 10000000, tokens: 100000000000}}
+  - {{per: tenant, period: day, usd: 1000000}}
+pii: {{}}
+guards: {{injection: {{classifier: false}}}}
+resilience:
+  admission: {{max_concurrent: 100}}
 """
 MESSAGES: Any = [{"role": "user", "content": "Where is my order?"}]
 
@@ -131,6 +143,29 @@ async def test_whole_and_streamed_answers_reach_the_client_and_the_ledger_says_w
         served = up.upstream.served
     assert (served.input_tokens, served.output_tokens) == (22, 8)
     assert booked(tmp_path) == (22, 8, 22 * 1000 + 8 * 2000)
+
+
+@pytest.mark.parametrize("more", ["", GOVERNED], ids=["plain", "governed"])
+async def test_ordinary_calls_of_a_whole_workspace_go_the_short_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str
+) -> None:
+    """A new setting or part closes it until it says that it is of no concern there, and this is where that is seen."""
+    ways: list[bool] = []
+    take = Shortcut.take
+
+    def told(self: Shortcut, *asked: Any) -> Any:
+        ride = take(self, *asked)
+        ways.append(ride is not None)
+        return ride
+
+    monkeypatch.setattr(Shortcut, "take", told)
+    async with house(tmp_path, Answer(text="It has shipped.", input_tokens=11, output_tokens=4), FILES + more) as up:
+        wire = await up.door.send(post(ASK))
+        for n in range(3):
+            assert (await wire.reply())[0] == 200
+            wire.writer.write(post(ASK.replace(b"hi", b"hello %d" % n)))
+        assert (await wire.reply())[0] == 200
+    assert ways == [False, True, True, True], "the first call to a deployment goes the long way"
 
 
 async def test_ordinary_calls_leave_nothing_for_the_collector_to_find(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ OF_PARTS = frozenset(
     (
         *("ledger", "clock", "ids", "rng", "price_of", "providers", "tiers_of", "target_of", "profile_of"),
         *("validator_of", "unusable", "answers", "quotas", "semantic", "prompt_vector", "code_runner"),
-        *("short_of_cpu", "redact", "sleep", "bounds_of", "guards"),
+        *("short_of_cpu", "redact", "sleep", "bounds_of", "guards", "changed"),
     )
 )
 
