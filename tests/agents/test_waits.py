@@ -1,6 +1,7 @@
 """Timers, signals and child tasks: a task that waits is a row, and what it waited for comes exactly once."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from interlock.core.errors import InvalidRequest, Shed
 from interlock.core.events import Arrived, Started
 from interlock.core.ids import SystemIds
 from interlock.core.store import TaskFilter
+from interlock.ledger import TaskLog
 from tests.agents.kit import ScriptedGateway, World, contract, says, wants
 
 
@@ -260,6 +262,52 @@ async def test_a_task_at_work_hears_of_its_end_before_its_next_step(world: World
     result = await agents.resume(task)
     assert result is not None
     assert (result.outcome, len(world.gateway.requests)) == ("cancelled", 1)
+
+
+class Listened(TaskLog):
+    """Says when somebody at work has been told that something came in."""
+
+    told: asyncio.Event
+
+    async def called(self, tasks: Sequence[str]) -> list[str]:
+        found = await super().called(tasks)
+        if found:
+            asyncio.get_running_loop().call_soon(self.told.set)
+        return found
+
+
+@pytest.mark.requirement("AG-09")
+@pytest.mark.parametrize(("word", "status"), [("cancel", "finished"), ("pause", "paused")])
+async def test_a_task_at_work_hears_of_a_word_through_another_process_before_its_next_step(
+    world: World, word: str, status: str
+):
+    world.log = Listened(world.ledger, world.store, world.clock, lease_s=3600)
+    world.log.told = asyncio.Event()
+    agents = world.agents(waiter("task.sleep"))
+    task, _ = await agents.submit("support", {"text": "x"}, caller=Caller("acme"))
+    of_another_process = Agents(
+        {},
+        gateway=world.gateway,
+        desk=world.desk,
+        journal=TaskLog(world.ledger, world.store, world.clock),
+        clock=world.clock,
+        ids=SystemIds(world.clock),
+        redact=str,
+    )
+
+    async def answered(*given: Any, **fields: Any) -> Any:
+        reply = await chat(*given, **fields)
+        await getattr(of_another_process, word)(task, who="pat")
+        async with asyncio.timeout(60):
+            await world.log.told.wait()
+        return reply
+
+    chat, world.gateway.chat = world.gateway.chat, answered
+    world.gateway.answers.extend([wants(("nothing", {})), says("never")])
+    await agents.resume(task)
+    row = await world.log.get(task)
+    assert row is not None
+    assert (row.status, row.model_calls, row.tool_calls) == (status, 1, 0)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ def seen(store: Store) -> dict[str, object]:
         "batch": store.tasks.of_batch("f"),
         "logs": texts,
         "signals": [store.signals.pending("t00")],
+        "called": [sorted(store.signals.called(["t00", "t01", "nobody"]))],
         "rolls": sorted(store.rolls(RollFilter()), key=repr),
         "meters": sorted(store.meters(RollFilter()), key=repr),
         "outcomes": sorted(store.tasks.outcomes(), key=repr),

@@ -101,8 +101,9 @@ class Agents(Control):
         self._nudged.set()
 
     def nudge(self) -> None:
-        """There may be something to work on before the next look would find it."""
+        """There may be something to work on, or to tell to what is at work, before the next look would find it."""
         self._nudged.set()
+        self._leases.look()
 
     @property
     def stopping(self) -> bool:

@@ -282,6 +282,10 @@ class SignalStore(Protocol):
         """Not consumed yet, oldest first. Reading consumes nothing."""
         ...
 
+    def called(self, tasks: Sequence[str]) -> list[str]:
+        """Those of `tasks` that have any."""
+        ...
+
     def consume(self, task: str, ids: Sequence[str]) -> None:
         """Marks them as dealt with; call it after the records that follow from them are committed."""
         ...

@@ -106,6 +106,10 @@ class TaskLog:
         """Signals that are not consumed, oldest first."""
         return await asyncio.to_thread(self._store.signals.pending, task)
 
+    async def called(self, tasks: Sequence[str]) -> list[str]:
+        """Those of `tasks` that something has come in for, through whichever process."""
+        return await asyncio.to_thread(self._store.signals.called, tasks)
+
     async def records(self, task: str, *, after: int = -1) -> list[Record]:
         """The committed log in order, with content. Raises KeyMissing: what was said in it is sealed, and cannot be opened here."""
         found = await asyncio.to_thread(lambda: self._store.records(task, after=after))

@@ -34,6 +34,10 @@ class Signals:
             rows = db.execute(self._sql["pending"], (task,)).fetchall()
         return [Signal(row[0], row[1], row[2], msgspec.json.decode(row[3]), row[4]) for row in rows]
 
+    def called(self, tasks: Sequence[str]) -> list[str]:
+        with self._database.reading("look for signals of tasks at work") as db:
+            return [row[0] for row in db.execute(self._sql["called"], (encode(list(tasks)),)).fetchall()]
+
     def consume(self, task: str, ids: Sequence[str]) -> None:
         with self._database.transaction(f"consume signals of task {task}") as db:
             db.executemany(self._sql["consume"], [(task, each) for each in ids])

@@ -48,6 +48,9 @@ class SealedSignals:
             for each in self._inner.pending(task)
         ]
 
+    def called(self, tasks: Sequence[str]) -> list[str]:
+        return self._inner.called(tasks)
+
     def consume(self, task: str, ids: Sequence[str]) -> None:
         self._inner.consume(task, ids)
 

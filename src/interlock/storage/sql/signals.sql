@@ -6,6 +6,10 @@ INSERT INTO signals (task, id, name, payload, at_ns) VALUES (?, ?, ?, ?, ?) ON C
 -- What a task has not dealt with yet, oldest first.
 SELECT task, id, name, payload, at_ns FROM signals WHERE task = ? AND consumed = 0 ORDER BY at_ns, id;
 
+-- name: called
+-- Those of the given tasks (a JSON list of ids) that something has come in for.
+SELECT DISTINCT task FROM signals WHERE consumed = 0 AND task IN (SELECT value FROM json_each(?));
+
 -- name: consume
 -- Marks one signal as dealt with.
 UPDATE signals SET consumed = 1 WHERE task = ? AND id = ?;
