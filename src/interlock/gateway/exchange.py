@@ -16,6 +16,7 @@ from interlock.core.chat import ChatRequest, ChatResponse, Chunk, OutputSchema
 from interlock.core.errors import InvalidRequest, UpstreamCut
 from interlock.core.ports import Provider
 from interlock.core.time import Deadline
+from interlock.core.turns import read_in
 
 from .call import Answer, Call, Trial
 from .desk import Desk
@@ -26,6 +27,8 @@ VALIDATORS_KEPT = 256
 CANCELS = 20
 HEARD_OUT_S = 0.1
 """More than a client of the wire takes to hear out a vendor that it has hung up on."""
+LAST_LOOKS = 2
+"""At its sockets, by a client of the wire whose time and this one ran out while the event loop stood still."""
 
 
 class Opened:
@@ -141,8 +144,11 @@ async def hear_out(pieces: AsyncIterator[Chunk], note: Callable[[Chunk], None]) 
     await asyncio.sleep(0)  # it has to be listening to be cancelled in the middle of it
     for _ in range(CANCELS):  # the second one ends what the wire would still hear
         listening.cancel()
-        done, _ = await asyncio.wait((listening,), timeout=HEARD_OUT_S)
-        if done:
+        await asyncio.wait((listening,), timeout=HEARD_OUT_S)
+        for _ in range(LAST_LOOKS):
+            if not listening.done():
+                await read_in()
+        if listening.done():
             break
     if listening.done() and not listening.cancelled():
         listening.exception()  # the vendor may have ended it in any way; what was heard counts

@@ -25,7 +25,7 @@ from interlock.core.together import Together
 
 from .connection import Connection, Sink, StaleConnection, Terms, Want
 from .head import encode_head, encode_own, sendable
-from .leaving import HANG_UP_S, check_encoding, was_coming
+from .leaving import HANG_UP_S, LAST_LOOKS, check_encoding, still_heard, was_coming
 from .line import Line, Told
 from .pool import OriginPool, PoolLimits
 from .url import Origin, parse_target
@@ -197,6 +197,8 @@ class StreamLoan:
         self._first_byte_s = first_byte_s
         self._pool: OriginPool | None = None
         self._connection: Connection | None = None
+        self._late = 0
+        """How often something was still looked for when the time for what was on its way was up."""
         self.status = 0
         self.headers: dict[str, str] = {}
 
@@ -269,9 +271,11 @@ class StreamLoan:
 
     async def _on_its_way(self, connection: Connection, gone: asyncio.CancelledError) -> bytes:
         """What the vendor had sent before it saw that nobody listens any more: billed, so it is still handed out. Then `gone`."""
-        left_s = connection.gone_until - asyncio.get_running_loop().time()
-        if not connection.ready(Want.PIECE) and left_s > 0:
-            await asyncio.wait((connection.coming(),), timeout=left_s)
+        loop = asyncio.get_running_loop()
+        self._late += loop.time() >= connection.gone_until
+        if self._late > LAST_LOOKS:
+            raise gone
+        await still_heard(loop, connection, Want.PIECE)
         if piece := connection.take():
             return piece
         raise gone

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -203,15 +204,18 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def hang_up(self, gone: asyncio.CancelledError, within_s: float) -> bool:
-        """Says that nothing more is wanted, and goes on taking in what is on its way; False where only closing says so (TLS).
+        """Says that nothing more is wanted, and goes on taking in what is on its way; False where only closing says so.
 
         `gone` is why, and `within_s` how long its reader may go on listening.
         """
         transport = self._transport
-        if transport is None or transport.is_closing() or not transport.can_write_eof():
+        if transport is None or transport.is_closing():
+            return False
+        if transport.can_write_eof():
+            transport.write_eof()
+        elif not _hung_up_below_tls(transport):
             return False
         self.gone, self.gone_until = gone, self._loop.time() + within_s
-        transport.write_eof()
         return True
 
     def fail(self, error: InterlockError) -> None:
@@ -354,3 +358,19 @@ class Connection(asyncio.Protocol):
         elif not self.done:
             self.done = True
             self._keep = self._parser.should_keep_alive()
+
+
+def _hung_up_below_tls(transport: asyncio.Transport) -> bool:
+    """Ends our direction of the TCP connection that TLS runs over, for which no transport has a call; False where that cannot be done.
+
+    No alert of TLS goes before it: event loops stop handing out what comes once they have sent one.
+    """
+    plain: socket.socket | None = transport.get_extra_info("socket")
+    if plain is None or transport.get_write_buffer_size():
+        return False
+    try:
+        with socket.fromfd(plain.fileno(), plain.family, plain.type) as twin:
+            twin.shutdown(socket.SHUT_WR)
+    except OSError:
+        return False
+    return True

@@ -6,14 +6,18 @@ Above: client, line. Below: connection.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from http import HTTPStatus
 
 from interlock.core.errors import BadReply
+from interlock.core.turns import TURNS
 
 from .connection import Connection, Want
 
 HANG_UP_S = 0.05
 """How long a reader that was cancelled still hears what is on its way, once the vendor has been told. Then the connection is cut."""
+LAST_LOOKS = 3
+"""At a stream whose time is up: where the event loop stood still, the vendor's last pieces and its end lie there one after the other."""
 
 
 async def was_coming(
@@ -25,13 +29,23 @@ async def was_coming(
     """
     if connection.done or not connection.hang_up(gone, HANG_UP_S):
         return connection.done and connection.error is None and connection.status == HTTPStatus.OK
-    try:
-        if not connection.ready(want):
-            await asyncio.wait((connection.coming(),), timeout=max(0.0, connection.gone_until - loop.time()))
-    except asyncio.CancelledError:
-        return False
+    await still_heard(loop, connection, want)
     # A refusal is billed to nobody, and must not set off another try for a caller that is gone.
     return connection.error is None and connection.ready(want) and connection.status == HTTPStatus.OK
+
+
+async def still_heard(loop: asyncio.AbstractEventLoop, connection: Connection, want: Want) -> None:
+    """Returns when what is wanted has come, or when the time is up and what lay in the socket by then has been taken in.
+
+    Nothing ends it sooner: a reader may be told more than once that it is to leave.
+    """
+    while not connection.ready(want) and (left_s := connection.gone_until - loop.time()) > 0:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait((connection.coming(),), timeout=left_s)
+    for _ in range(TURNS):
+        if not connection.ready(want):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
 
 
 def check_encoding(headers: dict[str, str], url: str) -> None:
