@@ -1,6 +1,8 @@
 """Real servers that tests start for themselves, in a folder of their own, and stop again."""
 
+import contextlib
 import os
+import secrets
 import select
 import shutil
 import socket
@@ -13,10 +15,12 @@ from pathlib import Path
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nobody listens on, below those that the kernel gives to whoever names none: it stays free until it is used."""
+    while True:
+        port = 15_000 + secrets.randbelow(15_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def postgres_programs() -> Path | None:
@@ -51,11 +55,11 @@ def postgres_server() -> Generator[str]:
             "UTF8",
             "--no-sync",
         ]
-        subprocess.run(make, check=True, capture_output=True, user=user, cwd=folder, timeout=60)
+        subprocess.run(make, check=True, capture_output=True, user=user, cwd=folder, timeout=120)
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c shared_buffers=16MB -c max_connections=40"
-        control = [str(programs / "pg_ctl"), "-D", str(folder / "data"), "-w", "-t", "30", "-l", str(folder / "log")]
+        control = [str(programs / "pg_ctl"), "-D", str(folder / "data"), "-w", "-t", "60", "-l", str(folder / "log")]
         subprocess.run(
-            [*control, "-o", options, "start"], check=True, capture_output=True, user=user, cwd=folder, timeout=60
+            [*control, "-o", options, "start"], check=True, capture_output=True, user=user, cwd=folder, timeout=120
         )
         try:
             yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
@@ -66,13 +70,13 @@ def postgres_server() -> Generator[str]:
                 capture_output=True,
                 user=user,
                 cwd=folder,
-                timeout=60,
+                timeout=120,
             )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_for_port(port: int, within_s: float = 15.0) -> None:
+def wait_for_port(port: int, within_s: float = 60.0) -> None:
     """Returns when somebody listens there."""
     ends = time.monotonic() + within_s
     while True:

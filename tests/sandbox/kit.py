@@ -22,7 +22,7 @@ from interlock.sandbox.prove import Finding, findings
 ROOT = Path(__file__).resolve().parents[2]
 Answer = TypeVar("Answer")
 NOBODY = 65_534
-SHORT = RunLimits(wall_s=5.0, cpu_s=3)
+SHORT = RunLimits(wall_s=30.0, cpu_s=15)
 
 
 @cache

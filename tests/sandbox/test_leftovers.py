@@ -8,12 +8,14 @@ import gc
 import json
 import os
 import random
+import select
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,12 +27,15 @@ from interlock.sandbox.watch import processes
 
 from . import kit
 from .test_bombs import FORK, SINGLE
+from .test_doors import question
 
 pytestmark = pytest.mark.requirement("TL-04")
 
 CALLS = int(os.environ.get("INTERLOCK_SANDBOX_CALLS", "100"))
 SEED = int(os.environ.get("INTERLOCK_SANDBOX_SEED", "20261121"))
 AT_ONCE = 16
+TREE = 9
+"""Processes of the victim, when each of its three calls has forked."""
 HARMLESS = (
     "1 + 1",
     "print('x' * 100)",
@@ -169,7 +174,7 @@ async def main():
     await sandbox.start()
     job = Job("code", "import os, time\\nos.fork()\\ntime.sleep(99)", limits=RunLimits(wall_s=99, processes=4))
     calls = [asyncio.create_task(sandbox.run(job)) for _ in range(3)]
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0)
     print("running", flush=True)
     await asyncio.gather(*calls)
 
@@ -183,11 +188,13 @@ def test_a_gateway_that_is_killed_takes_every_sandboxed_process_along_and_the_ne
     with subprocess.Popen([sys.executable, "-c", VICTIM], stdout=subprocess.PIPE, text=True, env=environment) as victim:
         assert victim.stdout is not None
         assert victim.stdout.readline() == "running\n"
-        tree = processes(victim.pid)
+        until_s = time.monotonic() + 60
+        while len(tree := processes(victim.pid)) < TREE and time.monotonic() < until_s:
+            select.select([], [], [], 0.05)
         victim.kill()
-    assert len(tree) >= 9
+    assert len(tree) >= TREE
 
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 60
     while alive := [pid for pid in tree if Path(f"/proc/{pid}").exists()]:
         assert time.monotonic() < until_s, alive
     cgroups.find(token="sweeper").close()
@@ -195,13 +202,17 @@ def test_a_gateway_that_is_killed_takes_every_sandboxed_process_along_and_the_ne
 
 
 async def test_a_zygote_that_dies_is_replaced_and_its_call_told(sandbox: LocalSandbox):
-    pool = await sandbox.pool(Job("code", ""))
-    zygote = await pool.warm()
-    call = asyncio.create_task(kit.run(sandbox, "import time; time.sleep(30)", RunLimits(wall_s=60)))
-    async with asyncio.timeout(10):
-        while not zygote.living:
-            await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)
+    asked = asyncio.Event()
+
+    async def hanging(_name: str, _values: dict[str, Any]) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    job = question("def ask(ctx):\n    ctx.ask('anything')", hanging)
+    zygote = await (await sandbox.pool(job)).warm()
+    call = asyncio.create_task(sandbox.run(job))
+    async with asyncio.timeout(60):
+        await asked.wait()
 
     os.kill(processes(zygote._process.pid)[1], 9)
     outcome = await call

@@ -68,7 +68,7 @@ async def connected(proxy: Proxy) -> AsyncIterator[LocalSandbox]:
     await made.close()
 
 
-GET = "import urllib.request\nurllib.request.urlopen('http://example.test/path?q=1', timeout=5).read().decode()"
+GET = "import urllib.request\nurllib.request.urlopen('http://example.test/path?q=1', timeout=30).read().decode()"
 
 
 async def test_a_call_reaches_the_proxy_and_its_listener_names_the_policy(connected: LocalSandbox, proxy: Proxy):
@@ -124,7 +124,7 @@ async def test_two_calls_with_egress_do_not_see_each_others_network(connected: L
 
 
 async def test_calls_at_once_without_network_are_in_namespaces_of_their_own(sandbox: LocalSandbox):
-    code = "import os, time; time.sleep(0.3); os.readlink('/proc/self/ns/net')"
+    code = "import os, time; time.sleep(1.5); os.readlink('/proc/self/ns/net')"
 
     outcomes = await asyncio.gather(*(kit.run(sandbox, code) for _ in range(4)))
 

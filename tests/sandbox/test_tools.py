@@ -174,7 +174,7 @@ async def test_a_workspace_that_runs_no_foreign_code_starts_nothing(tmp_path: Pa
 async def test_what_a_workspace_allows_is_what_code_reaches(tmp_path: Path):
     kit.require_namespaces()
     write(tmp_path, "sandbox: {network: true, spares: 0}\negress: {allow: [{host: allowed.test}]}\n")
-    get = "import urllib.request, urllib.error\ntry:\n    urllib.request.urlopen('http://denied.test/', timeout=5)\nexcept urllib.error.HTTPError as e:\n    code = e.code\ncode"
+    get = "import urllib.request, urllib.error\ntry:\n    urllib.request.urlopen('http://denied.test/', timeout=30)\nexcept urllib.error.HTTPError as e:\n    code = e.code\ncode"
     async with Interlock.from_file(tmp_path) as running:
         reply = await call(running, "code.run", code=get)
 

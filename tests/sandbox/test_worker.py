@@ -89,7 +89,7 @@ async def test_the_network_of_its_code_is_the_gateways_and_secrets_stay_there(wo
     policy = EgressPolicy((Allow("shop"),), (Credential("shop-key", "stand-in", given("real"), ("shop",)),))
     remote = worker.sandbox(egress=proxy)
     get = (
-        "import os, urllib.request\n[urllib.request.urlopen('http://example.test/path', timeout=5).read().decode(),"
+        "import os, urllib.request\n[urllib.request.urlopen('http://example.test/path', timeout=30).read().decode(),"
         " os.environ['SHOP_KEY'], open(os.environ['SSL_CERT_FILE']).read(), 'real' in str(os.environ)]"
     )
 
@@ -105,7 +105,7 @@ async def test_the_network_of_its_code_is_the_gateways_and_secrets_stay_there(wo
 async def test_large_replies_pass_whole_and_other_ways_out_stay_closed(worker: Distant):
     remote = worker.sandbox(egress=Proxy())
     policy = EgressPolicy((Allow("x" * 60_000),))
-    get = "import urllib.request\nlen(urllib.request.urlopen('http://example.test/', timeout=5).read())"
+    get = "import urllib.request\nlen(urllib.request.urlopen('http://example.test/', timeout=30).read())"
     direct = "import socket\nsocket.create_connection(('127.0.0.1', 8080), 1)"
 
     assert (await kit.run(remote, get, network=policy)).value == 60_000
@@ -155,7 +155,7 @@ async def test_more_connections_than_a_worker_takes_are_shed(tmp_path: Path):
     kit.require_namespaces()
     async with working(tmp_path, max_in_flight=1) as worker:
         remote = worker.sandbox()
-        slow = Job("code", "import time; time.sleep(1)", limits=kit.SHORT)
+        slow = Job("code", "import time; time.sleep(3)", limits=kit.SHORT)
         done = await asyncio.gather(*(remote.run(slow) for _ in range(6)), return_exceptions=True)
 
     assert {type(each) for each in done} - {Shed} != set()
@@ -335,6 +335,6 @@ def running(mark: str) -> bool:
 
 
 async def until(holds) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.02)

@@ -72,7 +72,7 @@ async def test_official_clients_talk_to_it_over_tls_on_every_kind_of_address(tmp
             )
             assert len(many) == 20
             assert "support" in [each.id async for each in client.models.list()]
-        async with httpx2.AsyncClient(base_url=url, verify=trusting) as browser:
+        async with httpx2.AsyncClient(base_url=url, verify=trusting, timeout=60) as browser:
             entered = await browser.post("/ui/login", data={"key": "il-tls"})
             assert "Secure" in entered.headers["set-cookie"]
             large = await browser.post(
@@ -92,13 +92,15 @@ async def test_whoever_does_not_trust_it_or_speaks_no_tls_gets_nothing(tmp_path:
     old.set_ciphers("ALL:@SECLEVEL=0")
     async with served(tmp_path, settings(authority.signs("localhost"))) as url:
         for refused in (ssl.create_default_context(), old):
-            async with httpx2.AsyncClient(base_url=url, verify=refused) as client:
+            async with httpx2.AsyncClient(base_url=url, verify=refused, timeout=60) as client:
                 with pytest.raises(httpx2.ConnectError):
                     await client.get("/healthz")
-        async with httpx2.AsyncClient(base_url=url.replace("https", "http")) as client:
+        async with httpx2.AsyncClient(base_url=url.replace("https", "http"), timeout=60) as client:
             with pytest.raises(httpx2.HTTPError):
                 await client.get("/healthz")
-        async with httpx2.AsyncClient(base_url=url, verify=ssl.create_default_context(cafile=authority.path)) as client:
+        async with httpx2.AsyncClient(
+            base_url=url, verify=ssl.create_default_context(cafile=authority.path), timeout=60
+        ) as client:
             assert (await client.get("/healthz")).status_code == 200
 
 

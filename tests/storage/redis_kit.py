@@ -29,7 +29,7 @@ class Server:
     def start(self) -> None:
         line = [self._program, "--port", "0", "--unixsocket", str(self._socket), "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(line, cwd=self._socket.parent, stdout=subprocess.DEVNULL)
-        for _ in range(500):
+        for _ in range(6_000):
             try:
                 if Redis(unix_socket_path=str(self._socket)).ping():
                     return

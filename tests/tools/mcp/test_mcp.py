@@ -321,7 +321,7 @@ async def test_over_http_they_are_offered_to_whoever_has_a_key(tmp_path: Path):
     try:
         wait_for_port(port)
         url = f"http://127.0.0.1:{port}/mcp/buyer"
-        async with httpx2.AsyncClient(headers={"authorization": "Bearer sk-test-key"}) as http:
+        async with httpx2.AsyncClient(headers={"authorization": "Bearer sk-test-key"}, timeout=60) as http:
             async with mcp.Client(streamable_http_client(url, http_client=http)) as client:
                 found = await client.call_tool("orders_get", {"order_id": "A1"})
             stranger = await http.post(url, headers={"authorization": "Bearer sk-wrong"}, json={"jsonrpc": "2.0"})
