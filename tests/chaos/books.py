@@ -1,5 +1,7 @@
 """The ledger held against the vendors' own books, call by call."""
 
+import asyncio
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests.ledger.kit import records_in
 
 HEAVIEST, MOST_OUTPUT = 200, 200
 """Tokens of the crowd's longest question, and its cap on answers."""
+PLACES = ("first/m", "second/m")
 ESTIMATED = "usage of the broken answer estimated"
 
 
@@ -27,6 +30,8 @@ class Difference(Struct, frozen=True):
     """A try broke off, and the vendor had not said what it had used."""
     shown: bool
     """Every try that broke off was a stream that had begun, so that its pieces could be counted."""
+    too_late: int
+    """Tokens that vendors wrote after the try had been given up and its connection was closed: nobody can have heard them."""
     upper: tuple[int, int]
     """What its tries may have used at most."""
     reasons: tuple[str, ...]
@@ -54,10 +59,13 @@ def compared(folder: Path, vendors: list[Upstream]) -> Books:
     """Everything, once all calls have settled."""
     events = events_of(folder)
     bills: dict[str, list[Billed]] = defaultdict(list)
-    for vendor in vendors:
+    places: dict[int, str] = {}
+    for vendor, place in zip(vendors, PLACES, strict=True):
         for bill in vendor.bills:
             bills[bill.key.partition(".")[0]].append(bill)
+            places[id(bill)] = place
     differences: list[Difference] = []
+    wall_s = time.time() - asyncio.get_running_loop().time()
     booked_in = booked_out = billed_in = billed_out = 0
     for event in events:
         own = bills.pop(event.call, [])
@@ -75,6 +83,7 @@ def compared(folder: Path, vendors: list[Upstream]) -> Books:
                     billed,
                     any(ESTIMATED in reason for reason in event.reasons),
                     _shown(event, own),
+                    _too_late(event, own, places, wall_s),
                     (HEAVIEST * len(event.attempts), MOST_OUTPUT * len(event.attempts)),
                     event.reasons,
                 )
@@ -96,6 +105,18 @@ def _shown(event: Settled, own: list[Billed]) -> bool:
         return False
     # A refusal that was on its way when the client left was never heard of.
     return all(each.streamed and each.status for each in own) and own[-1].status == 200
+
+
+def _too_late(event: Settled, own: list[Billed], places: dict[int, str], wall_s: float) -> int:
+    """`places`: whose each bill is, by its identity. `wall_s`: seconds from the event loop's clock to the wall's."""
+    tokens = 0
+    for place in set(places.values()):
+        bills = [bill for bill in own if places[id(bill)] == place]
+        tries = [each for each in event.attempts if each.deployment == place and each.status != "shed"]
+        for bill, tried in zip(bills, tries, strict=False):
+            over_s = tried.started_ns / 1e9 + tried.duration_us / 1e6
+            tokens += sum(output for at_s, output in bill.last if at_s + wall_s > over_s)
+    return tokens
 
 
 def lateness(vendors: list[Upstream], folder: Path, told: list[Told]) -> list[float]:

@@ -20,6 +20,7 @@ SEED = int(os.environ.get("INTERLOCK_CHAOS_SEED", "7"))
 RESULT = os.environ.get("INTERLOCK_CHAOS_RESULT", "")
 AT_ONCE = 48
 CANCELLED_WITHIN_S = 0.1
+MISHEARD = 2
 
 
 @pytest.mark.requirement("OB-03", "GW-34")
@@ -27,7 +28,7 @@ async def test_every_call_settles_once_and_the_ledger_is_the_vendors_bill(tmp_pa
     async with crowd(tmp_path, SEED) as up:
         before = sum(len(vendor.bills) for vendor in up.vendors)
         told = await up.run(plans(random.Random(SEED), CALLS), AT_ONCE)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while up.il.ledger_health().open or up.il.ledger_health().queued:
                 await asyncio.sleep(0.02)
         standing = {row[2]: row[3] for row in up.il.limiting.quotas.standings() if row[0] == "crowd"}
@@ -51,9 +52,9 @@ async def test_every_call_settles_once_and_the_ledger_is_the_vendors_bill(tmp_pa
     assert all(row[3] == 0 for row in running)
     exact = [each for each in books.differences if not each.estimated]
     assert exact == [], exact[:5]
-    shown = [each for each in books.differences if each.shown]
-    # Everybody shares one event loop here: where it stands still, a vendor whose turn comes late writes one more piece than was heard.
-    assert len(shown) <= max(2, CALLS // 250), shown[:5]
+    shown = [each for each in books.differences if each.shown and each.booked[1] + each.too_late != each.billed[1]]
+    # A reply that ends by a clock of ours can pass a piece that is written in the same moment: nothing else may.
+    assert len(shown) <= MISHEARD, shown[:5]
     for each in shown:
         assert {"client_gone", "timeout"} & set(each.statuses), each
         assert each.booked[0] == each.billed[0], each
@@ -76,7 +77,11 @@ def told_of(books: Books, late: list[float], sent: int) -> dict[str, object]:
         "booked_tokens": books.booked,
         "billed_tokens": books.billed,
         "calls_that_differ_though_the_vendor_said_or_showed_what_it_made": sum(
-            not each.estimated or each.shown for each in books.differences
+            not each.estimated or (each.shown and each.booked[1] + each.too_late != each.billed[1])
+            for each in books.differences
+        ),
+        "calls_that_differ_by_what_a_vendor_wrote_after_it_had_been_given_up": sum(
+            each.shown and each.too_late > 0 for each in books.differences
         ),
         "calls_that_differ_since_the_vendor_showed_nothing_of_a_broken_answer": sum(
             each.estimated and not each.shown for each in books.differences

@@ -15,6 +15,7 @@ import httptools
 from msgspec import Struct
 
 from interlock.core.errors import BadReply, InterlockError, UpstreamCut, UpstreamStalled, UpstreamTimeout
+from interlock.core.turns import TURNS
 
 from .url import Origin
 
@@ -60,8 +61,10 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._want = Want.END
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._timer_at = 0.0
+        self._looks = 0
+        """At what lies in the socket, since a time was found to be up."""
         self._paused = False
         self._terms: Terms | None = None
         self.exchanges = 0
@@ -256,6 +259,7 @@ class Connection(asyncio.Protocol):
         self._timer = None
         terms = self._terms
         if self.done or self.error is not None or terms is None:
+            self._looks = 0
             return
         due = terms.deadline_at
         if not self._received:
@@ -264,7 +268,11 @@ class Connection(asyncio.Protocol):
             due = min(due, self._last + terms.stall_s)
         now = self._loop.time()
         if now < due:
+            self._looks = 0
             self._arm(min(due, now + terms.stall_s))
+        elif self._looks < TURNS:  # the loop may have stood still: what lies unread in the socket is no silence
+            self._looks += 1
+            self._timer, self._timer_at = self._loop.call_soon(self._tick), now
         elif not self._received:
             self.fail(UpstreamTimeout(f"{self._origin} did not begin to answer in time"))
         elif now < terms.deadline_at:

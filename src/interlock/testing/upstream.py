@@ -99,6 +99,7 @@ class Asked(Struct, frozen=True):
         return bool(self.body.get("stream"))
 
 
+LAST_CHARGES = 4
 Script = Callable[[Asked], Answer]
 
 
@@ -144,6 +145,8 @@ class Billed(Struct):
     """The vendor was done with it, well or badly, before its client left."""
     gone_s: float = 0.0
     """When its client was seen to have left before that, by the event loop's clock."""
+    last: tuple[tuple[float, int], ...] = ()
+    """Its last charges of output, at most `LAST_CHARGES`: (when, by the event loop's clock; tokens)."""
 
 
 class Upstream:
@@ -339,6 +342,8 @@ class _Wire(asyncio.Protocol):
         for book in (self._upstream.served, self._bill):
             book.input_tokens += input_tokens
             book.output_tokens += output_tokens
+        if output_tokens:
+            self._bill.last = (*self._bill.last, (asyncio.get_running_loop().time(), output_tokens))[-LAST_CHARGES:]
 
 
 async def _until_the_client_leaves() -> None:
