@@ -267,7 +267,9 @@ async def test_a_task_at_work_hears_of_its_end_before_its_next_step(world: World
 class Listened(TaskLog):
     """Says when somebody at work has been told that something came in."""
 
-    told: asyncio.Event
+    def __init__(self, world: World, told: asyncio.Event) -> None:
+        super().__init__(world.ledger, world.store, world.clock, lease_s=3600)
+        self.told = told
 
     async def called(self, tasks: Sequence[str]) -> list[str]:
         found = await super().called(tasks)
@@ -281,8 +283,8 @@ class Listened(TaskLog):
 async def test_a_task_at_work_hears_of_a_word_through_another_process_before_its_next_step(
     world: World, word: str, status: str
 ):
-    world.log = Listened(world.ledger, world.store, world.clock, lease_s=3600)
-    world.log.told = asyncio.Event()
+    told = asyncio.Event()
+    world.log = Listened(world, told)
     agents = world.agents(waiter("task.sleep"))
     task, _ = await agents.submit("support", {"text": "x"}, caller=Caller("acme"))
     of_another_process = Agents(
@@ -299,7 +301,7 @@ async def test_a_task_at_work_hears_of_a_word_through_another_process_before_its
         reply = await chat(*given, **fields)
         await getattr(of_another_process, word)(task, who="pat")
         async with asyncio.timeout(60):
-            await world.log.told.wait()
+            await told.wait()
         return reply
 
     chat, world.gateway.chat = world.gateway.chat, answered

@@ -25,6 +25,7 @@ from .decide import CANCEL_NOTE
 from .inputs import checked
 from .journal import Journal
 from .listen import Arrival
+from .seconds import share_s
 from .state import Action, State, fold
 
 Send = Callable[[str, str, dict[str, Any]], Awaitable[object]]
@@ -117,7 +118,7 @@ class Children:
             depth=state.started.depth + 1,
             parent=state.task,
             parent_step=action.step,
-            limits=waits.granted(contract, action.share),
+            limits=waits.granted(contract, action.share, share_s(state, contract, action)),
         )
         return Record(
             action.child,

@@ -12,9 +12,9 @@ from typing import Any
 from interlock.core.budget import Budget
 from interlock.core.errors import LimitReached
 from interlock.core.events import Finished
-from interlock.core.time import NS_PER_S, Clock, Deadline
+from interlock.core.time import Clock, Deadline
 
-from . import waits
+from . import seconds, waits
 from .actions import CallModel, CallTools, Decision, Finish
 from .contract import TIER0_MODEL, Contract
 from .human import gathered
@@ -34,23 +34,12 @@ def guard(state: State, contract: Contract, decision: Decision, now_ns: int) -> 
 
 
 def out_of_time(state: State, contract: Contract, now_ns: int) -> LimitReached | None:
-    """Whether the task has run for longer than it may; time spent waiting for people does not count."""
+    """Whether the task has run for longer than it may; time spent waiting does not count, what children worked does."""
     allowed = contract.limits.max_seconds
-    used = round((now_ns - state.started_ns - waited_ns(state, now_ns)) / NS_PER_S, 3)
+    used = round(seconds.worked_s(state, now_ns), 3)
     if allowed is None or used < allowed:
         return None
     return LimitReached("max_seconds", used=used, asked=0, maximum=allowed)
-
-
-def waited_ns(state: State, now_ns: int) -> int:
-    """Nanoseconds during which at least one question to a person was open."""
-    total, open_since = 0, 0
-    for begin, end in sorted(state.waits(now_ns)):
-        start = max(begin, open_since)
-        if end > start:
-            total += end - start
-            open_since = end
-    return total
 
 
 def refused(state: State) -> LimitReached | None:
@@ -97,9 +86,7 @@ def deadline_of(state: State, contract: Contract, clock: Clock) -> Deadline | No
     """When the task has to be over, for the calls it makes."""
     if contract.limits.max_seconds is None:
         return None
-    now_ns = clock.wall_ns()
-    used = (now_ns - state.started_ns - waited_ns(state, now_ns)) / NS_PER_S
-    return Deadline.after(clock, max(0.0, contract.limits.max_seconds - used))
+    return Deadline.after(clock, max(0.0, seconds.left_s(state, contract, clock.wall_ns())))
 
 
 def _exceeded(state: State, contract: Contract, decision: CallModel | CallTools) -> LimitReached | None:

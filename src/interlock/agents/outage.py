@@ -1,15 +1,13 @@
 """How long a task waits for models that are out: a decision from the log to a number of seconds.
 
-Above: `converse`, which decides whether to ask again, and `run`, which waits. Below: `limits`, `state`. A failure that may pass (an open circuit, a
+Above: `converse`, which decides whether to ask again, and `run`, which waits. Below: `seconds`, `state`. A failure that may pass (an open circuit, a
 vendor without room, a gateway under load) is waited out: a task of a batch for minutes, since nobody sits in front of it, another one for a moment.
 Only what does not pass, or not in time, is handed to people.
 """
 
 from __future__ import annotations
 
-from interlock.core.time import NS_PER_S
-
-from . import limits
+from . import seconds
 from .contract import Contract
 from .state import Action, State
 
@@ -31,14 +29,6 @@ def wait_s(state: State, contract: Contract, failed: Action, now_ns: int) -> flo
         return 0.0
     grown_s = min(LONGEST_S, GROWTH ** (failed.tries - 1))
     wait = max(settled.retry_after_s, grown_s) if batch else settled.retry_after_s
-    if wait > LONGEST_S or wait >= left_s(state, contract, now_ns):
+    if wait > LONGEST_S or wait >= seconds.left_s(state, contract, now_ns):
         return 0.0
     return wait
-
-
-def left_s(state: State, contract: Contract, now_ns: int) -> float:
-    """Seconds that the task may still take."""
-    allowed = contract.limits.max_seconds
-    if allowed is None:
-        return float("inf")
-    return allowed - (now_ns - state.started_ns - limits.waited_ns(state, now_ns)) / NS_PER_S

@@ -158,6 +158,7 @@ class State(Struct, frozen=True):
     """Real money; what simulated deployments would have cost is not in it."""
     escalations: int = 0
     finished: Finished | None = None
+    finished_ns: int = 0
     answer: dict[str, Any] = {}
     """Content of the `Finished` record."""
     seen: OutcomeSeen | None = None
@@ -262,7 +263,7 @@ def apply(state: State, record: Record) -> State:
             note = Note(record.seq, event.name, event.reason, content, record.at_ns, since_ns)
             return replace(state, notes=(*state.notes, note))
         case Finished():
-            return state if state.finished else replace(state, finished=event, answer=content)
+            return state if state.finished else replace(state, finished=event, finished_ns=record.at_ns, answer=content)
         case OutcomeSeen():
             return replace(state, seen=event)
 

@@ -18,6 +18,7 @@ from interlock.core.time import NS_PER_S
 
 from .actions import Arrive, PlannedCall, as_object
 from .contract import Await, Contract
+from .seconds import worked_ms
 from .state import CALLED, Action, Note, State
 
 NEVER_NS = 2**62
@@ -91,7 +92,10 @@ def from_child(action: Action, child: State) -> tuple[int, Arrived, dict[str, An
     else:
         message = f"the task ended as {end.outcome}: {end.message or end.error or 'no reason given'}"
         content = {"error": {"code": end.outcome, "message": message, **told}}
-    return action.step, Arrived(action.name, "child", ok=ok, what=child.task, spent=shared(child.spent)), content
+    came = Arrived(
+        action.name, "child", ok=ok, what=child.task, spent=shared(child.spent), worked_ms=worked_ms(child)
+    )
+    return action.step, came, content
 
 
 def not_begun(action: Action, code: str, message: str) -> tuple[int, Arrived, dict[str, Any]]:
@@ -108,10 +112,10 @@ def then(
     return tuple((step, replace(came, then=how), content) for step, came, content in arrivals)
 
 
-def granted(contract: Contract, share: Spend) -> Limits:
-    """A child's limits: its share of what its parent has limits for, and one level less below it."""
+def granted(contract: Contract, share: Spend, seconds: float | None) -> Limits:
+    """A child's limits: its share of what its parent has limits for, `seconds` of its time among them, and one level less below it."""
     limits = {f"max_{f}": getattr(share, f) for f in _SHARED if getattr(contract.limits, f"max_{f}") is not None}
-    return Limits(**limits, max_depth=max(0, levels_left(contract) - 1))
+    return Limits(**limits, max_seconds=seconds, max_depth=max(0, levels_left(contract) - 1))
 
 
 def levels_left(contract: Contract) -> int:

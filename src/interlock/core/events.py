@@ -215,6 +215,8 @@ class Arrived(Struct, frozen=True, omit_defaults=True, tag="arrived"):
     """How the task stands now, for lists; empty: as before."""
     spent: Spend = Spend()
     """What the child used; its calls are in the ledger as its own."""
+    worked_ms: int = 0
+    """How long it worked, its own children included and what it waited left out."""
 
 
 FLOW = "information flow: "
