@@ -103,12 +103,12 @@ async def test_dbos_carries_a_task_through_its_approval(world: World, paid: list
     dbos.DBOS.launch()
     try:
         handle = await dbos.DBOS.start_workflow_async(support, "order-1")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not [row for row in world.store.tasks.list(TaskFilter()) if row.status == "waiting"]:
                 await asyncio.sleep(0.05)
         await answered(world, agents)
         await dbos.DBOS.send_async(handle.get_workflow_id(), None, TOPIC)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             result = await handle.get_result()
         steps = await dbos.DBOS.list_workflow_steps_async(handle.get_workflow_id())
     finally:

@@ -280,7 +280,7 @@ async def test_a_server_goes_on_with_what_is_due_until_it_is_stopped(world: Worl
     working = asyncio.ensure_future(agents.shift(Terms(every_s=0.001)).run())
     [question] = await agents.questions(waiting.task)
     await agents.decide(waiting.task, question.step, "approve", who="pat")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await world.state(waiting.task)).finished is None:
             await asyncio.sleep(0)
     agents.stop()

@@ -65,7 +65,7 @@ class Place:
 
 
 async def until(met: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not met():
             await asyncio.sleep(0)
 
@@ -156,6 +156,6 @@ async def test_a_word_from_another_process_is_heard_on_the_event_loop():
     listening = Listening(word, heard.set)
     listening.start()
     word.said.release()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await heard.wait()
     listening.stop()

@@ -33,13 +33,13 @@ async def serving(folder: Folder) -> AsyncGenerator[str]:
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=environment)
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (address := ADDRESS.search(line := await process.stderr.readline())) is None:
                 assert line, "the server ended before it said where it listens"
         yield address[1].decode()
     finally:
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await process.communicate()
     assert process.returncode == 0
 
@@ -73,7 +73,7 @@ async def test_a_task_that_a_person_has_decided_on_goes_on_in_the_server(contrac
             await il.decide(result.task, question.step, "approve", "ada@acme.example")
         async with serving(contract_folder):
             with open_reading(contract_folder.root) as reading:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while reading.tasks(TaskFilter())[0].outcome != "resolved":
                         await asyncio.sleep(0.05)
     assert contract_folder.calls() == ["pay 10.0"]

@@ -40,7 +40,7 @@ async def test_what_became_of_a_task_is_said_long_after_and_by_who_knows_best(co
                 "/v1/chat/completions", json={"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "?"}]}
             )
             call = lone.headers["x-interlock-call-id"].replace("cal_", "tsk_")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while (await http.get(f"/api/tasks/{call}")).status_code == 404:
                     await asyncio.sleep(0.02)
             liked = await http.post(
@@ -95,7 +95,7 @@ def client(address: str, root: Path, key: str = "") -> httpx2.AsyncClient:
 
 
 async def until(http: httpx2.AsyncClient, task: str, status: str) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found = (await http.get(f"/api/tasks/{task}")).json()
             if found["status"] == status:
@@ -157,7 +157,7 @@ async def test_a_webhook_is_told_signed_and_decides_signed(payer: Folder):
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", port)
     async with server, serving(payer) as address, client(address, payer.root) as http:
         task = (await http.post("/api/tasks", json=NEW)).json()["task"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await receiver.came.wait()
         headers, body = receiver.messages[0]
         asked = json.loads(body)

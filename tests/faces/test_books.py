@@ -22,7 +22,7 @@ LONG = "one two three four five six seven eight"
 
 async def settled(home: House, user: str) -> Any:
     """The one event of the one call of a user, once it is committed."""
-    async with asyncio.timeout(30.0):
+    async with asyncio.timeout(60):
         while True:
             with open_reading(home.folder) as reading:
                 found = [task for task in reading.tasks(TaskFilter(limit=1000)) if task.user == user]

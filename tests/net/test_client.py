@@ -140,7 +140,7 @@ async def test_cancelling_a_call_closes_its_connection_at_once(client: PooledCli
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await closed.wait()
 
 
@@ -156,7 +156,7 @@ async def test_leaving_a_stream_early_closes_its_connection(client: PooledClient
     async with serving(endless) as server:
         async with client.stream(post(server.url), soon(), stall_s=20) as stream:
             assert await anext(stream.chunks()) == b"first"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await closed.wait()
 
 

@@ -112,7 +112,7 @@ async def test_silence_ends_at_the_deadline(client: PooledClient, way: str) -> N
         await peer.gone()
 
     async with serving(silent) as server:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with pytest.raises(UpstreamTimeout, match="did not begin"):
                 await ask(client, server.url, way, soon(0.5), stall_s=60)
 
@@ -157,7 +157,7 @@ async def test_a_slow_drip_that_never_stalls_still_ends_at_the_deadline(client: 
             await pause(0.005)
 
     async with serving(drip) as server:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with pytest.raises(UpstreamStalled, match="time was up"):
                 await ask(client, server.url, way, soon(0.5), stall_s=60)
 

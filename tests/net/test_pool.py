@@ -83,7 +83,7 @@ async def test_idle_connections_are_closed_after_their_time() -> None:
 
     async with serving(watch) as server:
         await client.request(post(server.url), soon())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await closed.wait()
     await client.close()
 

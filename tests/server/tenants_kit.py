@@ -198,7 +198,7 @@ async def _filled(town: Town) -> Things:
 
 async def _settled(acme: httpx2.AsyncClient, task: str, batch: str, messages: str) -> str:
     """Waits until the batches are answered and a person is asked; returns the step that is asked about."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             asked = (await acme.get(f"/api/approvals/{task}")).json().get("questions", ())
             one = (await acme.get(f"/v1/batches/{batch}")).json()

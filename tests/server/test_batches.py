@@ -39,7 +39,7 @@ async def created(client: openai.AsyncOpenAI, data: bytes, endpoint: Any = CHAT,
 
 
 async def ended(client: openai.AsyncOpenAI, batch: Any) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (now := await client.batches.retrieve(batch.id)).status not in (
             "completed",
             "failed",
@@ -218,7 +218,7 @@ async def test_a_batch_whose_input_is_deleted_under_way_keeps_what_was_answered(
 ) -> None:
     quick = functools.partial(BatchSettings, pause_s=0.3)
     monkeypatch.setattr("interlock.app.waiting.BatchSettings", quick)
-    limit = "limits: [{{name: slow, per: key, requests: 5, period: hour}}]\n"
+    limit = "limits: [{{name: slow, per: key, requests: 5, period: month}}]\n"
     async with house(tmp_path, files=FILES + limit) as up, up.client() as client:
         batch = await created(client, jsonl(*(line(f"l{n}", f"q{n}") for n in range(12))))
         while (counts := (await client.batches.retrieve(batch.id)).request_counts) is None or counts.completed < 5:

@@ -37,13 +37,13 @@ async def serving(root: Path) -> AsyncGenerator[tuple[str, str]]:
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=environment)
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (found := ENTRANCE.search(line := await process.stderr.readline())) is None:
                 assert line, "the server ended before it said where the dashboard is"
         yield found[1].decode(), found[2].decode()
     finally:
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await process.communicate()
 
 

@@ -104,7 +104,7 @@ async def test_who_goes_away_is_settled_with_its_share_and_the_vendor_is_cut_off
             while len(there.asked) < 2:
                 await asyncio.sleep(0.001)
             lonely.cancel()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not there.gone:
                     await asyncio.sleep(0.001)
     with open_reading(tmp_path) as reading:

@@ -206,7 +206,7 @@ async def test_a_client_that_goes_away_frees_the_vendor_at_once_and_the_call_set
             while not up.upstream.served.requests:
                 await asyncio.sleep(0)
         wire.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not up.upstream.served.aborted:
                 await asyncio.sleep(0)
     with open_reading(tmp_path) as reading:

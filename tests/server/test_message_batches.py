@@ -31,7 +31,7 @@ def client_of(url: str) -> anthropic.AsyncAnthropic:
 
 
 async def ended(client: anthropic.AsyncAnthropic, batch: str) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (now := await client.messages.batches.retrieve(batch)).processing_status != "ended":
             await asyncio.sleep(0.02)
     return now

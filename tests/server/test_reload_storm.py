@@ -95,7 +95,7 @@ async def test_versions_that_follow_one_another_under_calls_reads_streams_and_ga
                 (tmp_path / "interlock.yaml").write_text(f"{text}# {number}\n")
                 said = await asyncio.gather(*(reloaded(place, rng) for _ in range(AT_ONCE)))
                 assert said == [200] * AT_ONCE
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not traffic.seen["stream"]:
                     await asyncio.sleep(0.02)
             traffic.over.set()

@@ -249,7 +249,7 @@ async def test_what_a_request_says_it_bears_stands_in_the_ledger(place: Town):
         wrong = await client.post("/v1/chat/completions", json=ask, headers={"x-interlock-labels": "a b"})
     assert (wrong.status_code, "x-interlock-labels" in wrong.text) == (400, True)
     for each in (call, task["task"]):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (records := await asyncio.to_thread(place.il._store.records, each)):
                 await asyncio.sleep(0.02)
         event = records[0].event
