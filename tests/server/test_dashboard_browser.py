@@ -9,24 +9,26 @@ import re
 import signal
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
 from interlock.app import Interlock
+from interlock.core.circuits import CircuitChange
 from interlock.core.time import SystemClock
+from interlock.storage import SqliteStore
 from interlock.testing.upstream import Answer, Upstream, in_turn
 from tests.app.conftest import Folder, contract_folder
 
 from .chromium import CHROMIUM, browsing
-from .dashboard_kit import long_task, waiting_task, workspace, write
+from .dashboard_kit import TENANT, long_task, waiting_task, workspace, write
 
 __all__ = ["contract_folder"]
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
 ENTRANCE = re.compile(rb"(http://[\d.:]+)(/ui/enter\?once=\S+)")
 LONG = "tsk_long01"
-MORE = ("/ui/incidents", "/ui/pnl?span=7d", f"/ui/tasks/{LONG}/compare")
+MORE = ("/ui/incidents", "/ui/pnl?span=7d", f"/ui/tasks/{LONG}/compare", "/ui/models?span=7d", "/ui/quality")
 
 
 @asynccontextmanager
@@ -69,6 +71,8 @@ async def test_a_browser_comes_in_and_draws_a_trace_of_eighty_steps_without_brea
     hostile = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
     story = long_task(LONG, now - 10**12, lambda own: own + hostile)
     write(root, story, waiting_task("tsk_wait01", now))
+    with closing(SqliteStore.open(root / ".interlock" / "interlock.db")) as store:
+        store.circuits.add([CircuitChange(now - 10**12, TENANT, f"far{hostile}:b:1:1", 1, "v/m", "open", hostile)])
     async with serving(root) as (address, entrance):
         home, first = await visit(tmp_path / "profile", address + entrance)
         trace, second = await visit(tmp_path / "profile", f"{address}/ui/tasks/{LONG}")
@@ -80,6 +84,7 @@ async def test_a_browser_comes_in_and_draws_a_trace_of_eighty_steps_without_brea
     assert (first, second) == ("", "")
     assert [said for _, said in more] == [""] * len(MORE)
     assert all("<title>taken" not in page and "</main>" in page for page, _ in more)
+    assert more[3][0].count('<svg class="lane"') == 1
 
 
 @pytest.mark.requirement("OB-08", "AG-08")

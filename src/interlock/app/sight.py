@@ -23,7 +23,9 @@ from interlock.core.store import RollFilter, Store, TaskFilter
 from interlock.core.time import NS_PER_S, Clock
 from interlock.economics.forecast import Forecast, forecast, since_hour
 from interlock.economics.sample import Sample, sampled
+from interlock.ledger.owner import alive, this_owner
 from interlock.ledger.read import TaskSummary, summary
+from interlock.observe.breakers import Timeline, short, timeline
 from interlock.observe.change import Change
 from interlock.observe.incidents import Book
 from interlock.observe.orders import Signs
@@ -38,6 +40,8 @@ NEWEST = 1_000
 SEARCHED, AT_A_TIME = 5_000, 500
 """Entries of the audit that are looked through for one page."""
 DECISIONS = 12
+CHANGES, STANDING = 2_000, 200
+"""Changes of breakers that one page reads, and breakers that were not closed before them."""
 MINUTE_S = 60.0
 REMEMBERED = 500
 NS_PER_HOUR = 3_600 * NS_PER_S
@@ -118,6 +122,19 @@ class Sight:
         """These, as far as they are the tenant's."""
         rows = (self._store.tasks.get(each) for each in ids)
         return [summary(row) for row in rows if row is not None and row.tenant == tenant]
+
+    @property
+    def here(self) -> str:
+        """This process, as lanes of breakers name it."""
+        return short(this_owner())
+
+    def breakers(self, tenant: str, since_ns: int) -> Timeline:
+        """When breakers of any process were not closed, since then. Deployments belong to the workspace: another tenant sees none."""
+        circuits = self._store.circuits
+        newest = circuits.since(tenant, since_ns, CHANGES + 1)
+        more = len(newest) > CHANGES
+        before = circuits.before(tenant, since_ns, STANDING) if since_ns and not more else []
+        return timeline(newest[:CHANGES], before, since_ns, self.now_ns(), alive, more=more)
 
     def meters(self, tenant: str, since_ns: int) -> list[MeterRow]:
         """What happened inside calls, by the hour."""

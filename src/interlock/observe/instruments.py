@@ -95,7 +95,7 @@ class Instruments:
         """
         now_ns = self._clock.wall_ns()
         total = self._running.total(now_ns)
-        families = [*_counters(total), *_durations(total), _context(total), self._latest(now_ns)]
+        families = [*_counters(total), *_durations(total), _context(total), _turned(total), self._latest(now_ns)]
         if not self._tenants:
             families = [_without_tenant(family) for family in families]
         return [*families, _kept(next(each for each in families if each.name == "interlock_calls")), *self._gauges()]
@@ -166,6 +166,20 @@ def _context(total: Total) -> Family:
         _EVENT,
         {labels: spread_of(pairs, _CONTEXT_EDGES) for labels, pairs in lengths.items()},
         "tokens",
+    )
+
+
+def _turned(total: Total) -> Family:
+    samples: dict[Labels, float | Histogram] = {}
+    for (tenant, _, label), n in total.sums.get("circuits", {}).items():
+        state, _, deployment = label.partition(" ")
+        samples[tenant, deployment, state] = n
+    return Family(
+        "interlock_breaker_changes",
+        "Changes of breakers of all processes, by the state from then on (gone: the process ended before it closed)",
+        "counter",
+        ("tenant", "deployment", "state"),
+        samples,
     )
 
 

@@ -34,7 +34,18 @@ HEADERS: Mapping[str, str] = {
 STATES: Mapping[str, str] = {
     **dict.fromkeys(("resolved", "ok", "cache_hit", "closed", "approve", "edit"), "good"),
     **dict.fromkeys(
-        ("waiting", "paused", "waiting_approval", "denied", "refused", "shed", "in_doubt", "half_open", "behind"),
+        (
+            "waiting",
+            "paused",
+            "waiting_approval",
+            "denied",
+            "refused",
+            "shed",
+            "in_doubt",
+            "half_open",
+            "behind",
+            "gone",
+        ),
         "warn",
     ),
     **dict.fromkeys(("failed", "limit_reached", "error", "timeout", "crashed", "open", "full"), "bad"),

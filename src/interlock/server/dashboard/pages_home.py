@@ -11,14 +11,18 @@ from interlock.core.store import WHOLE_CALLS, RollRow
 from interlock.economics.forecast import Forecast
 from interlock.ledger import Health
 from interlock.ledger.read import TaskSummary
+from interlock.observe.breakers import Timeline
 from interlock.observe.incidents import Incident
 
 from .pages_incidents import Promise
 
 HOURS = 7 * 24
 TILES = 4
+NEVER_AWAY = Timeline()
 PER_POINT = 6
 """Hours behind one point of a line."""
+FRESH_NS = 3_600_000_000_000
+"""What another process said of its breaker longer ago may be all that is left of that process."""
 
 
 class Ended(Struct, frozen=True):
@@ -58,11 +62,16 @@ class HomePage(Struct, frozen=True):
     incidents: tuple[Incident, ...]
     """Open ones."""
     month: Forecast
+    away: Timeline = NEVER_AWAY
+    """When breakers of any process were not closed in the last day."""
+    elsewhere: tuple[str, ...] = ()
+    """Breakers of other processes that are not closed as far as they have said within the hour, in words."""
 
     @property
     def trouble(self) -> tuple[str, ...]:
         """What somebody should look at, in words."""
         found = [f"{name} is {state.replace('_', ' ')}" for name, state in self.breakers.items() if state != "closed"]
+        found += self.elsewhere
         if self.ledger.state != "ok":
             found.append(f"the ledger is {self.ledger.state}: {self.ledger.last_error}")
         if self.in_doubt:
@@ -80,8 +89,10 @@ def home_page(
     promised: Sequence[Promise] = (),
     incidents: Sequence[Incident] = (),
     month: Forecast,
+    away: Timeline = NEVER_AWAY,
+    here: str = "",
 ) -> HomePage:
-    """The page at the hour `hour` since the epoch; `rolls` of the `HOURS` before and this one."""
+    """The page at the hour `hour` since the epoch; `rolls` of the `HOURS` before and this one; `here`: the process whose breakers are `breakers`."""
     calls = [row for row in rolls if row.role != "task"]
     ended = [row for row in rolls if row.role == "task"]
     real = [row for row in ended if not row.simulated]
@@ -114,6 +125,14 @@ def home_page(
         promises=tuple(promised[:TILES]),
         incidents=tuple(incidents),
         month=month,
+        away=away,
+        elsewhere=tuple(
+            f"{lane.deployment} is {lane.state.replace('_', ' ')} in {lane.process}"
+            for lane in away.lanes
+            if lane.process != here
+            and lane.state in ("open", "half_open")
+            and away.until_ns - lane.changed_ns < FRESH_NS
+        ),
     )
 
 

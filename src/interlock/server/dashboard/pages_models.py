@@ -9,11 +9,13 @@ from msgspec import Struct
 from interlock.core.meters import MeterRow
 from interlock.core.sketch import merged, percentile_us
 from interlock.core.store import WHOLE_CALLS, RollRow
+from interlock.observe.breakers import Timeline
 
 from .river import River, river
 
 NOBODY = "nobody answered"
 GOOD = ("ok", "cache_hit")
+NEVER_AWAY = Timeline()
 
 
 class ModelRow(Struct, frozen=True):
@@ -80,6 +82,8 @@ class ModelsPage(Struct, frozen=True):
     premium_share: float | None = None
     """Of the calls that a model answered, those by a premium tier, 0–1; `None` without such calls."""
     premium_cap: float | None = None
+    breakers: Timeline = NEVER_AWAY
+    """When those of any process were not closed, and why."""
 
 
 def models_page(
@@ -92,8 +96,9 @@ def models_page(
     premium: frozenset[str] = frozenset(("premium",)),
     cap: float | None = None,
     hour: int = 0,
+    away: Timeline = NEVER_AWAY,
 ) -> ModelsPage:
-    """The page; `premium`: tiers under the cap `cap`; `hour` is now."""
+    """The page; `breakers`: how this process's stand; `premium`: tiers under the cap `cap`; `hour` is now; `away`: when which breaker was not closed."""
     models = [row for row in rolls if row.kind == "model"]
     names = sorted({(row.deployment, row.simulated) for row in models})
     whole = sum(row.cost_nano_usd for row in models)
@@ -131,6 +136,7 @@ def models_page(
         river([_flow(each) for each in flows if each.kind == "escalations"]),
         dear / all_of_them if all_of_them else None,
         cap,
+        away,
     )
 
 

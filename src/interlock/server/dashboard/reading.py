@@ -48,6 +48,7 @@ class Pages:
         rolls = await asyncio.to_thread(self._il.reader.rolls, RollFilter(tenant=tenant, since_ns=since))
         standings = await asyncio.to_thread(sight.standings, tenant)
         book = await asyncio.to_thread(sight.book, tenant)
+        day = self._clock.wall_ns() - 24 * NS_PER_HOUR
         return home_page(
             rolls,
             await self._unfinished(caller),
@@ -57,6 +58,8 @@ class Pages:
             promised=promises(standings),
             incidents=[each for each in book.of(tenant) if each.open],
             month=await asyncio.to_thread(sight.month, tenant),
+            away=await asyncio.to_thread(sight.breakers, tenant, day),
+            here=sight.here,
         )
 
     async def live(self, caller: Caller) -> LivePage:
@@ -112,6 +115,7 @@ class Pages:
         since = since_of(span, self._clock.wall_ns())
         rolls = await asyncio.to_thread(self._il.reader.rolls, RollFilter(tenant=caller.tenant, since_ns=since))
         meters = await asyncio.to_thread(self._il.sight.meters, caller.tenant, since)
+        away = await asyncio.to_thread(self._il.sight.breakers, caller.tenant, since)
         routing = self._il.workspace.settings.routing
         return models_page(
             span,
@@ -122,6 +126,7 @@ class Pages:
             premium=frozenset(routing.premium_tiers),
             cap=routing.premium_share_cap,
             hour=self._clock.wall_ns() // NS_PER_HOUR,
+            away=away,
         )
 
     async def waiting(self, caller: Caller) -> int:
