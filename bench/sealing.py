@@ -21,7 +21,7 @@ from interlock.core.store import Store
 from interlock.core.time import SystemClock
 from interlock.ledger import Recorder
 from interlock.storage import SqliteStore
-from interlock.storage.sealing.envelope import OVERHEAD, Envelope
+from interlock.storage.sealing.envelope import TENANTS, Envelope, overhead
 from interlock.storage.sealing.keyring import Keyring
 from interlock.storage.sealing.master import LocalMaster
 from interlock.storage.sealing.records import SealedStore, place_of
@@ -70,7 +70,7 @@ def _pieces(envelope: Envelope, *, quick: bool) -> list[Figure]:
             _figure(f"sealing {name}", _each(lambda data=data: envelope.seal("acme", "p", data), some), "CPU µs"),
             _figure(f"opening {name}", _each(lambda made=made: envelope.open("p", made), some), "CPU µs"),
         ]
-    found.append(_figure("a seal is longer than its text by", OVERHEAD, "bytes"))
+    found.append(_figure("a seal is longer than its text by", overhead(TENANTS), "bytes"))
     return found
 
 

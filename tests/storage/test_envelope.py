@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from interlock.core.errors import StoreUnavailable
 from interlock.core.sealing import UNREADABLE, KeyDestroyed, KeyMissing, SealBroken
-from interlock.storage.sealing.envelope import OVERHEAD, Envelope
+from interlock.storage.sealing.envelope import TENANTS, Envelope, overhead
 from interlock.storage.sealing.keyring import Keyring
 from interlock.storage.sealing.master import LocalMaster, read_master
 from tests.stepping import Stepping
@@ -34,7 +34,7 @@ def envelope(tmp_path_factory: pytest.TempPathFactory) -> Envelope:
 @given(tenant=st.sampled_from(["acme", "rival", "ä:1", ""]), place=texts, data=st.binary(max_size=4096))
 def test_what_is_sealed_opens_at_its_place(envelope: Envelope, tenant: str, place: str, data: bytes):
     sealed = envelope.seal(tenant, place, data)
-    assert len(sealed) == len(data) + OVERHEAD
+    assert len(sealed) == len(data) + overhead(TENANTS)
     assert envelope.open(place, sealed, tenant) == data
     assert sealed != envelope.seal(tenant, place, data), "the same text twice shows nothing"
     if len(data) > 7:
@@ -130,6 +130,71 @@ def test_destroying_reaches_every_version_and_every_process_and_nobody_else(tmp_
     assert not any(each.encode() in everything for each in wrapped)
     assert ring.destroyed("acme", "content")
     assert ours.open("p", ours.seal("acme", "p", b"back again")) == b"back again", "the tenant may come again"
+
+
+@pytest.mark.requirement("SG-08")
+def test_forgetting_a_user_reaches_every_version_and_process_and_nobody_else(tmp_path: Path):
+    ring = keyring(tmp_path)
+    ours, elsewhere = Envelope(ring), Envelope(keyring(tmp_path))
+
+    def sealed(tenant: str, user: str) -> bytes:
+        return ours.seal(tenant, "p", user.encode(), user=user)
+
+    before = [sealed("acme", "ada"), sealed("acme", "bob"), sealed("rival", "ada"), ours.seal("acme", "p", b"")]
+    ring.rotate("acme", "users")
+    after = [sealed("acme", "ada"), sealed("acme", "bob")]
+    assert before[0][1:17] != after[0][1:17]
+    assert [elsewhere.open("p", each) for each in before[:3]] == [b"ada", b"bob", b"ada"], "it has the keys at hand"
+    wrapped = [each["wrapped"] for each in _entries(tmp_path) if each["kind"] == "users" and each["tenant"] == "acme"]
+    assert ring.forget("acme", ["ada"]) == 2
+    for mine, reader in itertools.product((before[0], after[0]), (ours, elsewhere, Envelope(keyring(tmp_path)))):
+        with pytest.raises(KeyDestroyed):
+            reader.open("p", mine, "acme")
+    for reader in (ours, elsewhere, Envelope(keyring(tmp_path))):
+        assert [reader.open("p", each) for each in (*before[1:], after[1])] == [b"bob", b"ada", b"", b"bob"]
+    everything = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert len(wrapped) == 2
+    assert not any(each.encode() in everything for each in wrapped)
+    again = elsewhere.seal("acme", "p", b"back again", user="ada")
+    assert ours.open("p", again) == b"back again", "who comes again has another key"
+    assert ring.forget("acme", ["ada"]) == 2
+    with pytest.raises(KeyDestroyed):
+        elsewhere.open("p", again)
+
+
+def test_a_users_key_is_rewrapped_and_forgotten_under_another_master_key(tmp_path: Path):
+    sealed = [Envelope(keyring(tmp_path, OLD)).seal("acme", "p", b"words", user=user) for user in ("ada", "bob")]
+    keyring(tmp_path, OLD).forget("acme", ["ada"])
+    assert keyring(tmp_path, NEW, OLD).rewrap() == 1
+    assert Envelope(keyring(tmp_path, NEW)).open("p", sealed[1]) == b"words"
+    with pytest.raises(KeyDestroyed):
+        Envelope(keyring(tmp_path, NEW)).open("p", sealed[0])
+    with pytest.raises(KeyMissing):
+        keyring(tmp_path, OLD).forget("acme", ["bob"])
+
+
+@given(at=st.integers(0, 10_000), bit=st.integers(0, 7), cut=st.integers(1, 80))
+def test_a_users_seal_that_was_touched_does_not_open(envelope: Envelope, at: int, bit: int, cut: int):
+    whole = envelope.seal("acme", "p", b"words", user="ada")
+    assert envelope.open("p", whole, "acme") == b"words"
+    assert len(whole) == len(b"words") + overhead(whole)
+    touched = bytearray(whole)
+    touched[at % len(whole)] ^= 1 << bit
+    for wrong in (bytes(touched), whole[:-cut]):
+        with pytest.raises((SealBroken, KeyMissing)):
+            envelope.open("p", wrong, "acme")
+    with pytest.raises(SealBroken, match="another tenant"):
+        envelope.open("p", whole, "rival")
+    with pytest.raises(SealBroken):
+        envelope.open("q", whole, "acme")
+
+
+def test_answers_have_a_key_of_their_own(tmp_path: Path):
+    ring = keyring(tmp_path)
+    envelope = Envelope(ring)
+    answer, text = envelope.seal("acme", "p", b"1", kind="answers"), envelope.seal("acme", "p", b"2")
+    assert ring.destroy("acme", ("answers",)) == 1
+    assert (envelope.known("p", answer), envelope.known("p", text)) == (None, b"2")
 
 
 def test_processes_that_seal_for_a_new_tenant_at_once_make_one_key(tmp_path: Path):

@@ -42,6 +42,7 @@ from interlock.plugins.profiles import profile_of
 from . import caches, guarding, policy, steering, tier0
 from .alerting import Alerting
 from .auditing import Auditing
+from .forgetting import Forgetting
 from .ground import Ground, unmovable
 from .judging import Judging
 from .known import Known
@@ -107,6 +108,9 @@ class Interlock(Known):
             envelope = envelope_of(self.workspace)
             self._answers = caches.exact(self.workspace.settings, self._clock, self._store, self._recorder, envelope)
             self._answers.start()
+            self.forgetting = Forgetting(self._store, self.forget)
+            await self.forgetting.look()
+            opened.push_async_callback(self.forgetting.close)
             opened.push_async_callback(self._answers.close)
             self._similar = caches.similar(
                 self.workspace.settings, self._embedder, self._clock, self._store, self._recorder
@@ -247,6 +251,13 @@ class Interlock(Known):
     def webhooks(self) -> Webhooks:
         """Tells the receivers that the workspace names what is kept for them; runs where its `run` does."""
         return self.tasking.webhooks()
+
+    async def forget(self, tenant: str = "") -> None:
+        """Drops what memory and caches keep of a tenant's answers, or of everybody's. Raises StoreUnavailable."""
+        await self._answers.clear(tenant)
+        if self._similar is not None:
+            self._similar.forget(tenant)
+        self.desk.forget()
 
     # --- What it is like ------------------------------------------------------------------------------------------
 

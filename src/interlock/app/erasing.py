@@ -1,6 +1,6 @@
-"""Erasing what is known of a user: content of tasks and calls, conversations, answers that may hold it; and saying what is left.
+"""Erasing what is known of a user: the key under which it is sealed, content of tasks and calls, conversations, answers that may hold it; and saying what is left.
 
-Above: cli. Below: the store, the audit. Sums, times and the user's name stay: the ledger is what bills are held against.
+Above: cli, again. Below: sealing, erasures, the store, the audit. Sums, times and the user's name stay: the ledger is what bills are held against.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from interlock.config.workspace import Workspace
-from interlock.core.batches import ENDED
+from interlock.core.batches import ENDED, BatchRow, FileRow
 from interlock.core.caller import Caller
 from interlock.core.errors import StoreUnavailable
+from interlock.core.sealing import KeyDestroyed
+from interlock.core.sessions import prefix_of
 from interlock.core.store import Store, TaskFilter, TaskRow
 from interlock.core.time import Clock, SystemClock
 from interlock.ledger import Recorder
@@ -24,11 +26,14 @@ from interlock.storage.archive_erase import forget_user
 
 from .auditing import Auditing, login
 from .cells import forget_cells
-from .sessions import prefix_of
+from .erasures import Erasure, Erasures
+from .sealing import envelope_of, keyring_of
 from .stores import open_store
+from .views import forget_views
 from .waiting import FOLDER
 
 PAGE = 500
+COPIES = "copies of the keyring that were made before: delete them, or run `interlock vault rewrap` and destroy the old master key"
 FORGET_S = 30.0
 """For each round trip to Redis."""
 
@@ -40,21 +45,25 @@ class Erased(Struct, frozen=True):
     user: str
     tasks: int
     """Tasks and calls of the user."""
+    keys: int
+    """Of the user that were destroyed: what they sealed in any copy of the store opens for nobody. Zero without `encryption`, and while `open` names tasks."""
     records: int
     """Whose content was deleted just now."""
     conversations: int
-    """Turns that were kept for keys made for the user."""
+    """Turns that were kept for keys made for the user, or on the user's behalf."""
     answers: int
     """Cached ones of the whole tenant, in the store and in Redis: an answer does not say for whom it was made."""
     sessions: int
     messages: int
     """That were still to be told, and signals that were dealt with."""
     files: int
-    """Of the user's batches, and tasks whose code (`code.run`) and its files went."""
+    """Of the user and of the user's batches, and tasks whose code (`code.run`) and its files went."""
+    views: int
+    """Of lists, that the user kept or that name the user."""
     archived: int
     """Records in Parquet files whose content was taken out."""
     open: tuple[str, ...]
-    """Tasks that are not over; their content is still needed. Cancel or decide them, then erase again."""
+    """Tasks that are not over; their content, and so the key, is still needed. Cancel or decide them, then erase again."""
     left: tuple[str, ...]
     """Tasks in which content was found afterwards: the proof is that there are none."""
     beside: tuple[str, ...]
@@ -66,60 +75,99 @@ class Erased(Struct, frozen=True):
 
 
 def erase(workspace: Workspace, clock: Clock, user: str, tenant: str = "") -> Erased:
-    """Deletes, writes it into the audit, and reads everything again. May be run again.
+    """Deletes, destroys the user's key, writes it into the audit and the list of erasures, and reads everything again. May be run again.
 
     Raises:
-        StoreUnavailable: it was not done, or not to the end; run it again.
+        KeyMissing: no master key is at hand. StoreUnavailable: it was not done, or not to the end; run it again.
     """
     recovered(workspace, clock)
     store = open_store(workspace)
     try:
-        return _erase(workspace, store, clock, user, tenant or workspace.settings.tenant)
+        return erase_in(workspace, store, clock, user, tenant or workspace.settings.tenant)
     finally:
         store.close()
 
 
-def _erase(workspace: Workspace, store: Store, clock: Clock, user: str, tenant: str) -> Erased:
+def erase_in(workspace: Workspace, store: Store, clock: Clock, user: str, tenant: str) -> Erased:
+    """The same in a store that is open."""
+    noted(workspace, store, clock, user, f"of {tenant}")
+    over = all(row.status == "finished" for row in tasks_of(store, tenant, user))
+    erasures, erasure = Erasures(workspace, clock), Erasure(clock.wall_ns(), tenant, user)
+    erasures.note(erasure)
+    keys = 0
+    if over:
+        keys = _without_keys(workspace, tenant, user)
+        erasures.note(structs.replace(erasure, keys=True))
+    erased = erased_from(workspace, store, clock, erasure, keys)
+    erasures.tell(store.texts, tenant)
+    if erased.whole:
+        erasures.done(store.texts, erasure)
+    return erased
+
+
+def noted(workspace: Workspace, store: Store, clock: Clock, target: str, detail: str) -> None:
+    """That somebody at the command line erases, in the audit."""
     at_hand = Caller(workspace.settings.tenant, key_id=f"os:{login()}")
-    Auditing(store.audit, clock).noted(at_hand, "admin", "data.erased", user, f"of {tenant}")
-    records, known = 0, list[str]()
-    open_tasks: list[str] = []
-    for row in tasks_of(store, tenant, user):
-        known.append(row.id)
-        if row.status == "finished":
-            records += store.scrub(row.id, "none", _nothing)
-        else:
-            open_tasks.append(row.id)
-    over = [each for each in known if each not in set(open_tasks)]
+    Auditing(store.audit, clock).noted(at_hand, "admin", "data.erased", target, detail)
+
+
+def _without_keys(workspace: Workspace, tenant: str, user: str) -> int:
+    """Destroys the user's key, and the one of the tenant's cached answers; how many of the user there were. A text that was sealed just before has to stay shut for a fresh reader."""
+    keyring, envelope = keyring_of(workspace), envelope_of(workspace)
+    if keyring is None or envelope is None:
+        return 0
+    probe = envelope.seal(tenant, "erasure", user.encode(), user=user)
+    gone = keyring.forget(tenant, [user])
+    keyring.destroy(tenant, ("answers",))
+    reader = envelope_of(workspace)
+    try:
+        if reader is not None:
+            reader.open("erasure", probe, tenant)
+    except KeyDestroyed:
+        return gone
+    raise StoreUnavailable(
+        f"{keyring.path}: the key of {user} still opens what it sealed", hint="Report it; nothing else was erased."
+    )
+
+
+def erased_from(workspace: Workspace, store: Store, clock: Clock, erasure: Erasure, keys: int = 0) -> Erased:
+    """What the store, files and caches hold of the user, deleted; keys are left alone. Tasks that began after the erasure stay: who comes again is not forgotten again."""
+    tenant, user = erasure.tenant, erasure.user
+    theirs = [row for row in tasks_of(store, tenant, user) if row.created_ns <= erasure.at_ns]
+    over = [row.id for row in theirs if row.status == "finished"]
+    records = sum(store.scrub(task, "none", _nothing) for task in over)
+    for task in over:  # what still came in after their end is needed no more
+        store.signals.consume(task, [each.id for each in store.signals.pending(task)])
     messages = store.outbox.forget(over) + store.signals.forget(over)
-    keys = [each.id for each in store.keys.records() if each.tenant == tenant and each.user == user]
-    conversations = sum(store.responses.forget(tenant, key) for key in keys)
+    made_for = [each.id for each in store.keys.records() if each.tenant == tenant and each.user == user]
+    conversations = sum(store.responses.forget(tenant, key) for key in made_for)
+    conversations += store.responses.forget_user(tenant, user)
     answers = store.cache.clear(tenant) + store.similar.clear(tenant)
     sessions = store.sessions.forget_all(tenant, prefix_of(user))
     answers += forget_shared(workspace, tenant, prefix_of(user))
-    files = _without_batches(workspace, store, tenant, user, clock.wall_ns())
+    files = _without_files(workspace, store, tenant, user, clock.wall_ns())
     files += forget_cells(workspace.root, tenant, over)
+    views = forget_views(store.texts, tenant, user, made_for, clock.wall_ns())
     with rewriting(workspace, store) as folder:
         archived = forget_user(folder, tenant, user, over).records if folder is not None else 0
     settled = store.settle()
-    left = [
-        row.id for row in tasks_of(store, tenant, user) if row.status == "finished" and _holds_content(store, row.id)
-    ]
-    journals = () if settled else ("the store's own journals, until it has recycled them",)
+    left = [task for task in over if _holds_content(store, task)]
     return Erased(
-        tenant,
-        user,
-        len(known),
-        records,
-        conversations,
-        answers,
-        sessions,
-        messages,
-        files,
-        archived,
-        tuple(open_tasks),
-        tuple(left),
-        (*journals, *_beside(workspace)),
+        tenant=tenant,
+        user=user,
+        tasks=len(theirs),
+        keys=keys,
+        records=records,
+        conversations=conversations,
+        answers=answers,
+        sessions=sessions,
+        messages=messages,
+        files=files,
+        views=views,
+        archived=archived,
+        open=tuple(row.id for row in theirs if row.status != "finished"),
+        left=tuple(left),
+        beside=tuple(_beside(workspace, store, tenant, settled=settled, now_ns=clock.wall_ns())),
     )
 
 
@@ -178,21 +226,42 @@ def forget_shared(workspace: Workspace, tenant: str, prefix: str) -> int:
     return asyncio.run(forget())
 
 
-def _without_batches(workspace: Workspace, store: Store, tenant: str, user: str, now_ns: int) -> int:
-    """The lines and files of batches that the user's keys made and that are over; how many files."""
-    folder, gone, after = Folder(workspace.store.parent / FOLDER), 0, ""
-    while rows := store.batches.list(tenant, "", after, PAGE):
-        for batch in rows:
-            if batch.caller.user != user or batch.status not in ENDED:
-                continue
+def _without_files(workspace: Workspace, store: Store, tenant: str, user: str, now_ns: int) -> int:
+    """What the user uploaded, and the lines and files of batches that the user's keys made and that are over; how many files."""
+    folder, gone = Folder(workspace.store.parent / FOLDER), 0
+    names = [row.id for row in files_of(store, tenant, now_ns) if row.user == user]
+    busy = set[str]()
+    for batch in batches_of(store, tenant):
+        if batch.caller.user != user:
+            continue
+        used = {batch.input_file, batch.output_file, batch.error_file} - {""}
+        if batch.status in ENDED:
             store.batches.drop_lines(batch.id)
-            for name in filter(None, (batch.input_file, batch.output_file, batch.error_file)):
-                file = store.files.get(tenant, name, now_ns)
-                if file is not None:
-                    folder.delete(file)
-                    gone += store.files.delete(tenant, name)
-        after = rows[-1].id
+            names += used
+        else:
+            busy |= used
+    for name in set(names) - busy:
+        file = store.files.get(tenant, name, now_ns)
+        if file is not None:
+            folder.delete(file)
+            gone += store.files.delete(tenant, name)
     return gone
+
+
+def batches_of(store: Store, tenant: str) -> Iterator[BatchRow]:
+    """All of the tenant's, newest first."""
+    after = ""
+    while rows := store.batches.list(tenant, "", after, PAGE):
+        yield from rows
+        after = rows[-1].id
+
+
+def files_of(store: Store, tenant: str, now_ns: int) -> Iterator[FileRow]:
+    """All of the tenant's, newest first."""
+    after = ""
+    while rows := store.files.list(tenant, "", after, PAGE, now_ns):
+        yield from rows
+        after = rows[-1].id
 
 
 def tasks_of(store: Store, tenant: str, user: str = "") -> Iterator[TaskRow]:
@@ -213,12 +282,18 @@ def _nothing(_text: str) -> str:
     return ""
 
 
-def _beside(workspace: Workspace) -> Iterator[str]:
+def _beside(workspace: Workspace, store: Store, tenant: str, *, settled: bool, now_ns: int) -> Iterator[str]:
     """What somebody has to look after by hand."""
-    yield "backups that were made before"
-    yield "what a server that runs keeps in memory, until it starts again"
-    if workspace.settings.telemetry.otlp is not None and workspace.settings.telemetry.otlp.content:
-        yield f"what {workspace.settings.telemetry.otlp.endpoint} was sent with `content: true`"
-    folder = workspace.store.parent / FOLDER
-    if folder.is_dir() and any(folder.rglob("file*")):
-        yield f"{folder}: files that a tenant's keys without a user uploaded"
+    settings = workspace.settings
+    if not settled:
+        yield "the store's own journals, until it has recycled them"
+    if settings.encryption is None:
+        yield "backups that were made before, where they are read as files: `interlock restore` erases in what it puts back"
+    else:
+        yield COPIES
+        yield "what backups hold that was not sealed with the user's key when they were made: `interlock restore` erases it in what it puts back"
+    if settings.telemetry.otlp is not None and settings.telemetry.otlp.content:
+        yield f"what {settings.telemetry.otlp.endpoint} was sent with `content: true`"
+    nobodys = sum(1 for row in files_of(store, tenant, now_ns) if not row.user)
+    if nobodys:
+        yield f"{nobodys} files under {workspace.store.parent / FOLDER} that keys without a user uploaded: nobody knows whose they are"

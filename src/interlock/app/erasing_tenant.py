@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from interlock.config.workspace import Workspace
-from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest
 from interlock.core.sealing import KINDS, why_unreadable
 from interlock.core.store import Store
@@ -18,9 +17,9 @@ from interlock.core.time import Clock
 from interlock.storage import Folder
 from interlock.storage.archive_erase import forget_tenant
 
-from .auditing import Auditing, login
 from .cells import forget_cells
-from .erasing import forget_shared, recovered, rewriting, tasks_of
+from .erasing import COPIES, forget_shared, noted, recovered, rewriting, tasks_of
+from .erasures import Erasure, Erasures
 from .sealing import keyring_of
 from .stores import open_store
 from .waiting import FOLDER
@@ -62,8 +61,7 @@ def erase_tenant(workspace: Workspace, clock: Clock, tenant: str) -> ErasedTenan
     Raises:
         InvalidRequest: nothing is sealed here. StoreUnavailable: it was not done, or not to the end; run it again.
     """
-    keyring = keyring_of(workspace)
-    if keyring is None:
+    if workspace.settings.encryption is None:
         raise InvalidRequest(
             "this workspace has no `encryption`, so there are no keys to destroy",
             hint="Erase each user (`interlock erase USER`), or set `encryption` for what comes.",
@@ -71,15 +69,27 @@ def erase_tenant(workspace: Workspace, clock: Clock, tenant: str) -> ErasedTenan
     recovered(workspace, clock)
     store = open_store(workspace)
     try:
-        at_hand = Caller(workspace.settings.tenant, key_id=f"os:{login()}")
-        Auditing(store.audit, clock).noted(at_hand, "admin", "data.erased", f"everything of {tenant}", "keys")
-        keys = keyring.destroy(tenant, KINDS)
-        return _looked_after(workspace, store, clock, tenant, keys)
+        return erase_tenant_in(workspace, store, clock, tenant)
     finally:
         store.close()
 
 
-def _looked_after(workspace: Workspace, store: Store, clock: Clock, tenant: str, keys: int) -> ErasedTenant:
+def erase_tenant_in(workspace: Workspace, store: Store, clock: Clock, tenant: str) -> ErasedTenant:
+    """The same in a store that is open."""
+    noted(workspace, store, clock, f"everything of {tenant}", "keys")
+    erasures, erasure = Erasures(workspace, clock), Erasure(clock.wall_ns(), tenant)
+    erasures.note(erasure)
+    keyring = keyring_of(workspace)
+    keys = 0 if keyring is None else keyring.destroy(tenant, KINDS)
+    erasures.note(structs.replace(erasure, keys=True))
+    erased = looked_after(workspace, store, clock, tenant, keys)
+    erasures.tell(store.texts, tenant)
+    if erased.whole:
+        erasures.done(store.texts, erasure)
+    return erased
+
+
+def looked_after(workspace: Workspace, store: Store, clock: Clock, tenant: str, keys: int = 0) -> ErasedTenant:
     """What is not sealed, and what is no use any more, goes too."""
     unreadable = records = 0
     known: list[str] = []
@@ -97,6 +107,8 @@ def _looked_after(workspace: Workspace, store: Store, clock: Clock, tenant: str,
     answers = store.cache.clear(tenant) + store.similar.clear(tenant)
     answers += store.responses.forget(tenant, "*")
     store.similar.forget(tenant)
+    for who, _ in store.texts.all(tenant, "views"):
+        store.texts.drop(tenant, "views", who)
     sessions = store.sessions.forget_all(tenant, "")
     answers += forget_shared(workspace, tenant, "")
     files = _without_files(workspace, store, tenant, clock.wall_ns())
@@ -134,9 +146,8 @@ def _without_files(workspace: Workspace, store: Store, tenant: str, now_ns: int)
 
 def _beside(workspace: Workspace) -> Iterator[str]:
     """What somebody has to look after by hand."""
-    yield "copies of the keyring that were made before: delete them, or run `interlock vault rewrap` and destroy the old master key"
-    yield "backups of the store from before there was `encryption`: they are in the clear"
-    yield "what a server that runs keeps in memory, until it starts again"
+    yield COPIES
+    yield "backups of the store from before there was `encryption`, where they are read as files: `interlock restore` erases in what it puts back"
     settings = workspace.settings
     if settings.pii is not None and settings.pii.key:
         yield "tokens that were made with `pii.key` before there was `encryption`: whoever holds that key can turn them back"

@@ -14,10 +14,15 @@ from msgspec import Struct
 from interlock.config.workspace import Workspace
 from interlock.core.caller import Secret
 from interlock.core.errors import InterlockError, InvalidRequest, StoreUnavailable
+from interlock.core.store import Store
 from interlock.core.time import NS_PER_S, SystemClock
 from interlock.ledger.flight import Wreck, left_behind
 from interlock.storage.backup import copied, put_back, sound
 
+from .again import erase_again
+from .erasing import Erased
+from .erasing_tenant import ErasedTenant
+from .erasures import Erasures
 from .migrating import state
 from .sealing import keyring_of
 from .stores import name_of, open_store
@@ -74,6 +79,7 @@ def examined(workspace: Workspace) -> list[Finding]:
         )
         found.append(Finding("tasks", f"{len(due)} are due for over a minute", not due, idle))
         found.append(Finding("messages", f"{store.outbox.waiting()} wait to be told"))
+        found.append(_erased(workspace, store))
     finally:
         store.close()
     return [*found, *_local(workspace)]
@@ -104,6 +110,14 @@ def encrypted(workspace: Workspace) -> Finding:
         said, hint = f"{said}; {old} still under another master key", "Run `interlock vault rewrap`."
         return Finding("encryption", said, hint=hint)
     return Finding("encryption", said)
+
+
+def _erased(workspace: Workspace, store: Store) -> Finding:
+    """Whether the store has been through the list of erasures."""
+    erasures = Erasures(workspace, SystemClock())
+    left = erasures.pending(store.texts)
+    said = f"{len(left)} of {erasures.path} were not done in this store" if left else "none is left to be done"
+    return Finding("erasures", said, not left, "Run `interlock erase --again`." if left else "")
 
 
 def _tenants(database: Secret) -> Finding:
@@ -159,11 +173,21 @@ def backup(workspace: Workspace, to: Path) -> int:
     return copied(workspace.store, to)
 
 
-def restore(workspace: Workspace, backup_file: Path) -> Path | None:
-    """Puts a backup in the store's place; returns where the store of before is kept.
+class Restored(Struct, frozen=True):
+    """What putting a backup back has come to."""
+
+    before: Path | None
+    """Where the store of before is kept."""
+    erased: tuple[Erased | ErasedTenant, ...]
+    """What had been erased since the backup was made, and is again."""
+
+
+def restore(workspace: Workspace, backup_file: Path) -> Restored:
+    """Puts a backup in the store's place, and erases in it what was erased since.
 
     Raises:
-        InvalidRequest: the store is no file, or a process works on it. StoreUnavailable: the backup is damaged; nothing was changed.
+        InvalidRequest: the store is no file, or a process works on it. StoreUnavailable: the backup is damaged and nothing was changed, or it stands there and `erase_again` is to be
+            run.
     """
     _file_only(workspace, "pg_restore -d ADDRESS FILE")
     for path in left_behind(workspace.store):
@@ -174,7 +198,8 @@ def restore(workspace: Workspace, backup_file: Path) -> Path | None:
                 hint="Stop it first; it would write into what is put back.",
             )
         wreck.close(remove=False)
-    return put_back(backup_file, workspace.store)
+    before = put_back(backup_file, workspace.store)
+    return Restored(before, tuple(erase_again(workspace, SystemClock())))
 
 
 def _file_only(workspace: Workspace, command: str) -> None:

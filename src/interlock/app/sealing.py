@@ -110,7 +110,7 @@ def seal_of(workspace: Workspace) -> Seal | None:
 
     def seal(settled: Settled, body: bytes) -> bytes:
         caller = settled.caller
-        return envelope.body(caller.tenant, place_of(caller.task, caller.step, settled), body)
+        return envelope.body(caller.tenant, place_of(caller.task, caller.step, settled), body, caller.user)
 
     return seal
 

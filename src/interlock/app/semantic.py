@@ -86,6 +86,11 @@ class Similar:
         if self._write_at is None:
             self._write_at = asyncio.get_running_loop().call_later(WRITE_EVERY_S, self.write)
 
+    def forget(self, tenant: str = "") -> int:
+        """Drops what is in memory of one tenant's answers, or everybody's, and what waits to be stored; how many."""
+        self._waiting = [each for each in self._waiting if tenant not in ("", each.tenant)]
+        return self._cache.clear(joined(tenant, "") if tenant else "")
+
     def states(self) -> list[ScopeState]:
         return [state_of(scope, record) for scope, record in sorted(self._cache.records().items())]
 

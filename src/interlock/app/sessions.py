@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from interlock.config.schema import Settings as Files
 from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest
-from interlock.core.sessions import SessionStore, Values
+from interlock.core.sessions import SessionStore, Values, prefix_of
 from interlock.core.store import Store
 from interlock.core.time import Clock
 from interlock.ledger import Recorder
@@ -71,8 +71,3 @@ def _of(caller: Caller, session: str) -> str:
     if not _ID.fullmatch(session):
         raise InvalidRequest("a session's id is 1 to 200 of letters, digits and _.:@-", param="session")
     return f"{prefix_of(caller.user)}{session}" if caller.user else session
-
-
-def prefix_of(user: str) -> str:
-    """What the ids of a user's own sessions begin with."""
-    return f"{user.encode().hex()}/"

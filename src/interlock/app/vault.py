@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
@@ -16,13 +17,17 @@ from interlock.config.workspace import Workspace
 from interlock.core.audit import Action
 from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest
-from interlock.core.sealing import KeyEntry, KeyKind
+from interlock.core.sealing import TEXTS, KeyEntry, KeyKind
 from interlock.core.time import Clock
 from interlock.storage.sealing.keyring import Keyring
 
 from .auditing import Auditing, login
 from .sealing import keyring_of
 from .stores import open_store
+
+Kind = Literal["content", "tokens"]
+_KINDS: dict[Kind, tuple[KeyKind, ...]] = {"content": TEXTS, "tokens": ("tokens",)}
+"""What people call one kind: all that seals texts, users' keys and those of cached answers among it."""
 
 
 class Vault(Struct, frozen=True):
@@ -50,20 +55,20 @@ class VaultDesk:
         elsewhere = sum(each.master not in first for each in living)
         return Vault(str(self._keyring.path), found.masters, found.keys, elsewhere)
 
-    def rotate(self, tenant: str, kind: KeyKind) -> int:
+    def rotate(self, tenant: str, kind: Kind) -> int:
         """New data keys, for one tenant or for each that has one; how many. What was sealed before stays readable."""
         self._note("vault.rotated", tenant or "every tenant", kind)
-        return self._keyring.rotate(tenant, kind)
+        return sum(self._keyring.rotate(tenant, each) for each in _KINDS[kind])
 
     def rewrap(self) -> int:
         """Every data key under the first master key; how many were under another one. No content is touched."""
         self._note("vault.rewrapped", "", "")
         return self._keyring.rewrap()
 
-    def destroy(self, tenant: str, kind: KeyKind) -> int:
+    def destroy(self, tenant: str, kind: Kind) -> int:
         """Destroys the tenant's keys of a kind for good; how many."""
         self._note("vault.destroyed", tenant, kind)
-        return self._keyring.destroy(tenant, (kind,))
+        return self._keyring.destroy(tenant, _KINDS[kind])
 
     def _note(self, action: Action, target: str, detail: str) -> None:
         store = open_store(self._workspace)

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from .erase import told
 from .options import parser, say, workspace_path
 
 
@@ -19,12 +20,14 @@ def options() -> argparse.ArgumentParser:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """0 when the backup is in place."""
+    """0 when the backup is in place, 1 where something is left in it of what was erased since it was made."""
     given = options().parse_args(arguments)
     from interlock.app.keeping import restore
     from interlock.config.load import load
 
     workspace = load(workspace_path(given.workspace))
-    before = restore(workspace, given.file)
-    say(f"{workspace.store} is {given.file} now" + (f"; what stood there is {before}" if before else ""))
-    return 0
+    done = restore(workspace, given.file)
+    say(f"{workspace.store} is {given.file} now" + (f"; what stood there is {done.before}" if done.before else ""))
+    for each in done.erased:
+        told(each)
+    return 0 if all(each.whole for each in done.erased) else 1

@@ -47,6 +47,8 @@ class FileRow(Struct, frozen=True, omit_defaults=True):
     created_ns: int
     expires_ns: int = 0
     """Zero: never."""
+    user: str = ""
+    """Whose it is, where its key was made for somebody."""
 
 
 class Fault(Struct, frozen=True, omit_defaults=True):

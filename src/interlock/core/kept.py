@@ -50,6 +50,8 @@ class KeptResponse(Struct, frozen=True):
     """The whole response object, as it went out."""
     created_ns: int
     expires_ns: int
+    user: str = ""
+    """On whose behalf the turn was made. Given when it is kept; no store tells it again."""
 
 
 class ResponseStore(Protocol):
@@ -69,6 +71,10 @@ class ResponseStore(Protocol):
 
     def forget(self, tenant: str, key_id: str) -> int:
         """Removes every turn of a key, or with `*` of all of the tenant's; returns how many."""
+        ...
+
+    def forget_user(self, tenant: str, user: str) -> int:
+        """Removes every turn that was made on a user's behalf, with whichever key; returns how many."""
         ...
 
     def purge(self, now_ns: int) -> int:

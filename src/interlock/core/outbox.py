@@ -10,9 +10,9 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-TextKind = Literal["contract", "schedule", "incidents", "answered", "keyring", "views"]
+TextKind = Literal["contract", "schedule", "incidents", "answered", "keyring", "views", "erasures"]
 """A contract by its content hash · when a schedule last came due · the book of incidents · what a deterministic agent was first answered, as a hash · a key of the keyring in use
-· the filters of lists that somebody keeps."""
+· the filters of lists that somebody keeps · how far the list of erasures has come here."""
 
 
 class OutboxRow(Struct, frozen=True):
@@ -77,3 +77,9 @@ class TextStore(Protocol):
         ...
 
     def get(self, tenant: str, kind: TextKind, key: str) -> str | None: ...
+
+    def all(self, tenant: str, kind: TextKind) -> list[tuple[str, str]]:
+        """(key, text) of every text of a kind."""
+        ...
+
+    def drop(self, tenant: str, kind: TextKind, key: str) -> None: ...

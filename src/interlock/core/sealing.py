@@ -2,8 +2,8 @@
 
 Above: storage seals and opens; app hands in the keys; ledger and agents look whether content can be read. Below: errors.
 
-A data key per tenant seals texts; a master key of the workspace wraps the data keys (envelope encryption). Destroying a tenant's data keys makes
-whatever they sealed unreadable wherever a copy of it lies (NIST SP 800-88r1, 2.6: cryptographic erase).
+A data key per tenant seals texts; a master key of the workspace wraps the data keys (envelope encryption). What belongs to a user is sealed under a key of that user, which derives
+from the tenant's. Destroying a key makes whatever it sealed unreadable wherever a copy of it lies (NIST SP 800-88r1, 2.6: cryptographic erase).
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ SEALED = "~sealed"
 """The only name in a JSON object that stands for sealed content; its value is the seal in base64."""
 UNREADABLE = "~unreadable"
 """The only name in what a reader gets instead of content that it cannot open; its value says why."""
-KeyKind = Literal["content", "tokens"]
-"""What a data key is for: texts at rest · tokens that stand for personal data."""
-KINDS: tuple[KeyKind, ...] = ("content", "tokens")
+KeyKind = Literal["content", "tokens", "users", "answers"]
+"""What a data key is for: texts at rest that are no user's · tokens that stand for personal data · the keys of users derive from it · cached answers, which do not say for
+whom they were made."""
+KINDS: tuple[KeyKind, ...] = ("content", "tokens", "users", "answers")
+TEXTS: tuple[KeyKind, ...] = ("content", "users", "answers")
+"""Those that seal what stands in stores."""
 
 
 class KeyMissing(StoreUnavailable):
@@ -76,6 +79,8 @@ class KeyEntry(Struct, frozen=True, omit_defaults=True):
     wrapped: str = ""
     """Base64; empty once it is destroyed."""
     destroyed_ns: int = 0
+    left: str = ""
+    """Of kind `users`, once a user was erased: what still derives from it, encrypted with this key, in base64."""
 
 
 class DataKey(Struct, frozen=True):
@@ -86,6 +91,19 @@ class DataKey(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"DataKey({self.entry.id}, '***')"
+
+
+class UserKey(Struct, frozen=True):
+    """The key of one user. Shows itself nowhere."""
+
+    key: str
+    """Id of the data key that it derives from."""
+    leaf: int
+    """Which of that key's it is, of 64 bits; a user who was erased and comes again has another one."""
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"UserKey({self.key}/{self.leaf:016x}, '***')"
 
 
 class Keys(Protocol):
@@ -102,6 +120,14 @@ class Keys(Protocol):
 
     def named(self, key: str) -> DataKey:
         """Raises KeyMissing, KeyDestroyed."""
+        ...
+
+    def of_user(self, tenant: str, user: str) -> UserKey:
+        """The key that seals what belongs to `user` (not empty) now; made where there is none. Raises KeyMissing."""
+        ...
+
+    def leaf(self, key: str, leaf: int) -> UserKey:
+        """One by what a seal says of it. Raises KeyMissing, KeyDestroyed."""
         ...
 
     def versions(self, tenant: str, kind: KeyKind) -> Sequence[DataKey]:

@@ -74,3 +74,14 @@ class SessionRows(Protocol):
 def changed(before: Values, values: Mapping[str, Any]) -> Values:
     """`before` with `values` put in; `None` removes."""
     return {name: value for name, value in {**before, **values}.items() if value is not None}
+
+
+def prefix_of(user: str) -> str:
+    """What the ids of a user's own sessions begin with."""
+    return f"{user.encode().hex()}/"
+
+
+def user_of(session: str) -> str:
+    """Whose a session is by its id; empty where it is nobody's: what callers may call one has no slash."""
+    head, slash, _ = session.partition("/")
+    return bytes.fromhex(head).decode() if slash else ""

@@ -100,7 +100,14 @@ async def write_outputs(row: BatchRow, log: BatchLog, now_ns: int, ttl_ns: int, 
         await _give_up(row, log, why)
         row = await log.counted(row)
     good = FileRow(
-        f"file_{tail(row.id)}o", row.tenant, "batch_output", f"{row.id}_output.jsonl", 0, now_ns, now_ns + ttl_ns
+        f"file_{tail(row.id)}o",
+        row.tenant,
+        "batch_output",
+        f"{row.id}_output.jsonl",
+        0,
+        now_ns,
+        now_ns + ttl_ns,
+        row.caller.user,
     )
     bad = structs.replace(good, id=f"file_{tail(row.id)}e", name=f"{row.id}_error.jsonl")
     if row.completed:

@@ -62,7 +62,16 @@ class KeptResponses:
         now_ns = self._clock.wall_ns()
         given = b"[" + b",".join(items) + b"]"
         row = KeptResponse(
-            response, caller.tenant, caller.key_id, previous, given, output, body, now_ns, now_ns + self._ttl_ns
+            response,
+            caller.tenant,
+            caller.key_id,
+            previous,
+            given,
+            output,
+            body,
+            now_ns,
+            now_ns + self._ttl_ns,
+            user=caller.user,
         )
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((row, written))

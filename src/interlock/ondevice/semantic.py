@@ -154,6 +154,15 @@ class SemanticCache:
             if gone is not None:
                 self._entries.pop(gone, None)
 
+    def clear(self, prefix: str = "") -> int:
+        """Forgets the answers of every space whose name begins so, and nothing of what scopes have learned about errors; how many."""
+        with self._lock:
+            gone = [key for key in self._entries if key[0].startswith(prefix)]
+            for space, name in gone:
+                self._index.remove(name, namespace=space)
+                del self._entries[space, name]
+        return len(gone)
+
     def look(self, scope: str, text: str, space: str = "") -> Found:
         """What to do with a question. Nothing but a `hit` may be served."""
         space = space or scope

@@ -102,6 +102,7 @@ class Edition:
         if self._holding.done():
             self._holding.result()
         il.limiting.watch()
+        il.forgetting.watch()
         if lead and files.workers.serve:
             self._working.append(asyncio.create_task(il.work()))
         self._working.append(asyncio.create_task(self._waiting.worker.keep_working()))

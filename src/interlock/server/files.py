@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive
 
 from interlock.core.batches import FileRow
+from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest, TooLarge
 from interlock.core.ids import Ids
 from interlock.core.time import NS_PER_S, Clock
@@ -59,13 +60,13 @@ class FilesFace:
         capped = Request(request.scope, _capped(request.receive, self._max_bytes + FIELDS_BYTES, request))
         try:
             async with capped.form(max_files=1, max_fields=10) as form:
-                row, file = self._row(caller.tenant, form)
+                row, file = self._row(caller, form)
                 row = await self._log.add_file(row, _pieces(file))
         except MultiPartException as fault:
             raise InvalidRequest(f"the body is no upload: {fault.message}", hint="Send multipart/form-data.") from None
         return _json(file_of(row))
 
-    def _row(self, tenant: str, form: FormData) -> tuple[FileRow, UploadFile]:
+    def _row(self, caller: Caller, form: FormData) -> tuple[FileRow, UploadFile]:
         """The file as it will be noted, and its bytes. Raises InvalidRequest, TooLarge."""
         file, purpose = form.get("file"), form.get("purpose")
         if not isinstance(file, UploadFile):
@@ -84,7 +85,8 @@ class FilesFace:
                 )
             lives_s = int(asked)
         name = (file.filename or "file.jsonl")[-LONGEST_NAME:]
-        row = FileRow(self._ids.new("file"), tenant, "batch", name, 0, now_ns, now_ns + lives_s * NS_PER_S)
+        until_ns = now_ns + lives_s * NS_PER_S
+        row = FileRow(self._ids.new("file"), caller.tenant, "batch", name, 0, now_ns, until_ns, caller.user)
         return row, file
 
     async def _list(self, request: Request) -> Response:

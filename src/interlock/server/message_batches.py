@@ -106,7 +106,14 @@ class MessageBatchesFace:
         body = await self._read(request)
         now_ns = self._clock.wall_ns()
         file = FileRow(
-            self._ids.new("file"), caller.tenant, "batch", "message_batch.jsonl", 0, now_ns, now_ns + KEPT_NS
+            self._ids.new("file"),
+            caller.tenant,
+            "batch",
+            "message_batch.jsonl",
+            0,
+            now_ns,
+            now_ns + KEPT_NS,
+            caller.user,
         )
         file = await self._log.make_file(file, _lines(body))
         row = BatchRow(

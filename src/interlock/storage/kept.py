@@ -44,6 +44,10 @@ class Responses:
         with self._database.transaction(f"forget the conversations of {key_id}") as db:
             return db.execute(self._sql["forget"], (tenant, key_id)).rowcount
 
+    def forget_user(self, tenant: str, user: str) -> int:
+        with self._database.transaction(f"forget the conversations of {user}") as db:
+            return db.execute(self._sql["forget_user"], (tenant, user)).rowcount
+
     def purge(self, now_ns: int) -> int:
         with self._database.transaction("purge responses") as db:
             return db.execute(self._sql["purge"], {"now_ns": now_ns}).rowcount

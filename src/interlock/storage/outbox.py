@@ -63,3 +63,11 @@ class Texts:
         with self._database.reading(f"read a {kind}") as db:
             row = db.execute(self._sql["get"], (tenant, kind, key)).fetchone()
         return None if row is None else str(row[0])
+
+    def all(self, tenant: str, kind: TextKind) -> list[tuple[str, str]]:
+        with self._database.reading(f"read every {kind}") as db:
+            return [(str(key), str(text)) for key, text in db.execute(self._sql["all"], (tenant, kind)).fetchall()]
+
+    def drop(self, tenant: str, kind: TextKind, key: str) -> None:
+        with self._database.transaction(f"forget a {kind}") as db:
+            db.execute(self._sql["drop"], (tenant, kind, key))

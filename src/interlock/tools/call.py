@@ -60,6 +60,10 @@ class ToolDesk:
         self.performer = Performer(clock, rng, workspace, Threads(max_threads), sleep, broker or Broker({}, clock))
         self._kept = KeptAnswers(clock)
 
+    def forget(self) -> None:
+        """Drops every answer that is kept."""
+        self._kept.clear()
+
     async def call(
         self,
         caller: Caller,

@@ -72,3 +72,8 @@ class KeptAnswers:
 
     def _drop(self, key: str) -> None:
         self._bytes -= len(self._entries.pop(key)[1])
+    def clear(self) -> None:
+        """Forgets all of them."""
+        self._entries.clear()
+        self._bytes = 0
+

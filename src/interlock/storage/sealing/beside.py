@@ -14,23 +14,25 @@ from msgspec import structs
 
 from interlock.core.answers import CacheRow, CacheStore, SimilarRow, SimilarState, SimilarStore
 from interlock.core.batches import BatchRow, BatchStore, Line
+from interlock.core.caller import Caller
 from interlock.core.errors import StoreUnavailable
 from interlock.core.kept import KeptResponse, ResponseStore
-from interlock.core.outbox import OutboxRow, OutboxStore
+from interlock.core.outbox import OutboxRow, OutboxStore, TextKind, TextStore
 from interlock.core.sealing import SEALED, KeyDestroyed
-from interlock.core.sessions import SessionRows, Values, changed
+from interlock.core.sessions import SessionRows, Values, changed, user_of
 from interlock.core.store import Signal, SignalStore, TaskStore
 from interlock.storage.rows import encode
 from interlock.storage.sessions import encoded
 
-from .envelope import VERSION, Envelope
+from .envelope import VERSIONS, Envelope
+from .whose import Whose
 
 BATCHES = 4096
-"""Whose tenants are remembered."""
+"""Whose callers are remembered."""
 
 
 class SealedSignals:
-    """`core.store.SignalStore`: payloads are sealed."""
+    """`core.store.SignalStore`: payloads are sealed, under the key of the task's user."""
 
     def __init__(self, inner: SignalStore, tasks: TaskStore, envelope: Envelope) -> None:
         self._inner, self._tasks, self._envelope = inner, tasks, envelope
@@ -39,7 +41,7 @@ class SealedSignals:
         row = self._tasks.get(signal.task) if signal.payload else None
         if row is None:  # a signal to nobody is an error of its sender, which the store reports
             return self._inner.add(signal)
-        body = self._envelope.body(row.tenant, _signal(signal), encode(signal.payload).encode())
+        body = self._envelope.body(row.tenant, _signal(signal), encode(signal.payload).encode(), row.user)
         return self._inner.add(structs.replace(signal, payload=msgspec.json.decode(body)))
 
     def pending(self, task: str) -> list[Signal]:
@@ -59,7 +61,7 @@ class SealedSignals:
 
 
 class SealedCache:
-    """`core.answers.CacheStore`: a value that cannot be opened was never there."""
+    """`core.answers.CacheStore`: a value that cannot be opened was never there. Answers have a key of their own, which ends with the erasure of any user."""
 
     def __init__(self, inner: CacheStore, envelope: Envelope) -> None:
         self._inner, self._envelope = inner, envelope
@@ -69,13 +71,16 @@ class SealedCache:
         return None if value is None else self._envelope.known(f"cache/{key}", value, tenant)
 
     def put(self, tenant: str, key: str, value: bytes, *, now_ns: int, expires_ns: int) -> None:
-        sealed = self._envelope.seal(tenant, f"cache/{key}", value)
+        sealed = self._envelope.seal(tenant, f"cache/{key}", value, kind="answers")
         self._inner.put(tenant, key, sealed, now_ns=now_ns, expires_ns=expires_ns)
 
     def put_all(self, rows: Sequence[CacheRow]) -> None:
         seal = self._envelope.seal
         self._inner.put_all(
-            [structs.replace(each, value=seal(each.tenant, f"cache/{each.key}", each.value)) for each in rows]
+            [
+                structs.replace(each, value=seal(each.tenant, f"cache/{each.key}", each.value, kind="answers"))
+                for each in rows
+            ]
         )
 
     def keys(self, expiring_after_ns: int, limit: int) -> list[str]:
@@ -100,7 +105,10 @@ class SealedSimilar:
     def put_all(self, rows: Sequence[SimilarRow], states: Sequence[SimilarState]) -> None:
         seal = self._envelope.seal
         self._inner.put_all(
-            [structs.replace(each, value=seal(each.tenant, _similar(each), each.value)) for each in rows],
+            [
+                structs.replace(each, value=seal(each.tenant, _similar(each), each.value, kind="answers"))
+                for each in rows
+            ],
             [structs.replace(each, state=seal(each.tenant, f"scope/{each.scope}", each.state)) for each in states],
         )
 
@@ -134,7 +142,7 @@ class SealedResponses:
 
     def put(self, rows: Sequence[KeptResponse]) -> None:
         def sealed(row: KeptResponse, part: str, data: bytes) -> bytes:
-            return self._envelope.seal(row.tenant, f"response/{row.id}/{part}", data)
+            return self._envelope.seal(row.tenant, f"response/{row.id}/{part}", data, user=row.user)
 
         self._inner.put([_parts(each, sealed) for each in rows])
 
@@ -153,7 +161,7 @@ class SealedResponses:
             return []
 
     def _opened(self, row: KeptResponse, part: str, data: bytes) -> bytes:
-        if data[:1] != VERSION:  # JSON that was kept before
+        if data[:1] not in VERSIONS:  # JSON that was kept before
             return data
         return self._envelope.open(f"response/{row.id}/{part}", data, row.tenant)
 
@@ -163,20 +171,26 @@ class SealedResponses:
     def forget(self, tenant: str, key_id: str) -> int:
         return self._inner.forget(tenant, key_id)
 
+    def forget_user(self, tenant: str, user: str) -> int:
+        return self._inner.forget_user(tenant, user)
+
     def purge(self, now_ns: int) -> int:
         return self._inner.purge(now_ns)
 
 
 class SealedOutbox:
-    """`core.outbox.OutboxStore`: bodies are sealed. A message whose key was destroyed is given up, since it cannot be told."""
+    """`core.outbox.OutboxStore`: bodies are sealed, under the key of the task's user. A message whose key was destroyed is given up, since it cannot be told."""
 
-    def __init__(self, inner: OutboxStore, envelope: Envelope) -> None:
-        self._inner, self._envelope = inner, envelope
+    def __init__(self, inner: OutboxStore, envelope: Envelope, whose: Whose) -> None:
+        self._inner, self._envelope, self._whose = inner, envelope, whose
 
     def put(self, rows: Sequence[OutboxRow]) -> None:
-        text = self._envelope.text
+        text, whose = self._envelope.text, self._whose.of_task
         self._inner.put(
-            [structs.replace(each, body=text(each.tenant, f"outbox/{each.id}", each.body)) for each in rows]
+            [
+                structs.replace(each, body=text(each.tenant, f"outbox/{each.id}", each.body, whose(each.task)))
+                for each in rows
+            ]
         )
 
     def take(self, now_ns: int, until_ns: int, *, limit: int) -> list[OutboxRow]:
@@ -231,12 +245,42 @@ class SealedSessions:
         return self._inner.sweep(now_ns)
 
 
+class SealedTexts:
+    """`core.outbox.TextStore`: what somebody keeps for themselves (`views`) is sealed under their key; everything else says nothing of anybody."""
+
+    def __init__(self, inner: TextStore, envelope: Envelope) -> None:
+        self._inner, self._envelope = inner, envelope
+
+    def put(self, tenant: str, kind: TextKind, key: str, text: str, at_ns: int) -> None:
+        sealed = self._envelope.text(tenant, f"text/{kind}/{key}", text, key) if kind == "views" else text
+        self._inner.put(tenant, kind, key, sealed, at_ns)
+
+    def get(self, tenant: str, kind: TextKind, key: str) -> str | None:
+        text = self._inner.get(tenant, kind, key)
+        return None if text is None else self._opened(tenant, kind, key, text) or None
+
+    def all(self, tenant: str, kind: TextKind) -> list[tuple[str, str]]:
+        """As the inner one; of whoever was erased, an empty text."""
+        return [(key, self._opened(tenant, kind, key, text)) for key, text in self._inner.all(tenant, kind)]
+
+    def drop(self, tenant: str, kind: TextKind, key: str) -> None:
+        self._inner.drop(tenant, kind, key)
+
+    def _opened(self, tenant: str, kind: TextKind, key: str, text: str) -> str:
+        if kind != "views":
+            return text
+        try:
+            return self._envelope.plain(f"text/{kind}/{key}", text, tenant)
+        except KeyDestroyed:
+            return ""
+
+
 class SealedBatches:
     """`core.batches.BatchStore`: answers to lines are sealed."""
 
     def __init__(self, inner: BatchStore, envelope: Envelope) -> None:
         self._inner, self._envelope = inner, envelope
-        self._tenants: OrderedDict[str, str] = OrderedDict()
+        self._callers: OrderedDict[str, Caller] = OrderedDict()
 
     def create(self, row: BatchRow) -> None:
         self._inner.create(row)
@@ -263,23 +307,24 @@ class SealedBatches:
         return getattr(self._inner, name)
 
     def _remember(self, row: BatchRow | None) -> BatchRow | None:
-        """Only who has claimed a batch, or made it, keeps answers for it: its tenant is known here by then."""
+        """Only who has claimed a batch, or made it, keeps answers for it: whose it is is known here by then."""
         if row is not None:
-            self._tenants[row.id] = row.tenant
-            while len(self._tenants) > BATCHES:
-                self._tenants.popitem(last=False)
+            self._callers[row.id] = structs.replace(row.caller, tenant=row.tenant)
+            while len(self._callers) > BATCHES:
+                self._callers.popitem(last=False)
         return row
 
     def _sealed(self, batch: str, line: Line) -> Line:
         if not line.reply:
             return line
-        tenant = self._tenants.get(batch)
-        if tenant is None:
+        caller = self._callers.get(batch)
+        if caller is None:
             raise StoreUnavailable(f"batch {batch} is not worked on here", hint="Claim it before answering its lines.")
-        return structs.replace(line, reply=self._envelope.seal(tenant, f"line/{batch}/{line.line}", line.reply))
+        sealed = self._envelope.seal(caller.tenant, f"line/{batch}/{line.line}", line.reply, user=caller.user)
+        return structs.replace(line, reply=sealed)
 
     def _opened(self, batch: str, line: Line) -> Line:
-        if line.reply[:1] != VERSION:
+        if line.reply[:1] not in VERSIONS:
             return line
         return structs.replace(line, reply=self._envelope.open(f"line/{batch}/{line.line}", line.reply))
 
@@ -289,10 +334,11 @@ class SealedBatches:
 
 def sealed_values(envelope: Envelope, tenant: str, session: str, values: Mapping[str, Any]) -> Values:
     """Each value sealed; `None`, which removes one, stays."""
+    user = user_of(session)
     return {
         name: None
         if value is None
-        else envelope.text(tenant, f"session/{session}/{name}", msgspec.json.encode(value).decode())
+        else envelope.text(tenant, f"session/{session}/{name}", msgspec.json.encode(value).decode(), user)
         for name, value in values.items()
     }
 

@@ -13,10 +13,9 @@ from interlock.core.batches import FileRow
 from interlock.core.errors import TooLarge
 from interlock.storage.blobs import LONGEST_LINE, Folder
 
-from .envelope import OVERHEAD, VERSION, Envelope
+from .envelope import VERSIONS, Envelope, overhead
 
 FRAME = 65_536
-_SEALED = FRAME + OVERHEAD
 
 
 class SealedFolder:
@@ -85,17 +84,18 @@ class SealedFolder:
 
     def _is_sealed(self, row: FileRow) -> bool:
         with Path(self._inner.path(row)).open("rb") as file:
-            return file.read(1) == VERSION
+            return file.read(1) in VERSIONS
 
     def _plain(self, row: FileRow, at: int) -> Iterator[bytes]:
         """What stands in the file from `at` on, frame by frame."""
         number, skipped = divmod(at, FRAME)
         with Path(self._inner.path(row)).open("rb") as file:
-            total = -(-file.seek(0, 2) // _SEALED)
-            file.seek(number * _SEALED)
+            sealed = FRAME + overhead(file.read(1))
+            total = -(-file.seek(0, 2) // sealed)
+            file.seek(number * sealed)
             for each in range(number, total):
                 place = _place(row, each, last=each == total - 1)
-                yield self._envelope.open(place, file.read(_SEALED), row.tenant)[skipped:]
+                yield self._envelope.open(place, file.read(sealed), row.tenant)[skipped:]
                 skipped = 0
 
 
@@ -122,7 +122,7 @@ class _Frames:
     def _frame(self, data: bytes, *, last: bool) -> bytes:
         place = _place(self._row, self._number, last=last)
         self._number += 1
-        return self._envelope.seal(self._row.tenant, place, data)
+        return self._envelope.seal(self._row.tenant, place, data, user=self._row.user)
 
 
 def _place(row: FileRow, number: int, *, last: bool) -> str:

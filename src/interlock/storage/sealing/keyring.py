@@ -3,6 +3,8 @@
 Above: envelope, `app`. Below: a `core.sealing.MasterKey`. Apart, since a backup that held the keys beside what they seal could not be made unreadable
 by destroying keys. Processes that share the file see each other's changes within a fifth of a second; changes are made one at a time under a lock, and
 a change replaces the file as a whole. The blocks of the file that was replaced are overwritten first, as far as the file system lets us.
+
+Users' keys stand nowhere: they derive from one key of their tenant (leaves), and what is kept of an erased user is what the keys of all others derive from.
 """
 
 from __future__ import annotations
@@ -11,19 +13,26 @@ import base64
 import fcntl
 import os
 import secrets
+import struct
 import threading
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct, structs
 
 from interlock.core.errors import StoreUnavailable
-from interlock.core.sealing import DataKey, KeyDestroyed, KeyEntry, KeyKind, KeyMissing, MasterKey
+from interlock.core.sealing import DataKey, KeyDestroyed, KeyEntry, KeyKind, KeyMissing, MasterKey, UserKey
 from interlock.core.time import Clock
 
+from .leaves import Leaves, number_of
+
 KEY_BYTES = 32
+USERS = 8192
+"""Whose keys are at hand; working one out again takes 50 µs."""
 READS = 5
 LOOK_S = 0.2
 """Between two looks whether another process has changed the file."""
@@ -56,6 +65,9 @@ class Keyring:
         self._entries: Found = {}
         self._newest: dict[tuple[str, str], KeyEntry] = {}
         self._open: dict[str, DataKey] = {}
+        self._leaves: dict[str, tuple[KeyEntry, Leaves]] = {}
+        self._users: dict[tuple[str, str | int], UserKey] = {}
+        """By tenant and user, and by data key and number; another one in its place after each change."""
 
     @property
     def state(self) -> State | None:
@@ -79,6 +91,25 @@ class Keyring:
             raise KeyDestroyed(f"the key {key} of {entry.tenant} was destroyed: its content is erased")
         return self._unwrapped(entry)
 
+    def of_user(self, tenant: str, user: str) -> UserKey:
+        self._look()
+        known, kept = self._users.get((tenant, user)), self._users
+        if known is not None:
+            return known
+        data = self.current(tenant, "users")
+        leaves = self._left(data)
+        number = next(
+            each for again in range(len(leaves) + 1) if (each := number_of(data.entry.id, user, again)) in leaves
+        )
+        return _remembered(kept, (tenant, user), self._derived(leaves, data.entry.id, number))
+
+    def leaf(self, key: str, leaf: int) -> UserKey:
+        self._look()
+        known, kept = self._users.get((key, leaf)), self._users
+        if known is not None:
+            return known
+        return _remembered(kept, (key, leaf), self._derived(self._left(self.named(key)), key, leaf))
+
     def versions(self, tenant: str, kind: KeyKind) -> Sequence[DataKey]:
         self._look()
         ours = [each for each in self._entries.values() if (each.tenant, each.kind) == (tenant, kind)]
@@ -100,7 +131,7 @@ class Keyring:
     def status(self) -> Status:
         self._look()
         shown = sorted(self._entries.values(), key=lambda each: (each.tenant, each.kind, each.version))
-        return Status(tuple(structs.replace(each, wrapped="") for each in shown), tuple(self._masters))
+        return Status(tuple(structs.replace(each, wrapped="", left="") for each in shown), tuple(self._masters))
 
     def rotate(self, tenant: str = "", kind: KeyKind = "content") -> int:
         """A new version for one tenant, or for each that has one; what is sealed from here on is sealed with it. How many there are.
@@ -123,9 +154,23 @@ class Keyring:
                 if entry.destroyed_ns or entry.master == master.name:
                     continue
                 wrapped = master.wrap(self._unwrapped(entry).secret, _about(entry))
-                entries[key] = structs.replace(entry, master=master.name, wrapped=base64.b64encode(wrapped).decode())
+                entries[key] = structs.replace(entry, master=master.name, wrapped=_text(wrapped))
                 done += 1
         return done
+
+    def forget(self, tenant: str, users: Iterable[str]) -> int:
+        """Destroys the keys of these users of the tenant for good, of every version; how many there could have been. Who comes again has another key.
+
+        Raises:
+            KeyMissing: the tenant's key is wrapped with a master key that is not at hand, or there is none to wrap it anew.
+        """
+        names, gone = list(users), 0
+        with self._changing() as entries:
+            for key, entry in list(entries.items()):
+                if entry.tenant == tenant and entry.kind == "users" and not entry.destroyed_ns:
+                    entries[key] = self._without(entry, names)
+                    gone += len(names)
+        return gone
 
     def destroy(self, tenant: str, kinds: Iterable[KeyKind]) -> int:
         """Destroys the tenant's keys of these kinds for good; how many there were. Needs no master key."""
@@ -133,7 +178,9 @@ class Keyring:
         with self._changing() as entries:
             for key, entry in list(entries.items()):
                 if entry.tenant == tenant and entry.kind in wanted and not entry.destroyed_ns:
-                    entries[key] = structs.replace(entry, master="", wrapped="", destroyed_ns=self._clock.wall_ns())
+                    entries[key] = structs.replace(
+                        entry, master="", wrapped="", left="", destroyed_ns=self._clock.wall_ns()
+                    )
                     gone += 1
         return gone
 
@@ -155,12 +202,12 @@ class Keyring:
         last = max((each.version for each in entries.values() if (each.tenant, each.kind) == (tenant, kind)), default=0)
         bare = KeyEntry(secrets.token_hex(8), tenant, kind, last + 1, self._clock.wall_ns(), master.name)
         wrapped = master.wrap(secrets.token_bytes(KEY_BYTES), _about(bare))
-        entries[bare.id] = made = structs.replace(bare, wrapped=base64.b64encode(wrapped).decode())
+        entries[bare.id] = made = structs.replace(bare, wrapped=_text(wrapped))
         return made
 
     def _unwrapped(self, entry: KeyEntry) -> DataKey:
         known = self._open.get(entry.id)
-        if known is not None:
+        if known is not None and known.entry == entry:
             return known
         master = self._masters.get(entry.master)
         if master is None:
@@ -181,6 +228,42 @@ class Keyring:
                 hint="Set `encryption.master_key` (e.g. ${INTERLOCK_MASTER_KEY}), `encryption.master_key_file` or `encryption.kms`.",
             )
         return self._first
+
+    # --- one user's key ---------------------------------------------------------------------------------------------
+
+    def _left(self, data: DataKey) -> Leaves:
+        """What still derives from a data key of kind `users`."""
+        entry = data.entry
+        known = self._leaves.get(entry.id)
+        if known is not None and known[0] == entry:  # else a user was erased since
+            return known[1]
+        if entry.left:
+            sealed = base64.b64decode(entry.left)
+            try:
+                leaves = Leaves.decoded(AESGCM(data.secret).decrypt(sealed[:12], sealed[12:], _about(entry)))
+            except (InvalidTag, struct.error) as damaged:
+                raise self._unusable(damaged) from damaged
+        else:
+            leaves = Leaves.whole(data.secret)
+        self._leaves[entry.id] = entry, leaves
+        return leaves
+
+    def _derived(self, leaves: Leaves, key: str, number: int) -> UserKey:
+        secret = leaves.key(number)
+        if secret is None:
+            raise KeyDestroyed(f"the key {key}/{number:016x} of a user was destroyed: their content is erased")
+        return UserKey(key, number, secret)
+
+    def _without(self, entry: KeyEntry, users: Iterable[str]) -> KeyEntry:
+        """The entry with another data key, with which what is left is encrypted: the one of before opens nothing any more."""
+        leaves = self._left(self._unwrapped(entry))
+        for user in users:
+            numbers = (number_of(entry.id, user, again) for again in range(len(leaves) + 1))
+            leaves = leaves.without(next(each for each in numbers if each in leaves))
+        master, secret, nonce = self._wrapping(), secrets.token_bytes(KEY_BYTES), os.urandom(12)
+        left = nonce + AESGCM(secret).encrypt(nonce, leaves.encoded(), _about(entry))
+        wrapped = master.wrap(secret, _about(entry))
+        return structs.replace(entry, master=master.name, wrapped=_text(wrapped), left=_text(left))
 
     # --- the file ---------------------------------------------------------------------------------------------------
 
@@ -225,7 +308,9 @@ class Keyring:
     def _take(self, entries: Found, state: State | None) -> None:
         living = sorted((each for each in entries.values() if not each.destroyed_ns), key=lambda each: each.version)
         self._newest = {(each.tenant, each.kind): each for each in living}
-        self._open = {each.id: self._open[each.id] for each in living if each.id in self._open}
+        open_ = {each.id: self._open[each.id] for each in living if each.id in self._open}
+        self._open = {key: each for key, each in open_.items() if each.entry == entries[key]}
+        self._users = {}
         self._entries, self._seen = entries, state
 
     @contextmanager
@@ -270,6 +355,18 @@ class Keyring:
             f"{self.path}: the keyring cannot be used: {error}.",
             hint="See that it is there whole and may be read and written by this user alone; nothing was changed.",
         )
+
+
+def _remembered(kept: dict[tuple[str, str | int], UserKey], name: tuple[str, str | int], made: UserKey) -> UserKey:
+    """`kept` is the dictionary from before it was made: what was destroyed meanwhile does not get into the one that came after."""
+    if len(kept) >= USERS:
+        kept.clear()
+    kept[name] = made
+    return made
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _about(entry: KeyEntry) -> bytes:

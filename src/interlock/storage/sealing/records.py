@@ -31,9 +31,11 @@ from .beside import (
     SealedSessions,
     SealedSignals,
     SealedSimilar,
+    SealedTexts,
 )
 from .envelope import Envelope
 from .tasks import SealedTail, SealedTasks
+from .whose import Whose
 
 
 class SealedStore:
@@ -42,14 +44,16 @@ class SealedStore:
     def __init__(self, inner: Store, envelope: Envelope) -> None:
         self._inner = inner
         self._envelope = envelope
+        self._whose = Whose(inner.tasks)
         self.tasks = SealedTasks(inner.tasks, self.sealed)
         self.signals = SealedSignals(inner.signals, inner.tasks, envelope)
         self.cache = SealedCache(inner.cache, envelope)
         self.responses = SealedResponses(inner.responses, envelope)
         self.batches = SealedBatches(inner.batches, envelope)
         self.similar = SealedSimilar(inner.similar, envelope)
-        self.outbox = SealedOutbox(inner.outbox, envelope)
+        self.outbox = SealedOutbox(inner.outbox, envelope, self._whose)
         self.sessions = SealedSessions(inner.sessions, envelope)
+        self.texts = SealedTexts(inner.texts, envelope)
         self.tail = SealedTail(inner.tail, self.opened)
 
     def __getattr__(self, name: str) -> Any:
@@ -64,7 +68,8 @@ class SealedStore:
         if content is not None and SEALED in content:
             return record
         body = record.body or encode(content).encode()
-        sealed = self._envelope.body(record.tenant, place_of(record.task, record.seq, record.event), body)
+        place = place_of(record.task, record.seq, record.event)
+        sealed = self._envelope.body(record.tenant, place, body, self._whose.of(record))
         return structs.replace(record, content=msgspec.json.decode(sealed), body=sealed)
 
     def opened(self, record: Record) -> Record:
@@ -108,7 +113,8 @@ class SealedStore:
             except StoreUnavailable:
                 made[seal] = seal
             else:
-                body = self._envelope.body(record.tenant, place, encode(redacted(content, redact)).encode())
+                anew = encode(redacted(content, redact)).encode()
+                body = self._envelope.body(record.tenant, place, anew, self._whose.of(record))
                 made[seal] = msgspec.json.decode(body)[SEALED]
         return made
 

@@ -32,7 +32,10 @@ class SealedAnswers:
     async def put(self, group: Sequence[Keeping]) -> None:
         seal = self._envelope.seal
         await self._inner.put(
-            [structs.replace(each, value=seal(each.tenant, _place(each.key), each.value)) for each in group]
+            [
+                structs.replace(each, value=seal(each.tenant, _place(each.key), each.value, kind="answers"))
+                for each in group
+            ]
         )
 
     async def keys(self, kept_after_ns: int) -> list[bytes]:

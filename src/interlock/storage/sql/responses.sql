@@ -1,9 +1,9 @@
 -- name: put
 -- Keeps a turn; the same turn twice is one. It belongs to the conversation of the turn before it.
-INSERT INTO responses (id, tenant, key_id, previous, root, items, output, body, created_ns, expires_ns)
+INSERT INTO responses (id, tenant, key_id, previous, root, items, output, body, created_ns, expires_ns, whose)
 SELECT :id, :tenant, :key_id, :previous, coalesce(
     (SELECT root FROM responses WHERE tenant = :tenant AND key_id = :key_id AND id = :previous), :id
-), :items, :output, :body, :created_ns, :expires_ns
+), :items, :output, :body, :created_ns, :expires_ns, :user
 WHERE true
 ON CONFLICT (tenant, key_id, id) DO NOTHING;
 
@@ -33,6 +33,10 @@ DELETE FROM responses WHERE tenant = ? AND key_id = ? AND id = ?;
 -- name: forget
 -- Removes every turn of a key, or of all of a tenant's.
 DELETE FROM responses WHERE tenant = ? AND ? IN (key_id, '*');
+
+-- name: forget_user
+-- Removes every turn that was made on a user's behalf, with whichever key.
+DELETE FROM responses WHERE tenant = ? AND whose = ?;
 
 -- name: purge
 -- Removes conversations whose newest turn has expired.

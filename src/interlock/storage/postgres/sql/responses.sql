@@ -1,9 +1,9 @@
 -- name: put
 -- Keeps a turn; the same turn twice is one. It belongs to the conversation of the turn before it.
-INSERT INTO responses (id, tenant, key_id, previous, root, items, output, body, created_ns, expires_ns)
+INSERT INTO responses (id, tenant, key_id, previous, root, items, output, body, created_ns, expires_ns, whose)
 SELECT %(id)s, %(tenant)s, %(key_id)s, %(previous)s, coalesce(
     (SELECT root FROM responses WHERE tenant = %(tenant)s AND key_id = %(key_id)s AND id = %(previous)s), %(id)s
-), %(items)s::bytea, %(output)s::bytea, %(body)s::bytea, %(created_ns)s, %(expires_ns)s
+), %(items)s::bytea, %(output)s::bytea, %(body)s::bytea, %(created_ns)s, %(expires_ns)s, %(user)s
 ON CONFLICT (tenant, key_id, id) DO NOTHING;
 
 -- name: get
@@ -32,6 +32,10 @@ DELETE FROM responses WHERE tenant = %s AND key_id = %s AND id = %s;
 -- name: forget
 -- Removes every turn of a key, or of all of a tenant's.
 DELETE FROM responses WHERE tenant = %s AND %s IN (key_id, '*');
+
+-- name: forget_user
+-- Removes every turn that was made on a user's behalf, with whichever key.
+DELETE FROM responses WHERE tenant = %s AND whose = %s;
 
 -- name: purge
 -- Removes conversations whose newest turn has expired.

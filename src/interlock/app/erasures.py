@@ -1,0 +1,101 @@
+"""The list of erasures, apart from the store and its backups: what was erased stays so when an older copy of the store is put back.
+
+Above: erasing, erasing_tenant, keeping. Below: config, the store. One line of JSON each, written before anything is erased, beside the keyring (without `encryption` beside the store). The
+store notes how far down the list it has come, and so does each copy of it: what follows is still to be erased in that copy. It holds names of tenants and users, as the ledger does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from interlock.config.workspace import Workspace
+from interlock.core.errors import StoreUnavailable
+from interlock.core.outbox import TextStore
+from interlock.core.time import Clock
+
+NAME = "erasures.jsonl"
+MARK, TOLD = "mark", "told"
+"""Texts of the store: how many of the list it has been through · the last that running servers were told of."""
+
+
+class Erasure(Struct, frozen=True, omit_defaults=True):
+    """One of them."""
+
+    at_ns: int
+    tenant: str
+    user: str = ""
+    """Empty: the whole tenant."""
+    keys: bool = False
+    """The keys are destroyed, or there are none; else that is still to be done: tasks were not over, or it was broken off."""
+
+
+_line = msgspec.json.Decoder(Erasure)
+
+
+class Erasures:
+    """A workspace's list. Every method may raise StoreUnavailable."""
+
+    def __init__(self, workspace: Workspace, clock: Clock) -> None:
+        said = workspace.settings.encryption
+        beside = workspace.store if said is None else workspace.root / said.keyring
+        self.path = beside.parent / NAME
+        self._clock = clock
+
+    def note(self, erasure: Erasure) -> None:
+        """Adds one, before anything is erased, and again when the keys are destroyed; it is on the disk afterwards."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                there = file.read()
+                cut = b"" if not there or there.endswith(b"\n") else b"\n"
+                file.write(cut + msgspec.json.encode(erasure) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def all(self) -> Sequence[Erasure]:
+        """In their order. A line that a crash cut off was never begun with, and is passed over."""
+        try:
+            lines = self.path.read_bytes().splitlines()
+            return [_line.decode(each) for each in lines if each.endswith(b"}")]
+        except FileNotFoundError:
+            return []
+        except (OSError, msgspec.MsgspecError) as error:
+            raise self._unusable(error) from error
+
+    def pending(self, texts: TextStore) -> list[Erasure]:
+        """What is still to be erased in this store; of several of the same user the last one."""
+        listed = self.all()[_mark(texts) :]
+        return list({(each.tenant, each.user): each for each in listed}.values())
+
+    def done(self, texts: TextStore, erasure: Erasure) -> None:
+        """Notes in the store that this one was done to the end, and all before it, unless some are left."""
+        if all((each.tenant, each.user) == (erasure.tenant, erasure.user) for each in self.pending(texts)):
+            self.reached(texts)
+
+    def reached(self, texts: TextStore) -> None:
+        """Notes in the store that it has been through the list."""
+        texts.put("", "erasures", MARK, str(len(self.all())), self._clock.wall_ns())
+
+    def tell(self, texts: TextStore, tenant: str) -> None:
+        """Has running servers drop what they keep of the tenant in memory, within a second."""
+        before = texts.get("", "erasures", TOLD) or "0"
+        said = f"{int(before.partition(' ')[0]) + 1} {tenant}"
+        texts.put("", "erasures", TOLD, said, self._clock.wall_ns())
+
+    def _unusable(self, error: Exception) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"{self.path}: the list of erasures cannot be used: {error}.",
+            hint="See that it is there whole and may be read and written; nothing was erased.",
+        )
+
+
+def _mark(texts: TextStore) -> int:
+    return int(texts.get("", "erasures", MARK) or 0)
