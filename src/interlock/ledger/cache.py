@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from interlock.core.answers import CacheEntry, CacheRow, Keeping
 from interlock.core.store import Store
-from interlock.core.time import Clock
+from interlock.core.time import NS_PER_S, Clock
 
 from .record import Recorder
 
@@ -68,13 +68,16 @@ class StoredCache:
 
 
 def _rows(group: Sequence[Keeping], now_ns: int) -> list[CacheRow]:
-    """Those of the group whose time is not over, in the order of the index, which is then gone through once."""
+    """Those of the group whose time is not over, in the order of the index, which is then gone through once.
+
+    They leave the store with the end of the second in which their time is over, so that those that came together can be written together; what an entry says of its own time stays.
+    """
     rows = [
         CacheRow(
             each.tenant,
             each.key.hex(),
             _TIMES.pack(each.stored_ns, each.fresh_until_ns) + each.value,
-            each.keep_until_ns,
+            -(-each.keep_until_ns // NS_PER_S) * NS_PER_S,
         )
         for each in group
         if each.keep_until_ns > now_ns

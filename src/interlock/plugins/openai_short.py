@@ -20,6 +20,7 @@ DIALECT = "openai"
 FIELD = b'"model":'
 SPELT_OUT = b"\\u006"
 """Begins every letter of `model` written as an escape: a second field of that name in disguise."""
+_BACKSLASH = SPELT_OUT[0]
 ALIASES_KEPT = 1_000
 
 
@@ -63,7 +64,10 @@ class OpenAIWire:
         if raw.startswith(b" ", begin):
             begin += 1
         end = begin + len(alias)
-        if raw.startswith(alias, begin) and raw.find(b'"model"', end) < 0 and SPELT_OUT not in raw:
+        escaped = (
+            _BACKSLASH in raw and SPELT_OUT in raw
+        )  # most texts have no backslash, which is seen thirty times sooner
+        if raw.startswith(alias, begin) and not escaped and raw.find(b'"model"', end) < 0:
             return b"%b%b%b" % (raw[:begin], self._model, raw[end:])
         return openai_ask.patched(request, self._deployment.model, self._profile, self._cap, stream=False, usage=False)
 

@@ -69,7 +69,8 @@ class Cache:
         together = self._sql.get("put_all", "")
         with self._database.transaction("write the cache") as db:
             if together:
-                db.execute(together, _joined(rows))
+                for group in _alike(rows):
+                    db.execute(together, _joined(group))
             else:
                 db.executemany(self._sql["put"], [(row.tenant, row.key, row.expires_ns, row.value) for row in rows])
 
@@ -91,10 +92,26 @@ class Cache:
             return db.execute(self._sql["clear"], (tenant,)).rowcount
 
 
-def _joined(rows: Sequence[CacheRow]) -> dict[str, Any]:
-    """The parameters of `cache.put_all`; SQLite counts bytes from one."""
-    begin, places = 1, list[tuple[str, str, int, int, int]]()
+def _alike(rows: Sequence[CacheRow]) -> list[list[CacheRow]]:
+    """Rows of one tenant that expire at one time, in their order."""
+    groups: dict[tuple[str, int, int], list[CacheRow]] = {}
     for row in rows:
-        places.append((row.tenant, row.key, row.expires_ns, begin, len(row.value)))
-        begin += len(row.value)
-    return {"rows": encode(places), "values": b"".join([row.value for row in rows])}
+        groups.setdefault((row.tenant, row.expires_ns, len(row.key)), []).append(row)
+    return list(groups.values())
+
+
+def _joined(rows: Sequence[CacheRow]) -> dict[str, Any]:
+    """The parameters of `cache.put_all`; places are (begin, bytes) as one number of 32 bits each."""
+    first, begin, places = rows[0], 0, list[int]()
+    for row in rows:
+        size = len(row.value)
+        places.append(begin << 32 | size)
+        begin += size
+    return {
+        "tenant": first.tenant,
+        "expires_ns": first.expires_ns,
+        "key_chars": len(first.key),
+        "keys": "".join([row.key for row in rows]),
+        "places": encode(places),
+        "values": b"".join([row.value for row in rows]),
+    }
