@@ -70,10 +70,10 @@ class KeptAnswers:
         while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
             self._drop(next(iter(self._entries)))
 
-    def _drop(self, key: str) -> None:
-        self._bytes -= len(self._entries.pop(key)[1])
     def clear(self) -> None:
         """Forgets all of them."""
         self._entries.clear()
         self._bytes = 0
 
+    def _drop(self, key: str) -> None:
+        self._bytes -= len(self._entries.pop(key)[1])
