@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import gateway_rows
-from bench.gateway_ground import STREAMING_CLIENTS, Taken, figure, interlock, load, process
+from bench.gateway_ground import STREAMING_CLIENTS, UNGUARDED, Taken, figure, interlock, load, process
+
+CPU = "CPU µs per completion"
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
@@ -25,39 +27,42 @@ def run(quick: bool) -> list[dict[str, Any]]:
         bare = stack.enter_context(process(["-m", "bench.baseline_forwarder"], folder, str(upstream.port)))
         plain = stack.enter_context(process(["-m", "bench.baseline_forwarder"], folder, str(upstream.port), "asyncio"))
         ours = stack.enter_context(interlock(folder / "ours", upstream.port))
-        for target in (bare, plain, ours):
+        bold = stack.enter_context(interlock(folder / "bold", upstream.port, workspace=UNGUARDED))
+        targets = (bare, plain, ours, bold)
+        for target in targets:
             load(target, whole // 2, "whole")
             load(target, STREAMING_CLIENTS, "stream")
-        turns = [tuple(load(each, whole, "whole") for each in (bare, plain, ours)) for _ in range(rounds)]
-        pairs = [(on_uvloop, governed) for on_uvloop, _, governed in turns]
-        by_itself = statistics.median(governed.cpu_us / on_asyncio.cpu_us for _, on_asyncio, governed in turns)
+        turns = [[load(each, whole, "whole").cpu_us for each in targets] for _ in range(rounds)]
         chunks = [(load(bare, streams, "stream"), load(ours, streams, "stream")) for _ in range(max(2, rounds // 2))]
-    return [
-        *figures("completion", "CPU µs per completion", pairs, 2.0),
-        figure("the same ÷ the bare forwarder on asyncio's own loop", round(by_itself, 2), "ratio", None),
-        *figures("streamed event", "CPU µs per event", chunks, 1.3),
-        *gateway_rows.run(quick),
-    ]
+    return [*completions(turns), *events(chunks), *gateway_rows.run(quick)]
 
 
-def figures(what: str, unit: str, pairs: list[tuple[Taken, Taken]], goal: float) -> list[dict[str, Any]]:
-    """The median of the rounds' ratios with its goal, and the medians of both terms without one."""
-    ratio = statistics.median(ours.cpu_us / bare.cpu_us for bare, ours in pairs)
-    terms = [
-        (f"a {what} through `interlock serve`", statistics.median(ours.cpu_us for _, ours in pairs), unit),
-        (f"a {what} through the bare forwarder", statistics.median(bare.cpu_us for bare, _ in pairs), unit),
-        (f"median time of a {what} that `interlock serve` adds", added_ms(pairs), "ms"),
-    ]
+def completions(turns: list[list[float]]) -> list[dict[str, Any]]:
+    """Of CPU µs per completion of (bare, bare on asyncio's own loop, governed, governed without guards) by rounds."""
+
+    def ratio(of: int, to: int) -> float:
+        return round(statistics.median(turn[of] / turn[to] for turn in turns), 2)
+
     return [
-        figure(f"CPU of a {what} ÷ the bare forwarder's", round(ratio, 2), "ratio", goal),
+        figure("CPU of a completion ÷ the bare forwarder's", ratio(2, 0), "ratio", 2.0),
+        figure("the same without guards", ratio(3, 0), "ratio", 4.0),
+        figure("a completion ÷ one through the bare forwarder on asyncio's own loop", ratio(2, 1), "ratio", None),
+        figure("the same without guards", ratio(3, 1), "ratio", 4.0),
         *(
-            figure(name, round(value, 2), kind, None)
-            for name, value, kind in terms
-            if what == "completion" or kind != "ms"
+            figure(f"a completion through {name}", round(statistics.median(turn[at] for turn in turns), 2), CPU, None)
+            for at, name in ((2, "`interlock serve`"), (3, "the same without guards"), (0, "the bare forwarder"))
         ),
     ]
 
 
-def added_ms(pairs: list[tuple[Taken, Taken]]) -> float:
-    """Medians over the rounds, ours less the bare forwarder's, under the bench's own load."""
-    return statistics.median(ours.p50_ms for _, ours in pairs) - statistics.median(bare.p50_ms for bare, _ in pairs)
+def events(pairs: list[tuple[Taken, Taken]]) -> list[dict[str, Any]]:
+    """Of (bare, governed) by rounds: the median of their ratios with its goal, and the medians of both terms without one."""
+    ratio = statistics.median(ours.cpu_us / bare.cpu_us for bare, ours in pairs)
+    terms = [
+        ("through `interlock serve`", statistics.median(ours.cpu_us for _, ours in pairs)),
+        ("through the bare forwarder", statistics.median(bare.cpu_us for bare, _ in pairs)),
+    ]
+    return [
+        figure("CPU of a streamed event ÷ the bare forwarder's", round(ratio, 2), "ratio", 1.3),
+        *(figure(f"a streamed event {name}", round(value, 2), "CPU µs per event", None) for name, value in terms),
+    ]

@@ -26,7 +26,7 @@ STREAMING_CLIENTS = 10
 START_S = 30.0
 LOAD_S = 300.0
 
-WORKSPACE = """\
+UNGUARDED = """\
 workspace: bench
 tenant: bench
 store: interlock.db
@@ -43,12 +43,15 @@ caching:
 limits:
   - {{per: key, period: minute, requests: 10000000, tokens: 100000000000}}
   - {{per: tenant, period: day, usd: 1000000}}
-pii: {{}}
-guards: {{injection: {{classifier: false}}}}
 resilience:
   admission: {{max_concurrent: 12000}}
 server: {{host: 127.0.0.1, port: {port}, api_key: {key}}}
 """
+GUARDS = """\
+pii: {{}}
+guards: {{injection: {{classifier: false}}}}
+"""
+WORKSPACE = UNGUARDED + GUARDS
 """Governed: a key, a rate limit and a budget, a route, a look into the exact cache, guards (personal data and
 credentials of all usual kinds, rules for injections) on what is asked and answered, breaker, retries, and the ledger with its roll-ups."""
 
@@ -76,11 +79,13 @@ def figure(name: str, value: float, unit: str, goal: float | None) -> dict[str, 
 
 
 @contextlib.contextmanager
-def interlock(folder: Path, upstream: int, *, workers: int = 1) -> Generator[Target, None, None]:
+def interlock(
+    folder: Path, upstream: int, *, workers: int = 1, workspace: str = WORKSPACE
+) -> Generator[Target, None, None]:
     """`interlock serve` on a workspace of its own in `folder`."""
     port = free_port()
     folder.mkdir(exist_ok=True)
-    (folder / "interlock.yaml").write_text(WORKSPACE.format(upstream=upstream, port=port, key=KEY))
+    (folder / "interlock.yaml").write_text(workspace.format(upstream=upstream, port=port, key=KEY))
     serve = ["-c", "import sys; from interlock.cli.main import main; sys.exit(main())", "serve"]
     with process([*serve, "--workspace", str(folder), "--workers", str(workers)], folder, port=port) as target:
         yield target
