@@ -8,9 +8,11 @@ import threading
 from importlib.resources import files
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from interlock.core.errors import StoreUnavailable
-from interlock.core.sketch import GROWTH, bucket_of, counted, merged, packed, percentile_us, unpacked, value_of
+from interlock.core.sketch import GROWTH, added, bucket_of, counted, merged, packed, percentile_us, unpacked, value_of
 from interlock.core.store import RollFilter, TaskFilter
 from interlock.storage import SqliteStore
 from interlock.storage.schema import scripts
@@ -179,3 +181,11 @@ def test_distributions_add_up_in_any_order_and_survive_storage():
     assert merged(parts) == merged(reversed(parts)) == unpacked(packed(merged(parts)))
     assert unpacked(packed({})) == {}
     assert all(value_of(bucket_of(us)) == pytest.approx(us, rel=GROWTH - 1) for us in (1, 2, 10, 999, 10**9))
+
+
+DISTRIBUTIONS = some.dictionaries(some.integers(0, 40), some.integers(1, 2**31 - 1))
+
+
+@given(DISTRIBUTIONS, DISTRIBUTIONS)
+def test_a_small_distribution_added_to_a_large_one_gives_what_both_give_together(ours, theirs):
+    assert added(packed(ours), packed(theirs)) == packed(merged((ours, theirs)))

@@ -65,8 +65,7 @@ def context_of(call: Settled) -> tuple[Meter, str, int] | None:
     """What `metered` gives of its context's length, if anything."""
     if call.kind != "model" or not call.deployment:
         return None
-    usage = call.usage
-    length = usage.input if usage.plain else usage.input_total
+    length = call.usage.input_total
     return _CONTEXT[(length - 1).bit_length()] if length else None
 
 

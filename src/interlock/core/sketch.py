@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 GROWTH = 1.04
 """Upper bound of a bucket ÷ its lower bound."""
@@ -40,19 +43,20 @@ def counted(durations_us: Iterable[int]) -> Counts:
 
 def merged(distributions: Iterable[Mapping[int, int]]) -> Counts:
     """All of them as one: nothing is lost by merging, in whatever order."""
-    total: Counts = {}
+    total: defaultdict[int, int] = defaultdict(int)
     for counts in distributions:
         for bucket, count in counts.items():
-            total[bucket] = total.get(bucket, 0) + count
-    return total
+            total[bucket] += count
+    return dict(total)
 
 
 def packed(counts: Mapping[int, int]) -> bytes:
     """The form at rest."""
-    pairs = array("I")
-    for bucket in sorted(counts):
-        pairs.extend((bucket, min(counts[bucket], _LARGEST_COUNT)))
-    return pairs.tobytes()
+    pairs = sorted(counts.items())
+    try:
+        return array("I", chain.from_iterable(pairs)).tobytes()
+    except OverflowError:
+        return packed({bucket: min(count, _LARGEST_COUNT) for bucket, count in pairs})
 
 
 def unpacked(blob: bytes) -> Counts:
@@ -66,10 +70,26 @@ def summed(blobs: Iterable[bytes]) -> Counts:
     """What `packed` wrote, all of it as one."""
     pairs = array("I")
     pairs.frombytes(b"".join(blobs))
-    total: Counts = {}
+    total: defaultdict[int, int] = defaultdict(int)
     for bucket, count in zip(pairs[0::2], pairs[1::2], strict=True):
-        total[bucket] = total.get(bucket, 0) + count
-    return total
+        total[bucket] += count
+    return dict(total)
+
+
+def added(ours: bytes, theirs: bytes) -> bytes:
+    """Two of what `packed` wrote as one; it takes as long as `theirs`, the smaller one, has buckets."""
+    pairs, more = array("I"), array("I")
+    pairs.frombytes(ours)
+    more.frombytes(theirs)
+    buckets, at = pairs[0::2], 0
+    for bucket, count in zip(more[0::2], more[1::2], strict=True):
+        at = bisect_left(buckets, bucket, at)
+        if at < len(buckets) and buckets[at] == bucket:
+            pairs[2 * at + 1] = min(pairs[2 * at + 1] + count, _LARGEST_COUNT)
+        else:
+            buckets.insert(at, bucket)
+            pairs[2 * at : 2 * at] = array("I", (bucket, count))
+    return pairs.tobytes()
 
 
 def percentile_us(counts: Mapping[int, int], share: float) -> int | None:

@@ -164,10 +164,11 @@ class Queue:
             self.bytes += item.size
             self._records += item.weight
             self.slots += item.holds
-            many = len(self._waiting)
+            many, urged = len(self._waiting), self._urgent
             if urgent or many >= self._hurry:
                 self._urgent = True
-            if self._urgent or (many == 1 and not self._looking):
+            # Whoever takes was woken for the first that is urgent, and need not be for those that follow.
+            if (self._urgent and (many == 1 or not urged)) or (many == 1 and not self._looking):
                 self._change.notify()
 
     def take(self, most: int, window_s: float) -> list[Item]:

@@ -182,7 +182,7 @@ class Writer:
         calls = [record.event for group in groups for record in group if isinstance(record.event, Settled)]
         calls += [lot.form.sample for lot in lots]
         named = {call.price for call in calls}
-        named.update([attempt.price for call in calls for attempt in call.attempts])
+        named.update([attempt.price for call in calls for attempt in call.attempts if attempt.price != call.price])
         fresh = [self._price_of_version(version) for version in named - self._kept if version]
         return [price for price in fresh if price is not None]
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from interlock.core.events import Settled
-from interlock.core.meters import asked, context_of, is_plain, metered
+from interlock.core.meters import Meter, asked, context_of, is_plain, metered
 from interlock.core.money import Usage
 
 from .rolls import NS_PER_HOUR, Kinds
@@ -38,9 +38,14 @@ def meter_sums(kinds: Kinds) -> list[tuple[int, str, str, str, str, int]]:
 
 
 def _count(counts: Counts, where: tuple[int, str, str], calls: Sequence[Settled], of_each: int = 1) -> None:
-    found = Counter([context_of(call) if is_plain(call) else None for call in calls])
-    if None in found:
-        found.update([each for call in calls if not is_plain(call) for each in metered(call)])
+    found: dict[tuple[Meter, str, int] | None, int] = {}
+    for call in calls:
+        if is_plain(call):
+            each = context_of(call)
+            found[each] = found.get(each, 0) + 1
+        else:
+            for each in metered(call):
+                found[each] = found.get(each, 0) + 1
     for each, times in found.items():
         if each is None:
             continue

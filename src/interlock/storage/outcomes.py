@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from operator import add
 from typing import NamedTuple
 
 from interlock.core.events import Settled
@@ -68,8 +69,14 @@ def _asked(calls: Sequence[Settled]) -> tuple[int, int]:
 
 
 def _add(sums: dict[Kind, Counted], kind: Kind, more: Counted) -> None:
-    there = sums.get(kind, (0, 0, 0, 0, 0))
-    sums[kind] = tuple(map(sum, zip(there, more, strict=True)))  # pyright: ignore[reportArgumentType]
+    there = sums.get(kind)
+    sums[kind] = more if there is None else tuple(map(add, there, more))  # pyright: ignore[reportArgumentType]
+
+
+def add_counts(sums: dict[Kind, Counted], more: Mapping[Kind, Counted]) -> None:
+    """Adds `more` to `sums`."""
+    for kind, counted in more.items():
+        _add(sums, kind, counted)
 
 
 def changed(before: Iterable[Ended], after: Iterable[Ended]) -> dict[Kind, Counted]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from interlock.core.events import ApprovalAsked, Record, Settled
+from interlock.core.events import ApprovalAsked, Attempt, Record, Settled
 from interlock.core.lots import Lot
 from interlock.core.money import BUCKETS, Price, Usage, bucket_costs
 from interlock.core.shares import parts_of
@@ -31,6 +31,8 @@ _SIMULATED = 8
 _OTHER = len(BUCKETS)
 """Place of `other` among the lines."""
 _INPUT, _OUTPUT = BUCKETS.index("input"), BUCKETS.index("output")
+_FEW = 24
+"""Calls up to which a `Counter` costs more than it counts."""
 Share = tuple[Usage, int]
 """Usage and nano-dollars of one call, or of one of its attempts."""
 
@@ -54,8 +56,13 @@ class RollSum:
         self.latency[bucket] = self.latency.get(bucket, 0) + 1
 
     def took_all(self, durations_us: Sequence[int]) -> None:
-        for bucket, n in Counter(map(bucket_of, durations_us)).items():
-            self.latency[bucket] = self.latency.get(bucket, 0) + n
+        latency, buckets = self.latency, map(bucket_of, durations_us)
+        if len(durations_us) > _FEW:
+            for bucket, n in Counter(buckets).items():
+                latency[bucket] = latency.get(bucket, 0) + n
+        else:
+            for bucket in buckets:
+                latency[bucket] = latency.get(bucket, 0) + 1
 
     def row(self, key: RollKey) -> tuple[Any, ...]:
         """The parameters of `roll.merge`."""
@@ -78,6 +85,12 @@ class Kinds(Struct, frozen=True):
 def kinds_of(records: Iterable[Record], lots: Sequence[Lot] = ()) -> Kinds:
     """The calls among `records`, and those of lots that began in one hour each."""
     kinds = Kinds({}, [], [(*_kind_of_lot(lot), lot) for lot in lots])
+    sort_into(kinds, records)
+    return kinds
+
+
+def sort_into(kinds: Kinds, records: Iterable[Record]) -> None:
+    """Adds the calls among `records` to those that are there."""
     usual = kinds.usual
     for record in records:
         call = record.event
@@ -85,16 +98,18 @@ def kinds_of(records: Iterable[Record], lots: Sequence[Lot] = ()) -> Kinds:
             if isinstance(call, ApprovalAsked):
                 kinds.asked.append((record.at_ns // NS_PER_HOUR, record.tenant, call))
             continue
-        if not _in_one_part(call):
-            kinds.others.append((record.tenant, call))
-            continue
-        kind = _kind(record.tenant, call)
-        calls = usual.get(kind)
-        if calls is None:
+        tries, version = call.attempts, call.price
+        if tries:
+            own = tries[0]
+            if len(tries) > 1 or not _answered(own, call):
+                kinds.others.append((record.tenant, call))
+                continue
+            version = own.price or version
+        kind = (_key(record.tenant, call), version)
+        if (calls := usual.get(kind)) is None:
             usual[kind] = [call]
         else:
             calls.append(call)
-    return kinds
 
 
 def sums_of(kinds: Kinds, price_of: PriceOfVersion) -> dict[RollKey, RollSum]:
@@ -107,7 +122,12 @@ def sums_of(kinds: Kinds, price_of: PriceOfVersion) -> dict[RollKey, RollSum]:
         into = sums[key]
         into.saved += sum([call.saved_nano_usd for call in calls])
         into.took_all([call.duration_us for call in calls])
-        shares.setdefault((key, version), []).extend([(call.usage, call.cost_nano_usd) for call in calls])
+        parts = [(call.usage, call.cost_nano_usd) for call in calls]
+        there = shares.get((key, version))
+        if there is None:
+            shares[key, version] = parts
+        else:
+            there += parts
     for (key, version), parts in shares.items():
         _add(sums[key], parts, key[_SIMULATED], price_of(version) if version else None)
     for key, version, lot in kinds.lots:
@@ -119,21 +139,18 @@ def sums_of(kinds: Kinds, price_of: PriceOfVersion) -> dict[RollKey, RollSum]:
     return sums
 
 
-def _in_one_part(call: Settled) -> bool:
-    tries = call.attempts
-    if len(tries) != 1:
-        return not tries
-    own = tries[0]
+def _answered(own: Attempt, call: Settled) -> bool:
     return own.status == "ok" and own.deployment == call.deployment and own.simulated == call.simulated
 
 
-def _kind(tenant: str, call: Settled) -> tuple[RollKey, str]:
-    """Where the whole of a usual call is summed up, and at which price."""
-    key: RollKey = (
+def _key(tenant: str, call: Settled) -> RollKey:
+    """Where the whole of a usual call is summed up."""
+    caller = call.caller
+    return (
         call.started_ns // NS_PER_HOUR,
         tenant,
-        call.caller.workflow,
-        call.caller.purpose or "call",
+        caller.workflow,
+        caller.purpose or "call",
         call.kind,
         call.name,
         call.deployment,
@@ -142,12 +159,12 @@ def _kind(tenant: str, call: Settled) -> tuple[RollKey, str]:
         call.cache,
         call.status,
     )
-    return key, (call.attempts[0].price if call.attempts else "") or call.price
 
 
 def _kind_of_lot(lot: Lot) -> tuple[RollKey, str]:
     sample = lot.form.sample
-    return _kind(sample.caller.tenant, structs.replace(sample, started_ns=lot.briefs[0].started_ns))
+    key = _key(sample.caller.tenant, structs.replace(sample, started_ns=lot.briefs[0].started_ns))
+    return key, (sample.attempts[0].price if sample.attempts else "") or sample.price
 
 
 def _add_parts(

@@ -99,10 +99,10 @@ def packed(calls: Sequence[Call], keep: Keep) -> list[tuple[Segment, list[str]]]
     for each in calls:
         record, call = each
         key = (record.tenant, call.caller.workflow, call.started_ns // NS_PER_MINUTE)
-        group = groups.get(key)
-        if group is None:
-            group = groups[key] = []
-        group.append(each)
+        if (group := groups.get(key)) is None:
+            groups[key] = [each]
+        else:
+            group.append(each)
     parts = [group[at : at + MOST_CALLS] for group in groups.values() for at in range(0, len(group), MOST_CALLS)]
     return [(_segment(part, keep), [record.task for record, _ in part]) for part in parts]
 

@@ -18,8 +18,8 @@ from interlock.core.money import Price
 
 from . import lone, packed
 from .meters import meter_sums
-from .outcomes import Ended, alone_ended, changed, merge_outcomes
-from .rolls import NS_PER_HOUR, Kinds, PriceOfVersion, RollKey, RollSum, kinds_of, sums_of
+from .outcomes import Counted, Ended, Kind, add_counts, alone_ended, changed, merge_outcomes
+from .rolls import NS_PER_HOUR, Kinds, PriceOfVersion, RollKey, RollSum, kinds_of, sort_into, sums_of
 from .rows import body_of, decode_event, encode, event_row, late, only_adds, task_rows, to_parent
 from .said import Said
 from .segments import NS_PER_MINUTE
@@ -53,15 +53,20 @@ def write_groups(
         alone = [call for call in alone if call[0].task not in strange]
         others = [place for place, group in enumerate(groups) if place in set(others) or group[0].task in strange]
         _write_alone(db, alone, lots, said)
-    if alone or lots:
-        kinds = kinds_of([record for record, _ in alone], lots)
-        _merge_sums(db, sums_of(kinds, price_of), kinds)
-        merge_outcomes(db, alone_ended(kinds))
+    kinds = kinds_of([record for record, _ in alone], lots)
+    counts = alone_ended(kinds)
     refused: list[Fenced | None] = [None] * len(groups)
+    ended: list[str] = []
     if others:
-        for place, no in zip(others, _write(db, [groups[place] for place in others], price_of, said), strict=True):
+        written, answers, changes = _write(db, [groups[place] for place in others], said)
+        sort_into(kinds, written)
+        add_counts(counts, changes)
+        ended = [record.task for record in written if isinstance(record.event, Finished)]
+        for place, no in zip(others, answers, strict=True):
             refused[place] = no
     said.write()
+    _merge_sums(db, kinds, ended, price_of)
+    merge_outcomes(db, counts)
     return refused[:asked]
 
 
@@ -93,9 +98,9 @@ def _reserve(db: sqlite3.Connection, places: int) -> int:
 
 
 def _write(
-    db: sqlite3.Connection, groups: Sequence[Group], price_of: PriceOfVersion, said: Said
-) -> list[Fenced | None]:
-    """Groups of any kind."""
+    db: sqlite3.Connection, groups: Sequence[Group], said: Said
+) -> tuple[list[Record], list[Fenced | None], dict[Kind, Counted]]:
+    """Groups of any kind: what was written of them, why not, and what it changes in the counts of finished tasks."""
     standing = _standing(db, {record.task for group in groups for record in group})
     refused = fenced_groups(groups, standing)
     records = [record for group, no in zip(groups, refused, strict=True) if no is None for record in group]
@@ -119,12 +124,11 @@ def _write(
         touched |= {record.task for record in records}
     db.execute("RELEASE quick")
     said.took(trial)
-    merge(db, [*records, *spent], price_of, standing)
+    written = [*records, *spent]
+    merge(db, written, standing)
     over = {task for task in touched if standing.get(task, _OVER).status == "finished"}
     over.update([record.task for record in records if isinstance(record.event, Finished)])
-    if over:
-        merge_outcomes(db, changed(before, _ended(db, over)))
-    return refused
+    return written, refused, changed(before, _ended(db, over)) if over else {}
 
 
 def _insert_many(db: sqlite3.Connection, records: Sequence[Record], said: Said) -> None:
@@ -241,10 +245,8 @@ def _insert(db: sqlite3.Connection, record: Record, said: Said) -> Record:
     return record
 
 
-def merge(
-    db: sqlite3.Connection, records: Sequence[Record], price_of: PriceOfVersion, standing: Mapping[str, Standing]
-) -> None:
-    """Puts what the records say into their tasks' rows and into the roll-ups."""
+def merge(db: sqlite3.Connection, records: Sequence[Record], standing: Mapping[str, Standing]) -> None:
+    """Puts what the records say into their tasks' rows, and tells the parents of those that have ended."""
     rows = task_rows(records)
     for row in rows.values():
         alone: dict[str, Any] | None = row.pop("lone", None)
@@ -257,13 +259,9 @@ def merge(
     for row in others:
         if (row["asked"] or row["doubted"] or "unpaused" in row) and row["status"] != "finished":
             db.execute(statements("tasks")["settle_status"], (row["id"],))
-    kinds = kinds_of(records)
-    sums = sums_of(kinds, price_of)
     for record in records:
-        if isinstance(record.event, Finished):
-            _roll_task(db, sums, record.task)
-            db.executemany(statements("signals")["add"], to_parent(record, record.event))
-    _merge_sums(db, sums, kinds)
+        if isinstance(record.event, Finished) and (told := to_parent(record, record.event)):
+            db.executemany(statements("signals")["add"], told)
 
 
 def _give_rows(db: sqlite3.Connection, tasks: Sequence[str], said: Said) -> list[str]:
@@ -278,7 +276,11 @@ def _give_rows(db: sqlite3.Connection, tasks: Sequence[str], said: Said) -> list
     return given
 
 
-def _merge_sums(db: sqlite3.Connection, sums: Mapping[RollKey, RollSum], kinds: Kinds) -> None:
+def _merge_sums(db: sqlite3.Connection, kinds: Kinds, ended: Sequence[str], price_of: PriceOfVersion) -> None:
+    """Adds what was written to its hours; `ended` are the tasks that have finished."""
+    sums = sums_of(kinds, price_of)
+    for task in ended:
+        _roll_task(db, sums, task)
     if sums:
         db.executemany(statements("roll")["merge"], [each.row(key) for key, each in sums.items()])
     if counts := meter_sums(kinds):

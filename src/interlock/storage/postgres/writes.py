@@ -6,7 +6,7 @@ each locks the tasks that it writes about before it looks at them, and sums last
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -17,8 +17,8 @@ from interlock.core.money import Price
 from interlock.core.sketch import Counts
 from interlock.storage import lone
 from interlock.storage.meters import meter_sums
-from interlock.storage.outcomes import Counted, Ended, Kind, alone_ended, changed
-from interlock.storage.rolls import NS_PER_HOUR, PriceOfVersion, RollKey, RollSum, kinds_of, sums_of
+from interlock.storage.outcomes import Counted, Ended, Kind, add_counts, alone_ended, changed
+from interlock.storage.rolls import NS_PER_HOUR, Kinds, PriceOfVersion, RollKey, RollSum, kinds_of, sort_into, sums_of
 from interlock.storage.rows import body_of, decode_event, encode, event_row, late, task_rows, to_parent
 from interlock.storage.said import Said
 from interlock.storage.session import Session
@@ -48,16 +48,18 @@ def write_groups(db: Session, groups: Sequence[Group], price_of: PriceOfVersion)
     done = {record.task for record, _ in alone}
     others = [place for place, group in enumerate(groups) if group[0].task not in done]
     refused: list[Fenced | None] = [None] * len(groups)
-    records = [record for record, _ in alone]
-    counts = [alone_ended(kinds_of(records))]
+    kinds = kinds_of([record for record, _ in alone])
+    counts = alone_ended(kinds)
+    ended: list[str] = []
     if others:
         written, answers, changes = _write(db, [groups[place] for place in others], said)
-        records += written
-        counts.append(changes)
+        sort_into(kinds, written)
+        add_counts(counts, changes)
+        ended = [record.task for record in written if isinstance(record.event, Finished)]
         for place, no in zip(others, answers, strict=True):
             refused[place] = no
     said.write()
-    _merge_sums(db, records, counts, price_of)
+    _merge_sums(db, kinds, counts, ended, price_of)
     return refused
 
 
@@ -200,17 +202,15 @@ def _merge_tasks(db: Session, records: Sequence[Record]) -> None:
 
 
 def _merge_sums(
-    db: Session, records: Sequence[Record], counts: Iterable[Mapping[Kind, Counted]], price_of: PriceOfVersion
+    db: Session, kinds: Kinds, counts: Mapping[Kind, Counted], ended: Sequence[str], price_of: PriceOfVersion
 ) -> None:
     """Adds what was written to its hours: the last thing that a transaction does, since every process adds to the same rows."""
-    kinds = kinds_of(records)
     sums = sums_of(kinds, price_of)
-    ended = [record.task for record in records if isinstance(record.event, Finished)]
     if ended:
         _roll_tasks(db, sums, ended)
     db.executemany(sql("roll")["merge"], [_roll_row(key, sums[key]) for key in sorted(sums)])
     db.executemany(sql("meters")["merge"], sorted(meter_sums(kinds)))
-    rows = sorted((*kind[:6], bool(kind[6]), kind[7], *counted) for each in counts for kind, counted in each.items())
+    rows = sorted((*kind[:6], bool(kind[6]), kind[7], *counted) for kind, counted in counts.items())
     db.executemany(sql("outcomes")["merge"], rows)
 
 
