@@ -18,7 +18,7 @@ agent:
   output_schema: Reply
   inputs: {text: string, account_tier: string?}
   tools:
-    - {name: orders.get, timeout_ms: 1500, retries: 1, max_calls: 3}
+    - {name: orders.get, timeout_ms: 1500, retries: 1, max_calls: 3, justify_after: 2}
     - {name: pay, timeout_ms: 2000, requires_human_approval: "amount_usd > 50"}
     - {name: letters.post, requires_human_approval: true}
   limits: {max_steps: 6, max_input_tokens: 8000, max_output_tokens: 800, max_cost_usd: 0.05}
@@ -91,7 +91,7 @@ def test_every_part_of_a_contract_arrives(tmp_path: Path):
     assert (limits.max_steps, limits.max_model_calls, limits.max_output_tokens) == (6, 5, 700)
     assert limits.max_cost_nano_usd == 50_000_000
     grant = made.grants["orders.get"]
-    assert (grant.timeout_s, grant.retries, grant.max_calls) == (1.5, 1, 3)
+    assert (grant.timeout_s, grant.retries, grant.max_calls, grant.justify_after) == (1.5, 1, 3, 2)
     assert made.approvals["letters.post"] is True
     assert made.approvals["pay"] is not True
     assert sorted(made.approvals) == ["letters.post", "pay"]
@@ -116,7 +116,7 @@ def test_every_part_of_a_contract_arrives(tmp_path: Path):
 )
 def test_a_tool_that_does_more_harm_stands_in_for_none(tmp_path: Path, standing_in: str, why_not: str):
     with pytest.raises(ConfigError, match=why_not):
-        compiled(tmp_path, CONTRACT.replace("retries: 1, max_calls: 3", f"retries: 1, max_calls: 3, {standing_in}"))
+        compiled(tmp_path, CONTRACT.replace("max_calls: 3", f"max_calls: 3, {standing_in}"))
 
 
 @pytest.mark.requirement("TL-09", "AG-06")

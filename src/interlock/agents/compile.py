@@ -122,6 +122,7 @@ def _grant(use: ToolUse, tool: Tool) -> Grant:
         use.breaker_failures,
         use.breaker_cool_s,
         use.credentials,
+        justify_after=use.justify_after,
         reveal=use.reveal,
         fields=use.fields,
     )

@@ -15,7 +15,7 @@ from interlock.core.chat import ChatRequest, Message, ToolCall, ToolSpec
 from interlock.core.events import Finished
 from interlock.tools.verdict import modified
 
-from . import anomalies, approve, information, limits, outage, waits
+from . import anomalies, approve, information, justify, limits, outage, waits
 from .actions import AskApproval, CallModel, CallTools, Decision, Entry, Finish, PlannedCall, Wait, as_object, noted
 from .compensate import end
 from .contract import Contract
@@ -117,7 +117,7 @@ def _ask_model(state: State, contract: Contract, turns: list[Turn], notes: tuple
 
 def _specs(contract: Contract) -> tuple[ToolSpec, ...]:
     wire = wire_names(contract)
-    return tuple(replace(grant.tool.spec, name=wire[name]) for name, grant in contract.grants.items())
+    return tuple(replace(justify.spec_of(grant), name=wire[name]) for name, grant in contract.grants.items())
 
 
 def _unfinished_key(state: State) -> str:
@@ -131,16 +131,20 @@ def _tools(state: State, contract: Contract, turns: list[Turn], now_ns: int) -> 
     turn = turns[-1]
     made = {action.tool_call_id for action in state.actions if action.turn == turn.step}
     left = [planned(call, contract) for call in turn.calls if call.id not in made]
-    verdicts = approve.verdicts(state, contract, left, turn.step)
+    checked = justify.checked(state, contract, turn.step, turn.calls, left)
+    if checked.over is not None:
+        return limits.stop(state, checked.over)
+    verdicts = approve.verdicts(state, contract, checked.calls, turn.step)
     denied = [f"{each.call.name}: {each.why}" for each in verdicts if each.verdict == "denied"]
     if denied:
         return end(state, contract, "denied", "approval_denied", "; ".join(denied))
     questions = [approve.question(contract, each, now_ns) for each in verdicts if each.verdict == "ask"]
     if questions:
         return AskApproval(tuple(questions))
-    free = waits.planned(state, contract, [each.call for each in verdicts if each.verdict == "free"])
+    may = [*checked.refused, *(each.call for each in verdicts if each.verdict == "free")]
+    free = waits.planned(state, contract, may)
     if free:
-        return CallTools(free)
+        return CallTools(free, checked.notes(free))
     if verdicts:
         return Wait("approval")
     if waits.open_waits(state):

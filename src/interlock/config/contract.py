@@ -78,6 +78,8 @@ class ToolUse(Block):
     """A condition looks at the call's arguments."""
     max_calls: Positive | None = None
     """Most calls of this tool in one task."""
+    justify_after: Positive | None = None
+    """Calls beyond so many are made only where the model says why; asked for once, then the task stops."""
     max_concurrency: Positive | None = None
     """Most calls of this tool at the same time, of all tasks of a process."""
     max_output_bytes: Annotated[Positive, Field(le=10_000_000)] = 65_536

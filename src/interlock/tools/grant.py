@@ -43,6 +43,8 @@ class Grant(Struct, frozen=True):
     """Kinds of personal data whose tokens become what they stand for in its arguments; `*` for all."""
     fallback: Grant | None = None
     """Asked instead, when this tool could not answer and certainly did nothing."""
+    justify_after: int | None = None
+    """Calls in one task beyond so many are made only where the model says why."""
 
 
 class ToolRequest(Struct, frozen=True):
