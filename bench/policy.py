@@ -38,6 +38,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
         _figure("a payment that is asked about", _before(bad, rounds), 50.0),
         _figure("a message with numbers, two readers of 1,000 known people", _message(rounds), 50.0),
         _figure("a look-up", _before(("get_most_recent_transactions", {"n": 100}), rounds), 50.0),
+        *_spread(rounds),
         _figure("taking in 100 records of an output", _after(max(20, rounds // 40)), None),
         _figure("the answer, 300 characters with two links", _final(rounds), 50.0),
     ]
@@ -55,12 +56,39 @@ def _before(call: tuple[str, dict[str, Any]], rounds: int) -> float:
     return _best(lambda: played.before(*call), rounds)
 
 
-def _message(rounds: int) -> float:
+def _crowd() -> SessionPolicy:
     made = policy({"suite": "slack", "prompt": "Tell Alice that the code is 1234 and Bob that it is 5678."})
     people = ["Alice", "Bob", *(f"Person {number}" for number in range(1_000))]
     made.after({"name": "get_users_in_channel", "args": {"channel": "code"}}, people)
+    return made
+
+
+def _message(rounds: int) -> float:
+    made = _crowd()
     sent = {"recipient": "Alice", "body": "The code is 1234"}
     return _best(lambda: made.flow.before("send_direct_message", sent), rounds)
+
+
+def _spread(rounds: int) -> list[dict[str, Any]]:
+    """One decision at a time, each about other values than the one before."""
+    payments, messages = _session().flow, _crowd().flow
+    told: list[float] = []
+    for number in range(max(rounds, 1_000)):
+        pays = {"recipient": f"DE8937040044053201{number:04}", "amount": float(number), "subject": f"lunch {number}"}
+        says = {"recipient": f"Person {number % 1_000}" if number % 2 else "Alice", "body": f"The code is {number}"}
+        for policy_of, tool, given in (
+            (payments, "send_money", {**pays, "date": "2022-04-01"}),
+            (messages, "send_direct_message", says),
+        ):
+            started = time.thread_time_ns()
+            policy_of.before(tool, given)
+            told.append((time.thread_time_ns() - started) / 1e3)
+    told = sorted(told)
+    half, most = told[len(told) // 2], told[len(told) * 95 // 100]
+    return [
+        _figure("payments and messages, each about other values: median", half, 35.0),
+        _figure("the same: 95 of 100 take at most", most, 35.0),
+    ]
 
 
 def _after(rounds: int) -> float:

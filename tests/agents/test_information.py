@@ -11,13 +11,15 @@ from interlock.agents.information import policy_of
 from interlock.agents.replay import replay
 from interlock.agents.state import fold
 from interlock.core.ids import SystemIds
+from interlock.governance.decisions import Policy
 from interlock.governance.flow_session import terms_of
 from interlock.governance.guards import TextGuards, Watching
 from interlock.governance.injection import Injection
 from interlock.tools.call import ToolDesk
 from tests.agents.kit import World, contract, make, says, step, understands, wants
 
-TERMS = terms_of("""
+TERMS = Policy.of(
+    terms_of("""
 orders.get:
   effect: read
   guarded: true
@@ -29,6 +31,7 @@ refund:
   arguments: {order_id: {kind: "id:order"}, amount: {kind: amount}, reason: {role: inside}}
 note: {effect: write, arguments: {text: {role: inside}}}
 """)
+)
 TEXT = {"text": "Please refund order 10234, it came broken", "sender": "ann@example.com"}
 INPUTS = {"text": Input(), "sender": Input(required=False)}
 LOOK = ("orders.get", {"order_id": "FH-10234", "email": "ann@example.com"})
@@ -235,7 +238,9 @@ async def test_what_a_parents_model_wrote_is_not_the_users_word_unless_its_polic
     from interlock.agents.state import State
 
     parent = contract(
-        information=terms_of("agent.refunds: {effect: write, arguments: {text: {role: text}, note: {role: inside}}}")
+        information=Policy.of(
+            terms_of("agent.refunds: {effect: write, arguments: {text: {role: text}, note: {role: inside}}}")
+        )
     )
     child = contract(information=TERMS, inputs=INPUTS)
     begun = replace(State(), input={"text": TEXT["text"]}, vouched=vouched(parent, "agent.refunds"))

@@ -53,7 +53,80 @@ def test_tools_without_contracts_are_judged_by_their_names(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["attacks_blocked"] == 1
 
 
-@pytest.mark.parametrize("wrong", ["cases: [{name: x, request: y, expect: perhaps}]", "cases: 3", "casess: []"])
+PROVIDERS = """
+residency:
+  regions: {eu: [eu-west, eu-central]}
+  tenants: {acme: eu}
+  labels: {secret: {never: [paris]}, "source:crm": {regions: [eu-central]}}
+providers: {paris: eu-west, frankfurt: eu-central, virginia: us-east}
+contracts: terms.yaml
+cases:
+  - {name: at home, tenant: acme, provider: paris, expect: allow}
+  - {name: over the sea, tenant: acme, provider: virginia, expect: deny, because: residency.region, attack: true}
+  - {name: anybody else, tenant: globex, provider: virginia, expect: allow}
+  - {name: what is secret, tenant: globex, labels: [secret], provider: paris, expect: deny, because: label secret}
+  - name: what the customer file says
+    tenant: globex
+    request: Who is Ann?
+    did: [{call: crm.get, with: {name: Ann}, returned: {phone: "030"}}]
+    provider: virginia
+    expect: deny
+    because: "label source:crm"
+  - {name: a tool without a contract, call: crm.drop, expect: deny, because: no_contract}
+  - {name: a link, request: Who is Ann?, answer: "See www.evil.example/x", expect: changed, because: answer.links}
+"""
+
+
+@pytest.mark.requirement("SG-02", "SG-06")
+def test_calls_answers_and_providers_are_decided_at_one_point_and_tested_in_one_file(tmp_path, capsys):
+    (tmp_path / "terms.yaml").write_text("crm.get: {effect: read, source: crm, confidentiality: tenant}")
+    file = tmp_path / "cases.yaml"
+    file.write_text(PROVIDERS)
+
+    assert policy.run(["test", str(file), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["attacks_blocked"] == 1
+    rules = [each["rule"] for each in found["cases"]]
+    assert rules == [
+        "",
+        "residency.region",
+        "",
+        "residency.provider",
+        "residency.region",
+        "no_contract",
+        "answer.links",
+    ]
+    assert all(len(each["version"]) == 12 for each in found["cases"] if each["rule"])
+
+
+@pytest.mark.requirement("SG-06")
+def test_a_workspaces_own_residency_decides_about_its_providers(tmp_path, capsys):
+    (tmp_path / "interlock.yaml").write_text(
+        "providers:\n  paris: {dialect: openai, base_url: 'https://p.example/v1', region: eu-west}\n"
+        "  virginia: {dialect: openai, base_url: 'https://v.example/v1', region: us-east}\n"
+        "models: {support: {small: [paris/m, virginia/m]}}\n"
+        "residency: {here: eu-west, labels: {phi: {regions: [eu-west]}}}\n"
+    )
+    file = tmp_path / "cases.yaml"
+    file.write_text(
+        "cases:\n- {name: home, labels: [phi], provider: paris, expect: allow}\n"
+        "- {name: away, labels: [phi], provider: virginia, expect: allow}\n"
+    )
+    assert policy.run(["test", str(file), "--workspace", str(tmp_path)]) == 1
+    told = capsys.readouterr().out
+    assert "FAIL  deny    away  (expected allow)" in told
+    assert "region 'us-east' is outside eu-west (label phi)" in told
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "cases: [{name: x, request: y, expect: perhaps}]",
+        "cases: 3",
+        "casess: []",
+        "{residency: {tenants: 3}, cases: []}",
+    ],
+)
 def test_a_file_that_is_no_file_of_cases_is_said_so(tmp_path, wrong):
     file = tmp_path / "cases.yaml"
     file.write_text(wrong)

@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatResponse
@@ -20,9 +21,13 @@ from interlock.core.errors import (
     UpstreamTimeout,
 )
 from interlock.core.residency import Bounds, OutsideBounds
-from interlock.gateway.settings import Settings, Tier
+from interlock.gateway.settings import Caching, Settings, Tier
 from interlock.gateway.terms import Balance, Ejecting, Hedging, InputCap
-from interlock.governance.residency import LabelTerms, Residency
+from interlock.governance.decisions import Policy
+from interlock.governance.residency import LabelTerms, Places
+from interlock.plugins.caches.front import FrontedCache
+from interlock.plugins.caches.memory import MemoryCache
+from interlock.testing.clock import FakeClock
 from tests.gateway.kit import Bench, Scripted, ask, deployment, reply, unsure
 
 REGIONS = ("eu-west", "eu-central", "us", "")
@@ -162,10 +167,12 @@ async def test_a_model_that_the_caller_names_itself_is_bound_like_any_other():
 
 # --- Labels ---------------------------------------------------------------------------------------------------------
 
-TERMS = Residency(
-    {"acme": EU}.get,
-    {"legal": frozenset(("eu-west",))}.get,
-    {"secret": LabelTerms(never=frozenset(("fake",))), "phi": LabelTerms(frozenset(("us", "eu-central")))},
+TERMS = Policy.of(
+    places=Places(
+        {"acme": EU},
+        {"legal": frozenset(("eu-west",))},
+        {"secret": LabelTerms(never=frozenset(("fake",))), "phi": LabelTerms(frozenset(("us", "eu-central")))},
+    )
 )
 
 
@@ -182,8 +189,11 @@ def test_every_rule_takes_away_and_none_gives_back():
     assert regions(Caller("acme", workflow="legal", labels=("phi", "unknown"))) == frozenset()
     secret = TERMS.bounds(Caller("globex", labels=("secret",)))
     assert secret is not None
-    assert secret.refuses("fake", "us").startswith("provider 'fake'")
-    assert TERMS.bounds(Caller("acme", user="u", task="t")) is TERMS.bounds(Caller("acme", user="v", task="w"))
+    found = secret.judge("fake", "us")
+    assert (found.outcome, found.rule, found.version) == ("deny", "residency.provider", TERMS.places_version)
+    assert TERMS.provider(Caller("globex", labels=("secret",)), "fake", "us") == found
+    assert TERMS.provider(Caller("globex"), "fake", "us").outcome == "allow"
+    assert TERMS.bounds(Caller("acme", user="u", task="t")) == TERMS.bounds(Caller("acme", user="v", task="w"))
 
 
 @pytest.mark.requirement("SG-02", "SG-06")
@@ -198,7 +208,33 @@ async def test_a_label_keeps_a_provider_from_what_it_may_not_see():
 
 def test_two_rules_that_exclude_each_other_leave_nowhere():
     nowhere = Bounds(frozenset(), because="tenant acme, label phi")
-    assert nowhere.refuses("any", "us") == "region 'us' is outside nowhere (tenant acme, label phi)"
+    assert nowhere.judge("any", "us").reason == "region 'us' is outside nowhere (tenant acme, label phi)"
+
+
+@pytest.mark.requirement("SG-02")
+@pytest.mark.parametrize("where", ["eu-west", "us"])
+async def test_what_bears_a_label_is_summarised_only_where_it_may_be_seen_and_then_serves_nobody_below(where):
+    made = tiers(["eu-west"], [where], [where])
+    cached = Caching(exact=True)
+    terms = Settings(input_caps={"support": InputCap(400, "summarise", "mid0")}, caching=cached)
+    phi = Policy.of(places=Places(labels={"phi": LabelTerms(frozenset(("eu-west",)))}))
+    cache = FrontedCache(FakeClock(), MemoryCache())
+    bench = Bench(Scripted(), terms, tiers=made, bounds_of=phi.bounds, answers=cache)
+    router = bench.gateway._desk.router
+    whole = router._tiers_of
+    router._tiers_of = lambda name: (made[1],) if name == "mid0" else whole(name)
+    long, low = "The customer writes that the order has not come. " * 60, Caller("acme", workflow="support")
+    above = structs.replace(low, labels=("phi",))
+    if where == "us":
+        with pytest.raises(OutsideBounds, match=rf"residency.region, policy {phi.places_version}"):
+            await bench.chat(ask(long), caller=above)
+        assert bench.provider.sent == []
+        return
+    await bench.chat(ask(long), caller=above)
+    assert {model for model, _ in bench.provider.sent} == {"mid0", "small0"}
+    assert bench.ledger.last.caller.labels == ("phi",)
+    assert (await bench.chat(ask(long), caller=above)).settled.cache == "exact"
+    assert (await bench.chat(ask(long), caller=low)).settled.cache == ""
 
 
 async def test_a_stream_that_breaks_off_is_not_continued_elsewhere():

@@ -32,6 +32,8 @@ class PlannedCall(Struct, frozen=True):
     ask_first: bool = False
     refused: str = ""
     """Why it may not be made; it settles as denied, so that the model reads why."""
+    verdict: str = ""
+    """The same with its rule and the policy's version; not kept with the intention."""
     awaits: Awaits = ""
     """It is not performed: the task waits."""
     wait_s: float = 0.0

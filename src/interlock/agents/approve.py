@@ -101,7 +101,7 @@ def _new(state: State, contract: Contract, call: PlannedCall, flow: information.
     if not _makes_sense(contract, call):
         return Judged("free", call)  # the tool refuses it, and says why
     if flow.outcome == "deny" or (flow.outcome == "ask" and contract.unsure == "deny"):
-        return Judged("free", replace(call, refused=flow.reason, effect="none"))
+        return Judged("free", replace(call, refused=flow.reason, verdict=flow.told, effect="none"))
     rule = rule_for(contract, call.name, call.arguments)
     if flow.outcome == "allow":
         return Judged("ask", call, rule) if rule else Judged("free", call)

@@ -20,6 +20,7 @@ from interlock.config.workspace import Agent, Workspace
 from interlock.core.chat import OutputSchema
 from interlock.core.errors import ConfigError, Fault
 from interlock.core.store import as_stored
+from interlock.governance.decisions import Policy
 from interlock.governance.flow_terms import Terms, ToolTerms
 from interlock.observe import anomaly
 from interlock.tools.call import Grant
@@ -33,13 +34,21 @@ UNDO_RETRIES = 3
 """How often undoing is tried again, at least: what was done stands until it works, or a person is asked."""
 
 
-def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "default", model: str = "") -> Contract:
+def compile_contract(
+    agent: Agent,
+    tools: Mapping[str, Tool],
+    *,
+    tenant: str = "default",
+    model: str = "",
+    policy: Policy | None = None,
+) -> Contract:
     """The contract of `agent`. Tools that nobody defined are left out: `Workspace.blockers` says so before a task runs.
 
-    `model` stands in for the contract's own.
+    `model` stands in for the contract's own. `policy`: the workspace's, which decides about this agent's tools, too.
     """
     declared = agent.contract
     used = {use.name: use for use in declared.tools if use.name in tools}
+    terms = information_of(used, tools)
     return Contract(
         workflow=agent.name,
         tenant=tenant,
@@ -51,7 +60,7 @@ def compile_contract(agent: Agent, tools: Mapping[str, Tool], *, tenant: str = "
         awaits=awaits_of({name: use.share for name, use in used.items()}),
         undo_grants=_undo_grants(used, tools),
         approvals={name: rule for name, use in used.items() if (rule := _rule(use)) is not None},
-        information=information_of(used, tools),
+        information=(policy or Policy.of()).of_tools(terms) if terms is not None else None,
         unsure=declared.information.unsure,
         ends=Ends(declared.outcome.tool, declared.outcome.sla or 0.0),
         limits=agent.limits,

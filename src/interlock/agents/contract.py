@@ -19,7 +19,7 @@ from interlock.core.chat import Fact, OutputSchema
 from interlock.core.events import Awaits, Effect
 from interlock.core.ports import ON_DEVICE
 from interlock.core.store import StorePrompts
-from interlock.governance.flow_terms import Terms
+from interlock.governance.decisions import Policy
 from interlock.observe.anomaly import Terms as AnomalyTerms
 from interlock.tools.call import Grant
 
@@ -115,7 +115,7 @@ class Contract(Struct, frozen=True):
     """Tools that undo those, called by the runtime alone."""
     approvals: dict[str, Condition | Literal[True]] = {}
     """Tools whose calls a person has to approve, and when."""
-    information: Terms | None = None
+    information: Policy | None = None
     """Where the values of the tools' calls have to come from; without it nothing is asked of them."""
     unsure: Literal["ask", "deny"] = "ask"
     """What becomes of a call whose values have no known origin."""

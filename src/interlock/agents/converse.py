@@ -171,9 +171,9 @@ def _conclude(state: State, contract: Contract, turns: list[Turn]) -> Decision:
         return limits.stop(state, cut)
     value, faults = read_answer(contract, turns[-1])
     if not faults:
-        value, changed = information.held(state, contract, value)
-        notes = (noted(information.HELD, "links or hidden characters that nobody vouches for were taken out"),)
-        return _resolved(state, value, notes if changed else ())
+        value, verdict = information.held(state, contract, value)
+        notes = (noted(information.HELD, verdict.told),) if verdict.outcome == "change" else ()
+        return _resolved(state, value, notes)
     said = "; ".join(faults[:5])
     if sum(1 for turn in turns if not turn.calls) == 1:
         notes = () if state.note(VIOLATION) else (noted(VIOLATION, said),)

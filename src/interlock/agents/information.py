@@ -1,6 +1,6 @@
 """Where the values of a task's calls come from: the information-flow policy, folded from the task's records, asked before a call is intended.
 
-Above: `approve`, `converse`. Below: `state`, governance's `FlowPolicy`. Nothing of it is stored: a task that is resumed, replayed or forked folds to the same policy.
+Above: `approve`, `converse`. Below: `state`, governance's `Policy`. Nothing of it is stored: a task that is resumed, replayed or forked folds to the same policy.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from interlock.core.events import FLOW
-from interlock.governance.flow import FlowPolicy, Verdict
+from interlock.core.verdicts import ALLOW, Verdict
+from interlock.governance.decisions import Policy
+from interlock.governance.flow import FlowPolicy
 
 from .actions import PlannedCall, as_object
 from .contract import Contract
@@ -19,27 +21,26 @@ RULE = FLOW
 """How the rule of a question begins that this policy asked for."""
 HELD = "answer_held"
 _ENDORSING = ("approve", "edit")
-_ALLOWED = Verdict("allow")
 
 
 def judged(state: State, contract: Contract, calls: Sequence[PlannedCall], *, declared: bool = False) -> list[Verdict]:
     """What the policy says of each call, in their order: a call counts as done for those after it. `declared`: the contract's own steps, whose words are the contract's."""
     if contract.information is None or not calls:
-        return [_ALLOWED] * len(calls)
-    policy = policy_of(state, contract)
+        return [ALLOW] * len(calls)
+    known = policy_of(state, contract)
     found: list[Verdict] = []
     for call in calls:
         given = as_object(call.arguments)
-        found.append(policy.before(call.name, given, declared=declared))
+        found.append(contract.information.call(known, call.name, given, declared=declared))
         if found[-1].outcome != "deny":
-            policy.made(call.name, given)
+            known.made(call.name, given)
     return found
 
 
 def policy_of(state: State, contract: Contract) -> FlowPolicy:
     """The policy after everything that the task has done so far; the contract has terms."""
     assert contract.information is not None
-    policy = FlowPolicy(contract.information, _request(state, contract), given=_told(state), house=contract.prompt)
+    policy = contract.information.task(_request(state, contract), given=_told(state), house=contract.prompt)
     for action in state.actions:
         if action.kind != "tool" or action.compensates or action.refused:
             continue
@@ -52,12 +53,21 @@ def policy_of(state: State, contract: Contract) -> FlowPolicy:
 
 
 def labels_of(state: State, contract: Contract) -> tuple[str, ...]:
-    """What the task's texts bear by now: what it began with, and what its tools brought (`secret`, `untrusted`)."""
+    """What the task's texts bear by now: what it began with, what its tools brought by their contracts (`untrusted`, `tenant`, `secret`, `source:…`), and what stood beside it: what
+    a session kept, what a task that it began bore in the end.
+    """
     began = state.started.caller.labels if state.started is not None else ()
+    brought = {label for action in state.actions for label in _brought(action)}
     if contract.information is None:
-        return began
+        return tuple(sorted({*began, *brought}))
     strange = {"untrusted"} if any(each.trust != "user" for each in contract.inputs.values()) else set[str]()
-    return tuple(sorted({*began, *strange, *policy_of(state, contract).labels()}))
+    return tuple(sorted({*began, *brought, *strange, *policy_of(state, contract).labels()}))
+
+
+def _brought(action: Action) -> tuple[str, ...]:
+    """What one call's event says that its answer bears."""
+    arrived = action.arrived.labels if action.arrived is not None else ()
+    return (*arrived, *(action.settled.caller.labels if action.settled is not None else ()))
 
 
 def version_of(contract: Contract) -> str:
@@ -81,21 +91,24 @@ def suspicious(action: Action) -> bool:
     return action.settled is not None and any(each.startswith("injection:") for each in action.settled.signals)
 
 
-def held(state: State, contract: Contract, value: Any) -> tuple[Any, bool]:
-    """An answer as it may leave, and whether that is another than was written."""
+def held(state: State, contract: Contract, value: Any) -> tuple[Any, Verdict]:
+    """An answer as it may leave, and the policy's verdict: `change` where that is another than was written."""
     if contract.information is None:
-        return value, False
-    leaves = _without(policy_of(state, contract), value)
-    return leaves, leaves != value
+        return value, ALLOW
+    found: list[Verdict] = []
+    leaves = _without(contract.information, policy_of(state, contract), value, found)
+    return leaves, next((each for each in found if each.outcome != "allow"), ALLOW)
 
 
-def _without(policy: FlowPolicy, value: Any) -> Any:
+def _without(policy: Policy, known: FlowPolicy, value: Any, found: list[Verdict]) -> Any:
+    """A value whose texts are as they may leave; the verdicts about them go into `found`."""
     if isinstance(value, str):
-        return policy.final(value)
+        found.append(policy.final(known, value))
+        return found[-1].value
     if isinstance(value, list):
-        return [_without(policy, each) for each in cast("list[Any]", value)]
+        return [_without(policy, known, each, found) for each in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {key: _without(policy, each) for key, each in cast("dict[str, Any]", value).items()}
+        return {key: _without(policy, known, each, found) for key, each in cast("dict[str, Any]", value).items()}
     return value
 
 
@@ -109,7 +122,7 @@ def _request(state: State, contract: Contract) -> str:
 
 def vouched(contract: Contract, tool: str) -> tuple[str, ...]:
     """The inputs of a task that this contract's tool begins, whose words are known to be the user's: the policy has let them pass, or a person has."""
-    terms = contract.information.tools.get(tool) if contract.information is not None else None
+    terms = contract.information.terms.tools.get(tool) if contract.information is not None else None
     return tuple(name for name, each in terms.arguments.items() if each.role in ("authority", "text")) if terms else ()
 
 

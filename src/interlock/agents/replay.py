@@ -19,6 +19,7 @@ from interlock.core.events import (
     Arrived,
     DoubtSettled,
     Event,
+    Finished,
     Intended,
     Noted,
     OutcomeSeen,
@@ -166,10 +167,12 @@ def _with_words_of(record: Record, other: Record) -> Record:
 
 
 def _bytes(record: Record) -> bytes:
-    """What makes a record the same: its event and content, not the instant and the worker."""
+    """What makes a record the same: its event and content, not the instant and the worker, nor the labels that the worker added."""
     event = record.event
     if isinstance(event, ApprovalAsked):
         event = replace(event, expires_ns=0)
+    if isinstance(event, Finished):
+        event = replace(event, labels=())
     return msgspec.json.encode([event, record.content or {}], order="sorted")
 
 

@@ -159,12 +159,14 @@ class Worker:
         state = await self._begin_children(state)
         grants = self._contract.grants if budget else self._contract.undo_grants
         deadline = limits.deadline_of(state, self._contract, self._parts.clock) if budget else None
+        labels = information.labels_of(state, self._contract)
 
         async def one(call: PlannedCall, step: int, key: str) -> ToolReply:
-            request = ToolRequest(call.name, call.arguments, key, ask_first=call.ask_first, refused=call.refused)
+            why = {"refused": call.refused, "verdict": call.verdict}
+            request = ToolRequest(call.name, call.arguments, key, ask_first=call.ask_first, **why)
             async with self._room:
                 return await self._parts.desk.call(
-                    self._at(step),
+                    replace(self._at(step), labels=labels),
                     request,
                     grants,
                     budget=budget,
@@ -233,7 +235,10 @@ class Worker:
             await self._parts.journal.scrub(task, contract.store_prompts, self._parts.redact)
 
     def _judged(self, state: State, records: Sequence[Record]) -> Sequence[Record]:
-        """The records, and after a `Finished` among them what the input line's expectations say about it."""
+        """The records, a `Finished` among them with what its answer bears, and after it what the input line's expectations say about it."""
+        if records and isinstance(records[-1].event, Finished):
+            labels = information.labels_of(state, self._contract)
+            records = [*records[:-1], replace(records[-1], event=replace(records[-1].event, labels=labels))]
         if self._score is None or not records or not isinstance(records[-1].event, Finished):
             return records
         end = state

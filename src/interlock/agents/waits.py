@@ -93,7 +93,13 @@ def from_child(action: Action, child: State) -> tuple[int, Arrived, dict[str, An
         message = f"the task ended as {end.outcome}: {end.message or end.error or 'no reason given'}"
         content = {"error": {"code": end.outcome, "message": message, **told}}
     came = Arrived(
-        action.name, "child", ok=ok, what=child.task, spent=shared(child.spent), worked_ms=worked_ms(child)
+        action.name,
+        "child",
+        ok=ok,
+        what=child.task,
+        spent=shared(child.spent),
+        worked_ms=worked_ms(child),
+        labels=end.labels,
     )
     return action.step, came, content
 

@@ -147,7 +147,8 @@ def labels_of(records: Sequence[Record]) -> tuple[str, ...]:
     """What the texts of a task bore, at any of its steps: whoever judges them has to be allowed to see all of it."""
     events = [each.event for each in records]
     borne = [event.caller.labels for event in events if isinstance(event, (Started, Settled))]
-    return tuple(sorted({label for labels in borne for label in labels}))
+    ended = [event.labels for event in events if isinstance(event, Finished)]
+    return tuple(sorted({label for labels in (*borne, *ended) for label in labels}))
 
 
 def quoted(records: Sequence[Record]) -> str:

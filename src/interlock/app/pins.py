@@ -21,6 +21,7 @@ from interlock.config.workspace import Agent
 from interlock.config.written import written
 from interlock.core.budget import Limits
 from interlock.core.caller import Versions
+from interlock.governance.decisions import Policy
 from interlock.ledger import Beside
 from interlock.tools.define import Tool
 
@@ -40,9 +41,16 @@ class Pins:
     """`agents.versions.Kept` over the workspace's agents."""
 
     def __init__(
-        self, agents: Mapping[str, Agent], tools: Mapping[str, Tool], tenant: str, model: str, beside: Beside
+        self,
+        agents: Mapping[str, Agent],
+        tools: Mapping[str, Tool],
+        tenant: str,
+        model: str,
+        beside: Beside,
+        policy: Policy,
     ) -> None:
         self._agents, self._tools, self._tenant, self._model, self._beside = agents, tools, tenant, model, beside
+        self._policy = policy
         self._known: set[tuple[str, str]] = set()
         """Workflows and versions that are kept already; as many as there are contracts."""
 
@@ -76,7 +84,7 @@ class Pins:
             limits=kept.limits,
             versions=began,
         )
-        return compile_contract(before, self._tools, tenant=self._tenant, model=self._model)
+        return compile_contract(before, self._tools, tenant=self._tenant, model=self._model, policy=self._policy)
 
 
 def _key(versions: Versions) -> str:

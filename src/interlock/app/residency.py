@@ -1,25 +1,28 @@
-"""The residency of a workspace, put together from its files. Above: compose. Below: config, governance."""
+"""The policy of a workspace as its files say it: residency, and what binds the gateway's calls. Above: compose, waiting. Below: config, governance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from interlock.config.residency import ResidencySettings
 from interlock.core.caller import Caller
 from interlock.core.residency import Bounds
-from interlock.governance.residency import LabelTerms, Residency
+from interlock.governance.decisions import Policy
+from interlock.governance.residency import places_of
+
+KEPT = 10_000
+"""Callers whose bounds are kept; a caller's user and task do not matter to them."""
 
 
 def bounds_of(said: ResidencySettings) -> Callable[[Caller], Bounds | None] | None:
-    """What binds a caller's calls; `None` where the files bind nobody's."""
-    if not said.bounds_anything:
+    """What binds a caller's calls, worked out once for all callers that bear the same; `None` where the files bind nobody's."""
+    policy = Policy.of(places=places_of(said))
+    if not policy.binds_providers:
         return None
-    labels = {
-        name: LabelTerms(
-            said.apart(rule.regions) if rule.regions else None,
-            frozenset(rule.providers) if rule.providers else None,
-            frozenset(rule.never),
-        )
-        for name, rule in said.labels.items()
-    }
-    return Residency(said.of_tenant, said.of_workflow, labels).bounds
+
+    @lru_cache(maxsize=KEPT)
+    def compiled(tenant: str, workflow: str, labels: tuple[str, ...]) -> Bounds | None:
+        return policy.bounds(Caller(tenant, workflow=workflow, labels=labels))
+
+    return lambda who: compiled(who.tenant, who.workflow, who.labels)

@@ -15,6 +15,8 @@ from .sessions import Sessions
 
 SESSION = "agents"
 """Beside those that a user's own key reads and writes."""
+LABELS = "labels of "
+"""Before a name: what the text bore that is kept under it, in the same change. A task that reads it back bears that, too."""
 
 
 class SessionTools:
@@ -38,7 +40,9 @@ class SessionTools:
             name: under which it was kept.
         """
         sessions, caller = self._of(ctx)
-        return {"name": name, "value": (await sessions.read(caller, SESSION)).get(name)}
+        kept = await sessions.read(caller, SESSION)
+        ctx.bear(kept.get(f"{LABELS}{name}", ()))
+        return {"name": name, "value": kept.get(name)}
 
     async def put(self, name: str, value: str, ctx: ToolContext) -> dict[str, Any]:
         """Keeps a short text of this user under a name, in the place of what was there; an empty one removes it.
@@ -48,7 +52,8 @@ class SessionTools:
             value: the text.
         """
         sessions, caller = self._of(ctx)
-        await sessions.change(caller, SESSION, {name: value or None})
+        labels = list(ctx.labels) if value else None
+        await sessions.change(caller, SESSION, {name: value or None, f"{LABELS}{name}": labels or None})
         return {"name": name, "kept": bool(value)}
 
     def _of(self, ctx: ToolContext) -> tuple[Sessions, Caller]:

@@ -23,7 +23,9 @@ from interlock.core.ports import ChatGateway, HttpClient
 from interlock.core.steps import Steps
 from interlock.core.store import Store
 from interlock.core.time import Clock
+from interlock.governance.decisions import Policy
 from interlock.governance.redact import redact
+from interlock.governance.residency import places_of
 from interlock.ledger import Beside, Recorder, TaskLog
 from interlock.tools.call import ToolDesk
 from interlock.tools.define import Tool
@@ -59,6 +61,7 @@ class Tasking:
         self._receivers, self._http, self._clock, self._ids = settings.webhooks, http, clock, ids
         self._schedules, self._tenant = settings.schedules, settings.tenant
         self._tools, self._model = tools, model
+        self._policy = Policy.of(places=places_of(settings.residency))
         self._senders: list[Callable[[], object]] = []
         """Hear of messages for webhooks, where this process sends them."""
         self.log = TaskLog(recorder, store, clock, lease_s=settings.workers.lease_s, lease_now=leases_of(store, clock))
@@ -66,7 +69,7 @@ class Tasking:
         self.broker = broker_of(lent_by(settings), root, http, clock)
         self.desk = ToolDesk(recorder, clock, ids, random.Random(), root, broker=self.broker, guards=guards)
         self.contracts = {
-            name: compile_contract(agent, tools, tenant=settings.tenant, model=model)
+            name: compile_contract(agent, tools, tenant=settings.tenant, model=model, policy=self._policy)
             for name, agent in workspace.agents.items()
         }
         self.agents = Agents(
@@ -78,7 +81,7 @@ class Tasking:
             ids=ids,
             redact=redact,
             guards=guards,
-            kept=Pins(workspace.agents, tools, settings.tenant, model, self.beside),
+            kept=Pins(workspace.agents, tools, settings.tenant, model, self.beside, self._policy),
         )
         least = {name: agent.contract.anomalies.usual_runs for name, agent in workspace.agents.items()}
         self.agents.usually = Usuals(store, settings.tenant, clock, least)
@@ -99,7 +102,7 @@ class Tasking:
         if len(found) != 1:
             message = f"expected one contract, found {len(found)}"
             raise ConfigError([Fault(str(file), 1, 1, "agent", message, "Name a file as in agents/.")])
-        return compile_contract(found[0], self._tools, tenant=self._tenant, model=self._model)
+        return compile_contract(found[0], self._tools, tenant=self._tenant, model=self._model, policy=self._policy)
 
     def steps(self, workflow: str, key: str, user: str) -> AbstractAsyncContextManager[Steps]:
         """A task whose steps somebody else's code makes. Raises InvalidRequest: the workflow is a contract's, whose steps are ours."""

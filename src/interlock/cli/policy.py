@@ -14,6 +14,10 @@ from .options import parser, print_json, workspace_path
 from .text import clean, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from interlock.config.workspace import Workspace
+    from interlock.governance.decisions import Policy
     from interlock.governance.flow_cases import Verdicts
     from interlock.governance.flow_terms import Terms
 
@@ -34,7 +38,10 @@ def options() -> argparse.ArgumentParser:
         help="of asks: exit code 1 above so many a task (default 0.5)",
     )
     made.add_argument(
-        "--agent", default="", metavar="NAME", help="the contracts are those of this agent of the workspace"
+        "--agent",
+        default="",
+        metavar="NAME",
+        help="the contracts are those of this agent of the workspace; with --workspace, its residency decides about providers",
     )
     return made
 
@@ -49,7 +56,10 @@ def run(arguments: Sequence[str]) -> int:
         return _asks(workspace_path(given.workspace), given.last, given.most, as_json=given.json)
     if given.file is None:
         made.error("test: name a file of cases")
-    found = play(given.file, _of_agent(given.workspace, given.agent) if given.agent else None)
+    if given.agent or given.workspace:
+        found = play(given.file, *_of_workspace(given.workspace, given.agent))
+    else:
+        found = play(given.file)
     if given.json:
         import msgspec
 
@@ -59,21 +69,32 @@ def run(arguments: Sequence[str]) -> int:
     return 1 if found.failed else 0
 
 
-def _of_agent(workspace: Path | None, name: str) -> Terms:
+def _of_workspace(workspace: Path | None, agent: str) -> tuple[Policy, Mapping[str, str]]:
+    """The policy of a workspace and of one agent in it, and the regions of its providers."""
+    from interlock.config.load import load
+    from interlock.config.models import region_of
+    from interlock.governance.decisions import Policy
+    from interlock.governance.residency import places_of
+
+    loaded = load(workspace_path(workspace))
+    regions = {name: region_of(loaded.settings, name) for name in loaded.settings.providers}
+    made = Policy.of(places=places_of(loaded.settings.residency))
+    return made.of_tools(_of_agent(loaded, agent)) if agent else made, regions
+
+
+def _of_agent(loaded: Workspace, name: str) -> Terms:
     """The flow terms of one agent, as its tasks use them."""
     from interlock.agents.compile import information_of
-    from interlock.config.load import load
     from interlock.core.errors import ConfigError, Fault
     from interlock.tools.load import load_tools
 
-    loaded = load(workspace_path(workspace))
     agent = loaded.agents.get(name)
     tools = load_tools(loaded.tools_file) if loaded.tools_file else {}
     made = information_of({use.name: use for use in agent.contract.tools}, tools) if agent else None
     if made is None:
         known = ", ".join(sorted(loaded.agents))
         raise ConfigError(
-            [Fault(str(workspace or "."), 0, 0, "agent", f"no agent {name!r} with flow terms", f"There are: {known}.")]
+            [Fault(str(loaded.root), 0, 0, "agent", f"no agent {name!r} with flow terms", f"There are: {known}.")]
         )
     return made
 

@@ -46,6 +46,7 @@ class FlowField(Block):
     by: Texts = ()
     shares: bool = False
     wants: Texts = ()
+    confidentiality: Literal["", "public", "tenant", "secret"] = ""
 
 
 class FlowTerms(Block):
@@ -62,6 +63,10 @@ class FlowTerms(Block):
     by: Text = ""
     tallies: Text = ""
     returns: tuple[FlowField, ...] = ()
+    confidentiality: Literal["public", "tenant", "secret"] = "public"
+    integrity: Literal["trusted", "untrusted"] = "untrusted"
+    source: Text = ""
+    readers: Literal["public", "tenant", "secret"] = "public"
 
     @model_validator(mode="after")
     def _fits_together(self) -> FlowTerms:

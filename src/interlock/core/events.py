@@ -217,6 +217,8 @@ class Arrived(Struct, frozen=True, omit_defaults=True, tag="arrived"):
     """What the child used; its calls are in the ledger as its own."""
     worked_ms: int = 0
     """How long it worked, its own children included and what it waited left out."""
+    labels: tuple[str, ...] = ()
+    """What the child's answer bears."""
 
 
 FLOW = "information flow: "
@@ -288,6 +290,8 @@ class Finished(Struct, frozen=True, omit_defaults=True, tag="finished"):
     parent: str = ""
     """The task that waits for this one at `parent_step`: the store signals it in the transaction that writes this."""
     parent_step: int = 0
+    labels: tuple[str, ...] = ()
+    """What its answer bears, sorted: all that its texts bore by then."""
 
 
 class OutcomeSeen(Struct, frozen=True, omit_defaults=True, tag="outcome_seen"):

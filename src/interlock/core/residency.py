@@ -11,6 +11,7 @@ from functools import reduce
 from msgspec import Struct
 
 from .errors import NotPermitted
+from .verdicts import ALLOW, Verdict
 
 
 class OutsideBounds(NotPermitted):
@@ -19,8 +20,8 @@ class OutsideBounds(NotPermitted):
     code = "residency"
 
 
-class Bounds(Struct, frozen=True):
-    """What binds one caller's calls."""
+class Bounds(Struct, frozen=True, cache_hash=True):
+    """What binds one caller's calls: the policy's decision about providers, compiled once for all calls that bear the same labels."""
 
     regions: frozenset[str] | None = None
     """`None`: any, one that is not said included."""
@@ -31,14 +32,21 @@ class Bounds(Struct, frozen=True):
     because: str = ""
     """Whose word it is: `tenant acme, label secret`."""
 
-    def refuses(self, provider: str, region: str) -> str:
-        """Why a call may not go there; empty where it may. A region that nobody has named is none of those that are allowed."""
+    version: str = ""
+    """Of the rules that they were compiled from."""
+
+    def judge(self, provider: str, region: str) -> Verdict:
+        """Whether a call may go there. A region that nobody has named is none of those that are allowed."""
         if self.regions is not None and region not in self.regions:
             where = f"region {region!r}" if region else "a provider without a region"
-            return f"{where} is outside {listed(self.regions)} ({self.because})"
+            return self._deny("residency.region", provider, f"{where} is outside {listed(self.regions)}")
         if provider in self.never or (self.providers is not None and provider not in self.providers):
-            return f"provider {provider!r} may not see it ({self.because})"
-        return ""
+            return self._deny("residency.provider", provider, f"provider {provider!r} may not see it")
+        return ALLOW
+
+    def _deny(self, rule: str, provider: str, why: str) -> Verdict:
+        reason = f"{why} ({self.because})"
+        return Verdict("deny", rule, reason, provider, (reason,), self.version)
 
 
 def common(sets: Iterable[frozenset[str] | None]) -> frozenset[str] | None:

@@ -105,8 +105,9 @@ async def ask(desk: Desk, call: Call, candidate: Candidate, job: Job[T], last: b
 
 def _inside(bounds: Bounds, candidate: Candidate) -> None:
     """Plans keep to bounds; whoever finds a candidate by another way is stopped here. Raises OutsideBounds."""
-    if why := bounds.refuses(candidate.deployment.provider, candidate.deployment.region):
-        raise OutsideBounds(f"{candidate.name} may not be asked: {why}")
+    found = bounds.judge(candidate.deployment.provider, candidate.deployment.region)
+    if found.outcome != "allow":
+        raise OutsideBounds(f"{candidate.name} may not be asked: {found.told}")
 
 
 async def _leave_to_send(desk: Desk, call: Call, trial: Trial, health: DeploymentHealth, last: bool) -> None:

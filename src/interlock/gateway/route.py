@@ -103,10 +103,11 @@ class Router:
 
 def within(whole: Plan, bounds: Bounds) -> Plan:
     """What is left of a plan inside of `bounds`, with why the rest is not. Raises OutsideBounds where that is nothing."""
-    refused = {each.name: bounds.refuses(each.deployment.provider, each.deployment.region) for each in _all(whole)}
-    kept = tuple(each for each in whole.candidates if not refused[each.name])
-    smaller = tuple(each for each in whole.smaller if not refused[each.name])
-    reasons = tuple(f"{name} left out: {why}" for name, why in refused.items() if why)
+    found = {each.name: bounds.judge(each.deployment.provider, each.deployment.region) for each in _all(whole)}
+    refused = {name: each for name, each in found.items() if each.outcome != "allow"}
+    kept = tuple(each for each in whole.candidates if each.name not in refused)
+    smaller = tuple(each for each in whole.smaller if each.name not in refused)
+    reasons = tuple(f"{name} left out: {each.told}" for name, each in refused.items())
     if kept:
         return Plan(whole.alias, kept, smaller, (*whole.reasons, *reasons))
     if smaller:

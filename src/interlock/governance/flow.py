@@ -1,6 +1,6 @@
 """Information flow: may this call be made, given where each of its values came from? The model is taken to be fully compromised.
 
-Above: agents, redteam. Below: flow_terms, flow_known. One `FlowPolicy` per task: `before` a call, `after` it, and over the `final` answer. What is asked is never
+Above: decisions. Below: flow_terms, flow_known, flow_labels. One `FlowPolicy` per task: `before` a call, `after` it, and over the `final` answer. What is asked is never
 whether a text looks hostile, but whether every value with authority stands in what the user said or in a field that the tool's contract calls trusted. Sources: FIDES (arXiv
 2505.23643), CaMeL (arXiv 2503.18813); the rules and what each of them is worth are in docs/policy.md.
 """
@@ -8,33 +8,20 @@ whether a text looks hostile, but whether every value with authority stands in w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import Struct
+
+from interlock.core.verdicts import ALLOW, Verdict
 
 from . import flow_values as values
 from .flow_answer import held
 from .flow_checks import Checks, Past, authority_of, key_of
 from .flow_known import Known
+from .flow_labels import Labels
 from .flow_memory import Memory
 from .flow_terms import Argument, Terms, ToolTerms, nouns_of
 from .flow_words import Words, lists_of
-
-Outcome = Literal["allow", "deny", "ask"]
-
-
-class Verdict(Struct, frozen=True):
-    """A decision with its reason; `value` is what a person would endorse, `card` all that stands against the call."""
-
-    outcome: Outcome
-    rule: str = ""
-    reason: str = ""
-    value: str = ""
-    card: tuple[str, ...] = ()
-
-
-ALLOW = Verdict("allow")
 
 
 class FlowPolicy:
@@ -48,14 +35,18 @@ class FlowPolicy:
         *,
         given: Mapping[str, Any] | None = None,
         house: str = "",
+        version: str = "",
     ) -> None:
-        """`given`: the task's inputs, for arguments that have to be one of them. `house`: words of the operator's own (a system prompt), whose addresses and links may be used."""
-        self._terms = terms
+        """`given`: the task's inputs, for arguments that have to be one of them. `house`: words of the operator's own (a system prompt), whose addresses and links may be used.
+        `version`: of the terms, for its verdicts.
+        """
+        self._terms, self._version = terms, version
         self._prompt = Words(prompt)
         self._known = Known(self._prompt, given or {}, house)
         self._memory = Memory() if memory is None else memory
         self._past = Past(set(), set(), set())
-        self._checks = Checks(terms, self._prompt, self._known, self._past)
+        self._labels = Labels()
+        self._checks = Checks(terms, self._prompt, self._known, self._past, self._labels)
         self._nouns = nouns_of(terms)
         self._asked = b""
         self._endorsed = b""
@@ -67,17 +58,17 @@ class FlowPolicy:
         """
         terms = self._terms.tools.get(tool)
         if terms is None:
-            return Verdict("deny", "no_contract", f"{tool} has no contract")
-        same = _exactly(tool, arguments)
-        if self._endorsed == same:
+            return Verdict("deny", "no_contract", f"{tool} has no contract", tool, version=self._version)
+        if self._endorsed and self._endorsed == _exactly(tool, arguments):
             return ALLOW
         key = key_of(tool, terms, arguments, _exactly)
         found = list(self._checks.doubts(tool, terms, arguments, key, declared=declared))
         if not found:
             return ALLOW
-        self._asked, self._endorsed = same, b""
+        self._asked, self._endorsed = _exactly(tool, arguments), b""
         first = found[0]
-        return Verdict("ask", first.rule, first.reason, first.value, tuple(each.reason for each in found))
+        card = tuple(each.reason for each in found)
+        return Verdict("ask", first.rule, first.reason, first.value, card, self._version)
 
     def explain(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, str]:
         """What stands against a call, by argument (`""`: against the whole of it), without deciding it."""
@@ -117,7 +108,8 @@ class FlowPolicy:
         self._asked = self._endorsed = b""
         self.made(tool, arguments)
         self._returned.append((tool, output))
-        self._known.learn_secrets(terms.returns, output)
+        self._labels.take(terms, output, own=terms.integrity == "trusted" and self._is_of_user(terms, arguments))
+        self._known.learn_secrets(terms, output)
         if endorsed:
             self._settle(terms, arguments)
         if terms.guarded:
@@ -151,20 +143,29 @@ class FlowPolicy:
         """Where a value that a person is asked about stands, in words; empty where it has not been seen."""
         wanted = values.normal(value).strip()
         seen = [tool for tool, output in self._returned if wanted and wanted in values.normal(_text(output))]
-        return (
-            f"{value!r} stands in what {', '.join(dict.fromkeys(seen))} returned, which nobody vouches for"
-            if seen
-            else ""
-        )
+        if not seen:
+            return ""
+        label = self._labels.of(value)
+        bears = f" ({label.told})" if label is not None else ""
+        return f"{value!r} stands in what {', '.join(dict.fromkeys(seen))} returned{bears}, which nobody vouches for"
 
     def labels(self) -> frozenset[str]:
-        """What the texts of the session bear by now: `untrusted` once a tool has returned something, `secret` once it brought what its contract calls so."""
-        untrusted = {"untrusted"} if self._returned else set[str]()
-        return frozenset(untrusted | ({"secret"} if self._known.secrets() else set[str]()))
+        """What the texts of the session bear by now: `untrusted` once a tool has returned something that is not the house's own, `tenant` or `secret` once it brought what its
+        contract calls so, `source:NAME` where its contract names one.
+        """
+        return self._labels.all.names() | ({"secret"} if self._known.secrets() else set[str]())
+
+    def leaving(self, text: str) -> Verdict:
+        """The answer without links, secrets, names of no list and advice that nobody trusted stands for, and without what cannot be seen; as `value`."""
+        left, found = held(text, self._prompt, self._known, [output for _, output in self._returned], self._nouns)
+        if left == text:
+            return Verdict("allow", value=text, version=self._version)
+        told = tuple(dict.fromkeys(found.values()))
+        return Verdict("change", next(iter(found), "answer"), "; ".join(told), left, told, self._version)
 
     def final(self, text: str) -> str:
-        """The answer without links, secrets, names of no list and advice that nobody trusted stands for, and without what cannot be seen."""
-        return held(text, self._prompt, self._known, [output for _, output in self._returned], self._nouns)
+        """The answer as it may leave."""
+        return self.leaving(text).value
 
     def _lists(self, output: Any) -> Iterator[tuple[str, ...]]:
         """The lists in what was looked up whose heading is made of the request's words."""
@@ -187,6 +188,14 @@ class FlowPolicy:
         ]
         if terms.tallies and told:
             self._known.saw(tool, terms.tallies, str(told[0]), output, terms.by)
+
+    def _is_of_user(self, terms: ToolTerms, arguments: Mapping[str, Any]) -> bool:
+        """Whether every value of a call is the request's, or known as what it is."""
+        return all(
+            self._is_plain_or_known(terms.arguments.get(name), given)
+            or all(self._prompt.covers(str(each)) for each in values.each(given))
+            for name, given in arguments.items()
+        )
 
     def _is_plain_or_known(self, argument: Argument | None, given: Any) -> bool:
         if argument is not None and argument.role == "plain" and argument.kind in ("date", "amount"):

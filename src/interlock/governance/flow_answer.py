@@ -20,23 +20,41 @@ _ADVISING = (
     "install", "reply", "sign up", "log in", "transfer",
 )  # fmt: skip
 _ADVICE = re.compile(rf"\b(?:{'|'.join(_ADVISING)})(?:ly)?\b", re.IGNORECASE)
+_TAIL = re.compile(r"\S*[?/=&#%\d]")
 _OWN_SHARE = 0.8
 """Part of a sentence's own words that has to stand in one untrusted text for the sentence to be that text's."""
 _OWN_WORDS = 3
 
 
-def held(text: str, prompt: Words, known: Known, outputs: Sequence[Any], nouns: Sequence[str]) -> str:
-    """The answer as it may leave; `nouns`: what the system has lists of."""
-    text = values.visible(text)
+def held(
+    text: str, prompt: Words, known: Known, outputs: Sequence[Any], nouns: Sequence[str]
+) -> tuple[str, dict[str, str]]:
+    """The answer as it may leave, and what was done to it: reasons by rule. `nouns`: what the system has lists of."""
+    found: dict[str, str] = {}
+    left = values.visible(text)
+    if left != text:
+        found["answer.hidden"] = "characters that cannot be seen were taken out"
     for secret in known.secrets():
-        text = text.replace(secret, "[withheld]")
-    for link in values.links(text):
-        if not known.may_follow(link) or _runs_on(text, link):
-            text = re.sub(rf"{re.escape(link)}(?:\.[^\s<>\"')\]]+)?", "[link removed]", text)
+        if secret in left:
+            found["answer.secrets"] = "what a tool's contract calls secret was withheld"
+            left = left.replace(secret, "[withheld]")
+    for link in values.links(left):
+        if not known.may_follow(link) or _runs_on(left, link):
+            found["answer.links"] = "links that nobody vouches for were taken out"
+            left = re.sub(rf"{re.escape(link)}(?:\.[^\s<>\"')\]]+)?", "[link removed]", left)
     for noun in nouns:
-        if noun.capitalize() not in text:
-            continue
-        text = _names(noun).sub(lambda found, noun=noun: _known_name(found, noun, prompt, known), text)
+        if noun.capitalize() in left:
+            named = _names(noun).sub(lambda each, noun=noun: _known_name(each, noun, prompt, known), left)
+            if named != left:
+                found["answer.names"] = f"a {noun} that is on no list was not named"
+            left = named
+    advised = _without_advice(left, prompt, known, outputs)
+    if advised != left:
+        found["answer.advice"] = "advice from a text that nobody vouches for was left out"
+    return advised, found
+
+
+def _without_advice(text: str, prompt: Words, known: Known, outputs: Sequence[Any]) -> str:
     low = text.lower()
     if not any(each in low for each in _ADVISING):
         return text
@@ -55,7 +73,12 @@ def held(text: str, prompt: Words, known: Known, outputs: Sequence[Any], nouns: 
 
 def _runs_on(text: str, link: str) -> bool:
     """Whether what follows a link without a space could be read as part of it, and carry something."""
-    return re.search(rf"{re.escape(link)}\.[^\s]*[?/=&#%\d]", text) is not None
+    at = text.find(f"{link}.")
+    while at >= 0:
+        if _TAIL.match(text, at + len(link) + 1):
+            return True
+        at = text.find(f"{link}.", at + 1)
+    return False
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,5 @@
-"""Cases for a policy as data: a request, what was read, a call, and what should become of it. Above: cli.policy. Below: flow, flow_session, flow_names.
+"""Cases for a policy as data: a request, what was read, and a call, an answer or a provider that would see it, with the verdict that is expected. Above: cli.policy. Below:
+decisions, flow_session, flow_names.
 
 A file of cases is a policy's test: it runs without a model, without tools and in microseconds, so that a change of contracts shows what it opens and what it closes.
 """
@@ -13,12 +14,16 @@ import msgspec
 from msgspec import Struct
 
 from interlock.config.plain import plain_yaml
+from interlock.config.residency import ResidencySettings
+from interlock.core.caller import Caller
 from interlock.core.errors import ConfigError, Fault
+from interlock.core.verdicts import Verdict
 
-from .flow import FlowPolicy, Outcome
+from .decisions import Policy
 from .flow_names import terms_by_name
 from .flow_session import shipped, terms_of
 from .flow_terms import Terms
+from .residency import Places, places_of
 
 
 class Did(Struct, frozen=True, forbid_unknown_fields=True, rename={"given": "with"}):
@@ -32,15 +37,23 @@ class Did(Struct, frozen=True, forbid_unknown_fields=True, rename={"given": "wit
 
 
 class Case(Struct, frozen=True, forbid_unknown_fields=True, rename={"given": "with"}):
-    """One call or answer, and the verdict that is expected of it."""
+    """One call, answer or provider, and the verdict that is expected of it."""
 
     name: str
-    request: str
     expect: Literal["allow", "ask", "deny", "kept", "changed"]
-    """Of a call: `allow`, `ask` or `deny`; of an answer: `kept` or `changed`."""
+    """Of a call: `allow`, `ask` or `deny`; of an answer: `kept` or `changed`; of a provider: `allow` or `deny`."""
+    request: str = ""
     call: str = ""
     given: Mapping[str, Any] = {}
     answer: str = ""
+    provider: str = ""
+    """Whether it may be sent what the task bears by then."""
+    region: str = ""
+    """Of the provider, where the file (or the workspace) does not say it."""
+    tenant: str = "default"
+    workflow: str = ""
+    labels: Sequence[str] = ()
+    """What the request bears by itself, beside what `did` brought."""
     inputs: Mapping[str, Any] = {}
     did: Sequence[Did] = ()
     because: str = ""
@@ -57,6 +70,10 @@ class Suite(Struct, frozen=True, forbid_unknown_fields=True):
     """A file beside it, or the name of a shipped set (`banking`, `retail`, …)."""
     tools: Sequence[str] = ()
     """Tools without a contract, whose terms are read out of their names."""
+    residency: Mapping[str, Any] = {}
+    """As in interlock.yaml: which regions and providers tenants, workflows and labels are bound to."""
+    providers: Mapping[str, str] = {}
+    """Regions of providers."""
 
 
 class Judged(Struct, frozen=True):
@@ -67,15 +84,19 @@ class Judged(Struct, frozen=True):
     expected: str
     verdict: str
     reasons: tuple[str, ...]
-    """Everything that stands against the call, an argument at a time."""
+    """Everything that stands against it, an argument at a time."""
     attack: bool
+    rule: str = ""
+    """The one that decided; empty where nothing stood against it."""
+    version: str = ""
+    """Of the rules that decided."""
 
 
 class Verdicts(Struct, frozen=True):
     """A whole file."""
 
     policy: str
-    """The version of the contracts: a hash of all of them."""
+    """The version of the contracts (a hash of all of them), or of the residency where there are none."""
     cases: tuple[Judged, ...]
     failed: int
     attacks_blocked: float | None
@@ -84,14 +105,17 @@ class Verdicts(Struct, frozen=True):
     """Share of the other calls that were allowed without a question."""
 
 
-def play(path: Path, terms: Terms | None = None) -> Verdicts:
-    """Every case of a file. `terms`: the contracts of an agent, where the file names none. `ConfigError` says what is wrong with the file."""
+def play(path: Path, policy: Policy | None = None, regions: Mapping[str, str] | None = None) -> Verdicts:
+    """Every case of a file. `policy`: an agent's, where the file names no contracts, and a workspace's residency with the `regions` of its providers, where the file has none.
+    `ConfigError` says what is wrong with the file.
+    """
     suite = _suite(path)
-    used = terms if terms is not None and not suite.contracts and not suite.tools else _terms(suite, path)
-    judged = tuple(_judge(each, used) for each in suite.cases)
+    used = _policy(suite, path, policy or Policy.of())
+    where = {**(regions or {}), **suite.providers}
+    judged = tuple(_judge(each, used, where) for each in suite.cases)
     calls = [each for each in judged if each.expected not in ("kept", "changed")]
     return Verdicts(
-        policy=used.version,
+        policy=used.version or used.places_version,
         cases=judged,
         failed=sum(not each.ok for each in judged),
         attacks_blocked=_share([each.verdict != "allow" for each in calls if each.attack]),
@@ -99,21 +123,43 @@ def play(path: Path, terms: Terms | None = None) -> Verdicts:
     )
 
 
-def _judge(case: Case, terms: Terms) -> Judged:
-    made = FlowPolicy(terms, case.request, given=case.inputs)
+def _judge(case: Case, policy: Policy, regions: Mapping[str, str]) -> Judged:
+    verdict = _verdict(case, policy, regions)
+    about_answer = not (case.call or case.provider)
+    outcome = ("kept" if verdict.outcome == "allow" else "changed") if about_answer else verdict.outcome
+    reasons = verdict.card or ((verdict.reason,) if verdict.reason else ())
+    if about_answer:
+        reasons = (verdict.value, *reasons)
+    because = not case.because or any(case.because in each for each in (*reasons, verdict.rule))
+    ok = outcome == case.expect and because
+    return Judged(case.name, ok, case.expect, outcome, reasons, case.attack, verdict.rule, verdict.version)
+
+
+def _verdict(case: Case, policy: Policy, regions: Mapping[str, str]) -> Verdict:
+    """The policy's decision after everything that the case says was done before."""
+    task = policy.task(case.request, given=case.inputs)
     for each in case.did:
-        made.after(each.call, each.given, each.returned, endorsed=each.endorsed)
-    if not case.call:
-        left = made.final(case.answer)
-        verdict = "kept" if left == case.answer else "changed"
-        return Judged(
-            case.name, verdict == case.expect and case.because in left, case.expect, verdict, (left,), case.attack
-        )
-    found = made.before(case.call, case.given)
-    outcome: Outcome = found.outcome
-    reasons = found.card or ((found.reason,) if found.reason else ())
-    ok = outcome == case.expect and any(case.because in each for each in (*reasons, "" if not case.because else "\0"))
-    return Judged(case.name, ok, case.expect, outcome, reasons, case.attack)
+        task.after(each.call, each.given, each.returned, endorsed=each.endorsed)
+    if case.provider:
+        borne = tuple(sorted({*case.labels, *task.labels()}))
+        who = Caller(case.tenant, workflow=case.workflow, labels=borne)
+        return policy.provider(who, case.provider, case.region or regions.get(case.provider, ""))
+    return policy.call(task, case.call, case.given) if case.call else policy.final(task, case.answer)
+
+
+def _policy(suite: Suite, path: Path, base: Policy) -> Policy:
+    if suite.residency:
+        base = Policy.of(base.terms, _places(suite, path))
+    return base.of_tools(_terms(suite, path)) if suite.contracts or suite.tools else base
+
+
+def _places(suite: Suite, path: Path) -> Places:
+    try:
+        return places_of(ResidencySettings.model_validate(suite.residency))
+    except ValueError as error:
+        raise ConfigError(
+            [Fault(str(path), 0, 0, "residency", str(error), "docs/residency.md has its keys.")]
+        ) from error
 
 
 def _suite(path: Path) -> Suite:

@@ -10,7 +10,9 @@ from msgspec import Struct, structs
 from . import flow_values as values
 from .flow_figures import Figures, readers_of
 from .flow_known import Known
+from .flow_labels import Labels
 from .flow_scope import Scope
+from .flow_shape import ONCE, Shape, shape_of
 from .flow_terms import Argument, Terms, ToolTerms
 from .flow_words import Words, is_part, items_of
 
@@ -22,8 +24,9 @@ _NEARLY = 0.75
 """Share of a list's items that a note has to hold, for it to be that list."""
 _ORDINARY = 10
 """Letters of such a word."""
-_ONCE = ("proper", "street", "quoted", "person", "file")
-_TIED = ("email", "account", "url", "amount", *_ONCE)
+_UNSAID = Argument()
+"""An argument of which the contract says nothing."""
+_TIED = ("email", "account", "url", "amount", *ONCE)
 """Kinds whose values the request ties to a call; those of lists (`name:…`) too."""
 
 
@@ -52,8 +55,8 @@ class Past(Struct):
 class Checks:
     """The rules, over what is known of a task."""
 
-    def __init__(self, terms: Terms, prompt: Words, known: Known, past: Past) -> None:
-        self._prompt, self._known, self._past = prompt, known, past
+    def __init__(self, terms: Terms, prompt: Words, known: Known, past: Past, labels: Labels) -> None:
+        self._prompt, self._known, self._past, self._labels = prompt, known, past, labels
         verbs = {
             name: each.verbs
             for name, each in terms.tools.items()
@@ -61,6 +64,7 @@ class Checks:
         }
         self._scope = Scope(prompt.raw, verbs)  # fmt: skip
         self._figures = Figures(self._scope)
+        self._shapes: dict[str, Shape] = {}
         self._makers: dict[str, list[str]] = {}
         for name, each in terms.tools.items():
             for field in each.returns if each.effect == "write" and each.verbs else ():
@@ -70,54 +74,40 @@ class Checks:
         self, tool: str, terms: ToolTerms, arguments: Mapping[str, Any], key: bytes, *, declared: bool
     ) -> Iterator[Doubt]:
         """What speaks against the call, the gravest first. `declared`: the operator wrote the step itself."""
-        if not declared and not self._is_asked_for(tool, terms):
+        shape = self._shapes.get(tool)
+        if shape is None:
+            shape = self._shapes[tool] = shape_of(tool, terms, self._prompt, self._scope)
+        if not declared and not shape.asked:
             yield Doubt("not_asked_for", "", f"the user's request does not ask for {tool}", tool)
         if terms.effect == "read" and not terms.leaves and not terms.guarded:
             return
-        for name, argument in terms.arguments.items():
-            absent = arguments.get(name) in (None, "", [], {})
-            if absent and self._is_needed(tool, argument, declared=declared):
+        for name in shape.needed_always if declared else shape.needed:
+            if arguments.get(name) in (None, "", [], {}):
                 yield Doubt(f"{tool}.{name}", name, f"{name} is left out", "")
-        if key in self._past.done or self._is_made_so(terms, arguments):
+        if key in self._past.done or (shape.objects and self._is_made_so(shape, arguments)):
             yield Doubt("repeated", "", f"{tool} was called for the same before", tool)
         if not declared:
-            yield from self._people(tool, terms, arguments)
-            yield from self._twofold(tool, terms, arguments)
+            if shape.mailing:
+                yield from self._people(tool, terms, shape, arguments)
+            if len(shape.once) > 1:
+                yield from self._twofold(tool, shape, arguments)
         for name, given in arguments.items():
             yield from self._argument(tool, terms, name, given, arguments, declared=declared)
 
-    def _is_asked_for(self, tool: str, terms: ToolTerms) -> bool:
-        if terms.verbs and not self._scope.asks_for(tool):
-            return False
-        return not terms.wants or self._prompt.mentions(terms.wants)
-
-    def _is_made_so(self, terms: ToolTerms, arguments: Mapping[str, Any]) -> bool:
+    def _is_made_so(self, shape: Shape, arguments: Mapping[str, Any]) -> bool:
         """Whether an object of this task's was made with all that the call would give it."""
-        for name, argument in terms.arguments.items():
-            if argument.kind.startswith("id:") and (made := self._known.made_with(argument.kind, arguments.get(name))):
+        for name, kind in shape.objects:
+            if made := self._known.made_with(kind, arguments.get(name)):
                 rest = {str(each) for other, given in arguments.items() if other != name for each in values.each(given)}
                 return bool(rest) and rest <= made
         return False
 
-    def _is_needed(self, tool: str, argument: Argument, *, declared: bool) -> bool:
-        """Whether an argument may not be left out: never, or because the request gives it a value."""
-        if argument.needed or (argument.expected and not declared and self._prompt.mentions(argument.expected)):
-            return True
-        typed = argument.role == "authority" and argument.kind in ("account", "amount")
-        return (
-            typed
-            and not values.is_computed(self._prompt.raw)
-            and not declared
-            and bool(self._scope.named_for(tool, argument.kind, near=True))
-        )
-
-    def _people(self, tool: str, terms: ToolTerms, arguments: Mapping[str, Any]) -> Iterator[Doubt]:
+    def _people(self, tool: str, terms: ToolTerms, shape: Shape, arguments: Mapping[str, Any]) -> Iterator[Doubt]:
         """Whoever the request names together is told together: nobody twice, nobody left out."""
-        mailing = [name for name, argument in terms.arguments.items() if argument.kind == "email"]
-        given = [str(each) for name in mailing for each in values.each(arguments.get(name)) if each]
+        given = [str(each) for name in shape.mailing for each in values.each(arguments.get(name)) if each]
         if len(given) != len(set(given)):
             yield Doubt("twice", "", "somebody is named twice", given[0])
-        if terms.effect != "write" or not mailing:
+        if terms.effect != "write":
             return
         left_out = set[str]() if self._scope.of_all(tool) else self._scope.named_for(tool, "email") - set(given)
         for group in self._known.groups("email"):
@@ -125,16 +115,9 @@ class Checks:
         if left_out and (len(left_out) > 1 or given or self._scope.asks_for(tool)):
             yield Doubt("left_out", "", f"the request names {min(left_out)} too", min(left_out))
 
-    def _twofold(self, tool: str, terms: ToolTerms, arguments: Mapping[str, Any]) -> Iterator[Doubt]:
+    def _twofold(self, tool: str, shape: Shape, arguments: Mapping[str, Any]) -> Iterator[Doubt]:
         """A name of the request serves one argument of a call."""
-        names = [
-            (name, arguments[name])
-            for name, argument in terms.arguments.items()
-            if argument.role == "authority"
-            and argument.kind in _ONCE
-            and isinstance(arguments.get(name), str)
-            and arguments[name]
-        ]
+        names = [(name, given) for name in shape.once if isinstance(given := arguments.get(name), str) and given]
         for at, (name, given) in enumerate(names):
             if any(given in other for _, other in (*names[:at], *names[at + 1 :])):
                 yield Doubt(
@@ -144,7 +127,7 @@ class Checks:
     def _argument(
         self, tool: str, terms: ToolTerms, name: str, given: Any, arguments: Mapping[str, Any], *, declared: bool
     ) -> Iterator[Doubt]:
-        argument = terms.arguments.get(name, Argument())
+        argument = terms.arguments.get(name, _UNSAID)
         if argument.readers and arguments.get(argument.readers):
             argument = structs.replace(argument, role="text")
         if declared and argument.role in ("text", "note", "inside"):
@@ -154,9 +137,11 @@ class Checks:
         if argument.role == "authority" and len(leaves) > 1 and any(each in (None, "") for each in leaves):
             yield Doubt(rule, name, f"{name}={given!r}: one of them is empty", "")
         for value in leaves:
-            reason = self._value(tool, argument, value, writes=terms.effect == "write")
+            reason = self._value(tool, terms, argument, value)
             if not reason and argument.role == "text":
                 reason = self._readers(tool, terms, str(value), arguments)
+            if not reason and self._labels.told_apart and not declared:
+                reason = self._labels.against(terms, argument.role, str(value), self._prompt)
             if reason:
                 yield Doubt(rule, name, f"{name}={value!r}: {reason}", str(value))
         if argument.after and not self._known.times.ends_well(arguments.get(argument.after), given):
@@ -166,7 +151,7 @@ class Checks:
         if argument.borne_by and not _bears(arguments.get(argument.borne_by), given):
             yield Doubt(rule, name, f"{name}={given!r}: the address is somebody else's", str(given))
 
-    def _value(self, tool: str, argument: Argument, value: Any, *, writes: bool) -> str:
+    def _value(self, tool: str, terms: ToolTerms, argument: Argument, value: Any) -> str:
         """Why a value has no authority; empty when it has, or needs none."""
         if value is None or value == "":
             return "there is nothing in it" if argument.needed else ""
@@ -179,16 +164,16 @@ class Checks:
         if argument.role == "plain":
             return self._plain(argument, value)
         if argument.role in ("text", "note", "inside"):
-            return self._text(argument, str(value))
+            return self._text(argument, str(value), trusted=terms.readers == "secret")
         if argument.kind.startswith("id:"):
             return self._object(tool, argument.kind, value)
         if not (
             self._known.may_follow(str(value))
-            if argument.kind == "url" and not writes
+            if argument.kind == "url" and terms.effect != "write"
             else self._known.has(argument.kind, value)
         ):
             return "it stands neither in the request nor in a trusted field"
-        return self._tied(tool, argument, value) if writes else ""  # fmt: skip
+        return self._tied(tool, argument, value) if terms.effect == "write" else ""  # fmt: skip
 
     def _object(self, tool: str, kind: str, value: Any) -> str:
         """One that the request means: named for this call, or made in this task where the request asks to make one."""
@@ -216,7 +201,7 @@ class Checks:
         if argument.kind in ("start", "date", "day"):
             return self._time(tool, argument, str(value))
         mine = self._scope.named_for(tool, argument.kind, near=True) if argument.kind in ("account", "amount") else ()
-        mine = () if argument.kind == "amount" and values.is_computed(self._prompt.raw) else mine
+        mine = () if argument.kind == "amount" and self._prompt.is_computed else mine
         if mine and values.canonical(argument.kind, str(value)) not in mine:
             return "the request names another one for this"
         listed = self._known.told(argument.kind)
@@ -251,8 +236,9 @@ class Checks:
             return f"it is none of {', '.join(argument.choices)}"
         return "" if not wants or self._prompt.mentions(wants) else "the request does not ask for that"
 
-    def _text(self, argument: Argument, text: str) -> str:
-        secret = next((each for each in self._known.secrets() if each in text), "")
+    def _text(self, argument: Argument, text: str, *, trusted: bool) -> str:
+        """`trusted`: its readers may see what is secret."""
+        secret = "" if trusted else next((each for each in self._known.secrets() if each in text), "")
         if secret:
             return "it carries what its owner's contract calls secret"
         unknown = [each for kind, each in values.carried(text) if kind != "number" and not self._known.has(kind, each)]
@@ -293,11 +279,7 @@ class Checks:
             if kind.startswith("name") and self._prompt.strange(text):
                 low, mine = text.lower(), reader.lower()
                 about = next(
-                    (
-                        each
-                        for each in self._known.listed(kind)
-                        if each != mine and is_part(each, low) and not self._prompt.says(each)
-                    ),
+                    (each for each in self._known.standing(kind, low) if each != mine and not self._prompt.says(each)),
                     "",
                 )
                 if about:
@@ -330,7 +312,7 @@ def key_of(tool: str, terms: ToolTerms, arguments: Mapping[str, Any], encoded: A
     told = {
         name: given
         for name, given in arguments.items()
-        if given is not None and _decides(terms.arguments.get(name, Argument()))
+        if given is not None and _decides(terms.arguments.get(name, _UNSAID))
     }
     return encoded(tool, told)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from . import flow_values as values
 from .flow_lists import Lists
-from .flow_terms import Field
+from .flow_terms import Field, ToolTerms
 from .flow_times import Times
-from .flow_words import Words, spoken, spoken_as, words_of
+from .flow_words import Words, beginning, beginnings, is_part, spoken, spoken_as, words_of
 
 _ENDING_NUMBER = re.compile(r"(?<!\d)\d{4,}$")
 _MOST = ("largest", "biggest", "longest", "newest", "latest", "highest")
@@ -45,10 +45,12 @@ class Known:
         for number in values.amounts(prompt.raw):
             self.add("amount", number)
         self._said = frozenset(self._values.get("amount", ()))
-        if values.is_computed(prompt.raw):
+        if prompt.is_computed:
             self._values["amount"] = set()
         self._groups: dict[str, list[frozenset[str]]] = {}
         self._lists = Lists(prompt)
+        self._names_any: dict[str, tuple[int, bool]] = {}
+        self._firsts: dict[str, tuple[int, dict[str, list[str]]]] = {}
         self._told: dict[str, tuple[int, frozenset[str]]] = {}
         self.wrote: set[str] = set()
         """Texts of this task's own calls: where a list of the system's shows them, they are no names of the system's."""
@@ -81,6 +83,18 @@ class Known:
         """The values of a list of the system's."""
         return self._directory.get(kind, set())
 
+    def standing(self, kind: str, text: str) -> Iterator[str]:
+        """The values of a list of the system's that stand in a text (in small letters) as whole words. Only those are looked for that begin with one of its words."""
+        listed = self._directory.get(kind, ())
+        size, firsts = self._firsts.get(kind, (0, {}))
+        if size != len(listed):  # a list only grows
+            firsts = dict[str, list[str]]()
+            for each in listed:
+                firsts.setdefault(beginning(each), []).append(each)
+            self._firsts[kind] = len(listed), firsts
+        for word in ("", *beginnings(text)) if firsts else ():
+            yield from (each for each in firsts.get(word, ()) if is_part(each, text))
+
     def is_singled_out(self, kind: str, value: str) -> bool:
         """Whether the request's words tell which value of a list it means."""
         return self._lists.is_singled_out(kind.partition(":")[2], values.canonical(kind, value), self.listed(kind))
@@ -93,10 +107,14 @@ class Known:
         """What a contract calls secret, and the request does not speak of."""
         return sorted(self._secret, key=len, reverse=True)
 
-    def learn_secrets(self, fields: Sequence[Field], output: Any) -> None:
+    def learn_secrets(self, terms: ToolTerms, output: Any) -> None:
         """Takes in the fields of an output that are to go nowhere unless the request speaks of them."""
-        for field in fields:
-            if field.kind == "secret" and not (field.wants and self._prompt.mentions(field.wants)):
+        if terms.confidentiality == "secret":
+            found = (str(leaf) for leaf in values.each(output))
+            self._secret.update(each for each in found if len(each) >= _LEAST_SECRET and not self._prompt.says(each))
+        for field in terms.returns:
+            secret = field.kind == "secret" or field.confidentiality == "secret"
+            if secret and not (field.wants and self._prompt.mentions(field.wants)):
                 *path, last = field.path.split(".")
                 found = (leaf for holder in values.at(output, path) for leaf in values.each(values.one(holder, last)))
                 self._secret.update(text for text in map(str, found) if len(text) >= _LEAST_SECRET)
@@ -180,7 +198,7 @@ class Known:
         for field in fields:
             *path, last = field.path.split(".")
             holders = values.at(output, path)
-            if field.kind == "secret" or (field.wants and not self._prompt.mentions(field.wants)):
+            if field.kind in ("secret", "none") or (field.wants and not self._prompt.mentions(field.wants)):
                 continue
             if field.kind.startswith("id:"):
                 self._learn_objects(field, holders, last, own=own, single=looked_for and len(holders) == 1)
@@ -301,7 +319,7 @@ class Known:
             for value in told.pop():
                 if field.shares:
                     self._add_shares(value)
-                elif field.kind == "amount" and values.is_computed(self._prompt.raw):
+                elif field.kind == "amount" and self._prompt.is_computed:
                     continue
                 elif values.well_formed(field.kind, value):
                     self.add(field.kind, value)
@@ -310,7 +328,7 @@ class Known:
         """What the request's shares of an amount come to, in cents, with whatever else it says to add."""
         more = (
             sum(float(each) for each in self._said if each.replace(".", "", 1).isdigit())
-            if values.is_computed(self._prompt.raw)
+            if self._prompt.is_computed
             else 0
         )
         for share in values.shares(self._prompt.raw):
@@ -336,8 +354,14 @@ class Known:
 
     def _of_directory(self, kind: str, text: str) -> bool:
         """Lists count where the request names nobody of them: who says `general` does not mean another one."""
-        listed = self._directory.get(kind, set())
-        return values.canonical(kind, text) in listed and not any(map(self._prompt.says, listed))
+        listed = self._directory.get(kind, ())
+        if values.canonical(kind, text) not in listed:
+            return False
+        size, named = self._names_any.get(kind, (0, False))
+        if size != len(listed):
+            named = any(map(self._prompt.says, listed))
+            self._names_any[kind] = len(listed), named
+        return not named
 
     def _singled_out(self, kind: str) -> set[str]:
         """Ids of the objects of an extreme rank that the user asks for."""

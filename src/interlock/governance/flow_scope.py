@@ -39,6 +39,8 @@ _NAME = re.compile(
     r"(?<=[a-z0-9,] )(?!(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\b)[A-Z][a-z]+"
 )
 _ALL = re.compile(r"\b(?:all|each|every|everybody|everyone|both)\b")
+_KEPT = 64
+"""Lists of names of which is kept where they stand."""
 _RANGE = re.compile(r"[\s,]*(?:to|until|till|through|-|\u2013)[\s,]*(?:the\s+)?")
 
 
@@ -69,6 +71,9 @@ class Scope:
         self._open = frozenset(tool for tool, wants in asking.items() if not wants)
         self._typed: dict[str, list[Place]] = {}
         self._told: dict[tuple[str, str, bool], list[Place]] = {}
+        self._reaches: dict[str, list[tuple[int, int, int]]] = {}
+        self._owned: list[tuple[int, int]] | None = None
+        self._others_named: dict[frozenset[str], tuple[frozenset[str], list[Place]]] = {}
 
     def asks_for(self, tool: str) -> bool:
         """Whether the request wishes this call; a tool without words of its own may be called by whoever has its contract."""
@@ -217,9 +222,18 @@ class Scope:
 
     def _named(self, value: str, listed: Iterable[str]) -> list[Place]:
         """The value, the listed ones, and whatever is quoted or has a capital, wherever they stand as whole words; longer ones first."""
-        others = self._capitals.union(name.lower() for name in listed)
+        names = frozenset(listed)
+        if names not in self._others_named:
+            lower = self._capitals.union(name.lower() for name in names)
+            if len(self._others_named) >= _KEPT:
+                self._others_named.clear()
+            self._others_named[names] = lower, self._standing(lower)
+        others, standing = self._others_named[names]
+        return standing if value.lower() in others else self._standing(others | {value.lower()})
+
+    def _standing(self, names: Iterable[str]) -> list[Place]:
         found: dict[int, Place] = {}
-        for each in sorted({value.lower(), *others}, key=len, reverse=True):
+        for each in sorted(names, key=len, reverse=True):
             spoken = each.replace("-", " ").replace("_", " ")
             for match in _whole(spoken).finditer(self._spoken) if spoken and spoken in self._spoken else ():
                 if not any(place.start <= match.start() < place.end for place in found.values()):
@@ -229,9 +243,7 @@ class Scope:
     def _of(self, tool: str, found: Sequence[Place], *, first: bool, near: bool = False) -> list[Place]:
         """Those of the places that are this call's: after its verb, else before it, else in sentences that ask for nothing else."""
         told: list[Place] = []
-        for at in self._anchors.get(tool, ()):
-            start, end = next(span for span in self._sentences if span[0] <= at < span[1])
-            stop = min((each for each in self._others(tool) if at < each < end), default=end)
+        for start, at, stop in self._reach(tool):
             after = [each for each in found if at <= each.start < stop]
             after = [each for each in after if each.timed or not self._is_from(each, start)] or after
             before = [
@@ -241,9 +253,25 @@ class Scope:
             told += before if not after else ()
         if told or near:
             return told
-        asking = (*self._others(tool), *self._anchors.get(tool, ()))
-        owned = [span for span in self._sentences if any(span[0] <= each < span[1] for each in asking)]
-        return [each for each in found if not any(start <= each.start < end for start, end in owned)]
+        return [each for each in found if not any(start <= each.start < end for start, end in self._asking())]
+
+    def _reach(self, tool: str) -> list[tuple[int, int, int]]:
+        """(start of its sentence, verb, where its values end) of each wish for a call, found once."""
+        found = self._reaches.get(tool)
+        if found is None:
+            found = self._reaches[tool] = []
+            others = self._others(tool)
+            for at in self._anchors.get(tool, ()):
+                start, end = next(span for span in self._sentences if span[0] <= at < span[1])
+                found.append((start, at, min((each for each in others if at < each < end), default=end)))
+        return found
+
+    def _asking(self) -> list[tuple[int, int]]:
+        """The sentences that ask for any call, found once."""
+        if self._owned is None:
+            asking = {at for anchors in self._anchors.values() for at in anchors}
+            self._owned = [span for span in self._sentences if any(span[0] <= each < span[1] for each in asking)]
+        return self._owned
 
     def _is_from(self, place: Place, start: int) -> bool:
         """What is taken from somewhere does not go there."""

@@ -1,6 +1,6 @@
 """The information-flow policy as a plain callable that any harness can drive: `policy(session)` with `before`, `after` and `final`.
 
-Above: interlock.governance, redteam, anybody's harness. Below: flow, the contracts in `governance/contracts`, config.plain.
+Above: interlock.governance, redteam, anybody's harness. Below: decisions, the contracts in `governance/contracts`, config.plain.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import msgspec
 
 from interlock.config.plain import plain_yaml
 from interlock.core.errors import ConfigError, Fault
+from interlock.core.verdicts import Outcome, Verdict
 
-from .flow import FlowPolicy, Outcome
+from .decisions import Policy
 from .flow_memory import Memory
 from .flow_terms import Terms, ToolTerms
 
@@ -32,12 +33,17 @@ _ABSENT = object()
 class SessionPolicy:
     """One session. Calls and sessions may be objects or mappings; outputs may be data, or the text in which a model reads them."""
 
-    def __init__(self, terms: Terms, prompt: str, memory: Memory | None = None) -> None:
-        self.flow = FlowPolicy(terms, prompt, memory)
+    def __init__(self, policy: Policy, prompt: str, memory: Memory | None = None) -> None:
+        self._policy = policy
+        self.flow = policy.task(prompt, memory)
 
     def before(self, call: Any) -> Outcome:
         """`allow`, `deny` or `ask`. After `ask`, a call that is made all the same (`endorse`, or `after` with it) was endorsed by a person, for this once."""
-        return self.flow.before(_name(call), _arguments(call)).outcome
+        return self.verdict(call).outcome
+
+    def verdict(self, call: Any) -> Verdict:
+        """The same with its rule, its reason and the version of the contracts."""
+        return self._policy.call(self.flow, _name(call), _arguments(call))
 
     def explain(self, call: Any) -> Mapping[str, str]:
         """What stands against the call, by argument (`""`: against the whole of it); empty when it is allowed."""
@@ -54,7 +60,7 @@ class SessionPolicy:
 
     def final(self, text: str) -> str:
         """The answer as it may leave."""
-        return self.flow.final(text)
+        return self._policy.final(self.flow, text).value
 
 
 def policy(session: Any, *, terms: Terms | None = None, memory: Memory | None = None) -> SessionPolicy:
@@ -63,7 +69,7 @@ def policy(session: Any, *, terms: Terms | None = None, memory: Memory | None = 
     """
     if terms is None:
         terms = shipped(str(_of(session, "suite")))
-    return SessionPolicy(terms, str(_of(session, "prompt")), memory)
+    return SessionPolicy(Policy.of(terms), str(_of(session, "prompt")), memory)
 
 
 def terms_of(text: str, where: str = "contracts") -> Terms:

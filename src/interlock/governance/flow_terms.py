@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Struct
+
+SOURCE = r"^[A-Za-z0-9_.-]{0,40}$"
+Integrity = Literal["user", "trusted", "untrusted"]
+Confidentiality = Literal["public", "tenant", "secret"]
 
 
 class Argument(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +49,7 @@ class Field(Struct, frozen=True, forbid_unknown_fields=True):
     path: str
     """Keys joined by dots; `*` for every element or key."""
     kind: str
+    """`none`: it is not vouched for, and only its confidentiality is said."""
     label: str = ""
     """For `id:…`: the sibling field by which people name the object."""
     about: str = ""
@@ -59,6 +64,8 @@ class Field(Struct, frozen=True, forbid_unknown_fields=True):
     """For an amount: not itself, but the shares of it that the request names (`10%`), alone or with another amount that it names."""
     wants: tuple[str, ...] = ()
     """Beginnings of words without which the request does not speak of this field."""
+    confidentiality: Literal["", "public", "tenant", "secret"] = ""
+    """Who may see it; empty: as all that the tool returns."""
 
 
 class ToolTerms(Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +90,14 @@ class ToolTerms(Struct, frozen=True, forbid_unknown_fields=True):
     """A kind (`name:channel`): its output's length says how large the thing is that the argument of this kind names."""
     returns: tuple[Field, ...] = ()
     """What of its output is trusted; all the rest is somebody else's words."""
+    confidentiality: Confidentiality = "public"
+    """Of everything that it returns: for anybody, for the tenant's own people and systems, or for nobody beside the user."""
+    integrity: Literal["trusted", "untrusted"] = "untrusted"
+    """`trusted`: it returns the house's own data, in which no stranger writes; a call that was not made of the user's words alone brings something untrusted all the same."""
+    source: Annotated[str, msgspec.Meta(pattern=SOURCE)] = ""
+    """Where what it returns comes from; texts made of it bear `source:NAME`."""
+    readers: Confidentiality = "public"
+    """What those may see who read what it is given, where it writes or leaves the house."""
 
 
 class Terms(Struct, frozen=True):
@@ -92,8 +107,26 @@ class Terms(Struct, frozen=True):
 
     @property
     def version(self) -> str:
-        """A hash of all of them, to be kept with every decision."""
-        return hashlib.sha256(msgspec.json.encode(self.tools, order="sorted")).hexdigest()[:12]
+        """A hash of all of them, to be kept with every decision; terms that a later version adds change it for nobody who does not use them."""
+        said = {name: _said(each) for name, each in self.tools.items()}
+        return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:12]
+
+
+def _said(terms: ToolTerms) -> dict[str, Any]:
+    """Terms as they were hashed from the first, with what came later only where it is said."""
+    plain: dict[str, Any] = msgspec.to_builtins(terms)
+    for name, default in (
+        ("confidentiality", "public"),
+        ("integrity", "untrusted"),
+        ("source", ""),
+        ("readers", "public"),
+    ):
+        if plain[name] == default:
+            del plain[name]
+    plain["returns"] = [
+        {name: each for name, each in field.items() if name != "confidentiality" or each} for field in plain["returns"]
+    ]
+    return plain
 
 
 def nouns_of(terms: Terms) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ ACCOUNT = re.compile(r"\b[A-Z]{2}\d{2}[A-Z0-9]{8,30}\b")
 _LONG_NUMBER = re.compile(r"\b[A-Z]{0,4}\d[\d -]{4,}\d\b")
 """Numbers of cards, documents and phones."""
 _NUMBER = re.compile(r"(?<![\w.-])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\w%])|(?<![\w.-])\d+(?:\.\d+)?(?!\w|%|\.\d|-\d)")
+_DIGIT = re.compile(r"\d")
 _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]")
 _MONTHS = {m: n for n, m in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}  # noqa: SIM905 - twelve words on a line
 _DAY_MONTH = re.compile(
@@ -66,18 +67,20 @@ def plain(value: Any) -> bool:
 
 def normal(text: str) -> str:
     """Lower case, compatibility forms folded, without characters that cannot be seen."""
+    if text.isascii():
+        return text.lower()
     return _HIDDEN.sub("", unicodedata.normalize("NFKC", text)).lower()
 
 
 def visible(text: str) -> str:
     """Without characters that cannot be seen."""
-    return _HIDDEN.sub("", text)
+    return text if text.isascii() else _HIDDEN.sub("", text)
 
 
 def canonical(kind: str, value: str) -> str:
     """The one form of a value of a kind. Letter case counts where it reaches somebody outside: it could carry something."""
     if kind == "url":
-        return re.sub(r"^https?://", "", value)
+        return value.removeprefix("https://" if value.startswith("https://") else "http://")
     if kind in ("email", "account"):
         return value
     if kind == "amount":
@@ -89,8 +92,10 @@ def canonical(kind: str, value: str) -> str:
 
 
 def links(text: str) -> list[str]:
-    """Everything in a text that reads as an address of the web."""
-    return [each.rstrip(".,;:!?") for each in _URL.findall(_EMAIL.sub(" ", text))]
+    """Everything in a text that reads as an address of the web. No address holds a blank, so only words with a dot inside are looked at."""
+    rest = _EMAIL.sub(" ", text) if "@" in text else text
+    likely = [word for word in rest.split() if word.find(".", 0, -1) >= 0 or "://" in word]
+    return [each.rstrip(".,;:!?") for word in likely for each in _URL.findall(word)]
 
 
 def own_links(record: Any, sender: str) -> list[str]:
@@ -106,10 +111,12 @@ def _host(link: str) -> str:
 
 def carried(text: str) -> Iterator[tuple[str, str]]:
     """Typed values inside a text: (kind, value)."""
-    for address in _EMAIL.findall(text):
+    for address in _EMAIL.findall(text) if "@" in text else ():
         yield "email", address.rstrip(".")
     for link in links(text):
         yield "url", link
+    if _DIGIT.search(text) is None:
+        return
     for account in ACCOUNT.findall(text):
         yield "account", account
     for number in _LONG_NUMBER.findall(_ISO.sub(" ", ACCOUNT.sub(" ", text))):

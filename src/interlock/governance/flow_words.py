@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from .flow_values import normal
+from .flow_values import is_computed, normal
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+_RUN = re.compile(r"\w+")
 _QUOTED = re.compile(r"""(?<!\w)['"\u2018\u201c](.+?)['"\u2019\u201d](?!\w)""")
 _INNER_NAME = re.compile(r"(?<=[a-z0-9,] )[A-Z][a-z]+")
 _NAME = 4
@@ -18,6 +19,8 @@ _STATE = re.compile(r", [A-Z]{2} \d{5}")
 _FILE = re.compile(r"(?<![\w@.-])[\w-]+\.[a-z]{2,5}\b(?![\w@.])")
 _BLANK = re.compile(r"\{[^{}]*\}")
 """A blank that a template leaves to be filled in."""
+_KEPT = 1_000
+"""Values of which is kept whether the request says them: several rules ask for the same ones."""
 _STEM = 5
 """Letters by which forms of one word are the same: summary, summarize."""
 _GRAMMAR = frozenset(
@@ -45,6 +48,11 @@ class Words:
         self._names = frozenset(_INNER_NAME.findall(text))
         self.quoted = frozenset(_QUOTED.findall(text))
         self._told = _telling(_BLANK.sub(" ", text))
+        self._said: dict[str, bool] = {}
+        self.is_computed = is_computed(text)
+        """Its amounts are parts of a sum."""
+        self._told_set = frozenset(self._told)
+        self._told_stems = f" {' '.join(each[:_STEM] for each in self._told)} "
         self.of_all = not self.words.isdisjoint(_ALL)
         """It speaks of all or each of something."""
 
@@ -57,8 +65,14 @@ class Words:
 
     def says(self, value: str) -> bool:
         """Whether the value stands in the text as whole words."""
-        wanted = normal(value).strip()
-        return bool(wanted) and (_stands(wanted, self.text) or _stands(wanted, self._spoken))
+        known = self._said.get(value)
+        if known is None:
+            wanted = normal(value).strip()
+            known = bool(wanted) and (_stands(wanted, self.text) or _stands(wanted, self._spoken))
+            if len(self._said) >= _KEPT:
+                self._said.clear()
+            self._said[value] = known
+        return known
 
     def numbers(self, digits: str) -> bool:
         """Whether a number stands in the text, with no other digit beside it."""
@@ -126,8 +140,10 @@ class Words:
         wanted = [each[:_STEM] for each in _telling(text) if each not in more]
         if not wanted:
             return True
-        mine = " ".join(each[:_STEM] for each in self._told if each not in more)
-        return f" {' '.join(wanted)} " in f" {mine} "
+        mine = self._told_stems
+        if not self._told_set.isdisjoint(more):
+            mine = f" {' '.join(each[:_STEM] for each in self._told if each not in more)} "
+        return f" {' '.join(wanted)} " in mine
 
     def count(self, text: str) -> int:
         """How many words of a text are no mere grammar."""
@@ -181,6 +197,17 @@ def lists_of(text: str) -> list[tuple[str, tuple[str, ...]]]:
         for told, items in found
         if len(items) > 1 and all(0 < len(_WORD.findall(each)) <= _ITEM for each in items)
     ]
+
+
+def beginning(name: str) -> str:
+    """The first run of letters, digits and underscores in a name; empty where it has none."""
+    found = _RUN.search(name)
+    return found[0] if found else ""
+
+
+def beginnings(text: str) -> list[str]:
+    """All such runs in a text, each once."""
+    return list(dict.fromkeys(_RUN.findall(text)))
 
 
 def is_part(text: str, item: str) -> bool:

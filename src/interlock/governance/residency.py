@@ -1,22 +1,24 @@
-"""Which deployments may see a caller's data: residency of tenants and workflows, and what their labels allow, decided at one place.
+"""Where the data of tenants, workflows and labels may go, as the policy takes it: rules over deployments, worked out for one caller at a time.
 
-Above: app, which hands `Residency.bounds` to the gateway; every route, fallback, hedge, escalation, check and batch keeps to it. Below: `core.residency`.
-Nothing is allowed by a label: each rule can only take away, so that a text which bears more labels goes to fewer places.
+Above: decisions, app. Below: config's `residency:`, `core.residency`. Nothing is allowed by a label: each rule can only take away, so that a text which bears more labels goes to fewer places.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
-from interlock.core.caller import Caller
 from interlock.core.residency import Bounds, common
 
-KEPT = 10_000
-"""Decisions that are kept; a caller's user and task do not matter to them."""
-RegionsOf = Callable[[str], frozenset[str] | None]
+if TYPE_CHECKING:
+    from interlock.config.residency import ResidencySettings
+
+EVERYBODY = "*"
+"""In place of a name: every one that has no rule of its own."""
 
 
 class LabelTerms(Struct, frozen=True):
@@ -27,30 +29,23 @@ class LabelTerms(Struct, frozen=True):
     never: frozenset[str] = frozenset()
 
 
-class Residency:
-    """The decision point; without any rule there is none of it."""
+class Places(Struct, frozen=True):
+    """The rules; groups of regions are taken apart."""
 
-    def __init__(self, of_tenant: RegionsOf, of_workflow: RegionsOf, labels: Mapping[str, LabelTerms]) -> None:
-        """`of_tenant`, `of_workflow`: the regions by name, groups taken apart; `None` for any."""
-        self._of_tenant, self._of_workflow, self._labels = of_tenant, of_workflow, labels
-        self._known: OrderedDict[tuple[str, str, tuple[str, ...]], Bounds | None] = OrderedDict()
+    tenants: Mapping[str, frozenset[str]] = {}
+    workflows: Mapping[str, frozenset[str]] = {}
+    labels: Mapping[str, LabelTerms] = {}
 
-    def bounds(self, caller: Caller) -> Bounds | None:
-        """What binds the calls of this caller; `None`: nothing."""
-        key = (caller.tenant, caller.workflow, caller.labels)
-        if key in self._known:
-            return self._known[key]
-        found = self._known[key] = self._worked_out(caller)
-        if len(self._known) > KEPT:
-            self._known.popitem(last=False)
-        return found
+    @property
+    def version(self) -> str:
+        """A hash of all of them, to be kept with every decision; empty where there are none."""
+        if not (self.tenants or self.workflows or self.labels):
+            return ""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted", enc_hook=sorted)).hexdigest()[:12]
 
-    def _worked_out(self, caller: Caller) -> Bounds | None:
-        terms = [(f"label {name}", self._labels[name]) for name in caller.labels if name in self._labels]
-        if (regions := self._of_workflow(caller.workflow)) is not None and caller.workflow:
-            terms.insert(0, (f"workflow {caller.workflow}", LabelTerms(regions)))
-        if (regions := self._of_tenant(caller.tenant)) is not None:
-            terms.insert(0, (f"tenant {caller.tenant}", LabelTerms(regions)))
+    def bounds(self, tenant: str, workflow: str, labels: tuple[str, ...], version: str) -> Bounds | None:
+        """What binds calls of such a caller; `None`: nothing."""
+        terms = list(self._binding(tenant, workflow, labels))
         if not terms:
             return None
         return Bounds(
@@ -58,4 +53,29 @@ class Residency:
             common(each.providers for _, each in terms),
             frozenset(name for _, each in terms for name in each.never),
             ", ".join(who for who, _ in terms),
+            version,
         )
+
+    def _binding(self, tenant: str, workflow: str, labels: tuple[str, ...]) -> Iterator[tuple[str, LabelTerms]]:
+        """Whose word holds, with what it says."""
+        if (regions := self.tenants.get(tenant, self.tenants.get(EVERYBODY))) is not None:
+            yield f"tenant {tenant}", LabelTerms(regions)
+        if workflow and (regions := self.workflows.get(workflow, self.workflows.get(EVERYBODY))) is not None:
+            yield f"workflow {workflow}", LabelTerms(regions)
+        for name in labels:
+            if name in self.labels:
+                yield f"label {name}", self.labels[name]
+
+
+def places_of(said: ResidencySettings) -> Places:
+    """The rules of `residency:`."""
+    labels = {
+        name: LabelTerms(
+            said.apart(rule.regions) if rule.regions else None,
+            frozenset(rule.providers) if rule.providers else None,
+            frozenset(rule.never),
+        )
+        for name, rule in said.labels.items()
+    }
+    tenants = {name: said.apart(regions) for name, regions in said.tenants.items()}
+    return Places(tenants, {name: said.apart(regions) for name, regions in said.workflows.items()}, labels)

@@ -87,6 +87,7 @@ class ToolDesk:
         try:
             grant = find(grants, request.name)
             if request.refused:
+                line.reasons.extend(filter(None, (request.verdict,)))
                 raise ToolDenied(request.name, "information flow", request.refused, "")
             given = request.arguments
             if line.guards is not None and grant.reveal:
@@ -117,11 +118,12 @@ class ToolDesk:
         found = self._kept.look(key, grant.cache_ttl_s)
         if found is not None:
             line.cached, line.seen = True, found.seen
+            line.borne.update(found.labels)
             line.reasons.append(f"kept answer, {found.age_s:.0f} s old")
             return found.result
         result = hidden(cap(await self._performed(line, grant, arguments, deadline), sys.maxsize)[0], line.lent)
         if not line.stood_in:
-            self._kept.keep(key, result, line.seen)
+            self._kept.keep(key, result, line.seen, frozenset(line.borne))
         return result
 
     async def _performed(self, line: Line, grant: Grant, arguments: dict[str, Any], deadline: Deadline | None) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints, overload
@@ -47,6 +47,10 @@ class ToolContext(Struct, frozen=True):
     """W3C trace context of this call's step, for whoever the tool asks."""
     ask: Callable[..., Any] = no_door
     """Of an isolated tool: `ask("statement", name=value)` gives the rows of a statement that its declaration lists, each a dict."""
+    labels: tuple[str, ...] = ()
+    """What the task's texts bear (`untrusted`, `tenant`, `secret`, `source:…`): keep it beside whatever is kept of them."""
+    bear: Callable[[Iterable[str]], None] = lambda _: None
+    """Says what the answer bears besides: labels that stood beside something that was kept. They are added, and take nothing away."""
 
 
 class Parameter(Struct, frozen=True):

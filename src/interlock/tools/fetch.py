@@ -37,6 +37,7 @@ def fetch_tool(fetcher: Fetcher, policy: EgressPolicy, clock: Clock, *, max_byte
             raise ToolError(
                 "unsupported_type", f"{page.url}: {wrong}", hint="Only pages of text can be read."
             ) from wrong
+        ctx.bear(("untrusted",))
         return {
             "url": page.url,
             "status": page.status,

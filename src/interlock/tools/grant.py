@@ -57,6 +57,8 @@ class ToolRequest(Struct, frozen=True):
     """An earlier try may have happened: ask the tool's `reconcile` before doing it again."""
     refused: str = ""
     """Why it is not to be made, where that was decided before: it settles as denied, and the model reads why."""
+    verdict: str = ""
+    """The same with the rule and the version of the policy that decided, for the ledger."""
 
 
 class ToolReply(Struct, frozen=True):

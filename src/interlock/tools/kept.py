@@ -27,6 +27,8 @@ class Kept(msgspec.Struct, frozen=True):
     result: Any
     seen: Seen
     """What stood out in it when it came: an answer from memory is no more trusted than it was."""
+    labels: frozenset[str]
+    """What it bears by its tool's own word."""
     age_s: float
 
 
@@ -36,7 +38,7 @@ class KeptAnswers:
     def __init__(self, clock: Clock, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
         self._clock = clock
         self._max_entries, self._max_bytes = max_entries, max_bytes
-        self._entries: OrderedDict[str, tuple[float, bytes, Seen]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[float, bytes, Seen, frozenset[str]]] = OrderedDict()
         self._bytes = 0
 
     @staticmethod
@@ -51,21 +53,21 @@ class KeptAnswers:
         found = self._entries.get(key)
         if found is None:
             return None
-        born_s, data, seen = found
+        born_s, data, seen, labels = found
         age_s = self._clock.monotonic_s() - born_s
         if age_s >= ttl_s:
             return None
         self._entries.move_to_end(key)
-        return Kept(msgspec.json.decode(data), seen, age_s)
+        return Kept(msgspec.json.decode(data), seen, labels, age_s)
 
-    def keep(self, key: str, result: Any, seen: Seen) -> None:
+    def keep(self, key: str, result: Any, seen: Seen, labels: frozenset[str]) -> None:
         """Keeps a plain JSON value, in the place of an older one."""
         data = msgspec.json.encode(result)
         if key in self._entries:
             self._drop(key)
         if len(data) > self._max_bytes // 10:
             return
-        self._entries[key] = (self._clock.monotonic_s(), data, seen)
+        self._entries[key] = (self._clock.monotonic_s(), data, seen, labels)
         self._bytes += len(data)
         while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
             self._drop(next(iter(self._entries)))

@@ -51,6 +51,8 @@ class Line:
         self.guards: Guards | None = None
         """Look at what is recorded."""
         self.seen: Seen = NOTHING_SEEN
+        self.borne: set[str] = set()
+        """Labels that the tool says its answer bears."""
         self._ledger, self._clock, self._fence = ledger, clock, fence
         self._began_s = clock.monotonic_s()
         self._opened = Settled(call, "tool", request.name, caller, "crashed", clock.wall_ns(), error="crashed")
@@ -73,6 +75,8 @@ class Line:
             self.lent,
             self.reasons.append,
             traceparent(caller.task, caller.step, caller.trace) if caller.task else "",
+            labels=caller.labels,
+            bear=self.borne.update,
         )
 
     def done(self, result: Any, cut: str) -> ToolReply:
@@ -112,11 +116,19 @@ class Line:
             message=message,
             limit=limit,
             cache="tool" if self.cached else "",
+            caller=self._bearing(),
         )
         if self.guards is not None:
             settled, content = self._guarded(self.guards, settled, content)
         self._ledger.settle(self._slot, settled, content, fence=self._fence)
         return ToolReply(settled, content)
+
+    def _bearing(self) -> Caller:
+        """The caller with what the answer bears besides: what its task says next bears it, too."""
+        caller = self.caller
+        if self.borne <= set(caller.labels):
+            return caller
+        return msgspec.structs.replace(caller, labels=tuple(sorted({*caller.labels, *self.borne})))
 
     def _guarded(self, guards: Guards, settled: Settled, content: dict[str, Any]) -> tuple[Settled, dict[str, Any]]:
         """Event and content as they may be recorded; what the tool was given is recorded as its caller wrote it."""
