@@ -104,8 +104,15 @@ def unusable(request: ChatRequest, caching: Caching) -> str:
     return ""
 
 
-def worth_keeping(response: ChatResponse, caching: Caching) -> bool:
-    """Whether an answer may serve others: whole, said on purpose, and no refusal unless the policy keeps those."""
+def wants_the_same(request: ChatRequest) -> bool:
+    """The caller asks for the same answer each time: a seed, and no variety."""
+    return request.seed is not None and not request.temperature
+
+
+def worth_keeping(response: ChatResponse, caching: Caching, *, calls: bool = False) -> bool:
+    """Whether an answer may serve others: whole, said on purpose, no refusal unless the policy keeps those, and no call of a tool without `calls`."""
     if response.finish == "content_filter" or response.refusal:
         return caching.refusals
-    return response.finish == "stop" and not response.tool_calls
+    if response.tool_calls:
+        return calls and response.finish in ("stop", "tool_calls")
+    return response.finish == "stop"

@@ -10,7 +10,7 @@ from interlock.core.answers import CacheEntry, Keeping
 from interlock.core.time import NS_PER_S
 
 from . import similar
-from .answerkey import exact_key, question, unusable, worth_keeping
+from .answerkey import exact_key, question, unusable, wants_the_same, worth_keeping
 from .call import Answer, Call
 from .desk import Desk
 from .flight import Flight, Left
@@ -97,15 +97,18 @@ def keep(desk: Desk, call: Call, answer: Answer) -> None:
     if answer.cache:
         return
     if call.key:
-        put(desk, call.caller.tenant, call.key, answer, cost, desk.parts.clock.wall_ns())
+        same = wants_the_same(call.request)
+        put(desk, call.caller.tenant, call.key, answer, cost, desk.parts.clock.wall_ns(), calls=same)
     if call.near is not None and worth_keeping(answer.response, caching):
         similar.learn(desk, call, call.near, answer, cost)
 
 
-def put(desk: Desk, tenant: str, key: bytes, answer: Answer, cost_nano_usd: int, now_ns: int) -> None:
-    """Keeps an answer of a model, given at `now_ns`, under its key, where it may serve others."""
+def put(
+    desk: Desk, tenant: str, key: bytes, answer: Answer, cost_nano_usd: int, now_ns: int, *, calls: bool = False
+) -> None:
+    """Keeps an answer of a model, given at `now_ns`, under its key, where it may serve others; one that calls tools with `calls` only."""
     caching, answers = desk.settings.caching, desk.parts.answers
-    if caching.exact and answers is not None and worth_keeping(answer.response, caching):
+    if caching.exact and answers is not None and worth_keeping(answer.response, caching, calls=calls):
         answers.put(_kept(caching, tenant, key, shelved(answer, cost_nano_usd), now_ns))
 
 
