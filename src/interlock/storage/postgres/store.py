@@ -15,6 +15,7 @@ from interlock.core.events import Record
 from interlock.core.lots import Lot
 from interlock.core.meters import MeterRow
 from interlock.core.money import Price, Totals, Usage
+from interlock.core.sketch import Counts
 from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts
 from interlock.storage.aside import Cache, Signals
 from interlock.storage.audit import Audit
@@ -37,6 +38,7 @@ from .archive import PostgresRows
 from .database import Database
 from .lease_clock import LeaseClock
 from .migrate import migrate
+from .sketches import sketch_of, sketches_of
 from .tail import Tail
 from .tasks import PostgresTasks
 from .waker import Waker
@@ -47,8 +49,9 @@ MOST_PRICES = 10_000
 _SUMMED = ("events", "calls", "archives", "outcomes", "roll")
 _HEAD = 15
 """Columns of `roll` before the usage."""
+_SUMS = 11
+"""Columns of its key, after which its sums begin."""
 _prices = msgspec.json.Decoder(Price)
-_counts = msgspec.json.Decoder(dict[int, int])
 
 
 class PostgresStore:
@@ -138,7 +141,8 @@ class PostgresStore:
 
     def rolls(self, which: RollFilter) -> list[RollRow]:
         with self._database.reading("read roll-ups") as db:
-            return [_roll_row(row) for row in db.execute(self._database.sql("roll")["read"], _asked(which))]
+            rows = db.execute(self._database.sql("roll")["read"], _asked(which)).fetchall()
+        return [_roll_row(row, sketch_of(row[-1])) for row in rows] if which.by_hour else _added_up(rows)
 
     def meters(self, which: RollFilter) -> list[MeterRow]:
         with self._database.reading("read meters") as db:
@@ -189,7 +193,22 @@ def _asked(which: RollFilter) -> dict[str, Any]:
     }
 
 
-def _roll_row(row: Sequence[Any]) -> RollRow:
-    usage, lines, latency = row[_HEAD:]
+def _roll_row(row: Sequence[Any], latency: Counts) -> RollRow:
+    usage, lines, _ = row[_HEAD:]
     spent = {name: amount for name, amount in zip(LINES, lines, strict=True) if amount}
-    return RollRow(*row[:_HEAD], usage=Usage(*usage), lines_nano_usd=spent, latency=_counts.decode(latency))
+    return RollRow(*row[:_HEAD], usage=Usage(*usage), lines_nano_usd=spent, latency=latency)
+
+
+def _added_up(rows: Iterable[Sequence[Any]]) -> list[RollRow]:
+    """Rows without their hours, each with the first of them."""
+    of_key: dict[tuple[Any, ...], list[Sequence[Any]]] = {}
+    for row in rows:
+        of_key.setdefault(tuple(row[1:_SUMS]), []).append(row)
+    return [_one(key, alike) for key, alike in of_key.items()]
+
+
+def _one(key: tuple[Any, ...], alike: Sequence[Sequence[Any]]) -> RollRow:
+    columns = list(zip(*alike, strict=True))
+    sums = map(sum, columns[_SUMS:_HEAD])
+    usage, lines = ([sum(column) for column in zip(*lists, strict=True)] for lists in columns[_HEAD:-1])
+    return _roll_row((min(columns[0]), *key, *sums, usage, lines, b""), sketches_of(columns[-1]))

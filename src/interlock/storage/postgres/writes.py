@@ -14,7 +14,6 @@ from msgspec import structs
 from interlock.core.errors import Fenced, StoreUnavailable
 from interlock.core.events import Finished, Record, Settled, Started
 from interlock.core.money import Price
-from interlock.core.sketch import Counts
 from interlock.storage import lone
 from interlock.storage.meters import meter_sums
 from interlock.storage.outcomes import Counted, Ended, Kind, add_counts, alone_ended, changed
@@ -25,10 +24,15 @@ from interlock.storage.session import Session
 from interlock.storage.statements import statements
 
 from . import calls
+from .sketches import pairs_of
 
 Group = Sequence[Record]
 Place = tuple[str, int]
 """A task and a number in its log."""
+
+
+_KEY = ("hour", "tenant", "workflow", "role", "kind", "name", "deployment", "tier", "simulated", "cache", "status")
+"""What a `RollKey` holds."""
 
 
 def sql(noun: str) -> Mapping[str, str]:
@@ -214,23 +218,19 @@ def _merge_sums(
     db.executemany(sql("outcomes")["merge"], rows)
 
 
-def _roll_row(key: RollKey, each: RollSum) -> tuple[Any, ...]:
-    simulated = key[8]
-    return (
-        *key[:8],
-        bool(simulated),
-        *key[9:],
-        each.n,
-        *each.counts,
-        each.saved,
-        each.usage,
-        each.lines,
-        _json(each.latency),
-    )
-
-
-def _json(counts: Counts) -> str:
-    return encode({str(bucket): n for bucket, n in counts.items()})
+def _roll_row(key: RollKey, each: RollSum) -> dict[str, Any]:
+    of_key = dict(zip(_KEY, key, strict=True))
+    return {
+        **of_key,
+        "simulated": bool(of_key["simulated"]),
+        "n": each.n,
+        "cost": each.counts[0],
+        "simulated_cost": each.counts[1],
+        "saved": each.saved,
+        "usage": each.usage,
+        "lines": each.lines,
+        "latency": pairs_of(each.latency),
+    }
 
 
 def _roll_tasks(db: Session, sums: dict[RollKey, RollSum], tasks: Sequence[str]) -> None:
