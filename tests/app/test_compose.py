@@ -53,7 +53,7 @@ def test_a_process_ends_at_once_though_the_on_device_tier_is_still_learning(
     monkeypatch.setattr(Engine, "find", find)
     process = threading.Thread(target=lambda: asyncio.run(stopped()), daemon=True)
     process.start()
-    process.join(timeout=20)
+    process.join(timeout=60)
     over = not process.is_alive()
     learned.set()
 

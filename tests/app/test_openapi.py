@@ -52,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
     key = (folder.root / ".interlock" / "server.key").read_text().strip()
     yield found[1], {"authorization": f"Bearer {key}"}
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     assert process.returncode == 0
 
 

@@ -31,6 +31,8 @@ LINES = 30
 def slow(starter: Cli, *, effect: str = "none", seconds: float = 0.1) -> Path:
     """Many lines whose one tool call takes its time; returns the input file."""
     (starter.folder / "tools.py").write_text(SLOW_TOOLS.format(effect=effect, seconds=seconds))
+    contract = starter.folder / "agents" / "helpdesk.yaml"
+    contract.write_text(contract.read_text().replace("timeout_ms: 1000,", "timeout_ms: 60000,"))
     return starter.file("slow.jsonl", *({"text": f"where is my order AB-{1000 + n}?"} for n in range(LINES)))
 
 
@@ -40,7 +42,7 @@ def calls(starter: Cli) -> list[str]:
 
 @pytest.mark.requirement("OP-02")
 def test_ctrl_c_lets_go_in_order_and_the_command_it_names_does_the_rest(starter: Cli):
-    path = slow(starter)
+    path = slow(starter, seconds=0.5)
     arguments = ["run", "helpdesk", "-w", starter.folder, "--input", path, "--concurrency", 2, "--json"]
 
     with process(*arguments) as first:
@@ -58,6 +60,7 @@ def test_ctrl_c_lets_go_in_order_and_the_command_it_names_does_the_rest(starter:
     assert named[:3] == ["interlock", "run", "helpdesk"]
     assert "Traceback" not in err
 
+    slow(starter, seconds=0)
     rest = subprocess.run([INTERLOCK, *named[1:]], capture_output=True, text=True, timeout=120)
     done += [json.loads(line)["task"] for line in rest.stdout.splitlines()]
     assert rest.returncode == OK
@@ -115,7 +118,7 @@ def test_a_call_cut_by_kill_9_that_must_not_be_repeated_is_put_to_a_person(start
     with process(*arguments) as running:
         wait_for(starter.folder / "calls.txt", running)
         running.kill()
-        running.communicate(timeout=30)
+        running.communicate(timeout=60)
     slow(starter, effect="once", seconds=0)
     again = starter(*map(str, ["run", "helpdesk", "--input", path, "--limit", 1]))
     waits = starter("approve", "--json").json
@@ -148,15 +151,15 @@ def test_serve_prints_its_address_and_a_new_key_answers_and_stops_in_order(start
         url = head[0].split()[-1]
         key = head[1].split()[1]
         request = urllib.request.Request(f"{url}/models", headers={"authorization": f"Bearer {key}"})
-        with urllib.request.urlopen(request, timeout=20) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             names = [each["id"] for each in json.load(reply)["data"]]
         body = b'{"model": "support", "messages": [{"role": "user", "content": "hello"}]}'
         headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
         chat = urllib.request.Request(f"{url}/chat/completions", data=body, headers=headers)
-        with urllib.request.urlopen(chat, timeout=20) as reply:
+        with urllib.request.urlopen(chat, timeout=60) as reply:
             call = reply.headers["x-interlock-call-id"]
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{url}/models", timeout=20)
+            urllib.request.urlopen(f"{url}/models", timeout=60)
         refused.value.close()
         running.send_signal(signal.SIGINT)
         err = running.stderr.read()

@@ -85,7 +85,7 @@ class Nursery:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._line.close()
-        self._process.wait(30)
+        self._process.wait(90)
 
     def start(self, told: Told) -> Victim:
         mine, theirs = os.pipe()

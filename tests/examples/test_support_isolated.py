@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -34,6 +35,10 @@ def test_every_tool_is_isolated_and_what_may_be_said_to_the_shop_is_what_they_de
 async def support(tmp_path: Path) -> AsyncIterator[Interlock]:
     kit.require_namespaces()
     shutil.copytree(EXAMPLE, tmp_path / "support", ignore=shutil.ignore_patterns(".interlock"))
+    agent = tmp_path / "support" / "agents" / "support_reply.yaml"  # how busy this machine is, is not the point here
+    agent.write_text(
+        re.sub(r"timeout_ms: \d+", "timeout_ms: 60000", agent.read_text(encoding="utf-8")), encoding="utf-8"
+    )
     async with Interlock.from_file(tmp_path / "support") as running:
         yield running
 

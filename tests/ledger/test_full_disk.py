@@ -67,7 +67,7 @@ async def test_on_a_full_disk_calls_go_on_to_the_bound_and_all_is_written_when_t
     with pytest.raises(StoreUnavailable):
         await recorder.append([started("t")])
     filler.unlink()
-    for _ in range(500):
+    for _ in range(6_000):
         if not recorder.health().queued:
             break
         await asyncio.sleep(0.01)

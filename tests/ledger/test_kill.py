@@ -31,8 +31,8 @@ def listen(process: subprocess.Popen[bytes], lines: int) -> bytes:
     assert process.stdout is not None
     out, said = process.stdout.fileno(), b""
     while said.count(b"\n") < lines:
-        ready, _, _ = select.select([out], [], [], 30)
-        assert ready, "the process said nothing for half a minute"
+        ready, _, _ = select.select([out], [], [], 90)
+        assert ready, "the process said nothing for a minute and a half"
         more = os.read(out, 4096)
         assert more, "the process ended by itself"
         said += more
@@ -45,7 +45,7 @@ def kill_after(process: subprocess.Popen[bytes], lines: int) -> list[str]:
         said = listen(process, lines)
     finally:
         process.kill()
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=90)
     # A last line without its end was cut by the kill.
     return [line.decode() for line in (said + rest).split(b"\n")[:-1]]
 

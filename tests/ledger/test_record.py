@@ -50,12 +50,12 @@ def settle(recorder, name, **fields):
 
 
 async def until(condition):
-    """Waits for the writing thread, at most five seconds."""
-    for _ in range(500):
+    """Waits for the writing thread, at most a minute."""
+    for _ in range(6_000):
         if condition():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen within five seconds")
+    raise AssertionError("it did not happen within a minute")
 
 
 @pytest.mark.requirement("OB-03")

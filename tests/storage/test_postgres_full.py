@@ -57,7 +57,7 @@ async def test_on_a_full_disk_calls_go_on_to_the_bound_and_all_is_written_when_t
         filler.unlink()
         with contextlib.suppress(subprocess.CalledProcessError):
             server.start()  # where the full disk has ended it
-        for _ in range(1_000):
+        for _ in range(3_000):
             if not recorder.health().queued:
                 break
             await asyncio.sleep(0.02)

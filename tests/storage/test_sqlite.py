@@ -111,14 +111,14 @@ def test_two_processes_may_share_one_file(tmp_path):
 
 def test_many_processes_may_make_the_file_at_the_same_moment(tmp_path):
     code = (
-        "import sys; from interlock.storage import SqliteStore; SqliteStore.open(sys.argv[1], busy_timeout_s=5).close()"
+        "import sys; from interlock.storage import SqliteStore; SqliteStore.open(sys.argv[1], busy_timeout_s=60).close()"
     )
     makers = [subprocess.Popen([sys.executable, "-c", code, tmp_path / "store.db"]) for _ in range(6)]
-    assert [maker.wait(60) for maker in makers] == [0] * 6
+    assert [maker.wait(120) for maker in makers] == [0] * 6
 
 
 def test_many_threads_may_use_one_store(tmp_path):
-    store = opened(tmp_path / "store.db", busy_timeout_s=10)
+    store = opened(tmp_path / "store.db", busy_timeout_s=60)
     failed = []
 
     def work(name):
