@@ -66,6 +66,37 @@ async def test_a_flow_with_an_effect_uses_the_results_of_earlier_steps(world: Wo
     assert (result.outcome, result.answer) == ("resolved", "We refunded $40.00.")
 
 
+@pytest.mark.requirement("ME-07")
+async def test_the_end_of_a_task_says_whether_knowledge_had_something_and_how_many_sources_the_answer_names(
+    world: World,
+):
+    def passage(good: bool) -> dict[str, Any]:
+        return {"article": "hours", "title": "Hours", "text": "We open at 9.", "score": 0.9, "good": good}
+
+    tier0 = [
+        understands("opening_hours", passage=passage(True)),
+        understands("opening_hours", passage=passage(False)),
+        understands("order_status"),
+        understands("opening_hours", passage=passage(True), accepted=False, confidence=0.5),
+        understands("small_talk", accepted=False, confidence=0.2),
+    ]
+    agents = world.agents(support(), [says("We open at 9."), says("At 9."), says("Good day!")], tier0=tier0)
+    found: list[tuple[str, str, int | None]] = []
+    for text in ("when are you open", "and on Sunday", "FH-10234 where", "open?", "hello"):
+        end = (await world.state((await agents.run("support", {"text": text})).task)).finished
+        assert end is not None
+        assert end.workflow == "support"
+        found.append((end.outcome, end.searched, end.cited))
+
+    assert found == [
+        ("resolved", "hit", 1),
+        ("resolved", "miss", 0),
+        ("resolved", "", 1),
+        ("resolved", "hit", 0),
+        ("resolved", "", None),
+    ]
+
+
 async def test_knowledge_answers_with_its_passage_and_its_article(world: World):
     passage = {"article": "hours", "title": "Hours", "text": "We open at 9.", "score": 0.9, "good": True}
     agents = world.agents(support(), tier0=[understands("opening_hours", passage=passage)])

@@ -3,11 +3,11 @@
 import pytest
 from msgspec import structs
 
-from interlock.core.events import OutcomeSeen, Record
+from interlock.core.events import FLOW, ApprovalAsked, OutcomeSeen, Record
 from interlock.core.money import Usage, cost_of
 from interlock.core.shares import money_of
 from interlock.economics import Worth, report, statements
-from interlock.economics.statement import KeptAnswers, Line
+from interlock.economics.statement import KeptAnswers, Line, asks_of, total
 from interlock.storage import SqliteStore
 from tests.ledger.kit import PRICE, T0, attempt, call, crashed, finished, record, started
 
@@ -182,3 +182,40 @@ def test_how_often_a_tools_answers_came_from_memory_is_told_by_tool_and_added_up
     (found,) = statements(store)
     assert found.kept_answers == {"rates": KeptAnswers(4, 2, 0.5), "search": KeptAnswers(1, 0, 0.0)}
     assert report([found, found]).kept_answers["rates"] == KeptAnswers(8, 4, 0.5)
+
+
+@pytest.mark.requirement("EC-01")
+def test_the_cost_of_a_success_is_told_by_how_much_models_read_and_adds_up_over_workflows(store):
+    for name, tokens, outcome in (("s1", 900, "resolved"), ("s2", 1000, "failed"), ("l1", 5000, "resolved")):
+        task(store, name, outcome, [call(name, 1, attempts=[attempt(tokens=tokens)])])
+    other = call("o1", 1, attempts=[attempt(tokens=600)], workflow="other")
+    store.write([[started("o1", workflow="other"), record(other), finished("o1", 90)]], [PRICE])
+    task(store, "t0", "resolved")  # read nothing
+    other, support = sorted(statements(store), key=lambda each: each.workflow)
+
+    short, long = support.contexts
+    assert (short.tokens, short.tasks, short.succeeded) == (1024, 2, 1)
+    assert (long.tokens, long.tasks, long.succeeded) == (8192, 1, 1)
+    assert short.cost_nano_usd + long.cost_nano_usd == support.cost_nano_usd
+    assert short.cost_per_success_nano_usd == short.cost_nano_usd < long.cost_per_success_nano_usd
+    both = total([other, support]).contexts
+    assert [(each.tokens, each.tasks) for each in both] == [(1024, 3), (8192, 1)]
+    assert sum(each.cost_nano_usd for each in both) == store.totals().events_nano_usd
+
+
+@pytest.mark.requirement("EC-01", "SG-02")
+def test_questions_to_people_stand_on_the_statement_and_its_total(store):
+    def asks(name, rules):
+        first = started(name)
+        asked = [
+            Record(name, n, "acme", T0, ApprovalAsked(n, "pay", "h", rule, 0, workflow="support_reply"))
+            for n, rule in enumerate(rules, 1)
+        ]
+        store.write([[first, *asked, finished(name, 90)]])
+
+    asks("t1", [FLOW + "a value of a stranger", "amount_usd > 50"])
+    asks("t2", [])
+    (statement,) = statements(store)
+    assert (statement.asks.policy, statement.asks.rule, statement.asks.per_task) == (1, 1, 1.0)
+    assert total([statement, statement]).asks == asks_of(2, 2, 4)
+    assert total([]).asks.per_task is None

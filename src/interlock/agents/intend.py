@@ -17,6 +17,7 @@ from interlock.core.time import NS_PER_S
 
 from .actions import Arrive, AskApproval, CallModel, CallTools, Compensate, Decision, Entry, Finish, PlannedCall, Write
 from .actions import arguments_hash as hash_of
+from .sources import sourced
 from .state import State
 
 
@@ -107,6 +108,8 @@ def _record(state: State, seq: int, entry: Entry, now_ns: int, fence: int) -> Re
     event, content = entry
     if isinstance(event, ApprovalAsked):
         event = replace(event, step=seq)
+    if isinstance(event, Finished):
+        event = sourced(state, event, content)
     if isinstance(event, Finished) and state.started is not None and state.started.parent:
         event = replace(event, parent=state.started.parent, parent_step=state.started.parent_step)
     return Record(state.task, seq, state.tenant, now_ns, event, content, fence)

@@ -171,8 +171,8 @@ def _bytes(record: Record) -> bytes:
     event = record.event
     if isinstance(event, ApprovalAsked):
         event = replace(event, expires_ns=0)
-    if isinstance(event, Finished):
-        event = replace(event, labels=())
+    if isinstance(event, Finished):  # what is counted of it follows from the rest, and older logs do not have it
+        event = replace(event, labels=(), workflow="", searched="", cited=None)
     return msgspec.json.encode([event, record.content or {}], order="sorted")
 
 

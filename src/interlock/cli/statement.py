@@ -123,6 +123,16 @@ def remarks_of(statement: Statement) -> Iterator[tuple[str, Text]]:
     if remembered:
         yield "from memory", cell(" · ".join(remembered))
     yield from otherwise_of(statement)
+    asks = statement.asks
+    if asks.per_task and (asks.policy or asks.rule):
+        said = f"{plural(asks.policy + asks.rule, 'question')} to people, {asks.per_task:.2f} a task"
+        yield "asked", cell(f"{said} ({asks.policy:,} by information flow, {asks.rule:,} by rules)")
+    if len(statement.contexts) > 1:
+        trend = " · ".join(
+            f"≤ {each.tokens:,} tokens {'none' if (per := each.cost_per_success_nano_usd) is None else money(per)}"
+            for each in statement.contexts
+        )
+        yield "by context", cell(f"a success, by what its models read: {trend}")
     contradicted = statement.outcomes.get("resolved", 0) - statement.succeeded
     if contradicted > 0:
         said = f"{plural(contradicted, 'resolved task')} that labels or people contradict: no success, no revenue"

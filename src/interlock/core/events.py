@@ -287,6 +287,12 @@ class Finished(Struct, frozen=True, omit_defaults=True, tag="finished"):
     degraded: str = ""
     error: str = ""
     message: str = ""
+    workflow: str = ""
+    """Whose task ends: for the hours' meters, as the two below."""
+    searched: Literal["", "hit", "miss"] = ""
+    """Whether its text was looked up in the contract's knowledge, and whether a passage was good enough."""
+    cited: int | None = None
+    """Sources that its answer names; `None` where it gave none, or had looked nothing up that could be named."""
     parent: str = ""
     """The task that waits for this one at `parent_step`: the store signals it in the transaction that writes this."""
     parent_step: int = 0

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from .circuits import CircuitChange
-from .events import FLOW, ApprovalAsked, Settled
+from .events import FLOW, ApprovalAsked, Finished, Settled
 
 Meter = Literal[
     "retries",  # the same deployment was asked again; label: the deployment
@@ -27,6 +27,8 @@ Meter = Literal[
     "limited",  # calls that a limit refused; label: the limit
     "failures",  # calls without an answer; label: the error's code
     "asks",  # calls that a person was asked about; label: `policy` (information flow) or `rule`
+    "searched",  # tasks whose text was looked up in knowledge; label: `hit` (a passage was good enough) or `miss`
+    "cited",  # resolved answers of tasks that had something to name; label: `cited` or `uncited`
     "circuits",  # changes of breakers; label: `STATE DEPLOYMENT`, by the state from then on
     "context",  # calls by the length of their input; label: tokens, rounded up to a power of two
 ]
@@ -97,6 +99,14 @@ def metered(call: Settled) -> Iterator[tuple[Meter, str, int]]:
 def asked(question: ApprovalAsked) -> tuple[Meter, str, int]:
     """(meter, label, how often) of one question to a person."""
     return "asks", "policy" if FLOW in question.rule else "rule", 1
+
+
+def ended(end: Finished) -> Iterator[tuple[Meter, str, int]]:
+    """(meter, label, how often) of the end of one task."""
+    if end.searched:
+        yield "searched", end.searched, 1
+    if end.cited is not None:
+        yield "cited", "cited" if end.cited else "uncited", 1
 
 
 def turned(change: CircuitChange) -> tuple[Meter, str, int]:

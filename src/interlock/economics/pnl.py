@@ -12,6 +12,7 @@ from functools import partial
 
 from msgspec import structs
 
+from interlock.core.meters import MeterRow
 from interlock.core.money import Price
 from interlock.core.ports import ON_DEVICE, ON_DEVICE_TIER
 from interlock.core.sketch import merged
@@ -27,6 +28,7 @@ from .statement import (
     Statement,
     Waste,
     added,
+    asks_of,
     counted,
     is_success,
     kept_of,
@@ -104,7 +106,7 @@ def statements(
                 [row for row in ended if (row.tenant, row.workflow) == key],
                 (worth or {}).get(key[1], Worth()),
                 (premium or {}).get(key[1].partition("~")[0]),  # a fork may ask what its original may
-                counted((m.meter, m.n) for m in meters if (m.tenant, m.workflow) == key and m.meter in TRIES),
+                [m for m in meters if (m.tenant, m.workflow) == key],
             ),
             looked(*key, since_ns, until_ns) if key[1] else Sample(),
         )
@@ -125,7 +127,7 @@ def _statement(
     ended: list[OutcomeRow],
     worth: Worth,
     premium: Price | None,
-    tries: dict[str, int],
+    meters: Sequence[MeterRow],
 ) -> Statement:
     calls = [row for row in rolls if row.role != "task"]
     tasks = [row for row in ended if row.kind != "late"]
@@ -135,12 +137,14 @@ def _statement(
     people = _people(tasks, worth)
     revenue = good * worth.revenue_nano_usd
     latencies = merged(row.latency for row in rolls if row.role == "task")
+    asked = counted((row.label, row.n) for row in meters if row.meter == "asks")
+    many = sum(row.n for row in tasks)
     return Statement(
         tenant=key[0],
         workflow=key[1],
         since_ns=period[0],
         until_ns=period[1],
-        tasks=sum(row.n for row in tasks),
+        tasks=many,
         succeeded=good,
         simulated_tasks=sum(row.n for row in tasks if row.simulated),
         cost_nano_usd=cost,
@@ -155,13 +159,14 @@ def _statement(
         outcomes=counted((row.outcome or row.status, row.n) for row in tasks),
         latency=latency_of(latencies, worth.slo_ms),
         latencies=latencies,
-        tries=tries,
+        tries=counted((row.meter, row.n) for row in meters if row.meter in TRIES),
         otherwise=otherwise(calls, premium),
         kept_answers=kept_of(
             (row.name, row.n, row.n if row.status == "cache_hit" else 0)
             for row in calls
             if row.kind == "tool" and row.role in WHOLE_CALLS and row.status in ("ok", "cache_hit")
         ),
+        asks=asks_of(asked.get("policy", 0), asked.get("rule", 0), many),
     )
 
 
@@ -182,6 +187,7 @@ def _sampled(statement: Statement, sample: Sample) -> Statement:
         statement,
         lines=split_input(statement.lines, sample.retrieved),
         waste=waste,
+        contexts=sample.contexts,
         cost_per_success_low_nano_usd=low,
         cost_per_success_high_nano_usd=high,
     )

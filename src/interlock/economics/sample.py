@@ -1,5 +1,5 @@
 """What the newest tasks of a workflow say that no roll-up knows: how widely their costs spread, how much of what they read came from tools,
-what was spent in circles, and what was asked twice.
+what was spent in circles, what was asked twice, and how costs go with the length of inputs.
 
 Above: pnl. Below: statement, a `core.store.Store`. The newest `TASKS` rows, and the records of the newest `READ` of them, whatever the period holds.
 """
@@ -17,7 +17,7 @@ from interlock.core.events import Record, Settled
 from interlock.core.shares import money_of
 from interlock.core.store import Store, TaskFilter, TaskRow
 
-from .statement import is_success
+from .statement import ContextCost, contexts_of, is_success
 
 TASKS = 500
 READ = 40
@@ -39,6 +39,8 @@ class Sample(Struct, frozen=True):
     """Share of what models read (0–1, by characters) that tools and knowledge had brought; `None` where no content was kept."""
     repeated_nano_usd: int = 0
     """Spent on answers to requests that had been answered word for word before, by the same model, among the tasks that were read."""
+    contexts: tuple[ContextCost, ...] = ()
+    """Costs by how much the models of a task read."""
 
 
 def sampled(store: Store, tenant: str, workflow: str, since_ns: int = 0, until_ns: int = 0) -> Sample:
@@ -50,7 +52,14 @@ def sampled(store: Store, tenant: str, workflow: str, since_ns: int = 0, until_n
     good = [is_success(row.outcome, simulated=row.simulated, success=row.success) for row in rows]
     circles = sum(row.cost_nano_usd for row in rows if row.error.startswith(CIRCLES))
     factors = per_success([row.cost_nano_usd for row in rows], good)
-    return _read(store, rows[:READ], Sample(len(rows), factors, circles))
+    read = [(_length(row), 1, int(each), row.cost_nano_usd) for row, each in zip(rows, good, strict=True)]
+    contexts = contexts_of(each for each in read if each[0])
+    return _read(store, rows[:READ], Sample(len(rows), factors, circles, contexts=contexts))
+
+
+def _length(row: TaskRow) -> int:
+    """Input tokens of its model calls together, rounded up to a power of two; zero where none read any."""
+    return 1 << (row.input_tokens - 1).bit_length() if row.input_tokens else 0
 
 
 def _read(store: Store, rows: Sequence[TaskRow], sample: Sample) -> Sample:

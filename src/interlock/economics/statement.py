@@ -109,6 +109,28 @@ class KeptAnswers(Struct, frozen=True):
     """`kept` of `answers`, 0–1."""
 
 
+class Asks(Struct, frozen=True):
+    """Calls that a person was asked about."""
+
+    policy: int = 0
+    """By the policy of information flow."""
+    rule: int = 0
+    """By a rule of the contract."""
+    per_task: float | None = None
+    """Both, for each task of the period; `None` without tasks."""
+
+
+class ContextCost(Struct, frozen=True):
+    """What tasks cost whose models read so much."""
+
+    tokens: int
+    """Input tokens of a task's model calls together, at most: a power of two, and more than half of it."""
+    tasks: int
+    succeeded: int
+    cost_nano_usd: int
+    cost_per_success_nano_usd: int | None
+
+
 class Statement(Struct, frozen=True):
     """Profit and loss of one workflow of one tenant, or of all together."""
 
@@ -148,6 +170,10 @@ class Statement(Struct, frozen=True):
     """What would have been paid without routing, and without caches."""
     kept_answers: dict[str, KeptAnswers] = {}
     """By tool that answered in the period: how often from memory."""
+    asks: Asks = Asks()
+    """Questions to people."""
+    contexts: tuple[ContextCost, ...] = ()
+    """The trend of the cost of a success with the length of what models read, short ones first; of the newest 500 tasks."""
 
 
 class Report(Statement, frozen=True):
@@ -207,6 +233,14 @@ def total(parts: Sequence[Statement]) -> Statement:
         otherwise=_otherwise([part.otherwise for part in parts]),
         kept_answers=kept_of(
             (tool, each.answers, each.kept) for part in parts for tool, each in part.kept_answers.items()
+        ),
+        asks=asks_of(
+            sum(part.asks.policy for part in parts),
+            sum(part.asks.rule for part in parts),
+            sum(part.tasks for part in parts),
+        ),
+        contexts=contexts_of(
+            (each.tokens, each.tasks, each.succeeded, each.cost_nano_usd) for part in parts for each in part.contexts
         ),
     )
 
@@ -288,6 +322,23 @@ def kept_of(found: Iterable[tuple[str, int, int]]) -> dict[str, KeptAnswers]:
         answers[tool] += n
         kept[tool] += of_them
     return {tool: KeptAnswers(n, kept[tool], kept[tool] / n) for tool, n in sorted(answers.items()) if n}
+
+
+def asks_of(policy: int, rule: int, tasks: int) -> Asks:
+    """So many questions among so many tasks."""
+    return Asks(policy, rule, (policy + rule) / tasks if tasks else None)
+
+
+def contexts_of(found: Iterable[tuple[int, int, int, int]]) -> tuple[ContextCost, ...]:
+    """(tokens, tasks, successes, nano-dollars), added up by tokens, in their order."""
+    sums: dict[int, tuple[int, int, int]] = {}
+    for tokens, tasks, good, cost in found:
+        there = sums.get(tokens, (0, 0, 0))
+        sums[tokens] = there[0] + tasks, there[1] + good, there[2] + cost
+    return tuple(
+        ContextCost(tokens, tasks, good, cost, per_success(cost, good))
+        for tokens, (tasks, good, cost) in sorted(sums.items())
+    )
 
 
 def counted(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:

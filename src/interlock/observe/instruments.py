@@ -67,8 +67,30 @@ COUNTERS: Mapping[str, Counter] = {
     "input_capped": Counter("interlock_input_capped", "Inputs over their cap, by what was done", (*_EVENT, "done")),
     "limited": Counter("interlock_limited", "Calls that a limit refused", (*_EVENT, "limit")),
     "asks": Counter("interlock_asks", "Calls that a person was asked about", (*_EVENT, "by")),
+    "searched": Counter(
+        "interlock_knowledge_searches", "Finished tasks whose text was looked up in knowledge", (*_EVENT, "result")
+    ),
+    "cited": Counter(
+        "interlock_cited_answers",
+        "Answers of tasks that had sources to name, by whether they name any",
+        (*_EVENT, "result"),
+    ),
     "failures": Counter("interlock_failures", "Calls without an answer, by error; timeouts too", (*_EVENT, "error")),
 }
+
+SHARES: Mapping[str, tuple[str, str, str]] = {
+    "interlock_knowledge_searches": (
+        "interlock_knowledge_hit_share",
+        "Of texts that were looked up in knowledge, those for which a passage was good enough",
+        "hit",
+    ),
+    "interlock_cited_answers": (
+        "interlock_citation_coverage",
+        "Of answers of tasks that had sources to name, those that name at least one",
+        "cited",
+    ),
+}
+"""By counter: the gauge of a share, and which result is its part."""
 
 Gauges = Callable[[], Sequence[Family]]
 """How the process stands."""
@@ -98,7 +120,9 @@ class Instruments:
         families = [*_counters(total), *_durations(total), _context(total), _turned(total), self._latest(now_ns)]
         if not self._tenants:
             families = [_without_tenant(family) for family in families]
-        return [*families, _kept(next(each for each in families if each.name == "interlock_calls")), *self._gauges()]
+        named = {each.name: each for each in families}
+        shares = [_kept(named["interlock_calls"]), *(_share(named[of], *said) for of, said in SHARES.items())]
+        return [*families, *shares, *self._gauges()]
 
     def _latest(self, now_ns: int) -> Family:
         """Percentiles within 2 %, where a histogram's buckets are twice as wide as the one before."""
@@ -202,6 +226,20 @@ def _kept(calls: Family) -> Family:
         shown,
         {key: kept[key] / n for key, n in answers.items() if n},
     )
+
+
+def _share(results: Family, name: str, told: str, part: str) -> Family:
+    """From a counter by `result`, as it is shown: a share cannot be added up over tenants."""
+    at = results.labels.index("result")
+    whole: dict[Labels, float] = {}
+    parts: dict[Labels, float] = {}
+    for labels, n in results.samples.items():
+        if not isinstance(n, Histogram):
+            key = labels[:at]
+            whole[key] = whole.get(key, 0) + n
+            parts[key] = parts.get(key, 0) + (n if labels[at] == part else 0)
+    shares = {key: parts[key] / n for key, n in whole.items() if n}
+    return Family(name, told, "gauge", results.labels[:at], shares)
 
 
 def _without_tenant(family: Family) -> Family:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from interlock.core.events import Settled
-from interlock.core.meters import Meter, asked, context_of, is_plain, metered
+from interlock.core.meters import Meter, asked, context_of, ended, is_plain, metered
 from interlock.core.money import Usage
 
 from .rolls import NS_PER_HOUR, Kinds
@@ -34,6 +34,10 @@ def meter_sums(kinds: Kinds) -> list[tuple[int, str, str, str, str, int]]:
         meter, label, n = asked(question)
         at = (hour, tenant, question.workflow, meter, label)
         counts[at] = counts.get(at, 0) + n
+    for hour, tenant, end in kinds.ended:
+        for meter, label, n in ended(end):
+            at = (hour, tenant, end.workflow, meter, label)
+            counts[at] = counts.get(at, 0) + n
     return [(*key, n) for key, n in counts.items()]
 
 

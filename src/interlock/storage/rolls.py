@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from interlock.core.events import ApprovalAsked, Attempt, Record, Settled
+from interlock.core.events import ApprovalAsked, Attempt, Finished, Record, Settled
 from interlock.core.lots import Lot
 from interlock.core.money import BUCKETS, Price, Usage, bucket_costs
 from interlock.core.shares import parts_of
@@ -80,6 +80,8 @@ class Kinds(Struct, frozen=True):
     """Usual ones by the lot, likewise with roll-up and price."""
     asked: list[tuple[int, str, ApprovalAsked]] = []
     """Questions to people, each with its hour and tenant."""
+    ended: list[tuple[int, str, Finished]] = []
+    """Likewise ends of tasks."""
 
 
 def kinds_of(records: Iterable[Record], lots: Sequence[Lot] = ()) -> Kinds:
@@ -97,6 +99,8 @@ def sort_into(kinds: Kinds, records: Iterable[Record]) -> None:
         if not isinstance(call, Settled):
             if isinstance(call, ApprovalAsked):
                 kinds.asked.append((record.at_ns // NS_PER_HOUR, record.tenant, call))
+            elif isinstance(call, Finished):
+                kinds.ended.append((record.at_ns // NS_PER_HOUR, record.tenant, call))
             continue
         tries, version = call.attempts, call.price
         if tries:

@@ -6,6 +6,7 @@ Above: face. Below: app's sight and task desk; the pages make values of it.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 
 from interlock.app import Interlock
@@ -14,12 +15,14 @@ from interlock.app.taskdesk import TaskDesk
 from interlock.core.audit import Deed
 from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest, UnknownTask
+from interlock.core.store import RollFilter
+from interlock.core.time import NS_PER_S
 from interlock.server.health import health_of, of_tenant
 
 from .guard import Visitor
 from .pages_again import AgainPage, again_page
 from .pages_incidents import IncidentPage, IncidentsPage, incidents_page
-from .pages_quality import QualityPage, quality_page
+from .pages_quality import DAYS, QualityPage, quality_page
 from .pages_setup import AuditPage, ConfigPage, Versioned, audit_page, config_page, wanted_of
 from .pages_why import ComparePage, WhyPage, compare_page, good_run, why_page
 
@@ -55,7 +58,17 @@ class Insight:
 
     async def quality(self, caller: Caller) -> QualityPage:
         """Are the answers good?"""
-        return quality_page(await asyncio.to_thread(self.sight.newest, caller.tenant))
+        tenant, sight = caller.tenant, self.sight
+        since = sight.now_ns() - DAYS * 86_400 * NS_PER_S
+
+        def read() -> QualityPage:
+            which = RollFilter(tenant=tenant, role="task", since_ns=since, by_hour=False)
+            ended = Counter[str]()
+            for row in self._il.reader.rolls(which):
+                ended[row.workflow] += row.n
+            return quality_page(sight.newest(tenant), sight.meters(tenant, since), ended)
+
+        return await asyncio.to_thread(read)
 
     async def why(self, caller: Caller, task: str) -> WhyPage:
         """Why did it go so? Raises UnknownTask."""

@@ -1,15 +1,22 @@
-"""Are the answers good? What users, judges, labels and people said of the newest tasks. Above: face, templates. Below: the ledger's tasks."""
+"""Are the answers good? What users, judges, labels and people said of the newest tasks; what they were made from, and how often people were asked.
+
+Above: face, templates. Below: the ledger's tasks, meters.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from interlock.core.estimate import wilson
+from interlock.core.meters import MeterRow
 from interlock.ledger.read import TaskSummary
+from interlock.observe.sources import Asked, Lengths, Sources, asked, lengths, sources
 
 MOST = 50
+DAYS = 30
+"""Behind the figures that come from meters."""
 
 
 class Judged(Struct, frozen=True):
@@ -43,10 +50,20 @@ class QualityPage(Struct, frozen=True):
     sources: tuple[Judged, ...]
     bad: tuple[TaskSummary, ...]
     """The newest that somebody called no success."""
+    days: int = DAYS
+    """Behind the rest, whatever number of tasks ended in them."""
+    knowledge: tuple[Sources, ...] = ()
+    """How often knowledge had something that answers, and how many answers name a source."""
+    lengths: tuple[Lengths, ...] = ()
+    """How much models read."""
+    asks: tuple[Asked, ...] = ()
+    """How often people were asked."""
 
 
-def quality_page(newest: Sequence[TaskSummary]) -> QualityPage:
-    """The page of one tenant."""
+def quality_page(
+    newest: Sequence[TaskSummary], meters: Sequence[MeterRow] = (), ended: Mapping[str, int] | None = None
+) -> QualityPage:
+    """The page of one tenant; `meters` of the last `DAYS`, `ended`: tasks that ended in them, by workflow."""
     over = [each for each in newest if each.status == "finished" and not each.simulated]
     names = sorted({each.workflow for each in over})
     said = [each for each in over if each.success is not None]
@@ -59,6 +76,9 @@ def quality_page(newest: Sequence[TaskSummary]) -> QualityPage:
             _judged(*pair, [each for each in said if (each.workflow, each.success_source) == pair]) for pair in pairs
         ),
         tuple(bad[:MOST]),
+        knowledge=sources(meters),
+        lengths=lengths(meters),
+        asks=asked(meters, ended or {}),
     )
 
 
