@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from bisect import bisect
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -119,14 +120,18 @@ def _too_late(event: Settled, own: list[Billed], places: dict[int, str], wall_s:
     return tokens
 
 
-def lateness(vendors: list[Upstream], folder: Path, told: list[Told]) -> list[float]:
-    """Seconds from a client's leaving to its vendor's noticing, for every try that was under way then."""
+def lateness(vendors: list[Upstream], folder: Path, told: list[Told], stood: list[tuple[float, float]]) -> list[float]:
+    """Seconds from a client's leaving to its vendor's noticing, for every try that was under way then, without those in which the event loop that
+    all of them share stood still."""
     left = {each.plan.tag: each.left_s for each in told if each.left_s and each.plan.tag.startswith("u")}
     user_of = {event.call: event.caller.user for event in events_of(folder)}
+    begun = [begin for begin, _ in stood]
     found: list[float] = []
     for vendor in vendors:
         for bill in vendor.bills:
             left_s = left.get(user_of.get(bill.key.partition(".")[0], ""), 0.0)
             if left_s and bill.gone_s:
-                found.append(max(0.0, bill.gone_s - left_s))
+                near = stood[max(0, bisect(begun, left_s) - 1) : bisect(begun, bill.gone_s)]
+                still_s = sum(max(0.0, min(end, bill.gone_s) - max(begin, left_s)) for begin, end in near)
+                found.append(max(0.0, bill.gone_s - left_s - still_s))
     return found

@@ -48,6 +48,7 @@ resilience:
 """
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 QUESTIONS = 40
+BEAT_S = 0.01
 NONSENSE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n<html>no!"
 WORDS = [
     "parcel",
@@ -180,6 +181,17 @@ class Crowd:
         self.port = port
         self.vendors = vendors
         self.folder = folder
+        self.stood: list[tuple[float, float]] = []
+        """When the event loop that clients, server and vendors share stood still, by its clock."""
+
+    async def watch(self) -> None:
+        """Notes where the loop stands still, until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s = loop.time() + BEAT_S
+            await asyncio.sleep(BEAT_S)
+            if loop.time() > due_s + BEAT_S:
+                self.stood.append((due_s, loop.time()))
 
     async def calmly(self) -> None:
         """Every question once at each vendor, and in each way of asking."""
@@ -265,7 +277,11 @@ async def crowd(folder: Path, seed: int, keep: int = 200_000) -> AsyncGenerator[
                 up = Crowd(il, server.sockets[0].getsockname()[1], [first, second], folder)
                 await up.calmly()
                 mood.calm = False
-                yield up
+                watching = loop.create_task(up.watch())
+                try:
+                    yield up
+                finally:
+                    watching.cancel()
             finally:
                 server.close()
                 for connection in tuple(state.connections):

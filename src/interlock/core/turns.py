@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
-TURNS = 2
-"""A step that is due runs before what the same look at the sockets brings, so the second turn has all that lay in them at the first."""
+TURNS = 3
+"""A step that is due runs before what the same look at the sockets brings, so the second turn has all that lay in them at the first; and whoever
+writes into them from this process may be a step that is due, too."""
 
 
 async def read_in() -> None:

@@ -215,7 +215,7 @@ class Taken:
         self._read_plain()
         trial = self._opened.trial
         try:
-            if not trial.over and not isinstance(error, InterlockError):
+            if not trial.over and (isinstance(error, DeadlineMissed) or not isinstance(error, InterlockError)):
                 await hear_out(self._opened.pieces, self.add)
             await self._opened.close()
         finally:  # also where it is cancelled once more meanwhile: what is known by then is counted
