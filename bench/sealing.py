@@ -71,7 +71,36 @@ def _pieces(envelope: Envelope, *, quick: bool) -> list[Figure]:
             _figure(f"opening {name}", _each(lambda made=made: envelope.open("p", made), some), "CPU µs"),
         ]
     found.append(_figure("a seal is longer than its text by", overhead(TENANTS), "bytes"))
-    return found
+    return [*found, *_users(envelope, some=20 if quick else 2000, gone=10 if quick else 1000)]
+
+
+def _users(envelope: Envelope, *, some: int, gone: int) -> list[Figure]:
+    """Keys of users: at hand, worked out, and what erasing some of them leaves in the keyring."""
+    ring, data = cast("Keyring", envelope.keys), bytes(1024)
+    kept = envelope.seal("acme", "p", data, user="bob")
+    at_hand = _each(lambda: envelope.seal("acme", "p", data, user="bob"), some)
+    names = iter(f"user-{number}" for number in range(some))
+    fresh = _each(lambda: ring.of_user("acme", next(names)), some)
+    size = ring.path.stat().st_size
+    before = time.perf_counter()
+    for number in range(10):
+        ring.forget("acme", [f"user-{number}"])
+    each_ms = (time.perf_counter() - before) * 100
+    one = (ring.path.stat().st_size - size) / 10
+    ring.forget("acme", [f"user-{number}" for number in range(10, gone)])
+    many = (ring.path.stat().st_size - size) / gone
+    read = Envelope(Keyring(ring.path, [LocalMaster(bytes(32))], SystemClock()))
+    began = time.perf_counter()
+    assert read.open("p", kept) == data
+    opened_ms = (time.perf_counter() - began) * 1000
+    return [
+        _figure("sealing 1 KiB under a user's key that is at hand", at_hand, "CPU µs"),
+        _figure("working out the key of a user", fresh, "CPU µs"),
+        _figure("destroying a user's key, on the disk", each_ms, "ms"),
+        _figure("room in the keyring of an erased user, of 10", one, "bytes"),
+        _figure(f"the same, of {gone}", many, "bytes"),
+        _figure(f"a process's first text of a user, with {gone} erased: keyring read, text opened", opened_ms, "ms"),
+    ]
 
 
 def _each(work: Callable[[], object], times: int) -> float:

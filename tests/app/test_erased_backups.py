@@ -26,6 +26,7 @@ from interlock.core.sessions import prefix_of
 from interlock.core.store import Signal, Store, TaskFilter
 from interlock.core.time import SystemClock
 from interlock.storage import Folder, SqliteStore
+from interlock.storage.sealing.envelope import Envelope
 from interlock.storage.sealing.files import SealedFolder
 from interlock.storage.sealing.records import SealedStore
 from interlock.testing.upstream import Answer, Upstream, in_turn
@@ -234,3 +235,73 @@ async def _waiting(root: Path) -> str:
         write(root, upstream.base_url)
         async with Interlock.from_file(root) as il:
             return (await il.agents.run("helper", {"text": WORD}, caller=Caller("acme", user="ada"))).task
+
+
+@pytest.mark.requirement("SG-08")
+def test_texts_from_before_there_was_encryption_are_sealed_portion_by_portion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    run(asked(tmp_path, plain=True))
+    beside(tmp_path)
+    store = SqliteStore.open(tmp_path / ".interlock" / "interlock.db")
+    (tmp_path / "archive").mkdir()
+    begun = min(row.created_ns for row in store.tasks.list(TaskFilter(user="bob", kind="task")))
+    left = store.retention.roll_off(begun, tmp_path / "archive", 1)
+    store.close()
+    assert left is not None, "some of it has left for a Parquet file"
+    write(tmp_path, "http://127.0.0.1:9")
+    w = ("-w", str(tmp_path))
+    before, totals = read(tmp_path), _totals(tmp_path)
+    assert "contents" in where(OTHERS, before)
+    assert any(place.endswith(".parquet") for place in places_of(WORD, tmp_path))
+    store = open_store(load(tmp_path))
+    tasks = len(store.tasks.list(TaskFilter()))
+    store.close()
+    portions = [told(capsys, "vault", "seal", "--limit", "1", "--json", *w) for _ in range(tasks)]
+    assert [code for code, _ in portions] == [1] * (tasks - 1) + [0], "more is left until nothing is"
+    assert [json.loads(said)["done"] for _, said in portions] == [False] * (tasks - 1) + [True]
+    last = json.loads(portions[-1][1])
+    assert (last["files"], last["archived"] > 3) == (2, True)
+    after = read(tmp_path)
+    assert after["contents"] == before["contents"]
+    assert _totals(tmp_path) == totals
+    places = [place for word in (WORD, OTHERS) for place in places_of(word, tmp_path)]
+    assert {place.rpartition(":")[2] for place in places} <= SHORT_LIVED | {f".interlock/{each}" for each in FILES}
+    code, said = told(capsys, "vault", "seal", "--json", *w)
+    assert (code, json.loads(said)["records"], json.loads(said)["archived"]) == (0, 0, 0), "there is nothing left to do"
+    assert "vault.sealed" in told(capsys, "audit", *w)[1]
+    assert told(capsys, "erase", "ada", "--yes", *w)[0] == 0
+    assert (where(WORD, read(tmp_path)), "contents" in where(OTHERS, read(tmp_path))) == ([], True)
+
+
+SHORT_LIVED = {"signals", "responses", "sessions", "outbox", "batch_lines", "texts"}
+"""What ends by itself within days is left to do so."""
+FILES = ("interlock.db", "interlock.db-wal")
+
+
+def _totals(root: Path) -> object:
+    store = open_store(load(root))
+    try:
+        return store.totals()
+    finally:
+        store.close()
+
+
+@pytest.mark.requirement("SG-08")
+def test_what_was_sealed_for_the_tenant_before_users_had_keys_opens_and_is_sealed_anew_for_its_user(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    seal = Envelope.seal
+    with monkeypatch.context() as before:
+        before.setattr(Envelope, "seal", lambda self, tenant, place, data, **_: seal(self, tenant, place, data))
+        run(asked(tmp_path))
+        beside(tmp_path)
+    w, copy = ("-w", str(tmp_path)), tmp_path / "copy.db"
+    assert where(WORD, read(tmp_path)) == EVERYWHERE
+    kinds = {each["kind"] for each in json.loads((tmp_path / ".interlock" / "keyring.json").read_text())}
+    assert kinds == {"content"}, "as it was"
+    assert told(capsys, "vault", "seal", *w)[0] == 0
+    assert told(capsys, "backup", str(copy), *w)[0] == 0
+    assert told(capsys, "erase", "ada", "--yes", *w)[0] == 0
+    old = read(tmp_path, copy)
+    assert ("contents" in where(WORD, old), "contents" in where(OTHERS, old)) == (False, True)

@@ -27,6 +27,7 @@ from interlock.storage.sealing.files import FRAME, SealedFolder
 from interlock.storage.sealing.keyring import Keyring
 from interlock.storage.sealing.master import LocalMaster
 from interlock.storage.sealing.records import SealedStore
+from interlock.storage.sealing.reseal import Reseal
 from tests.stepping import Stepping
 
 from .conftest import Opened
@@ -203,6 +204,22 @@ def test_texts_of_before_stay_readable(opened: Opened, keyring: Keyring):
     assert store.sessions.read("acme", "s", NOW)["size"] == WORD
 
 
+@pytest.mark.requirement("SG-08")
+def test_a_log_of_before_is_sealed_where_it_stands_and_once(opened: Opened, keyring: Keyring):
+    plain, envelope = opened(), Envelope(keyring)
+    filled(plain)
+    reseal, rows = Reseal(plain, envelope), plain.tasks.list(TaskFilter())
+    assert reseal.tasks(rows) == 6
+    assert WORD not in repr([plain.records(row.id) for row in rows])
+    store = cast("Store", SealedStore(plain, envelope))
+    assert repr([each.content for row in rows for each in store.records(row.id)]).count(WORD) == 6
+    assert reseal.tasks(rows) == 0
+    keyring.rotate("acme", "users")
+    assert reseal.tasks(rows) == 6, "what a rotated key sealed is sealed with the new one"
+    keyring.forget("acme", ["ada"])
+    assert reseal.tasks(rows) == 0, "what nobody can open stays"
+
+
 @pytest.mark.parametrize("size", [0, 1, FRAME - 1, FRAME, FRAME + 1, 3 * FRAME + 7])
 def test_files_are_read_from_anywhere_and_no_frame_can_be_cut_off(tmp_path: Path, keyring: Keyring, size: int):
     folder, row = Folder(tmp_path / "files"), FileRow("file_1", "acme", "batch", "n", 0, 1)
@@ -255,6 +272,7 @@ PASSED_ON = {
         "meters",
         "price",
         "retention",
+        "rewrite",  # as it stands, sealed: sealing anew works on what stands there
         "rolls",
         "settle",
         "totals",

@@ -6,7 +6,7 @@ Above: cli, again. Below: sealing, erasures, the store, the audit. Sums, times a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from interlock.config.workspace import Workspace
 from interlock.core.batches import ENDED, BatchRow, FileRow
 from interlock.core.caller import Caller
 from interlock.core.errors import StoreUnavailable
+from interlock.core.events import Record
 from interlock.core.sealing import KeyDestroyed
 from interlock.core.sessions import prefix_of
 from interlock.core.store import Store, TaskFilter, TaskRow
 from interlock.core.time import Clock, SystemClock
 from interlock.ledger import Recorder
 from interlock.storage import Folder
-from interlock.storage.archive_erase import forget_user
+from interlock.storage.archive_erase import Rewritten, forget_user
 
 from .auditing import Auditing, login
 from .cells import forget_cells
@@ -33,6 +34,8 @@ from .views import forget_views
 from .waiting import FOLDER
 
 PAGE = 500
+AT_ONCE = 100
+"""Tasks whose content goes in one transaction."""
 COPIES = "copies of the keyring that were made before: delete them, or run `interlock vault rewrap` and destroy the old master key"
 FORGET_S = 30.0
 """For each round trip to Redis."""
@@ -135,10 +138,11 @@ def erased_from(workspace: Workspace, store: Store, clock: Clock, erasure: Erasu
     tenant, user = erasure.tenant, erasure.user
     theirs = [row for row in tasks_of(store, tenant, user) if row.created_ns <= erasure.at_ns]
     over = [row.id for row in theirs if row.status == "finished"]
-    records = sum(store.scrub(task, "none", _nothing) for task in over)
-    for task in over:  # what still came in after their end is needed no more
-        store.signals.consume(task, [each.id for each in store.signals.pending(task)])
-    messages = store.outbox.forget(over) + store.signals.forget(over)
+    records = sum(store.rewrite(over[at : at + AT_ONCE], _nothing) for at in range(0, len(over), AT_ONCE))
+    with rewriting(workspace, store) as folder:
+        archived = Rewritten() if folder is None else forget_user(folder, tenant, user, over)
+    tasks = sorted(archived.tasks | set(over))
+    messages = without_messages(store, tasks)
     made_for = [each.id for each in store.keys.records() if each.tenant == tenant and each.user == user]
     conversations = sum(store.responses.forget(tenant, key) for key in made_for)
     conversations += store.responses.forget_user(tenant, user)
@@ -146,10 +150,8 @@ def erased_from(workspace: Workspace, store: Store, clock: Clock, erasure: Erasu
     sessions = store.sessions.forget_all(tenant, prefix_of(user))
     answers += forget_shared(workspace, tenant, prefix_of(user))
     files = _without_files(workspace, store, tenant, user, clock.wall_ns())
-    files += forget_cells(workspace.root, tenant, over)
+    files += forget_cells(workspace.root, tenant, tasks)
     views = forget_views(store.texts, tenant, user, made_for, clock.wall_ns())
-    with rewriting(workspace, store) as folder:
-        archived = forget_user(folder, tenant, user, over).records if folder is not None else 0
     settled = store.settle()
     left = [task for task in over if _holds_content(store, task)]
     return Erased(
@@ -164,7 +166,7 @@ def erased_from(workspace: Workspace, store: Store, clock: Clock, erasure: Erasu
         messages=messages,
         files=files,
         views=views,
-        archived=archived,
+        archived=archived.records,
         open=tuple(row.id for row in theirs if row.status != "finished"),
         left=tuple(left),
         beside=tuple(_beside(workspace, store, tenant, settled=settled, now_ns=clock.wall_ns())),
@@ -226,6 +228,13 @@ def forget_shared(workspace: Workspace, tenant: str, prefix: str) -> int:
     return asyncio.run(forget())
 
 
+def without_messages(store: Store, tasks: Sequence[str]) -> int:
+    """What is still to be told of tasks that are over, and what came in for them; how many."""
+    for task in tasks:  # what still came in after their end is needed no more
+        store.signals.consume(task, [each.id for each in store.signals.pending(task)])
+    return store.outbox.forget(tasks) + store.signals.forget(tasks)
+
+
 def _without_files(workspace: Workspace, store: Store, tenant: str, user: str, now_ns: int) -> int:
     """What the user uploaded, and the lines and files of batches that the user's keys made and that are over; how many files."""
     folder, gone = Folder(workspace.store.parent / FOLDER), 0
@@ -278,8 +287,8 @@ def _holds_content(store: Store, task: str) -> bool:
     return any(record.content is not None for record in store.records(task))
 
 
-def _nothing(_text: str) -> str:
-    return ""
+def _nothing(_record: Record, _content: bytes) -> bytes:
+    return b"null"
 
 
 def _beside(workspace: Workspace, store: Store, tenant: str, *, settled: bool, now_ns: int) -> Iterator[str]:

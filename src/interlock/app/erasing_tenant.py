@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from msgspec import Struct, structs
 
 from interlock.config.workspace import Workspace
+from interlock.core.batches import ENDED
 from interlock.core.errors import InvalidRequest
 from interlock.core.sealing import KINDS, why_unreadable
 from interlock.core.store import Store
@@ -18,7 +19,7 @@ from interlock.storage import Folder
 from interlock.storage.archive_erase import forget_tenant
 
 from .cells import forget_cells
-from .erasing import COPIES, forget_shared, noted, recovered, rewriting, tasks_of
+from .erasing import COPIES, batches_of, forget_shared, noted, recovered, rewriting, tasks_of, without_messages
 from .erasures import Erasure, Erasures
 from .sealing import keyring_of
 from .stores import open_store
@@ -102,6 +103,11 @@ def looked_after(workspace: Workspace, store: Store, clock: Clock, tenant: str, 
             records += store.scrub(row.id, "none", str)
         else:
             open_tasks.append(row.id)
+    over = [task for task in known if task not in set(open_tasks)]
+    without_messages(store, over)
+    for batch in batches_of(store, tenant):
+        if batch.status in ENDED:
+            store.batches.drop_lines(batch.id)
     with rewriting(workspace, store) as folder:
         archived = forget_tenant(folder, tenant).records if folder is not None else 0
     answers = store.cache.clear(tenant) + store.similar.clear(tenant)

@@ -21,13 +21,18 @@ def open_store(workspace: Workspace) -> Store:
     Raises:
         StoreUnavailable: it cannot be opened, or its schema is too new or too old.
     """
+    return sealed_store(workspace, open_plain(workspace))
+
+
+def open_plain(workspace: Workspace) -> Store:
+    """The same with content as it stands there, sealed or not; for who seals what stands there. Raises StoreUnavailable."""
     by_itself = workspace.settings.migrate_at_start
     if not workspace.database:
-        return sealed_store(workspace, SqliteStore.open(workspace.store, by_itself=by_itself))
+        return SqliteStore.open(workspace.store, by_itself=by_itself)
     from interlock.storage.postgres import PostgresStore  # psycopg, which only those who share a store need
 
     workspace.store.parent.mkdir(parents=True, exist_ok=True)  # what this machine keeps of its own
-    return sealed_store(workspace, PostgresStore.open(workspace.database.reveal(), by_itself=by_itself))
+    return PostgresStore.open(workspace.database.reveal(), by_itself=by_itself)
 
 
 def name_of(workspace: Workspace) -> str:

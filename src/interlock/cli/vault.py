@@ -1,4 +1,4 @@
-"""`interlock vault status | rotate | rewrap | destroy`: the keys under which texts are stored. Above: main. Below: app/vault."""
+"""`interlock vault status | rotate | rewrap | seal | destroy`: the keys under which texts are stored. Above: main. Below: app/vault."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def options() -> argparse.ArgumentParser:
     """What `interlock vault` takes."""
     made = parser("vault", "Shows and changes the keys under which a workspace stores texts; running servers follow.")
-    made.add_argument("verb", choices=("status", "rotate", "rewrap", "destroy"), help="what to do")
+    made.add_argument("verb", choices=("status", "rotate", "rewrap", "seal", "destroy"), help="what to do")
     made.add_argument("--tenant", default="", metavar="T", help="rotate, destroy: whose keys (rotate: everybody's)")
     made.add_argument(
         "--kind",
@@ -24,12 +24,15 @@ def options() -> argparse.ArgumentParser:
         default="content",
         help="rotate, destroy: keys of stored texts (default), or of tokens that stand for personal data",
     )
+    made.add_argument(
+        "--limit", type=int, default=10_000, metavar="N", help="seal: tasks and calls at most (default: 10,000)"
+    )
     made.add_argument("--yes", action="store_true", help="destroy: really; without it nothing is destroyed")
     return made
 
 
 def run(arguments: Sequence[str]) -> int:
-    """0 when it was done; of `status`, 1 where a key is wrapped with a master key that is not the first one at hand."""
+    """0 when it was done; 1 of `status` where a key is wrapped with a master key that is not the first one at hand, and of `seal` while something is left."""
     taking = options()
     given = taking.parse_args(arguments)
     if given.verb == "destroy" and not given.tenant:
@@ -39,6 +42,10 @@ def run(arguments: Sequence[str]) -> int:
             f"what {given.tenant}'s {given.kind} keys have sealed is unreadable for good afterwards; say --yes to do it"
         )
         return 2
+    if given.limit < 1:
+        taking.error("--limit is a number from 1 on")
+    if given.verb == "seal":
+        return _sealed(given)
     from interlock.app.vault import open_vault
     from interlock.core.time import SystemClock
 
@@ -51,6 +58,23 @@ def run(arguments: Sequence[str]) -> int:
     else:
         say(told)
     return 0
+
+
+def _sealed(given: argparse.Namespace) -> int:
+    from interlock.app.resealing import seal_texts
+    from interlock.config.load import load
+    from interlock.core.time import SystemClock
+
+    done = seal_texts(load(workspace_path(given.workspace)), SystemClock(), given.limit)
+    if given.json:
+        print_json(done)
+    else:
+        say(
+            f"{plural(done.tasks, 'task')} and calls looked at, content of {plural(done.records + done.archived, 'record')} sealed, "
+            f"{plural(done.files, 'file')}; {plural(done.answers, 'cached answer')} deleted"
+        )
+        say("nothing is left" if done.done else "more is left: run `interlock vault seal` again, it goes on from here")
+    return 0 if done.done else 1
 
 
 def _done(desk: VaultDesk, given: argparse.Namespace) -> tuple[int, str]:

@@ -34,6 +34,7 @@ Action = Literal[
     "vault.rotated",
     "vault.rewrapped",
     "vault.destroyed",
+    "vault.sealed",
 ]
 _SCHEME = b"interlock-audit-1\n"
 FIRST = "0" * 64

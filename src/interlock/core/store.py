@@ -43,6 +43,8 @@ ARRIVED = "arrived"
 """Name of the signal that a store sends to the parent of a child task in the transaction that ends the child."""
 LINES: tuple[str, ...] = (*BUCKETS, "other")
 """What a call's money went to: each usage bucket, and what belongs to none (tools, reservations of crashed calls)."""
+Change = Callable[[Record, bytes], bytes]
+"""Of a record (without its content) and its content as JSON, another content."""
 
 
 def as_stored(kept: Kept) -> StorePrompts:
@@ -349,6 +351,10 @@ class Store(Protocol):
 
     def scrub(self, task: str, policy: StorePrompts, redact: Callable[[str], str]) -> int:
         """Deletes (`none`) or rewrites (`redacted`) the content of a finished task; returns how many records changed."""
+        ...
+
+    def rewrite(self, tasks: Sequence[str], change: Change) -> int:
+        """Puts what `change` makes of each content in the logs of these tasks in its place, in one transaction; returns how many became others."""
         ...
 
     def rolls(self, which: RollFilter) -> list[RollRow]: ...

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from interlock.core.errors import StoreUnavailable
 from interlock.core.sealing import SEALED
@@ -29,7 +29,9 @@ class Rewritten(Struct, frozen=True):
     files: int = 0
     """Written anew."""
     records: int = 0
-    """Whose content went."""
+    """Whose content went, or became another."""
+    tasks: frozenset[str] = frozenset()
+    """Of the user who was looked for, those given included."""
 
 
 class _Who(Struct):
@@ -43,16 +45,19 @@ class _Said(Struct):
 
 _event = msgspec.json.Decoder(_Said)
 Row = dict[str, Value]
+Contents = list[tuple[Row, str]]
+"""Rows with what is to stand there in the place of their content."""
 
 
 def forget_user(folder: Path, tenant: str, user: str, tasks: Collection[str] = ()) -> Rewritten:
     """Empties the content of every archived record of the user's tasks and calls; `tasks`: more of them, known from elsewhere."""
+    theirs = set(tasks)
 
     def of_user(rows: list[Row]) -> list[Row]:
-        mine = {str(row["task"]) for row in rows if row["tenant"] == tenant and _user(row) == user} | set(tasks)
-        return [row for row in rows if row["task"] in mine]
+        theirs.update(str(row["task"]) for row in rows if row["tenant"] == tenant and _user(row) == user)
+        return [row for row in rows if row["task"] in theirs]
 
-    return _each(folder, of_user)
+    return structs.replace(_each(folder, _without(of_user)), tasks=frozenset(theirs))
 
 
 def forget_tenant(folder: Path, tenant: str) -> Rewritten:
@@ -62,20 +67,35 @@ def forget_tenant(folder: Path, tenant: str) -> Rewritten:
     def in_the_clear(rows: list[Row]) -> list[Row]:
         return [row for row in rows if row["tenant"] == tenant and not str(row["content"]).startswith(sealed)]
 
-    return _each(folder, in_the_clear)
+    return _each(folder, _without(in_the_clear))
 
 
-def _each(folder: Path, chosen: Callable[[list[Row]], list[Row]]) -> Rewritten:
+def rewritten(folder: Path, change: Callable[[Row, str], str]) -> Rewritten:
+    """Puts what `change` makes of each row's content in its place; it is told whose task the row is of, too."""
+
+    def changed(rows: list[Row]) -> Contents:
+        users = {row["task"]: user for row in rows if (user := _user(row))}
+        with_content = [(row, users.get(row["task"], "")) for row in rows if row["content"]]
+        return [(row, left) for row, user in with_content if (left := change(row, user)) != row["content"]]
+
+    return _each(folder, changed)
+
+
+def _without(chosen: Callable[[list[Row]], list[Row]]) -> Callable[[list[Row]], Contents]:
+    return lambda rows: [(row, "") for row in chosen(rows) if row["content"]]
+
+
+def _each(folder: Path, changed: Callable[[list[Row]], Contents]) -> Rewritten:
     files = records = 0
     for path in sorted(folder.glob(PATTERN)):
         names, values = read_all(path)
         rows: list[Row] = [dict(zip(names, each, strict=True)) for each in values]
-        gone = [row for row in chosen(rows) if row["content"]]
-        if gone:
-            for row in gone:
-                row["content"] = ""
+        others = changed(rows)
+        if others:
+            for row, left in others:
+                row["content"] = left
             _replace(path, names, [[row[name] for name in names] for row in rows])
-            files, records = files + 1, records + len(gone)
+            files, records = files + 1, records + len(others)
     return Rewritten(files, records)
 
 

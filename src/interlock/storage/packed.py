@@ -6,11 +6,12 @@ Above: the stores and their writes. Below: segments, session; `sql` is what a da
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct, structs
 
 from interlock.core.lots import Lot
-from interlock.core.store import TaskFilter, TaskRow
+from interlock.core.store import Change, TaskFilter, TaskRow
 
 from .bodies import NOTHING, Kept
 from .lone import Call
@@ -64,10 +65,13 @@ class Holding(Struct, frozen=True):
 
 def put(db: Session, sql: Sql, calls: Sequence[Call], lots: Sequence[Lot], place: int, said: Said) -> None:
     """Writes lone calls, and lots of one minute each, from `place` on; that one stands there already is the database's own error of a taken key."""
+    rows: list[tuple[Any, ...]] = []
+    ids: list[str] = []
     for segment, tasks in (*packed(calls, said.many), *(each for lot in lots for each in of_lot(lot))):
-        db.execute(sql["insert"], (place, *structs.astuple(segment)))
-        db.execute(sql["index"], (place, encode(tasks)))
-        place += len(tasks)
+        rows.append((place + len(ids), *structs.astuple(segment)))
+        ids += tasks
+    db.executemany(sql["insert"], rows)
+    db.execute(sql["index"], (place, encode(ids)))
 
 
 def with_rows(db: Session, sql: Sql, ids: Sequence[str]) -> bool:
@@ -120,35 +124,55 @@ def take_out(db: Session, sql: Sql, tasks: Sequence[str], said: Said, bodies: Sq
         held = find(db, sql, task)
         if held is not None:
             gone.append((held, held.content(db, bodies)))
-            _write(db, sql, held, NOTHING, NOTHING, said)
+            pieces = [*held.pieces[: held.at], NOTHING, *held.pieces[held.at + 1 :]]
+            _write(db, sql, held, pieces, {held.at: NOTHING}, said)
     return gone
 
 
 def set_content(db: Session, sql: Sql, held: Holding, content: bytes | None, said: Said) -> None:
     """Puts `content` (JSON) in the place of a lone call's content."""
-    _write(db, sql, held, held.pieces[held.at], content or NOTHING, said)
+    _write(db, sql, held, held.pieces, {held.at: content or NOTHING}, said)
 
 
-def _write(db: Session, sql: Sql, held: Holding, piece: bytes, content: bytes, said: Said) -> None:
-    pieces = [*held.pieces[: held.at], piece, *held.pieces[held.at + 1 :]]
-    left = of_pieces(pieces, None)
+def change_contents(db: Session, sql: Sql, bodies: Sql, held: Sequence[Holding], change: Change, said: Said) -> int:
+    """Puts what `change` makes of the contents of these calls of one segment in their place; how many became others."""
+    one = held[0]
+    if one.contents is None:
+        return 0
+    kept, pieces = one.said()
+    texts, others = texts_of(db, bodies, (kept,)), dict[int, bytes]()
+    for each in held:
+        content = kept.told(pieces[each.at], texts)
+        if content != NOTHING and (left := change(each.call.record(), content)) != content:
+            others[each.at] = left
+    if others:
+        _write(db, sql, one, one.pieces, others, said)
+    return len(others)
+
+
+def _write(
+    db: Session, sql: Sql, held: Holding, pieces: Sequence[bytes], contents: Mapping[int, bytes], said: Said
+) -> None:
+    left = of_pieces(list(pieces), None)
     said.dropped(held.contents)
     if left is None:
         db.execute(sql["delete"], (held.segment,))
     else:
-        told = structs.replace(left, contents=_told(held, left.tenant, content, said))
+        told = structs.replace(left, contents=_told(held, left.tenant, contents, said))
         db.execute(sql["replace"], (*structs.astuple(told), held.segment))
 
 
-def _told(held: Holding, tenant: str, content: bytes, said: Said) -> bytes | str | None:
-    """The segment's contents with another one in the call's place."""
+def _told(held: Holding, tenant: str, contents: Mapping[int, bytes], said: Said) -> bytes | str | None:
+    """The segment's contents with others in the places of some."""
     kept, pieces = held.said()
-    pieces[held.at] = NOTHING
-    if content == NOTHING and all(each == NOTHING for each in pieces):
+    for at in contents:
+        pieces[at] = NOTHING
+    if all(each == NOTHING for each in (*contents.values(), *pieces)):
         return None
     splitter = said.splitter(tenant)
     again = [splitter.again(each, kept) for each in pieces]
-    again[held.at] = splitter.split(content)
+    for at, content in contents.items():
+        again[at] = splitter.split(content)
     return said.kept(tenant, splitter, listed(again))
 
 

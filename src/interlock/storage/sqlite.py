@@ -19,9 +19,10 @@ from interlock.core.lots import Lot
 from interlock.core.meters import MeterRow
 from interlock.core.money import BUCKETS, Price, Totals, Usage
 from interlock.core.sketch import unpacked
-from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts
+from interlock.core.store import LINES, Change, RollFilter, RollRow, StorePrompts
 
 from . import packed
+from .anew import rewritten
 from .archive import SqliteRows
 from .aside import Cache, Signals
 from .audit import Audit
@@ -213,6 +214,10 @@ class SqliteStore:
                 db.execute(statements("events")["set_content"], change)
             said.write()
         return len(rows)
+
+    def rewrite(self, tasks: Sequence[str], change: Change) -> int:
+        with self._database.transaction("write contents anew") as db:
+            return rewritten(db, tasks, change)
 
     def rolls(self, which: RollFilter) -> list[RollRow]:
         with self._database.reading("read roll-ups") as db:

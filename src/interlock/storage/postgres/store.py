@@ -16,7 +16,7 @@ from interlock.core.lots import Lot
 from interlock.core.meters import MeterRow
 from interlock.core.money import Price, Totals, Usage
 from interlock.core.sketch import Counts
-from interlock.core.store import LINES, RollFilter, RollRow, StorePrompts
+from interlock.core.store import LINES, Change, RollFilter, RollRow, StorePrompts
 from interlock.storage.aside import Cache, Signals
 from interlock.storage.audit import Audit
 from interlock.storage.batches import Batches, Files
@@ -34,6 +34,7 @@ from interlock.storage.sessions import Sessions
 from interlock.storage.similar import SimilarAnswers
 
 from . import calls
+from .anew import rewritten
 from .archive import PostgresRows
 from .database import Database
 from .lease_clock import LeaseClock
@@ -138,6 +139,10 @@ class PostgresStore:
                     db.execute(sql["set_content"], (*calls.by_column(left), task, seq))
             said.write()
         return len(rows)
+
+    def rewrite(self, tasks: Sequence[str], change: Change) -> int:
+        with self._database.transaction("write contents anew") as db:
+            return rewritten(db, tasks, change)
 
     def rolls(self, which: RollFilter) -> list[RollRow]:
         with self._database.reading("read roll-ups") as db:

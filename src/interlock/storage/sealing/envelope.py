@@ -75,9 +75,13 @@ class Envelope:
             ) from broken
         return found
 
-    def owner(self, sealed: bytes) -> tuple[str, int]:
-        """The data key of a seal, and which user's of that key; zero where it is the tenant's."""
-        return sealed[1:9].hex(), int.from_bytes(sealed[9:17]) if sealed[:1] == USERS else 0
+    def current(self, sealed: bytes, tenant: str, user: str) -> bool:
+        """Whether a seal is one under the key that would seal now what belongs to `user`, or where that is empty to the tenant."""
+        key, leaf = sealed[1:9].hex(), int.from_bytes(sealed[9:17])
+        if not user:
+            return sealed[:1] == TENANTS and key == self.keys.current(tenant, "content").entry.id
+        now = self.keys.of_user(tenant, user)
+        return sealed[:1] == USERS and (key, leaf) == (now.key, now.leaf)
 
     # --- as texts ---------------------------------------------------------------------------------------------------
 
@@ -113,6 +117,19 @@ class Envelope:
         """What the value of such an object holds."""
         found = self.open(place, _raw(place, seal), tenant)
         return zlib.decompress(found) if found[:1] == _ZLIB else found
+
+    def anew(self, tenant: str, place: str, content: bytes, user: str = "") -> bytes:
+        """Content (a JSON object), sealed or not, under the key that would seal it now; as it stands where it is, or where nobody can open it."""
+        seal = msgspec.json.decode(content, type=dict[str, Any]).get(SEALED)
+        if not isinstance(seal, str):
+            return self.body(tenant, place, content, user)
+        if self.current(_raw(place, seal), tenant, user):
+            return content
+        try:
+            opened = self.raw(place, seal, tenant)
+        except StoreUnavailable:
+            return content
+        return self.body(tenant, place, opened, user)
 
     # --- as bytes ----------------------------------------------------------------------------------------------------
 

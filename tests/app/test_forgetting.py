@@ -1,0 +1,74 @@
+"""A server that runs drops what it keeps of somebody who is erased by another process."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from interlock.app import Interlock
+from interlock.app.erasing import erase
+from interlock.app.erasures import Erasures
+from interlock.app.forgetting import Forgetting
+from interlock.app.stores import open_store
+from interlock.config.load import load
+from interlock.core.caller import Caller
+from interlock.core.time import SystemClock
+from interlock.testing.upstream import Answer, Upstream
+
+from .conftest import Folder
+
+FILES = """
+models: {support: openai/gpt-4o-mini}
+caching: {exact_cache: {enabled: true}}
+"""
+WAIT_S = 60.0
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = Folder(tmp_path)
+    made.write("interlock.yaml", FILES)
+    return made
+
+
+@pytest.mark.requirement("SG-08")
+@pytest.mark.parametrize("backend", ["memory", "store"])
+async def test_cached_answers_of_the_tenant_are_dropped_and_those_of_others_are_not(folder, backend):
+    folder.write("interlock.yaml", FILES.replace("enabled: true", f"enabled: true, backend: {backend}"))
+    async with Upstream(Answer(text="On Friday.")) as vendor:
+        folder.provider("openai", vendor.base_url)
+        async with Interlock.from_file(folder.root) as il:
+
+            async def asked(tenant: str) -> str:
+                reply = await il.chat("support", "When?", caller=Caller(tenant, user="ada"))
+                return reply.settled.cache
+
+            assert [await asked(each) for each in ("default", "rival") * 2] == ["", "", "exact", "exact"]
+            await asyncio.to_thread(erase, load(folder.root), SystemClock(), "ada")
+            assert await asked("default") == "exact", "nobody has looked yet"
+            await il.forgetting.look()
+            assert [await asked(each) for each in ("default", "rival")] == ["", "exact"]
+            await il.forgetting.look()
+            assert [await asked(each) for each in ("default", "rival")] == ["exact", "exact"], "once, and not again"
+
+
+@pytest.mark.requirement("SG-08")
+async def test_it_is_looked_for_while_a_server_runs_and_two_erasures_at_once_clear_everything(folder):
+    workspace, clock = load(folder.root), SystemClock()
+    store, heard = open_store(workspace), asyncio.Queue[str]()
+
+    async def forget(tenant: str) -> None:
+        await heard.put(tenant)
+
+    forgetting, erasures = Forgetting(store, forget), Erasures(workspace, clock)
+    await forgetting.look()
+    forgetting.watch()
+    erasures.tell(store.texts, "acme")
+    assert await asyncio.wait_for(heard.get(), WAIT_S) == "acme"
+    await forgetting.close()
+    erasures.tell(store.texts, "acme")
+    erasures.tell(store.texts, "rival")
+    await forgetting.look()
+    assert heard.get_nowait() == "", "whose the first was is not known any more"
+    store.close()
