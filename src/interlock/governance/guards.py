@@ -171,7 +171,7 @@ class TextGuards:
     def given(self, tenant: str, value: Any) -> tuple[Any, Seen]:
         """What comes into a task or out of a tool, as it may be recorded; what is refused elsewhere is redacted here."""
         rules = self._watching.rules
-        signals = () if rules is None else _union(rules.signals(text) for text in _texts(value))
+        signals = () if rules is None else _union(rules.signals(text, inside=True) for text in _texts(value))
         if self._veil is None:
             return value, Seen({}, signals) if signals else NOTHING_SEEN
         counts: Counts = {}
@@ -190,7 +190,7 @@ class TextGuards:
         for each in _new(messages):
             looks = judged if each.role == "user" and judged is not None else rules
             if looks is not None and each.role in ("user", "tool"):
-                found.append(looks.signals(each.text))
+                found.append(looks.signals(each.text, inside=each.role == "tool"))
         return _union(found)
 
     async def _judged(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import unwrap
+from .cues import GATES, Cues
 from .folding import folded
 from .signs import Part, Signs
 
@@ -78,6 +79,15 @@ RULES: Mapping[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """By family; each is RE2's."""
+_SHAPING = (
+    "add|append|include|insert|integrate|incorporate|embed|attach|modify|augment|enhance|alter|adjust|change|replace|substitute|swap|use|write|rewrite|rephrase|translate|encode|decode|convert|express|"
+    "misspell|scramble|shuffle|rearrange|anagram|group|reverse|flip|mirror|respond|answer|reply|start|begin|end|finish|conclude|sign|infuse|mention|say|state|output|print|repeat|summari[sz]e|limit|"
+    "format|make|turn|put|place|craft|compose|provide|give|create|spread|promote|advertise|recommend|suggest|introduce|present|in your|within your|at the end of your|for your"
+)
+INSIDE: Mapping[str, str] = {
+    "answer": rf"(?im)(?:^|[.!?:;\n]\s*|[\"']|, )(?:please |kindly |now |then |also )*(?:{_SHAPING})\b(?:[^.!?\n]|\.\S){{0,100}}\b(?:your|the|each|every|this) (?:(?:next|final|own|whole|entire) )?(?:answers?|repl(?:y|ies)|responses?|output)\b",
+}  # fmt: skip
+"""What is an order only where nobody should give any, inside of what a tool returned: how the reader has to answer."""
 
 
 class Model(NamedTuple):
@@ -117,7 +127,7 @@ class Injection:
     def __init__(self, model: Model | None, *, rules: bool = True, shared: Part | None = None) -> None:
         """`shared`: a matcher of the signs that others use, too."""
         self._model, self._rules, self._shared = model, rules, shared
-        self._families = tuple(family for family, patterns in RULES.items() for _ in patterns)
+        self._families = (*(family for family, patterns in RULES.items() for _ in patterns), *INSIDE, *GATES)
         self._wraps = tuple(unwrap.SIGNS)
 
     @property
@@ -128,7 +138,8 @@ class Injection:
     @property
     def signs(self) -> Sequence[str]:
         """Patterns (RE2) of the rules, and of what their text may be wrapped in."""
-        return [*(pattern for patterns in RULES.values() for pattern in patterns), *unwrap.SIGNS.values()]
+        rules = (pattern for patterns in RULES.values() for pattern in patterns)
+        return [*rules, *INSIDE.values(), *GATES.values(), *unwrap.SIGNS.values()]
 
     def over(self, shared: Part) -> Injection:
         """The same by a matcher of `signs` that others use, too."""
@@ -138,18 +149,27 @@ class Injection:
     def _signs(self) -> Signs | Part:
         return self._shared or Signs(self.signs)
 
+    @cached_property
+    def _cues(self) -> Cues:
+        return Cues()
+
     def ready(self) -> None:
         """Does now what the first text would have to wait for."""
         self._signs.of("")
+        self._cues.together("", ())
 
-    def signals(self, text: str) -> tuple[str, ...]:
-        """What stands out: families of rules, `hidden` for characters that nobody sees, `encoded` where it was inside an encoding, `model`."""
+    def signals(self, text: str, *, inside: bool = False) -> tuple[str, ...]:
+        """What stands out: families of rules, `persona` for another role, `hidden` for characters that nobody sees, `encoded` where it was inside an encoding, `model`. `inside`: a tool
+        returned it, so that an order about the answer (`answer`) is none of its reader's.
+        """
         if len(text) < 8:
             return ()
         plain, _ = folded(text)
         found = self._by_rules(text, plain) if self._rules else set[str]()
         if self._model is not None and self._model.score(plain) >= self._model.threshold:
             found.add("model")
+        if not inside:
+            found -= INSIDE.keys()
         return tuple(sorted(f"injection:{each}" for each in found))
 
     def _by_rules(self, text: str, plain: str) -> set[str]:
@@ -167,4 +187,9 @@ class Injection:
         rules = len(self._families)
         present = self._signs.of(text)
         families = {self._families[index] for index in present if index < rules}
+        gates = families & GATES.keys()
+        if gates:
+            families -= gates
+            if self._cues.together(text, gates):
+                families.add("persona")
         return families, {self._wraps[index - rules] for index in present if index >= rules}
