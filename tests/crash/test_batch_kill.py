@@ -137,12 +137,12 @@ async def test_a_thousand_lines_survive_sigkill_without_one_lost_or_billed_twice
     repeated = sum(sum(each.values()) - 1 for each in keys.values())
     settled = events(tmp_path, batch)
     assert sorted(settled) == list(range(1, LINES + 1))
-    status = Counter(event.status for event in settled.values())
-    assert set(status) <= {"ok", "crashed"}
-    assert repeated <= len(KILLS) * 8 * 2
-    assert status["crashed"] <= len(KILLS) * 8, "what was under way at a kill, whether or not the vendor had got it"
-    sure = [event for event in settled.values() if event.status == "ok"]
-    assert {(event.usage.input, event.usage.output, event.cost_nano_usd) for event in sure} == {(7, 3, 13_000)}
+    assert repeated <= len(KILLS) * 8 * 2, "what was under way at a kill, whether or not the vendor had got it"
+    # Those lines too settled with what their answer said, not with an upper estimate.
+    assert {event.status for event in settled.values()} == {"ok"}
+    assert {(event.usage.input, event.usage.output, event.cost_nano_usd) for event in settled.values()} == {
+        (7, 3, 13_000)
+    }
 
 
 @pytest.mark.requirement("GW-05", "OP-06")

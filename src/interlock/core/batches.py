@@ -31,6 +31,11 @@ def call_of(batch: str, line: int, tries: int) -> str:
     return f"cal_{tail(batch)}.{line}" + (f".{tries}" if tries else "")
 
 
+def asks_a_line(task: str, call: str) -> bool:
+    """Whether a call of this task is one of `call_of`, so that it may be made again under the same id."""
+    return bool(tail(task)) and call.startswith(f"cal_{tail(task)}.")
+
+
 def tail(batch: str) -> str:
     """What is a batch's own in its id; its files and lines are named by it."""
     return batch.partition("_")[2]

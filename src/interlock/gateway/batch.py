@@ -106,6 +106,7 @@ class BatchWorker:
                 if looks % TIDY_EVERY == 0:
                     await self._parts.log.tidy()
                 looks += 1
+                await self._parts.log.settle_left()
                 while not self._stopped.is_set() and await self.work_on_one():
                     pass
             except StoreUnavailable as error:
@@ -207,6 +208,7 @@ class BatchWorker:
         await log.scrub(row.id, settings.store_prompts, self._parts.redact)
         status = "failed" if unanswered and row.faults else status
         await log.save(structs.replace(row, status=status, unasked=unanswered, ended_ns=clock.wall_ns()))
+        await log.settle_left()
         await log.drop_lines(row.id)
 
     async def _pause(self, seconds: float) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from msgspec import structs
 
-from interlock.core.batches import STRIDE, BatchRow, Blobs, FileRow, Line
+from interlock.core.batches import ENDED, STRIDE, BatchRow, Blobs, FileRow, Line
 from interlock.core.errors import InvalidRequest, RequestRefused
 from interlock.core.events import Record, Settled
 from interlock.core.store import Store, StorePrompts
@@ -188,6 +188,13 @@ class BatchLog:
             if isinstance(record.event, Settled):
                 found[record.seq % STRIDE] = record  # later tries stand further on
         return found
+
+    async def settle_left(self) -> None:
+        """Lines that a dead process had asked, that this one holds, and whose batch is over by now, settle with the most that they may have used."""
+        for tenant, batch in self._recorder.adopted:
+            row = await asyncio.to_thread(self._store.batches.get, tenant, batch)
+            if row is None or row.status in ENDED:
+                self._recorder.give_up(batch)
 
     async def append(self, records: Sequence[Record]) -> None:
         await self._recorder.append(records)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from interlock.core.batches import ENDED, asks_a_line
 from interlock.core.errors import LedgerFull, StoreUnavailable
 from interlock.core.events import Record, Settled
 from interlock.core.lots import Brief, Form, Lot, Opened
@@ -76,17 +77,26 @@ class Recorder:
         self._refusing = threading.Lock()
         self._refused = 0
         self._recovered = 0
+        self._adopted: dict[str, tuple[int, Settled]] = {}
+        """Calls that a dead process left open and that are going to be made again under the same id, in slots of ours: by id."""
         self._closed = False
 
     def start(self) -> int:
         """Settles what dead processes left behind, then begins to write; returns how many calls were recovered.
 
+        Lines of a batch that is not over stay open instead: they are asked again, and settle once, with what they have used then.
+
         Raises:
             StoreUnavailable: the store cannot be written, or the flight journal cannot be made.
         """
         if self._path is not None:
-            self._recovered = self._recover(self._path)
-            self._flight = Flight(flight_path(self._path, this_owner()), self._limits.calls)
+            flight = self._flight = Flight(flight_path(self._path, this_owner()), self._limits.calls)
+            try:
+                self._recovered = self._recover(self._path, flight)
+            except StoreUnavailable:
+                flight.close(remove=not self._adopted)
+                self._flight = None
+                raise
         self._writer.start()
         return self._recovered
 
@@ -105,7 +115,20 @@ class Recorder:
             except ValueError:
                 self._slots.give([slot])
                 raise
+        if self._adopted and (before := self._adopted.pop(if_crashed.call, None)):
+            self._landed([before[0]])  # it stands at its new place
         return slot
+
+    @property
+    def adopted(self) -> frozenset[tuple[str, str]]:
+        """(tenant, task) of calls that a dead process left open and that wait to be made again."""
+        return frozenset((each.caller.tenant, each.caller.task) for _, each in tuple(self._adopted.values()))
+
+    def give_up(self, task: str) -> None:
+        """Settles calls of a task that wait to be made again, and are not going to be, with the most that they may have used."""
+        for call, (slot, crashed) in tuple(self._adopted.items()):
+            if crashed.caller.task == task and self._adopted.pop(call, None):
+                self.settle(slot, crashed)
 
     def settle(self, slot: int, settled: Settled, content: dict[str, Any] | None = None, *, fence: int = 0) -> None:
         encoded, body = encode(settled), encode_content(content)
@@ -168,7 +191,7 @@ class Recorder:
         failing = self._writer.failing
         return Health(
             state="full" if full else "behind" if failing else "ok",
-            open=max(0, self._slots.used - self._queue.slots),
+            open=max(0, self._slots.used - self._queue.slots - len(self._adopted)),
             queued=queued,
             queued_bytes=self._queue.bytes,
             oldest_s=oldest_s,
@@ -254,23 +277,46 @@ class Recorder:
         if len(self._line):
             self._line.wake(len(slots))
 
-    def _recover(self, path: Path) -> int:
+    def _recover(self, path: Path, flight: Flight) -> int:
         """Settles the calls of processes that are gone, each journal in one go, and removes their journals."""
         found = 0
         for wreck in filter(None, map(Wreck.find, left_behind(path))):
             now_ns = self._clock.wall_ns()
-            calls = [(each.settled, each.content) for each in wreck.calls()]
-            groups = [[Record(s.caller.task, s.caller.step, s.caller.tenant, now_ns, s, c)] for s, c in calls]
             try:
+                again, left = self._sorted(wreck)
+                groups = [[Record(s.caller.task, s.caller.step, s.caller.tenant, now_ns, s, c)] for s, c in left]
                 self._commit_patiently(groups)
             except StoreUnavailable:
                 wreck.close(remove=False)
                 raise
+            for crashed in again:
+                slot = self._slot()
+                flight.put_open(slot, crashed)
+                self._adopted[crashed.call] = (slot, crashed)
             wreck.close(remove=True)
-            found += len(calls)
+            found += len(left)
         if found:
             _log.warning("%d calls of processes that had died were found in the flight journal and settled", found)
         return found
+
+    def _sorted(self, wreck: Wreck) -> tuple[list[Settled], list[tuple[Settled, dict[str, Any] | None]]]:
+        """(calls that are going to be made again, the others with their content)."""
+        again: list[Settled] = []
+        left: list[tuple[Settled, dict[str, Any] | None]] = []
+        for each in wreck.calls():
+            if len(self._adopted) + len(again) < self._slots.count // 2 and self._made_again(each.settled):
+                again.append(each.settled)
+            else:
+                left.append((each.settled, each.content))
+        return again, left
+
+    def _made_again(self, settled: Settled) -> bool:
+        """A line of a batch that is not over: whoever takes the batch up asks it again under the same id."""
+        caller = settled.caller
+        if settled.status != "crashed" or not asks_a_line(caller.task, settled.call):
+            return False
+        row = self._store.batches.get(caller.tenant, caller.task)
+        return row is not None and row.status not in ENDED
 
     def _commit_patiently(self, groups: Groups) -> None:
         """Others who write all the time can keep one that starts from its turn for a while. Raises StoreUnavailable."""
