@@ -15,18 +15,33 @@ from tests.servers import postgres_programs
 class Postgres:
     """One server. A context manager: it lives as long as the block, with interruptions."""
 
-    def __init__(self, *, fsync: bool = False, settings: tuple[str, ...] = (), within: Path | None = None) -> None:
-        """`within`: a folder for its own one, instead of the machine's usual place for what is temporary."""
+    def __init__(
+        self,
+        *,
+        fsync: bool = False,
+        settings: tuple[str, ...] = (),
+        within: Path | None = None,
+        kept: Path | None = None,
+    ) -> None:
+        """`within`: a folder for its own one, instead of the machine's usual place for what is temporary. `kept`: that one, which stays."""
         programs = postgres_programs()
         assert programs is not None, "PostgreSQL is not installed: apt install postgresql"
         self.programs = programs
         self.user = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
         self._within = within
+        self._kept = kept
         self._numbers = count(1)
         self._settings = (f"fsync={'on' if fsync else 'off'}", "shared_buffers=32MB", "max_connections=100", *settings)
 
     def __enter__(self) -> Self:
-        self.folder = Path(tempfile.mkdtemp(prefix="interlock-pg-", dir=self._within))
+        if self._kept is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="interlock-pg-", dir=self._within))
+        else:
+            self.folder = self._kept.resolve()
+            self.folder.mkdir(parents=True, exist_ok=True)
+        if (self.folder / "data").exists():
+            self.start()
+            return self
         if self.user:
             shutil.chown(self.folder, self.user)
         make = [
@@ -46,6 +61,9 @@ class Postgres:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._kept is not None:
+            self.stop("fast")
+            return
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -279,22 +279,23 @@ def _give_rows(db: sqlite3.Connection, tasks: Sequence[str], said: Said) -> list
 def _merge_sums(db: sqlite3.Connection, kinds: Kinds, ended: Sequence[str], price_of: PriceOfVersion) -> None:
     """Adds what was written to its hours; `ended` are the tasks that have finished."""
     sums = sums_of(kinds, price_of)
-    for task in ended:
-        _roll_task(db, sums, task)
+    if ended:
+        _roll_tasks(db, sums, ended)
     if sums:
         db.executemany(statements("roll")["merge"], [each.row(key) for key, each in sums.items()])
     if counts := meter_sums(kinds):
         db.executemany(statements("meters")["merge"], counts)
 
 
-def _roll_task(db: sqlite3.Connection, sums: dict[RollKey, RollSum], task: str) -> None:
-    query = statements("tasks")["ended"]
-    tenant, workflow, outcome, tier, simulated, finished_ns, duration_us = db.execute(query, (task,)).fetchone()
-    hour = finished_ns // NS_PER_HOUR
-    key: RollKey = (hour, tenant, workflow, "task", "task", workflow, "", tier, simulated, "", outcome)
-    into = sums.setdefault(key, RollSum())
-    into.n += 1
-    into.took(duration_us)
+def _roll_tasks(db: sqlite3.Connection, sums: dict[RollKey, RollSum], tasks: Sequence[str]) -> None:
+    for tenant, workflow, outcome, tier, simulated, finished_ns, duration_us in db.execute(
+        statements("tasks")["ended"], (encode(tasks),)
+    ):
+        hour = finished_ns // NS_PER_HOUR
+        key: RollKey = (hour, tenant, workflow, "task", "task", workflow, "", tier, simulated, "", outcome)
+        into = sums.setdefault(key, RollSum())
+        into.n += 1
+        into.took(duration_us)
 
 
 def put_prices(db: sqlite3.Connection, prices: Sequence[Price]) -> None:

@@ -148,8 +148,9 @@ SELECT * FROM tasks WHERE batch = ? AND batch <> '' ORDER BY line, id;
 SELECT * FROM tasks WHERE batch = ? AND line = ? AND batch <> '' ORDER BY created_ns DESC LIMIT 1;
 
 -- name: ended
--- What the roll-up of finished tasks needs to know of one.
-SELECT tenant, workflow, outcome, tier, simulated, finished_ns, duration_us FROM tasks WHERE id = ?;
+-- What the roll-up of finished tasks needs to know of these (a JSON list of ids).
+SELECT tenant, workflow, outcome, tier, simulated, finished_ns, duration_us FROM tasks
+WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: due
 -- The same tasks, as far as whose turn it is: since when each is due, and who holds it.
