@@ -6,16 +6,18 @@ Above: `approve`, `converse`. Below: `state`, governance's `Policy`. Nothing of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from interlock.core.events import FLOW
 from interlock.core.verdicts import ALLOW, Verdict
 from interlock.governance.decisions import Policy
-from interlock.governance.flow import FlowPolicy
 
 from .actions import PlannedCall, as_object
 from .contract import Contract
 from .state import Action, State
+
+if TYPE_CHECKING:
+    from interlock.governance.flow import FlowPolicy
 
 RULE = FLOW
 """How the rule of a question begins that this policy asked for."""

@@ -28,9 +28,8 @@ from interlock.core.time import Clock
 from interlock.governance.glance import sharing
 from interlock.governance.guards import TextGuards, Watching
 from interlock.governance.injection import Injection, model_of
-from interlock.governance.kinds import STRUCTURED, USUAL, kinds
+from interlock.governance.kinds import PEOPLE, STRUCTURED, USUAL, kinds
 from interlock.governance.moderation import Rules
-from interlock.governance.people import PEOPLE, People
 from interlock.governance.redact import redact, usual
 from interlock.governance.scan import Detector, Scanner
 from interlock.governance.secrets import SHIPPED, rules_of
@@ -91,6 +90,8 @@ def scanner_of(said: Pii, root: Path) -> Scanner:
         if name not in known and not detectors:
             raise ConfigError([Fault("", 0, 0, "pii.find", f"no kind {name!r}", nearest(name, sorted(known)))])
     if people := [name for name in names if name in PEOPLE]:
+        from interlock.governance.people import People
+
         detectors.append(People(people))
     rules = rules_of(root / said.rules if said.rules else SHIPPED)
     return Scanner(kinds(names, rules, said.regions), detectors)

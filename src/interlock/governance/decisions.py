@@ -7,7 +7,7 @@ the rule that decided, its reason and the version of the rules; nothing of it is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import Struct, structs
 
@@ -15,10 +15,12 @@ from interlock.core.caller import Caller
 from interlock.core.residency import Bounds
 from interlock.core.verdicts import ALLOW, Verdict
 
-from .flow import FlowPolicy
-from .flow_memory import Memory
 from .flow_terms import Terms
 from .residency import Places
+
+if TYPE_CHECKING:
+    from .flow import FlowPolicy
+    from .flow_memory import Memory
 
 
 class Policy(Struct, frozen=True):
@@ -40,13 +42,15 @@ class Policy(Struct, frozen=True):
 
     def of_tools(self, terms: Terms) -> Self:
         """The same policy for an agent with these tools."""
+        if terms.tools:
+            _flow()  # with the contract, so that no call waits for it
         return structs.replace(self, terms=terms, version=terms.version)
 
     def task(
         self, prompt: str, memory: Memory | None = None, *, given: Mapping[str, Any] | None = None, house: str = ""
     ) -> FlowPolicy:
         """What is known of one task, which calls and answers are decided over; see `FlowPolicy`."""
-        return FlowPolicy(self.terms, prompt, memory, given=given, house=house, version=self.version)
+        return _flow()(self.terms, prompt, memory, given=given, house=house, version=self.version)
 
     def call(self, task: FlowPolicy, tool: str, arguments: Mapping[str, Any], *, declared: bool = False) -> Verdict:
         """May this call be made: `allow`, `deny`, or `ask` for a person who endorses its values."""
@@ -69,3 +73,10 @@ class Policy(Struct, frozen=True):
     def binds_providers(self) -> bool:
         """Whether any rule speaks of providers or regions."""
         return bool(self.places_version)
+
+
+def _flow() -> type[FlowPolicy]:
+    """What decides over calls and answers: a dozen modules with patterns of their own, which only those with tools need."""
+    from .flow import FlowPolicy
+
+    return FlowPolicy

@@ -201,6 +201,8 @@ STRUCTURED = (*tuple(dict.fromkeys(kind.name for kind in (*_basic(), *_national(
 """Every kind that has a shape."""
 USUAL = tuple(name for name in STRUCTURED if name not in ("url", "pin", "vin"))
 """Those that are looked for where nothing else is said."""
+PEOPLE = ("person", "address")
+"""Kinds without a shape, see `people`."""
 
 
 def kinds(names: Sequence[str], rules: Sequence[Rule], regions: Sequence[str] = ()) -> list[Kind]:

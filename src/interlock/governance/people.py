@@ -1,6 +1,6 @@
 """Names and postal addresses by the words around them: what can be found without a model, which is the smaller part (`docs/pii.md` has the shares).
 
-Off unless `pii.also` asks for them. Whoever needs more plugs a detector in. Above: `app`. Below: nothing.
+Off, and not loaded, unless `pii.also` asks for them. Whoever needs more plugs a detector in. Above: `app`. Below: kinds.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-PEOPLE = ("person", "address")
+from .kinds import PEOPLE
+
 _NAME = r"[^\W\d_a-z][^\W\d_]*(?:['’-][^\W\d_]+)*\.?"
 _NAMES = rf"({_NAME}(?: (?:(?:van|von|de|der|den|da|di|la|le|bin|al|el|del|dos) )*{_NAME}){{0,3}})"
 _TITLE = re.compile(rf"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sir|Madam|Herr|Frau|Señora?|Mme|Monsieur|Madame)\.? {_NAMES}")
