@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help pictures interop-frameworks interop-mcp mcp-servers helm setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-peers bench-runtime bench-store
+.PHONY: help test-again pictures interop-frameworks interop-mcp mcp-servers helm setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-peers bench-runtime bench-store
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -49,6 +49,10 @@ pictures: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# Those that failed last time.
+test-again: setup
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 # The crash test of `make test` plays 8 mishaps on each store; this one 1,500, at other instants each day, and keeps its figures.
 soak-crash: setup
