@@ -22,6 +22,7 @@ from PIL import Image
 from interlock.app.reading import open_reading
 from interlock.app.views import View, Views
 from interlock.core.caller import Versions
+from interlock.core.circuits import CircuitChange, CircuitState
 from interlock.core.events import ApprovalAsked, ApprovalDecided, Settled
 from interlock.core.store import TaskFilter
 from interlock.core.time import NS_PER_S, SystemClock
@@ -70,13 +71,16 @@ def past(number: int, at_ns: int, versions: Versions, rng: random.Random, *, dea
     made.model(text, ms=rng.randrange(300, 1_400), failed=int(rng.random() < 0.04), escalated=rng.random() < dear)
     made.tool("orders.get", ms=rng.randrange(20, 90), failed=int(rng.random() < 0.05))
     kind = rng.random()
+    searched = "hit" if rng.random() < 0.7 else "miss"
     if kind < 0.06:
         failed(made)
     elif kind < 0.14:
         refunded(made, rng)
+    elif kind > 0.96:
+        made.end("handed_to_human", workflow=WORKFLOW, searched=searched)
     else:
         made.model("write the answer", ms=rng.randrange(400, 1_800), escalated=rng.random() < dear / 2)
-        made.end("handed_to_human" if kind > 0.96 else "resolved")
+        made.end(workflow=WORKFLOW, searched=searched, cited=int(searched == "hit" and rng.random() < 0.9))
     return made
 
 
@@ -95,11 +99,35 @@ def refunded(made: Past, rng: random.Random) -> None:
     amount, step = round(rng.uniform(60, 400), 2), len(made.records)
     content = {"arguments": {"order_id": f"FH-{rng.randrange(10_000, 11_000)}", "amount_usd": amount}}
     rule = f"requires_human_approval: amount_usd > 50 (amount_usd={amount})"
-    made.add(ApprovalAsked(step, "payments.refund", "a1b2", rule, made.at_ns + 24 * HOUR_NS), content)
+    made.add(
+        ApprovalAsked(step, "payments.refund", "a1b2", rule, made.at_ns + 24 * HOUR_NS, workflow=WORKFLOW), content
+    )
     who = rng.choice(("mia.weber@fernhill.example", "tom.okafor@fernhill.example"))
     made.add(ApprovalDecided(step, "approve", who, "a1b2", "seen the photo"), ms=rng.randrange(3, 40) * 60_000)
     made.tool("payments.refund", ms=220)
     made.end()
+
+
+def outages(now_ns: int) -> list[CircuitChange]:
+    """Two bad hours of the small model: one that three processes saw, and one in which a probe failed."""
+    found: list[CircuitChange] = []
+    told: tuple[tuple[float, CircuitState, str], ...] = (
+        (0, "open", "8 failures in a row, the last: upstream_unreachable"),
+        (0.4, "half_open", "cooled down for 2 s; one probe goes out"),
+        (0.5, "open", "its probe failed, the last: upstream_timeout"),
+        (1.4, "half_open", "cooled down for 4 s; one probe goes out"),
+        (1.6, "closed", "its probe was answered"),
+    )
+    for process, begun in (
+        ("gw-1:5d0c:4121:77", 61.0),
+        ("gw-1:5d0c:4122:78", 60.8),
+        ("gw-2:91ab:812:40", 60.7),
+        ("gw-2:91ab:812:40", 20.0),
+    ):
+        for later, state, reason in told:
+            at_ns = now_ns - round((begun - later * (3 if begun > 60.9 else 2)) * HOUR_NS)
+            found.append(CircuitChange(at_ns, TENANT, process, at_ns, "openai/small", state, reason))
+    return found
 
 
 def story(root: Path) -> tuple[str, str]:
@@ -126,6 +154,7 @@ def story(root: Path) -> tuple[str, str]:
     broken = next(each for each in tasks if "'failed'" in repr(each.records[-1].event))
     paid = next(each for each in tasks if any(isinstance(r.event, ApprovalDecided) for r in each.records))
     store = SqliteStore.open(root / ".interlock" / "interlock.db")
+    store.circuits.add(outages(now))
     views = Views(store.texts, SystemClock())
     views.keep(TENANT, "dashboard", View("failed tickets", {"outcome": "failed", "kind": "task"}))
     views.keep(TENANT, "dashboard", View("dear ones", {"kind": "task", "cost": "0.005"}))
@@ -188,10 +217,10 @@ async def full(root: Path, profile: Path) -> None:
             "again": (f"/ui/tasks/{simulated}/again", 760),
             "fork": (made.headers["location"], 900),
             "approvals": ("/ui/approvals", 1280),
-            "pnl": ("/ui/pnl?span=7d", 1350),
-            "models": ("/ui/models?span=7d", 1120),
+            "pnl": ("/ui/pnl?span=7d", 1620),
+            "models": ("/ui/models?span=7d", 1320),
             "incidents": ("/ui/incidents", 1000),
-            "quality": ("/ui/quality", 800),
+            "quality": ("/ui/quality", 1120),
             "audit": ("/ui/audit", 760),
             "config": ("/ui/config", 900),
         }
