@@ -102,7 +102,7 @@ class Town:
 
     def client(self, key: str, **headers: str) -> httpx2.AsyncClient:
         both = {"authorization": f"Bearer {key}", "x-api-key": key, "anthropic-version": "2023-06-01", **headers}
-        return httpx2.AsyncClient(base_url=self.url, headers=both, timeout=20)
+        return httpx2.AsyncClient(base_url=self.url, headers=both, timeout=120)
 
     async def key_of(self, tenant: str, role: str = "admin") -> tuple[str, str]:
         """(id, secret) of a fresh key."""

@@ -283,7 +283,7 @@ PUBLIC = {"/healthz", "/ui/static/{name}", "/ui/enter", "/ui/login"}
 
 @pytest.mark.requirement("SG-05", "SG-09")
 async def test_no_address_opens_without_a_key(place: Town):
-    async with httpx2.AsyncClient(base_url=place.url, timeout=20) as client:
+    async with httpx2.AsyncClient(base_url=place.url, timeout=120) as client:
         for at, route in enumerate(place.routes):
             values = {**aimed(route, place.things), "name": "nothing.css"}
             for method in sorted((route.methods or {"POST"}) - {"HEAD"}):
