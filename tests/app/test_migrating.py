@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -154,8 +155,18 @@ def test_post_waits_until_no_older_process_is_connected(server: Postgres, tmp_pa
     with pytest.raises(InvalidRequest, match=r"older Interlock are open \(from this machine\)"):
         migrate(load(tmp_path), "post")
     old.close()
-    assert len(migrate(load(tmp_path), "post")) == 1, "the new one may stay"
+    assert len(once_they_are_gone(tmp_path)) == 1, "the new one may stay"
     new.close()
+
+
+def once_they_are_gone(root: Path) -> list[str]:
+    """What `post` did; a server shows a connection for a moment after it was closed."""
+    until_s = time.monotonic() + 60
+    while True:
+        try:
+            return migrate(load(root), "post")
+        except InvalidRequest:
+            assert time.monotonic() < until_s
 
 
 def test_post_waits_until_nobody_works_on_the_file(tmp_path: Path, version: Versions):

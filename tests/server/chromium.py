@@ -18,7 +18,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 SWITCHES = (
     "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --remote-debugging-pipe"
 )
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Tab:
