@@ -85,6 +85,40 @@ async def test_code_keeps_its_state_within_a_task_and_shares_it_with_no_other(an
     assert "NameError" in other_tenant.content["result"]["error"]
 
 
+LOOK = """
+import glob, os
+words = []
+for each in [*glob.glob('/tmp/**', recursive=True), *glob.glob(os.path.expanduser('~/**'), recursive=True), *glob.glob('./**', recursive=True)]:
+    try:
+        words.append(each + open(each).read())
+    except OSError:
+        words.append(each)
+for each in os.listdir('/proc'):
+    if each.isdigit():
+        try:
+            words.append(open(f'/proc/{each}/cmdline').read() + open(f'/proc/{each}/environ').read())
+        except OSError:
+            pass
+len([each for each in (*words, *map(str, os.environ.items())) if 'canary' + '-5e' in each]), len(words) > 3
+"""
+
+
+@pytest.mark.requirement("SG-05", "TL-07")
+async def test_what_one_tenants_code_leaves_is_in_no_sandbox_of_another(analyst: Interlock):
+    leave = "import os\nfor place in ('kept.txt', '/tmp/canary-5e.txt'):\n    open(place, 'w').write('canary-5e')\nos.environ['LEFT'] = 'canary-5e'\nx = 'canary-5e'"
+    assert (await call(analyst, "code.run", code=leave)).content["result"]["status"] == "ok"
+    seen = await call(analyst, "code.run", code=LOOK)
+    assert seen.content["result"]["value"][0] >= 1, "its own task finds it"
+
+    for task in ("tsk_1", "tsk_2"):
+        other = await call(analyst, "code.run", task=task, tenant="b", code=LOOK)
+        assert other.content["result"]["value"] == [0, True], task
+        shell = await call(
+            analyst, "shell.run", task=task, tenant="b", command="grep -rl canary-5e . /tmp 2>/dev/null | wc -l"
+        )
+        assert shell.content["result"]["stdout"].strip() == "0"
+
+
 @pytest.mark.requirement("TL-07")
 async def test_a_session_survives_a_restart_of_the_gateway(tmp_path: Path):
     kit.require_namespaces()
