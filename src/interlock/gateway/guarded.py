@@ -25,6 +25,8 @@ MAX_TEXTS = 256
 
 def enter(guards: Guards, call: Call) -> None:
     """Puts what a model may see in the place of what was asked. Raises ContentRefused."""
+    if not call.request.user and _untouched(guards, call.request):
+        return
     request, seen = guards.enter(call.caller, call.request)
     if request is not call.request:
         call.request = request
@@ -81,6 +83,11 @@ def nothing_to_restore(guards: Guards, request: ChatRequest) -> bool:
     """
     if guards.holds_answers or guards.holds_words:
         return False
+    return _untouched(guards, request)
+
+
+def _untouched(guards: Guards, request: ChatRequest) -> bool:
+    """What is asked is plain text in which nothing was found."""
     return all(_plain(each) for each in request.messages) and guards.passes(request.messages)
 
 
