@@ -23,6 +23,7 @@ from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
 from interlock.core.time import Deadline, SystemClock
 from interlock.ledger import Recorder, RecorderLimits, TaskLog
+from interlock.server.serve import quiet_collector
 from interlock.storage import SqliteStore
 from interlock.tools.call import Grant, ToolDesk
 from interlock.tools.define import make
@@ -108,10 +109,11 @@ class Ground:
 
 @asynccontextmanager
 async def ground(folder: Path, *, crowd: int = 1_024, max_steps: int = 100) -> AsyncGenerator[Ground]:
-    """Open inside."""
+    """Open inside, with the garbage collector as a worker has it."""
     made = Ground(folder, crowd=crowd, max_steps=max_steps)
     try:
-        yield made
+        with quiet_collector():
+            yield made
     finally:
         await made.ledger.close()
         made.store.close()

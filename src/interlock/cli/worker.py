@@ -87,6 +87,7 @@ async def work(root: Path, given: argparse.Namespace) -> None:
     """Opens the workspace, then takes turns with whoever works on the same store."""
     from interlock.app import Interlock
     from interlock.app.stores import name_of
+    from interlock.server.serve import quiet_collector
 
     async with Interlock.from_file(root, model=given.model) as il, AsyncExitStack() as watched:
         told = asyncio.Event()
@@ -101,6 +102,7 @@ async def work(root: Path, given: argparse.Namespace) -> None:
         say("ctrl-C stops it; what is under way is let go at its next step")
         working = asyncio.create_task(il.work(concurrency=given.concurrency or 0))
         await watched.enter_async_context(answering(il, given.health, working, told))
+        watched.enter_context(quiet_collector())
         beside = [asyncio.create_task(il.webhooks().run())] if il.workspace.settings.webhooks else []
         stopping = asyncio.create_task(told.wait())
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -138,7 +138,7 @@ async def serve_door(
     if parent is not None:
         asyncio.get_running_loop().add_reader(parent, server.handle_exit, signal.SIGTERM, None)
     try:
-        with _quiet_collector():
+        with quiet_collector():
             await server.serve(sockets=[sock])
             await server.finish_cancelled()
     finally:
@@ -162,11 +162,11 @@ def _load(config: uvicorn.Config) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_collector() -> Generator[None, None, None]:
+def quiet_collector() -> Generator[None, None, None]:
     """Takes everything that was loaded so far out of the garbage collector's rounds, and makes the rounds rarer.
 
-    A call makes a few hundred short-lived objects and hardly a cycle; at the default of 700 objects the collector takes a
-    twentieth of the server's CPU to find that out.
+    A call, and a step of a task, make a few hundred short-lived objects and hardly a cycle; at the default of 700 objects the collector takes a
+    twentieth of the process's CPU to find that out.
     """
     before = gc.get_threshold()
     gc.freeze()  # without a round before: over all that was just loaded it takes a tenth of the start, and finds some hundred objects

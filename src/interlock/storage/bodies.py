@@ -28,6 +28,7 @@ NOTHING = b"null"
 MOST_NAMES = 65_535
 """In one kept value; further texts stand where they are."""
 _FORM = b"\x01"
+_NO_NAMES = _FORM + (0).to_bytes(2, "little")
 _MARK, _MARK_JSON = "\x01", b"\\u0001"
 """What a reference begins with; a text that begins so itself gets one more in front."""
 _PLAIN, _ZLIB = b"p", b"z"
@@ -41,6 +42,13 @@ _WORTH = 128
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _pieces = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def kept_short(content: bytes) -> bytes | None:
+    """What is kept for content in which no text can be long; `None` where it has to be looked through."""
+    if len(content) >= SHARED or _MARK_JSON in content or content.startswith(_SEAL):
+        return None
+    return _NO_NAMES + packed(content)
 
 
 class Kept(Struct, frozen=True):

@@ -7,10 +7,9 @@ does to bodies is gathered and written last, by name, so that writers beside eac
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from .bodies import NOTHING, Kept, Splitter, name_of, names_in, packed, taken_apart, unpacked
+from .bodies import NOTHING, Kept, Splitter, kept_short, name_of, names_in, packed, taken_apart, unpacked
 from .rows import encode
 from .session import Session
 
@@ -26,7 +25,7 @@ class Said:
         self._sql = sql
         self._secret: bytes | None = None
         """`None` until it has been looked for, empty where there is none."""
-        self._uses = Counter[bytes]()
+        self._uses: dict[bytes, int] = {}
         self._texts: dict[bytes, tuple[str, str]] = {}
         """By name: tenant and text."""
 
@@ -37,8 +36,10 @@ class Said:
         return other
 
     def took(self, trial: Said) -> None:
-        self._uses.update(trial._uses)
+        for name, n in trial._uses.items():
+            self._count((name,), n)
         self._texts.update(trial._texts)
+        self._secret = trial._secret
 
     @property
     def secret(self) -> bytes:
@@ -56,6 +57,8 @@ class Said:
         """What is kept for `content` (JSON; empty or `null`: nothing)."""
         if not content or content == NOTHING:
             return None
+        if self.secret and (short := kept_short(content)) is not None:
+            return short
         splitter = self.splitter(tenant)
         return self.kept(tenant, splitter, splitter.split(content))
 
@@ -69,16 +72,23 @@ class Said:
     def kept(self, tenant: str, splitter: Splitter, json: bytes) -> bytes | str:
         """The same of what went through `splitter` already."""
         kept = splitter.kept(json)
-        self._uses.update(names_in(kept))
-        self._texts.update((name, (tenant, text)) for name, text in splitter.texts.items())
+        self._count(names_in(kept), 1)
+        for name, text in splitter.texts.items():
+            self._texts[name] = tenant, text
         return kept
+
+    def _count(self, names: Iterable[bytes], n: int) -> None:
+        for name in names:
+            self._uses[name] = self._uses.get(name, 0) + n
 
     def dropped(self, kept: bytes | str | None) -> None:
         """What was kept there is there no more."""
-        self._uses.subtract(names_in(kept))
+        self._count(names_in(kept), -1)
 
     def write(self) -> None:
         """Counts uses up and down, adds what is new, and deletes what nothing refers to any more."""
+        if not self._uses:
+            return
         changes = {_key(name): (n, name) for name, n in sorted(self._uses.items()) if n}
         self._uses.clear()
         if not changes:
