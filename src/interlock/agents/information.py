@@ -49,6 +49,8 @@ def policy_of(state: State, contract: Contract) -> FlowPolicy:
         arguments = as_object(action.arguments)
         if action.ok and not suspicious(action):
             policy.after(action.name, arguments, action.result, endorsed=_endorsed(state, action))
+        elif action.settled is not None:
+            policy.distrusted(action.name, arguments, action.result)
         else:
             policy.made(action.name, arguments)
     return policy

@@ -60,7 +60,11 @@ def run(arguments: Sequence[str]) -> int:
         print(MISSING, file=sys.stderr)
         return 1
     suites = tuple(dict.fromkeys(given.suite or SUITES))
-    found, broken = _adaptive(suites, given.sample, given.seed) if given.adaptive else _static(suites)
+    if given.adaptive:
+        found, broken = _adaptive(suites, given.sample, given.seed)
+    else:
+        found, beside, broken = _static(suites)
+        _tell(beside, broken=broken, as_json=given.json)  # the figures themselves are the last line
     return _tell(found, broken=broken, as_json=given.json)
 
 
@@ -85,13 +89,13 @@ def _published(benchmark: str, data: Path | None) -> tuple[dict[str, Any], bool]
     return msgspec.to_builtins(benign), benign.writes_denied > 0
 
 
-def _static(suites: Sequence[str]) -> tuple[dict[str, Any], bool]:
+def _static(suites: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any], bool]:
     import msgspec
 
     from interlock.redteam.figures import measure
 
-    found = measure(suites)
-    return msgspec.to_builtins(found), found.tool_action_asr > 0
+    found, beside = measure(suites)
+    return msgspec.to_builtins(found), msgspec.to_builtins(beside), found.tool_action_asr > 0
 
 
 def _adaptive(suites: Sequence[str], sample: int, seed: int) -> tuple[dict[str, Any], bool]:

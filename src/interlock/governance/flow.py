@@ -139,6 +139,16 @@ class FlowPolicy:
             self._known.learn_unique(terms.vouches, output, terms.by)
         self._known.learn(terms.returns, output, own=False, looked_for=looked_for and said)
 
+    def distrusted(self, tool: str, arguments: Mapping[str, Any], output: Any) -> None:
+        """Takes in what a tool returned that is trusted in nothing (it shows signs of an injection, or is an error): the call counts as done, and what it bears is borne."""
+        terms = self._terms.tools.get(tool)
+        if terms is None:
+            return
+        self.made(tool, arguments)
+        self._returned.append((tool, output))
+        self._labels.take(terms, output, own=False)
+        self._known.learn_secrets(terms, output)
+
     def origin(self, value: str) -> str:
         """Where a value that a person is asked about stands, in words; empty where it has not been seen."""
         wanted = values.normal(value).strip()
