@@ -13,14 +13,17 @@ import msgspec
 from interlock.config.workspace import Workspace
 from interlock.core.caller import Versions
 from interlock.core.events import Started
+from interlock.core.money import NANO_PER_USD
 from interlock.core.store import RollFilter, Store, TaskFilter, TaskRow
 from interlock.core.time import NS_PER_S
+from interlock.economics.forecast import forecast, since_hour
 from interlock.observe.alarms import SHOWN, of_changes, of_often_asked, of_signs, of_standing, of_stopped_tasks
 from interlock.observe.asks import HOURS, Asks, asks
 from interlock.observe.change import MOST, Change, changes, versions_along
 from interlock.observe.incidents import Book, Found
 from interlock.observe.orders import Signs, signs
 from interlock.observe.slo import Standing, Terms
+from interlock.observe.spend import Month, of_month, of_premium
 from interlock.observe.standing import Standings
 
 from .agreements import terms_of
@@ -40,7 +43,9 @@ class Look:
         self._standings = Standings(store)
         self._changes: dict[str, list[Change]] = {}
         self._changed_ns = 0
-        self._most_asks = workspace.settings.alerts.asks_per_task
+        self._alerts, self._routing = workspace.settings.alerts, workspace.settings.routing
+        self._spend: list[Found] = []
+        self._spend_hour = 0
 
     def standings(self, now_ns: int) -> dict[str, list[Standing]]:
         """Every promise of every workflow. Raises StoreUnavailable."""
@@ -64,8 +69,31 @@ class Look:
             found += of_stopped_tasks(self._tenant, name, self._recent(name, now_ns))
         for name, changed in self.changes(now_ns).items():
             found += of_changes(self._tenant, name, changed)
-        found += of_often_asked(self._tenant, self.asks(now_ns), self._most_asks)
+        found += of_often_asked(self._tenant, self.asks(now_ns), self._alerts.asks_per_task)
+        found += self.spend(now_ns)
         return [*found, *of_signs(self._tenant, self.signs(now_ns))]
+
+    def spend(self, now_ns: int) -> list[Found]:
+        """A month that costs more than agreed, premium tiers beyond their cap; looked at once an hour, as the roll-ups go."""
+        hour, cap, most = now_ns // HOUR_NS, self._routing.premium_share_cap, self._alerts.month_usd
+        if hour != self._spend_hour and (most or cap is not None):
+            which = RollFilter(tenant=self._tenant, since_ns=since_hour(hour) * HOUR_NS)
+            rolls, tasks = self._store.rolls(which), self._dearest(now_ns)
+            self._spend = []
+            if most:
+                said = forecast(rolls, hour)
+                sums = said.spent_nano_usd, said.expected_nano_usd, said.low_nano_usd, said.high_nano_usd
+                self._spend += of_month(self._tenant, Month(*sums, round(most * NANO_PER_USD)), tasks)
+            if cap is not None:
+                self._spend += of_premium(self._tenant, rolls, self._routing.premium_tiers, cap, hour, tasks)
+            self._spend_hour = hour
+        return self._spend
+
+    def _dearest(self, now_ns: int) -> list[str]:
+        """The dearest of the newest tasks and calls of a day."""
+        which = TaskFilter(tenant=self._tenant, since_ns=now_ns - 24 * HOUR_NS, limit=500)
+        rows = sorted(self._store.tasks.list(which), key=lambda row: -row.cost_nano_usd)
+        return [row.id for row in rows[:SHOWN] if row.cost_nano_usd]
 
     def asks(self, now_ns: int) -> list[Asks]:
         """How often the policy asked people over the last day, by workflow."""

@@ -42,6 +42,8 @@ class Alerts(Block):
     """How often promises and stopped tasks are looked at; changes once an hour."""
     asks_per_task: Annotated[float, Field(ge=0)] = 0.5
     """Questions of the information-flow policy by task, over a day, above which somebody is told; 0 for never."""
+    month_usd: Annotated[float, Field(gt=0)] | None = None
+    """What a month may cost; somebody is told when it is likely to come to more, and again when it has. None: nobody watches."""
     dashboard: Address = ""
     """Where the dashboard can be reached, for the links in messages: `https://interlock.example.com`."""
     email: Email | None = None

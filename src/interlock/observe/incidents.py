@@ -13,8 +13,9 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-Kind = Literal["slo_burn", "slo_spent", "stopped", "change", "injection", "asks"]
-"""A budget burns too fast · is gone · tasks are stopped for going in circles · something is not as it was · texts that give orders."""
+Kind = Literal["slo_burn", "slo_spent", "stopped", "change", "injection", "asks", "spend", "premium"]
+"""A budget burns too fast · is gone · tasks are stopped for going in circles · something is not as it was · texts that give orders · people
+are asked too often · a month costs more than agreed · premium tiers answer more than their cap."""
 Severity = Literal["page", "ticket"]
 QUIET_S = 900.0
 """So long a condition has to be gone before its incident is closed."""

@@ -80,6 +80,25 @@ def of_asks() -> tuple[str, ...]:
     )
 
 
+def of_month_spend() -> tuple[str, ...]:
+    """For a month that costs more than agreed."""
+    return (
+        "Open P&L for seven days: the bridge says which line rose since the seven before, by workflow.",
+        "Open the dearest tasks below: many steps are a loop, few dear steps are a tier that is too large.",
+        "Hold it: a limit of dollars by day or month for a key, a user or a workflow (`limits`), a cap on premium calls (`routing.premium_share_cap`), a cache.",
+        "It is growth, and earns its keep: the margin on P&L says so; agree on more (`alerts.month_usd`).",
+    )
+
+
+def of_premium_share() -> tuple[str, ...]:
+    """For premium tiers that answer more than their cap."""
+    return (
+        "See on Models which escalations grew: a model below that fails or answers worse sends more calls up.",
+        "Each process keeps to the cap by itself and may spend a burst of its own: many workers with little traffic each come to more together.",
+        "Calls that name a premium model themselves are counted, and not kept from it: see who does (Tasks, by cost).",
+    )
+
+
 def of_change(change: Change) -> tuple[str, ...]:
     """For a figure that is not as it was."""
     first = (
