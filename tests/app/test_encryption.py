@@ -168,10 +168,14 @@ def test_a_tenants_words_are_gone_everywhere_once_its_keys_are_destroyed(
 @pytest.mark.requirement("SG-07")
 def test_reading_at_the_command_line_stands_in_the_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     task = run(filled(tmp_path))
-    assert WORD in said(capsys, "trace", task, "-w", str(tmp_path))[1]
-    code, told = said(capsys, "audit", "--json", "-w", str(tmp_path))
-    assert code == 0
-    assert ("content.read" in told, task in told, "os:" in told) == (True, True, True)
+    verbs = (("trace", task), ("approve",), ("approve", task, "--json"), ("task", task), ("replay", task))
+    told = {verb[0]: said(capsys, *verb, "-w", str(tmp_path))[1] for verb in verbs}
+    assert [WORD in told[verb] for verb in ("trace", "approve")] == [True, True]
+    code, entries = said(capsys, "audit", "--json", "-w", str(tmp_path))
+    deeds = [each["deed"] for each in json.loads(entries) if each["deed"]["action"] == "content.read"]
+    read = [deed["detail"] for deed in deeds if deed["target"] == task]
+    assert (code, sorted(read)) == (0, ["approve", "approve", "replay", "task", "trace"])
+    assert all(deed["who"].startswith("os:") for deed in deeds)
     assert said(capsys, "audit", "verify", "-w", str(tmp_path))[0] == 0
 
 

@@ -59,11 +59,11 @@ class Reading:
         """One task or lone call, step by step."""
         return self._reader.trace(task)
 
-    def note_read(self, trace: Trace) -> None:
-        """Writes into the audit that whoever sits here is about to read what was said in a task, where anything is kept of it."""
+    def note_read(self, trace: Trace, how: str = "trace") -> None:
+        """Writes into the audit that whoever sits here is about to read what was said in a task, where anything is kept of it. `how`: by which command."""
         if any(step.content for step in trace.steps):
             at_hand = Caller(trace.task.tenant, key_id=f"os:{login()}")
-            Auditing(self._store.audit, self._clock).noted(at_hand, "admin", "content.read", trace.task.task, "trace")
+            Auditing(self._store.audit, self._clock).noted(at_hand, "admin", "content.read", trace.task.task, how)
 
     def pnl(self, *, workflow: str = "", tenant: str = "", since_ns: int = 0, until_ns: int = 0) -> list[Statement]:
         """One statement per workflow, valued as the contracts say."""

@@ -47,7 +47,7 @@ class Waiting(Struct, frozen=True):
 
 
 def waiting(reading: Reading, task: str = "") -> list[Waiting]:
-    """Everything that can still be decided, oldest first; of one task only where it is named."""
+    """Everything that can still be decided, oldest first; of one task only where it is named. It shows what was said: the audit is told so."""
     if task:
         traces = [reading.trace(task)]
     else:
@@ -55,7 +55,12 @@ def waiting(reading: Reading, task: str = "") -> list[Waiting]:
         traces = [reading.trace(row.task) for row in rows]
     asked = [question for trace in traces if trace for question in questions(trace)]
     now = iso(SystemClock().wall_ns())
-    return [question for question in asked if not question.expires or question.expires > now]
+    open_ = [question for question in asked if not question.expires or question.expires > now]
+    shown = {question.task for question in open_}
+    for trace in traces:
+        if trace and trace.task.task in shown:
+            reading.note_read(trace, "approve")
+    return open_
 
 
 def questions(trace: Trace) -> list[Waiting]:

@@ -41,6 +41,9 @@ def run(arguments: Sequence[str]) -> int:
     where = workspace_path(given.workspace)
     with open_reading(where) as reading:
         task = task_of(reading, given.task)
+        trace = reading.trace(task)
+        if trace is not None:
+            reading.note_read(trace, "fork")
     prompt = given.prompt.read_text(encoding="utf-8") if given.prompt else None
     if not given.effects:
         say("Effects are held back: the fork reads, asks models and decides, and changes nothing outside.")

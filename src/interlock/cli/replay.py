@@ -40,6 +40,9 @@ def run(arguments: Sequence[str]) -> int:
     where = workspace_path(given.workspace)
     with open_reading(where) as reading:
         task = task_of(reading, given.task)
+        trace = reading.trace(task)
+        if trace is not None:
+            reading.note_read(trace, "replay")
     found = asyncio.run(_replayed(where, task, now=given.now))
     if given.json:
         print_json(found)

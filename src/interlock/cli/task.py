@@ -50,6 +50,8 @@ def run(arguments: Sequence[str]) -> int:
     with open_reading(workspace_path(given.workspace)) as reading:
         task = task_of(reading, given.task)
         trace = reading.trace(task)
+        if trace is not None:
+            reading.note_read(trace, "task")
     row = trace.task if trace else None
     if row is None or row.kind != "task":
         raise InvalidRequest(f"{task} is a call, not a task", hint="`interlock trace` shows it.")
