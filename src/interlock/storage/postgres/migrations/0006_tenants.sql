@@ -11,6 +11,7 @@ BEGIN
     LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', found);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', found);
+        EXECUTE format('DROP POLICY IF EXISTS of_its_tenant ON %I', found);  -- a table of a later script that went ahead has one
         EXECUTE format('CREATE POLICY of_its_tenant ON %I USING (current_setting(''interlock.tenant'', true) IN (''*'', tenant))', found);
     END LOOP;
 END
