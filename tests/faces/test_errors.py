@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
+from interlock.core.money import Usage
 from interlock.testing.upstream import OVERLOADED, Answer
 
 from .clients import Face, User, Wish
 from .every import FACES
 from .house import VENDORS, House
+from .test_books import settled
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.requirement("GW-06", "GW-01", "GW-03")]
 EVERY = pytest.mark.parametrize("vendor", VENDORS)
@@ -207,3 +210,33 @@ async def test_what_cannot_be_carried_is_refused_by_name(home: House) -> None:
         assert len(home.vendors[vendor].asked) == asked, "nothing was sent"
     await openai.close()
     await anthropic.close()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}},
+        {"fileData": {"mimeType": "audio/wav", "fileUri": "https://example.com/a"}},
+        {"executableCode": {"language": "PYTHON", "code": "print(1)"}},
+    ],
+    ids=["picture", "file", "code"],
+)
+async def test_what_a_model_makes_beside_text_is_refused_and_booked_and_never_dropped(
+    face: Face, home: House, part: dict[str, Any]
+) -> None:
+    parts = [{"text": "Here it is."}, part]
+    candidate = {"content": {"role": "model", "parts": parts}, "index": 0, "finishReason": "STOP"}
+    usage = {"promptTokenCount": 11, "candidatesTokenCount": 290}
+    body = json.dumps({"candidates": [candidate], "usageMetadata": usage}).encode()
+    event = b"data: " + body + b"\r\n\r\n"
+    for ask, kind, sent in ((face.ask, "application/json", body), (face.stream, "text/event-stream", event)):
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(sent)}\r\n\r\n".encode()
+        home.script("ge", Answer(raw=head + sent))
+        model = home.fresh("ge")
+        asked = len(home.vendors["ge"].asked)
+        user = f"{face.name}-{part.keys()}-{kind}"
+        with pytest.raises(face.bad_request, match="cannot be carried"):
+            await ask(model, ASK, Wish(user=user))
+        assert len(home.vendors["ge"].asked) == asked + 1, "asking once more would cost the same"
+        booked = Usage(**(await settled(home, user)).usage)
+        assert (booked.input_total, booked.output_total) == (11, 290)

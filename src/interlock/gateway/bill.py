@@ -42,11 +42,12 @@ def of_broken(health: DeploymentHealth, trial: Trial, error: BaseException, seco
     The vendor's word counts where it gave it. Else the input is what such a request weighed before, and the output what was
     relayed; where nothing was to be seen of a whole answer, what the deployment usually writes in that time.
     """
-    if isinstance(error, InterlockError) and not retry.may_have_run(error):
+    told = error.usage if isinstance(error, UpstreamError) else None
+    if told is None and isinstance(error, InterlockError) and not retry.may_have_run(error):
         return Usage(), False
     if NOTHING_SENT in error.args:
         return Usage(), False
-    said = error.usage if isinstance(error, UpstreamError) and error.usage is not None else trial.usage_seen
+    said = trial.usage_seen if told is None else told
     if said is not None and (trial.usage_final or (said.output_total and not trial.text_seen)):
         return said, False
     shown = _shown(health, trial)

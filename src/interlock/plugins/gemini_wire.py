@@ -22,7 +22,7 @@ from interlock.core.chat import (
     ToolCall,
     ToolCallDelta,
 )
-from interlock.core.errors import BadReply, UpstreamCut, UpstreamError, UpstreamRefused
+from interlock.core.errors import BadReply, UpstreamCut, UpstreamError, UpstreamRefused, UpstreamRejected
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
 
@@ -54,6 +54,19 @@ class _Part(Struct, rename="camel"):
     thought: bool = False
     thought_signature: str = ""
     function_call: _Call | UnsetType = UNSET
+    inline_data: Raw | UnsetType = UNSET
+    file_data: Raw | UnsetType = UNSET
+    executable_code: Raw | UnsetType = UNSET
+    code_execution_result: Raw | UnsetType = UNSET
+
+    @property
+    def foreign(self) -> str:
+        """What it holds that no caller's dialect has a place for; empty for what is carried."""
+        kinds = {
+            "a picture, sound or another file": (self.inline_data, self.file_data),
+            "code that the vendor ran": (self.executable_code, self.code_execution_result),
+        }
+        return next((kind for kind, held in kinds.items() if any(each is not UNSET for each in held)), "")
 
 
 class _Content(Struct):
@@ -128,6 +141,8 @@ class Said(Struct):
     calls: tuple[ToolCall, ...] = ()
     thoughts: tuple[Thought, ...] = ()
     finish: Finish | None = None
+    foreign: str = ""
+    """What there is beside it that cannot be carried."""
 
 
 _reply = msgspec.json.Decoder(_Reply)
@@ -149,6 +164,8 @@ def response_of(body: bytes, request: ChatRequest, deployment: Deployment, signa
     first = said[0] if said else Said()
     if first.finish == "error":
         raise _bad(f"{deployment.name} ended with {_why(reply.candidates[0])}.", usage)
+    if foreign := next((each.foreign for each in said if each.foreign), ""):
+        raise _uncarried(deployment, foreign, usage)
     logprobs = _logprobs(reply.candidates[0]) if reply.candidates else ()
     return ChatResponse(
         model=reply.model_version or deployment.model,
@@ -214,6 +231,13 @@ class Reading:
         before = self._calls.get(at, 0)
         said = _read(reply, candidate, self._request, self._signatures, before)
         self._calls[at] = before + len(said.calls)
+        if said.foreign:
+            error = _uncarried(self._deployment, said.foreign, usage_of(reply.usage_metadata))
+            if not self._begun:
+                raise error
+            cut = UpstreamCut(error.message)
+            cut.usage = error.usage
+            raise cut
         if said.finish == "error":
             what = f"{self._deployment.name} ended its stream with {_why(candidate)}."
             raise UpstreamCut(what) if self._begun else BadReply(what)
@@ -289,6 +313,16 @@ def _bad(message: str, usage: Usage) -> BadReply:
     return error
 
 
+def _uncarried(deployment: Deployment, foreign: str, usage: Usage) -> UpstreamRejected:
+    """Never handed out without what else the answer held; asking once more would bring, and cost, the same."""
+    error = UpstreamRejected(
+        f"{deployment.name} answered with {foreign}, which cannot be carried to a caller of another dialect.",
+        upstream_status=400,  # what the caller is told
+    )
+    error.usage = usage if usage != Usage() else None
+    return error
+
+
 def _why(candidate: _Candidate) -> str:
     return (
         f"{candidate.finish_reason}: {candidate.finish_message}"
@@ -311,7 +345,9 @@ def _read(reply: _Reply, candidate: _Candidate, request: ChatRequest, signatures
     thoughts: list[Thought] = []
     alone = request.parallel_tool_calls is False
     parts = candidate.content.parts if candidate.content is not UNSET else []
+    foreign = ""
     for part in parts:
+        foreign = foreign or part.foreign
         if part.function_call is not UNSET:
             if not (alone and before + len(calls)):
                 number = before + len(calls)
@@ -323,7 +359,7 @@ def _read(reply: _Reply, candidate: _Candidate, request: ChatRequest, signatures
             if part.thought_signature:
                 thoughts.append(Thought(signature=part.thought_signature, origin=DIALECT))
     finish = None if candidate.finish_reason is None else FINISHES.get(candidate.finish_reason, "stop")
-    return Said("".join(texts), tuple(calls), tuple(thoughts), finish)
+    return Said("".join(texts), tuple(calls), tuple(thoughts), finish, foreign)
 
 
 def _call(part: _Part, reply: _Reply, at: int, number: int, tenant: str, signatures: Signatures) -> ToolCall:
