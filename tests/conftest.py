@@ -1,5 +1,6 @@
 """Shared by every ring of tests: requirement marks are checked as they are collected, and reported with the run."""
 
+import gc
 import os
 import re
 import sys
@@ -32,6 +33,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 raise pytest.UsageError(f"{item.nodeid}: requirement{mark.args} needs ids such as 'GW-16'")
             collected.update(mark.args)
     config.stash[COLLECTED] = collected
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is loaded by now stays to the end: the collector need not go through all of it in the middle of every few tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
