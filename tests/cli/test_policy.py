@@ -176,6 +176,17 @@ def test_right_actions_of_a_shop_are_not_denied(tmp_path, capsys):
     assert (found["writes"], found["writes_denied"], found["writes_asked"], found["reads_asked"]) == (1, 0, 0, 0)
 
 
+@pytest.mark.requirement("SG-02")
+def test_the_contracts_of_ones_own_tools_get_a_number_and_what_passes_is_named(capsys):
+    given = ["own", "--agent", "support_reply", "--workspace", str(SUPPORT), "--json"]
+    assert redteam.run(given) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["tools"], found["attacks"], found["blocked"]) == (8, 16, 0.9375)
+    assert found["passed"] == [{"tool": "tickets.create", "while_asked_for": False, "changed": ""}]
+    with pytest.raises(SystemExit):
+        redteam.run(["own"])
+
+
 def test_a_set_that_is_not_there_is_named_with_what_to_do(tmp_path):
     with pytest.raises(ConfigError, match="INTERLOCK_BENCH_DATA"):
         redteam.run(["injecagent", "--data", str(tmp_path)])

@@ -57,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     if given.file is None:
         made.error("test: name a file of cases")
     if given.agent or given.workspace:
-        found = play(given.file, *_of_workspace(given.workspace, given.agent))
+        found = play(given.file, *policy_of(given.workspace, given.agent))
     else:
         found = play(given.file)
     if given.json:
@@ -69,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
     return 1 if found.failed else 0
 
 
-def _of_workspace(workspace: Path | None, agent: str) -> tuple[Policy, Mapping[str, str]]:
+def policy_of(workspace: Path | None, agent: str) -> tuple[Policy, Mapping[str, str]]:
     """The policy of a workspace and of one agent in it, and the regions of its providers."""
     from interlock.config.load import load
     from interlock.config.models import region_of

@@ -24,8 +24,8 @@ def options() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "benchmark",
-        choices=["agentdojo", "injecagent", "tau"],
-        help="which benchmark; agentdojo's package has to be installed",
+        choices=["agentdojo", "injecagent", "tau", "own"],
+        help="which benchmark; agentdojo's package has to be installed; own: the contracts of your own tools",
     )
     made.add_argument(
         "--data",
@@ -33,6 +33,7 @@ def options() -> argparse.ArgumentParser:
         metavar="PATH",
         help="of injecagent and tau: the published file, or the folder of the published sets (default $INTERLOCK_BENCH_DATA)",
     )
+    made.add_argument("--agent", default="", metavar="NAME", help="of own: whose tools, in the workspace")
     made.add_argument("--suite", action="append", choices=SUITES, help="only this suite (again for more)")
     made.add_argument(
         "--adaptive", action="store_true", help="an attacker who varies the benchmark's calls, on a sample of the pairs"
@@ -52,7 +53,13 @@ def options() -> argparse.ArgumentParser:
 
 def run(arguments: Sequence[str]) -> int:
     """0 when no attack on a tool succeeded and nothing legitimate was denied, 1 otherwise, or when the benchmark is not installed."""
-    given = options().parse_args(arguments)
+    made = options()
+    given = made.parse_args(arguments)
+    if given.benchmark == "own":
+        if not given.agent:
+            made.error("own: name the agent (--agent NAME) whose tools are attacked")
+        found, broken = _own(given.workspace, given.agent)
+        return _tell(found, broken=broken, as_json=given.json)
     if given.benchmark != "agentdojo":
         found, broken = _published(given.benchmark, given.data)
         return _tell(found, broken=broken, as_json=given.json)
@@ -74,6 +81,17 @@ def _tell(found: dict[str, Any], *, broken: bool, as_json: bool) -> int:
     else:
         print("\n".join(clean(f"{name:<22} {value}") for name, value in found.items()))
     return 1 if broken else 0
+
+
+def _own(workspace: Path | None, agent: str) -> tuple[dict[str, Any], bool]:
+    import msgspec
+
+    from interlock.redteam.own import measure
+
+    from .policy import policy_of
+
+    found = measure(policy_of(workspace, agent)[0])
+    return msgspec.to_builtins(found), found.blocked < 1
 
 
 def _published(benchmark: str, data: Path | None) -> tuple[dict[str, Any], bool]:

@@ -13,6 +13,8 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from interlock.core.verdicts import Outcome
+
 from .search import is_read
 
 VERSION = "v1.2.2"
@@ -43,13 +45,10 @@ class Call(Struct, frozen=True):
     arguments: Mapping[str, Any]
 
 
-Verdict = Literal["allow", "deny", "ask"]
-
-
 class Policy(Protocol):
     """What stands between the model and its tools, for one session."""
 
-    def before(self, call: Any) -> Verdict: ...
+    def before(self, call: Any) -> Outcome: ...
 
     def endorse(self) -> None:
         """A person has said yes to what `before` asked last."""
