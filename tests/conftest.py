@@ -17,6 +17,19 @@ REQUIREMENT = re.compile(r"[A-Z]{2}-\d{2}")
 COLLECTED = pytest.StashKey[set[str]]()
 
 
+def set_aside() -> None:
+    """What is loaded by now stays to the end: the collector need not go through all of it in the middle of every few tests."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def all_tests_are_set_aside() -> None:
+    """A server that ended in this process has given everything back to the collector."""
+    if not gc.get_freeze_count():
+        set_aside()
+
+
 @pytest.fixture(autouse=True)
 def no_server_is_stopping() -> None:
     """sse-starlette notes for the whole process that a uvicorn server in it was told to stop, and ends every later stream at once; a test may have told one."""
@@ -36,9 +49,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What is loaded by now stays to the end: the collector need not go through all of it in the middle of every few tests."""
-    gc.collect()
-    gc.freeze()
+    set_aside()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
