@@ -20,7 +20,7 @@ from interlock.agents.question import Question
 from interlock.agents.result import TaskResult
 from interlock.agents.shift import Listening, Terms
 from interlock.config.jsonschema import Validator
-from interlock.config.load import load
+from interlock.config.load import Contracts, load
 from interlock.config.workspace import Workspace
 from interlock.core.answers import ScopeState
 from interlock.core.caller import Caller
@@ -78,13 +78,13 @@ class Interlock(Known):
         self._before = before
 
     @classmethod
-    def from_file(cls, path: str | Path = ".", *, model: str = "") -> Self:
-        """The workspace at `path`: a folder, its interlock.yaml, or one file with a contract or policy sections.
+    def from_file(cls, path: str | Path = ".", *, model: str = "", contracts: Contracts | None = None) -> Self:
+        """The workspace at `path`: a folder, its interlock.yaml, or one file with a contract or policy sections. `contracts`: further ones, made in Python.
 
         Raises:
             ConfigError: every fault of its files at once. UnknownModel: `model` is none.
         """
-        return cls(load(path), model=model)
+        return cls(load(path, contracts=contracts), model=model)
 
     async def __aenter__(self) -> Self:
         """Opens the store and settles what a crash left behind.

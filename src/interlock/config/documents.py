@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from interlock.core.errors import ConfigError, Fault
 
@@ -18,6 +20,8 @@ from .tree import Entry, Mark, Node, fault_at, parse
 
 MAIN_FILE = "interlock.yaml"
 _YAML = (".yaml", ".yml")
+Contracts = Mapping[str, Mapping[str, Any]]
+"""By name: what stands under `agent:` in a file, as Python has it."""
 _SECTIONS = tuple(Settings.model_fields)
 _CONTRACT_KEYS = tuple(field.alias or name for name, field in AgentContract.model_fields.items())
 
@@ -74,8 +78,8 @@ def _folder(root: Path) -> Place:
     return Place(root, tuple(found), lone=False)
 
 
-def read_documents(files: Files, where: Place) -> Documents:
-    """What stands in the files; faults are noted in `files`."""
+def read_documents(files: Files, where: Place, contracts: Contracts) -> Documents:
+    """What stands in the files, and contracts made in Python beside them; faults are noted in `files`."""
     noted = files.findings.faults
     sections: dict[str, Entry] = {}
     drafts: dict[str, Draft] = {}
@@ -88,13 +92,11 @@ def read_documents(files: Files, where: Place) -> Documents:
         for name, entry in own.items():
             sections[name] = _merged(files, name, sections[name], entry) if name in sections else entry
         policy_whole = policy_whole and (len(noted) == before or path.parent.name == "agents")
-        draft = None if contract is None else _draft(files, contract, path)
         contracts_whole = contracts_whole and not (path.parent.name == "agents" and len(noted) > before)
-        if draft is not None and draft.name in drafts:
-            message = f"the agent {draft.name!r} stands in {drafts[draft.name].file} too"
-            noted.append(draft.fault(("name",), message, "Give one of them another name."))
-        elif draft is not None:
-            drafts[draft.name] = draft
+        if contract is not None:
+            _add(files, drafts, _draft(files, contract, path.stem, files.shown(path)))
+    for name, given in contracts.items():
+        _add(files, drafts, _made(files, name, given))
     top = Node(Mark(files.shown(where.documents[0]), 1, 1), sections)
     return Documents(_over(defaults(files.env), top), tuple(drafts.values()), policy_whole, contracts_whole)
 
@@ -153,10 +155,30 @@ def defaults(env: Mapping[str, str]) -> Node:
     return node
 
 
-def _draft(files: Files, entry: Entry, path: Path) -> Draft | None:
+def _made(files: Files, name: str, given: Mapping[str, Any]) -> Draft | None:
+    """A contract made in Python, as the file would have it that says the same."""
+    file = f"<contract {name}>"
+    read = parse(json.dumps({"agent": dict(given)}, indent=1), file, files.env)
+    files.findings.faults.extend(read.faults)
+    files.findings.variables.update(read.variables)
+    node = read.node
+    if node is None or not isinstance(node.value, Mapping):
+        return None
+    return _draft(files, node.value["agent"], name, file)
+
+
+def _add(files: Files, drafts: dict[str, Draft], draft: Draft | None) -> None:
+    if draft is not None and draft.name in drafts:
+        message = f"the agent {draft.name!r} stands in {drafts[draft.name].file} too"
+        files.findings.faults.append(draft.fault(("name",), message, "Give one of them another name."))
+    elif draft is not None:
+        drafts[draft.name] = draft
+
+
+def _draft(files: Files, entry: Entry, name: str, file: str) -> Draft | None:
     contract, faults = validate(AgentContract, entry.node, "agent")
     files.findings.faults.extend(faults)
     if contract is None:
         return None
     node = Node(entry.key, entry.node.value)
-    return Draft(contract.name or path.stem, contract, node, files.shown(path))
+    return Draft(contract.name or name, contract, node, file)

@@ -20,7 +20,7 @@ from interlock.core.errors import ConfigError, Fault
 
 from . import checks, homes, resilience
 from .checks import Draft
-from .documents import Documents, defaults, located, read_documents
+from .documents import Contracts, Documents, defaults, located, read_documents
 from .faults import place, validate
 from .files import Files, Findings
 from .jsonschema import SchemaInvalid, Validator
@@ -48,8 +48,8 @@ class _Shared:
     tools_file: Path | None
 
 
-def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
-    """The workspace at `path`, checked; `env` (default: the process's) is what `${NAME}` stands for.
+def load(path: str | Path, env: Mapping[str, str] | None = None, contracts: Contracts | None = None) -> Workspace:
+    """The workspace at `path`, checked; `env` (default: the process's) is what `${NAME}` stands for. `contracts` were made in Python: they are held to the same.
 
     Raises:
         ConfigError: all that is wrong in all files.
@@ -57,7 +57,7 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Workspace:
     findings = Findings()
     where = located(Path(path))
     files = Files(where.root, os.environ if env is None else env, findings)
-    read = read_documents(files, where)
+    read = read_documents(files, where, contracts or {})
     built_in = Settings.model_validate(defaults({}).data())
     settings, faults = validate(Settings, read.policy, "")
     findings.faults.extend(faults)
