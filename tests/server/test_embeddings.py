@@ -19,9 +19,10 @@ from interlock.core.events import Attempt, Settled
 from interlock.core.money import Usage
 from interlock.core.store import TaskFilter
 from interlock.gateway import split
+from interlock.gateway.micro import Micro
 from interlock.storage import SqliteStore
 
-from .test_end_to_end import FILES, booked, house
+from .test_end_to_end import FILES, House, booked, house
 from .vendor import CUT, Asked, Said, Vendor, said, vendor
 
 
@@ -42,6 +43,12 @@ def embedded(asked: Asked) -> Said:
 def files(there: Vendor) -> str:
     """The workspace of `house` with its provider at another vendor."""
     return FILES.replace("{base_url}", there.base_url)
+
+
+def patient(up: House) -> None:
+    """Calls that a busy machine brings late still go together."""
+    embeddings: Any = up.il.gateway.embeddings
+    embeddings._groups._micro = Micro(wait_s=0.5)
 
 
 @pytest.mark.requirement("GW-04")
@@ -65,6 +72,7 @@ async def test_vectors_come_as_numbers_or_base64_in_the_order_of_the_inputs(tmp_
 async def test_concurrent_calls_share_upstream_calls_and_each_is_billed_its_share(tmp_path: Path) -> None:
     callers = 64
     async with vendor(embedded) as there, house(tmp_path, files=files(there)) as up, up.client() as client:
+        patient(up)
         texts = ["word " * (1 + number % 7) for number in range(callers)]
         got = await asyncio.gather(*(client.embeddings.create(model="support", input=text) for text in texts))
     assert [each.data[0].embedding for each in got] == [[float(len(t)), float(len(t.split()))] for t in texts]
@@ -91,6 +99,7 @@ async def test_who_goes_away_is_settled_with_its_share_and_the_vendor_is_cut_off
     async with vendor(embedded) as there:
         there.hold = asyncio.Event()
         async with house(tmp_path, files=files(there)) as up, up.client() as client:
+            patient(up)
             asks = [asyncio.create_task(client.embeddings.create(model="support", input=text)) for text in ("a", "b")]
             while not there.asked:
                 await asyncio.sleep(0.001)
@@ -109,7 +118,7 @@ async def test_who_goes_away_is_settled_with_its_share_and_the_vendor_is_cut_off
                     await asyncio.sleep(0.001)
     with open_reading(tmp_path) as reading:
         rows = sorted(reading.tasks(TaskFilter(limit=10)), key=lambda row: row.task)
-    assert [(row.outcome, row.input_tokens) for row in rows[:2]] == [("cancelled", 10), ("resolved", 10)]
+    assert sorted((row.outcome, row.input_tokens) for row in rows[:2]) == [("cancelled", 10), ("resolved", 10)]
     assert rows[2].outcome == "cancelled"
 
 
