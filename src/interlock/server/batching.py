@@ -27,7 +27,7 @@ def waiting_of(il: Interlock, keys: Keys, clock: Clock) -> Waiting:
     """The faces for files and batches of an open `Interlock`, and the worker that answers them."""
     ids = SystemIds(clock)
     worker = il.waiting.worker(Lines(il.gateway, il.gateway.embeddings, ids, clock))
-    files = FilesFace(il.waiting.log, keys, ids, clock, il.waiting.max_file_bytes)
+    files = FilesFace(il.waiting.log, keys, il.auditing, ids, clock, il.waiting.max_file_bytes)
     batches = BatchesFace(il.waiting.log, keys, ids, clock, worker.wake)
-    messages = MessageBatchesFace(il.waiting.log, keys, ids, clock, worker.wake)
+    messages = MessageBatchesFace(il.waiting.log, keys, il.auditing, ids, clock, worker.wake)
     return Waiting((files, batches, messages), worker)

@@ -2,7 +2,7 @@
 
 Source: the API reference for files (platform.openai.com/docs/api-reference/files), 2026-11.
 
-Above: serve. Below: asgi, auth, `ledger.BatchLog`.
+Above: serve. Below: asgi, auth, `app.auditing`, `ledger.BatchLog`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive
 
+from interlock.app.auditing import Auditing
 from interlock.core.batches import FileRow
 from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest, TooLarge
@@ -39,9 +40,11 @@ LONGEST_NAME = 255
 class FilesFace:
     """POST, GET, DELETE under /v1/files."""
 
-    def __init__(self, log: BatchLog, keys: Keys, ids: Ids, clock: Clock, max_bytes: int) -> None:
+    def __init__(self, log: BatchLog, keys: Keys, auditing: Auditing, ids: Ids, clock: Clock, max_bytes: int) -> None:
+        """`auditing`: who reads a file, which may be another than who wrote it, stands there before."""
         self._log = log
         self._keys = keys
+        self._auditing = auditing
         self._ids = ids
         self._clock = clock
         self._max_bytes = max_bytes
@@ -100,7 +103,9 @@ class FilesFace:
         return _json(file_of(await self._file(request)))
 
     async def _content(self, request: Request) -> Response:
-        row = await self._file(request)
+        access = self._keys.access(authorization(request), "call")
+        row = await self._log.file(access.caller.tenant, request.path_params["file"])
+        await self._auditing.note(access.caller, access.role, "content.read", row.id, "file")
         path = await asyncio.to_thread(self._log.blobs.path, row)
         if path is None:
             size = {"content-length": str(row.size)}

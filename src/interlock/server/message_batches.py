@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from interlock.app.auditing import Auditing
 from interlock.core.batches import ENDED, BatchRow, FileRow
 from interlock.core.errors import InterlockError, InvalidRequest, TooLarge
 from interlock.core.ids import Ids
@@ -60,10 +61,13 @@ class _Row(Struct):
 class MessageBatchesFace:
     """POST, GET, DELETE under /anthropic/v1/messages/batches, and the same without the prefix."""
 
-    def __init__(self, log: BatchLog, keys: Keys, ids: Ids, clock: Clock, wake: Callable[[], None]) -> None:
-        """`wake` tells the worker that there is something to do."""
+    def __init__(
+        self, log: BatchLog, keys: Keys, auditing: Auditing, ids: Ids, clock: Clock, wake: Callable[[], None]
+    ) -> None:
+        """`auditing`: who reads results stands there before. `wake` tells the worker that there is something to do."""
         self._log = log
         self._keys = keys
+        self._auditing = auditing
         self._ids = ids
         self._clock = clock
         self._wake = wake
@@ -182,6 +186,8 @@ class MessageBatchesFace:
         row = await self._batch(request)
         if row.status not in ENDED:
             raise InvalidRequest(f"batch {row.id} is {row.status}: it has no results yet")
+        access = self._keys.access(either_key(request), "call")
+        await self._auditing.note(access.caller, access.role, "content.read", row.id, "batch")
         names = [each for each in (row.output_file, row.error_file) if each]
         files = [await self._log.file(row.tenant, name) for name in names]
         return StreamingResponse(self._told(files), media_type="application/x-jsonl")
