@@ -39,6 +39,8 @@ _NAME = re.compile(
     r"(?<=[a-z0-9,] )(?!(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\b)[A-Z][a-z]+"
 )
 _ALL = re.compile(r"\b(?:all|each|every|everybody|everyone|both)\b")
+_KEPT_VALUES = 1_000
+"""Values of which is kept whether they belong to a call: texts to one reader ask for the same one."""
 _KEPT = 64
 """Lists of names of which is kept where they stand."""
 _RANGE = re.compile(r"[\s,]*(?:to|until|till|through|-|\u2013)[\s,]*(?:the\s+)?")
@@ -71,6 +73,7 @@ class Scope:
         self._open = frozenset(tool for tool, wants in asking.items() if not wants)
         self._typed: dict[str, list[Place]] = {}
         self._told: dict[tuple[str, str, bool], list[Place]] = {}
+        self._tied: dict[tuple[str, str, frozenset[str]], bool] = {}
         self._reaches: dict[str, list[tuple[int, int, int]]] = {}
         self._owned: list[tuple[int, int]] | None = None
         self._others_named: dict[frozenset[str], tuple[frozenset[str], list[Place]]] = {}
@@ -87,9 +90,16 @@ class Scope:
         if kind in ("email", "account", "url", "amount"):
             said = any(each.value == wanted for each in self._places(kind))
             return not said or any(each.value == wanted for each in self._typed_of(tool, kind))
-        found = self._named(value, listed)
-        mine = [each for each in found if each.value == wanted]
-        return not mine or any(each in mine for each in self._of(tool, found, first=False))
+        key = (tool, value, listed if isinstance(listed, frozenset) else frozenset(listed))
+        known = self._tied.get(key)
+        if known is None:
+            found = self._named(value, key[2])
+            mine = [each for each in found if each.value == wanted]
+            known = not mine or any(each in mine for each in self._of(tool, found, first=False))
+            if len(self._tied) >= _KEPT_VALUES:
+                self._tied.clear()
+            self._tied[key] = known
+        return known
 
     def named_for(self, tool: str, kind: str, *, near: bool = False) -> set[str]:
         """All values of a kind (`email`) that the request ties to this call; `near`: in sentences with its verb only."""
@@ -220,9 +230,8 @@ class Scope:
             self._told[key] = self._of(tool, self._places(kind), first=True, near=near)
         return self._told[key]
 
-    def _named(self, value: str, listed: Iterable[str]) -> list[Place]:
+    def _named(self, value: str, names: frozenset[str]) -> list[Place]:
         """The value, the listed ones, and whatever is quoted or has a capital, wherever they stand as whole words; longer ones first."""
-        names = frozenset(listed)
         if names not in self._others_named:
             lower = self._capitals.union(name.lower() for name in names)
             if len(self._others_named) >= _KEPT:

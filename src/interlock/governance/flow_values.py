@@ -17,7 +17,8 @@ ACCOUNT = re.compile(r"\b[A-Z]{2}\d{2}[A-Z0-9]{8,30}\b")
 _LONG_NUMBER = re.compile(r"\b[A-Z]{0,4}\d[\d -]{4,}\d\b")
 """Numbers of cards, documents and phones."""
 _NUMBER = re.compile(r"(?<![\w.-])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\w%])|(?<![\w.-])\d+(?:\.\d+)?(?!\w|%|\.\d|-\d)")
-_DIGIT = re.compile(r"\d")
+_LONG = re.compile(r"\d[\d -]{4,}\d|[A-Z]{2}\d{2}[A-Z0-9]{8}")
+"""What every account and every long number holds."""
 _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]")
 _MONTHS = {m: n for n, m in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}  # noqa: SIM905 - twelve words on a line
 _DAY_MONTH = re.compile(
@@ -115,7 +116,7 @@ def carried(text: str) -> Iterator[tuple[str, str]]:
         yield "email", address.rstrip(".")
     for link in links(text):
         yield "url", link
-    if _DIGIT.search(text) is None:
+    if _LONG.search(text) is None:
         return
     for account in ACCOUNT.findall(text):
         yield "account", account
