@@ -23,7 +23,8 @@ from interlock.app.webhooks import Webhooks
 from interlock.config.load import load
 from interlock.config.webhooks import Webhook
 from interlock.core import webhook
-from interlock.core.caller import Secret
+from interlock.core.caller import Caller, Secret, Versions
+from interlock.core.events import FLOW, ApprovalAsked, Finished, Record, Settled, Started
 from interlock.core.outbox import OutboxRow
 from interlock.storage import SqliteStore
 from interlock.testing.clock import FakeClock
@@ -210,3 +211,32 @@ async def test_what_successes_need_is_known_to_the_tasks_that_begin_after_it_was
     store.close()
     assert known is not None
     assert (known.runs, known.cost_nano_usd) == (40, 40_000)
+
+
+@pytest.mark.requirement("OB-09", "OB-06")
+async def test_alarms_that_meters_give_name_the_tasks_behind_them_and_every_alarm_has_a_runbook(tmp_path: Path):
+    files, clock = load(workspace(tmp_path)), FakeClock()
+    store, now = SqliteStore.open(files.store), clock.wall_ns()
+
+    def story(name: str, *events: Any) -> list[Record]:
+        caller = Caller("acme", "u-1", workflow="support", task=name)
+        told = (Started("support", caller, Versions()), *events, Finished("failed"))
+        return [Record(name, seq, "acme", now - 10**9, each) for seq, each in enumerate(told)]
+
+    def read(name: str, source: str) -> Settled:
+        caller = Caller("acme", "u-1", workflow="support", task=name, step=1)
+        return Settled(f"c{name}", "tool", source, caller, "ok", now - 10**9, signals=("injection:override",))
+
+    asked = ApprovalAsked(1, "pay", "h", FLOW + "a stranger's value", 0, workflow="support")
+    store.write([story(f"asks{n}", asked, asked, asked) for n in range(4)])
+    store.write([story(f"orders{n}", read(f"orders{n}", "web.fetch")) for n in range(6)])
+    store.write([story(f"plain{n}") for n in range(6)])
+    try:
+        book = await Alerting(files, store, clock, hooks_to(), spare=lambda _: None).turn(book_of(store, "acme"))
+    finally:
+        store.close()
+
+    found = {each.found.kind: each.found for each in book.of("acme")}
+    assert set(found["asks"].tasks) == {f"asks{n}" for n in range(4)}
+    assert set(found["injection"].tasks) == {f"orders{n}" for n in range(6)}
+    assert all(each.runbook and each.tasks for each in found.values())

@@ -50,6 +50,16 @@ VENDORS = [
     ("gemini/gemini-2.5-pro", GEMINI, "standard", Usage(input=150_000), 187_500_000),
     ("gemini/gemini-2.5-pro", GEMINI, "standard", Usage(input=250_000), 625_000_000),
     ("gemini/gemini-2.5-pro", GEMINI, "batch", Usage(input=250_000), 312_500_000),
+    ("openai/o4-mini", "", "standard", Usage(input=1_000, reasoning=2_000, output=500), 12_100_000),
+    (
+        "openai/gpt-audio",
+        "",
+        "standard",
+        Usage(input=1_000, input_audio=2_000, output=500, output_audio=300),
+        90_700_000,
+    ),
+    ("openai/gpt-image-1.5", "", "standard", Usage(input=100, input_image=1_000, output_image=4_000), 136_500_000),
+    ("gemini/gemini-2.5-flash", GEMINI, "standard", Usage(input=1_000, input_audio=10_000, output=1_000), 12_800_000),
     ("openai/gpt-4o-mini", "", "priority", Usage(input=1_000_000), 250_000_000),
 ]
 

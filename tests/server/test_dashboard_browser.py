@@ -76,12 +76,14 @@ async def test_a_browser_comes_in_and_draws_a_trace_of_eighty_steps_without_brea
     async with serving(root) as (address, entrance):
         home, first = await visit(tmp_path / "profile", address + entrance)
         trace, second = await visit(tmp_path / "profile", f"{address}/ui/tasks/{LONG}")
+        step, third = await visit(tmp_path / "profile", f"{address}/ui/tasks/{LONG}?step=2")
         more = [await visit(tmp_path / "profile", address + path) for path in MORE]
 
     assert "Is anything wrong?" in home
     assert trace.count('class="row') > 80
     assert "<title>taken" not in trace
-    assert (first, second) == ("", "")
+    assert all(words in step for words in ("plan 0", "expected success 0.81", "900 input × $0.15/M", "$0.000223"))
+    assert (first, second, third) == ("", "", "")
     assert [said for _, said in more] == [""] * len(MORE)
     assert all("<title>taken" not in page and "</main>" in page for page, _ in more)
     assert more[3][0].count('<svg class="lane"') == 1

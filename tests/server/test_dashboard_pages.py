@@ -231,6 +231,27 @@ async def test_home_counts_what_waits_and_how_tasks_ended(inside: Inside):
     assert "Nothing that the instance knows of" in html
 
 
+@pytest.mark.requirement("OB-08")
+async def test_home_shows_calls_under_way_and_the_depth_of_the_queue(contract_folder: Folder):
+    held = asyncio.Event()
+    contract_folder.write("policies/room.yaml", "resilience: {admission: {max_concurrent: 1, adaptive: false}}\n")
+    async with Upstream(Answer(until=held)) as upstream:
+        contract_folder.provider("openai", upstream.base_url)
+        async with dashboard(contract_folder.root) as (il, made, browser):
+            await browser.get(made.address())
+            calls = [asyncio.create_task(il.chat("openai/gpt-4o-mini", f"question {n}")) for n in range(3)]
+            async with asyncio.timeout(60):
+                while il.gateway.load() != (1, 2):
+                    await asyncio.sleep(0.01)
+            home = (await browser.get("/ui/home.json")).json()
+            html = (await browser.get("/ui")).text
+            held.set()
+            await asyncio.gather(*calls)
+
+    assert (home["under_way"], home["queued"]) == (1, 2)
+    assert "1 call under way, 2 in the queue" in html
+
+
 async def test_an_empty_workspace_teaches_the_next_command(tmp_path: Path):
     async with dashboard(workspace(tmp_path)) as (_, made, browser):
         await browser.get(made.address())

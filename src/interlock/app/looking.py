@@ -6,13 +6,16 @@ Above: alerting, reading, pages. Below: observe, a store. All of it is called fr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import islice
 
 import msgspec
+from msgspec.structs import replace
 
 from interlock.config.workspace import Workspace
 from interlock.core.caller import Versions
-from interlock.core.events import Started
+from interlock.core.events import FLOW, ApprovalAsked, Event, Settled, Started
 from interlock.core.money import NANO_PER_USD
 from interlock.core.store import RollFilter, Store, TaskFilter, TaskRow
 from interlock.core.time import NS_PER_S
@@ -21,7 +24,7 @@ from interlock.observe.alarms import SHOWN, of_changes, of_often_asked, of_signs
 from interlock.observe.asks import HOURS, Asks, asks
 from interlock.observe.change import MOST, Change, changes, versions_along
 from interlock.observe.incidents import Book, Found
-from interlock.observe.orders import Signs, signs
+from interlock.observe.orders import INJECTION, REQUESTS, Signs, signs
 from interlock.observe.slo import Standing, Terms
 from interlock.observe.spend import Month, of_month, of_premium
 from interlock.observe.standing import Standings
@@ -31,6 +34,8 @@ from .agreements import terms_of
 HOUR_NS = 3_600 * NS_PER_S
 CHANGES_OVER_NS = 28 * 24 * HOUR_NS
 _KIND, _KEY = "incidents", "book"
+LOOKED_INTO = 200
+"""Tasks whose records are read for those behind an alarm that meters alone have given."""
 
 
 class Look:
@@ -69,9 +74,11 @@ class Look:
             found += of_stopped_tasks(self._tenant, name, self._recent(name, now_ns))
         for name, changed in self.changes(now_ns).items():
             found += of_changes(self._tenant, name, changed)
-        found += of_often_asked(self._tenant, self.asks(now_ns), self._alerts.asks_per_task)
-        found += self.spend(now_ns)
-        return [*found, *of_signs(self._tenant, self.signs(now_ns))]
+        for each in of_often_asked(self._tenant, self.asks(now_ns), self._alerts.asks_per_task):
+            found.append(replace(each, tasks=self._showing(each.workflow, now_ns, _asks)))
+        for each in of_signs(self._tenant, self.signs(now_ns)):
+            found.append(replace(each, tasks=self._showing(each.workflow, now_ns, partial(_signals, each.about))))
+        return [*found, *self.spend(now_ns)]
 
     def spend(self, now_ns: int) -> list[Found]:
         """A month that costs more than agreed, premium tiers beyond their cap; looked at once an hour, as the roll-ups go."""
@@ -116,6 +123,13 @@ class Look:
         rows = self._standings.culprits(self._tenant, workflow, each.objective, since, SHOWN)
         return tuple(row.id for row in rows)
 
+    def _showing(self, workflow: str, now_ns: int, shows: Callable[[Event], bool]) -> tuple[str, ...]:
+        """The newest tasks and calls of a day in whose log it shows."""
+        which = TaskFilter(tenant=self._tenant, workflow=workflow, since_ns=now_ns - 24 * HOUR_NS, limit=LOOKED_INTO)
+        rows = (row.id for row in self._store.tasks.list(which) if row.workflow == workflow)
+        behind = (task for task in rows if any(shows(each.event) for each in self._store.records(task)))
+        return tuple(islice(behind, SHOWN))
+
     def _recent(self, workflow: str, now_ns: int) -> list[TaskRow]:
         which = TaskFilter(tenant=self._tenant, workflow=workflow, kind="task", since_ns=now_ns - HOUR_NS, limit=500)
         return [row for row in self._store.tasks.list(which) if row.status == "finished"]
@@ -131,6 +145,17 @@ class Look:
             if isinstance(record.event, Started):
                 return record.event.versions
         return Versions()
+
+
+def _asks(event: Event) -> bool:
+    return isinstance(event, ApprovalAsked) and FLOW in event.rule
+
+
+def _signals(source: str, event: Event) -> bool:
+    """Whether a call's texts look as if they gave orders, of that source."""
+    if not isinstance(event, Settled) or not any(each.startswith(INJECTION) for each in event.signals):
+        return False
+    return event.kind == "model" if source == REQUESTS else event.name == source
 
 
 def sparing(terms: Mapping[str, Terms], standings: Mapping[str, Sequence[Standing]]) -> tuple[str, ...]:

@@ -64,6 +64,10 @@ class HomePage(Struct, frozen=True):
     month: Forecast
     away: Timeline = NEVER_AWAY
     """When breakers of any process were not closed in the last day."""
+    under_way: int = 0
+    """Calls that this process has let in and that have not ended."""
+    queued: int = 0
+    """Calls that wait to be let in by it."""
     elsewhere: tuple[str, ...] = ()
     """Breakers of other processes that are not closed as far as they have said within the hour, in words."""
 
@@ -91,8 +95,11 @@ def home_page(
     month: Forecast,
     away: Timeline = NEVER_AWAY,
     here: str = "",
+    load: tuple[int, int] = (0, 0),
 ) -> HomePage:
-    """The page at the hour `hour` since the epoch; `rolls` of the `HOURS` before and this one; `here`: the process whose breakers are `breakers`."""
+    """The page at the hour `hour` since the epoch; `rolls` of the `HOURS` before and this one; `here`: the process whose breakers are `breakers`;
+    `load`: its calls under way, and those that wait to be let in.
+    """
     calls = [row for row in rolls if row.role != "task"]
     ended = [row for row in rolls if row.role == "task"]
     real = [row for row in ended if not row.simulated]
@@ -126,6 +133,8 @@ def home_page(
         incidents=tuple(incidents),
         month=month,
         away=away,
+        under_way=load[0],
+        queued=load[1],
         elsewhere=tuple(
             f"{lane.deployment} is {lane.state.replace('_', ' ')} in {lane.process}"
             for lane in away.lanes

@@ -60,6 +60,7 @@ class Pages:
             month=await asyncio.to_thread(sight.month, tenant),
             away=await asyncio.to_thread(sight.breakers, tenant, day),
             here=sight.here,
+            load=self._il.gateway.load(),
         )
 
     async def live(self, caller: Caller) -> LivePage:
