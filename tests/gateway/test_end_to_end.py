@@ -36,7 +36,7 @@ class Place:
         self.vendor = vendor
         self.ledger = MemoryLedger()
         at = Deployment(
-            "openai", "gpt-4o-mini", "openai", vendor.base_url, Secret("sk-test"), timeout_s=2.0, stall_s=0.1
+            "openai", "gpt-4o-mini", "openai", vendor.base_url, Secret("sk-test"), timeout_s=4.0, stall_s=0.5
         )
         self.gateway = Gateway(
             settings,

@@ -46,7 +46,7 @@ async def test_a_dialect_of_another_package_conforms(case, installed):
     http = PooledClient(SystemClock())
     async with Upstream(api_key="sk-test") as vendor:
         deployment = Deployment(
-            "acme", "m1", "acme", vendor.base_url, Secret("sk-test"), stall_s=0.05, options={"project": "p1"}
+            "acme", "m1", "acme", vendor.base_url, Secret("sk-test"), stall_s=0.2, options={"project": "p1"}
         )
 
         def script(answer):

@@ -33,7 +33,7 @@ async def subject(request):
             dialect=dialect,
             base_url=vendor.base_url,
             api_key=Secret("sk-test"),
-            stall_s=0.05,
+            stall_s=0.2,
         )
 
         def script(answer):
@@ -51,7 +51,7 @@ async def test_every_provider_keeps_to_the_conformance_suite(case, subject):
 
 
 async def test_a_stream_that_does_not_begin_in_the_deployments_time_is_given_up(subject):
-    subject.script(Answer(delay_s=5.0))
-    hasty = structs.replace(subject, deployment=structs.replace(subject.deployment, timeout_s=0.05, stall_s=5.0))
+    subject.script(Answer(delay_s=60.0))
+    hasty = structs.replace(subject, deployment=structs.replace(subject.deployment, timeout_s=0.3, stall_s=5.0))
     error = await conformance.failing(hasty.streamed(conformance.plain()))
     assert isinstance(error, UpstreamTimeout), repr(error)

@@ -70,7 +70,7 @@ class Unmetered(OpenAI):
 async def test_a_provider_that_cheats_is_found_out(cheat, case):
     http = PooledClient(SystemClock())
     async with Upstream(api_key="sk-test") as vendor:
-        at = Deployment("openai", "gpt-4o-mini", "openai", vendor.base_url, Secret("sk-test"), stall_s=0.05)
+        at = Deployment("openai", "gpt-4o-mini", "openai", vendor.base_url, Secret("sk-test"), stall_s=0.2)
 
         def script(answer):
             vendor.script = lambda _asked: answer

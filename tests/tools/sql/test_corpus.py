@@ -310,7 +310,7 @@ async def test_a_query_that_never_ends_is_stopped_by_the_clock(
         terms = policy(dialect, timeout_s=0.3)
         query = governed(parsed(endless, terms), terms, {"tenant": "acme"})
         with pytest.raises(ToolError) as late:
-            await asyncio.wait_for(runner.run(query, terms.limits, Deadline.after(CLOCK, 5)), 5)
+            await asyncio.wait_for(runner.run(query, terms.limits, Deadline.after(CLOCK, 60)), 60)
         assert late.value.code == "query_timeout"
         await runner.close()
 
