@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from interlock.core.errors import UpstreamStalled
 from interlock.core.ports import HttpResponse
 from interlock.net import PooledClient, leaving
 from interlock.net import client as pooled
@@ -126,3 +127,20 @@ async def test_a_vendor_that_goes_on_though_nobody_listens_is_cut_off(
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(reading, 30)
         await asyncio.wait_for(cut.wait(), 30)
+
+
+@pytest.mark.requirement("OB-03", "GW-24")
+async def test_what_a_vendor_sent_when_it_was_given_up_for_its_silence_is_heard(client: PooledClient) -> None:
+    async def late(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(CHUNKED + ONE)
+        await peer.gone()
+        await peer.send(TWO)
+
+    async with serving(late) as server:
+        heard: list[bytes] = []
+        async with client.stream(post(server.url), soon(), stall_s=0.02) as stream:
+            with pytest.raises(UpstreamStalled, match="sent nothing for 0.02 s"):
+                async for piece in stream.chunks():
+                    heard.append(piece)
+    assert b"".join(heard) == b"one two"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from interlock.core.errors import InterlockError, InvalidRequest, LimitReached, Overtaken, Shed, UpstreamError
+from interlock.core.turns import read_in
 
 from .call import Call
 from .desk import Desk
@@ -23,6 +24,7 @@ LATE = 1.5
 """Times the usual time: below it a call is not slow, however even the others are, and the budget is kept for those that are."""
 CLEARED_S = 1.0
 """A cancelled try is given this long to be counted."""
+CLEARED_LOOKS = 30
 
 
 @runtime_checkable
@@ -82,6 +84,10 @@ async def _clear(desk: Desk, call: Call, tries: Sequence[asyncio.Future[T]], err
         each.cancel()
     if left:
         await asyncio.wait(left, timeout=CLEARED_S)
+        for _ in range(CLEARED_LOOKS):  # where the event loop stood still, they have not had their turns in that time
+            if all(each.done() for each in left):
+                break
+            await read_in()
     for each in tries:
         if _well(each) and isinstance(found := each.result(), Unread):
             await found.discard(desk, call, error)

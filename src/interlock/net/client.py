@@ -23,9 +23,9 @@ from interlock.core.ports import NOTHING_SENT, HttpRequest, HttpResponse
 from interlock.core.time import Clock, Deadline
 from interlock.core.together import Together
 
-from .connection import Connection, Sink, StaleConnection, Terms, Want
+from .connection import HANG_UP_S, Connection, Sink, StaleConnection, Terms, Want
 from .head import encode_head, encode_own, sendable
-from .leaving import HANG_UP_S, LAST_LOOKS, check_encoding, still_heard, was_coming
+from .leaving import LAST_LOOKS, check_encoding, still_heard, was_coming
 from .line import Line, Told
 from .pool import OriginPool, PoolLimits
 from .url import Origin, parse_target

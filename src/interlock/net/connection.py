@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -17,12 +16,16 @@ from msgspec import Struct
 from interlock.core.errors import BadReply, InterlockError, UpstreamCut, UpstreamStalled, UpstreamTimeout
 from interlock.core.turns import TURNS
 
+from .hanging_up import hung_up
 from .url import Origin
 
 MAX_HEAD_BYTES = 65_536
 """Status line and headers of one reply; more is a hostile or broken server."""
 HIGH_WATER_BYTES = 262_144
 """Unread bytes of a streamed body at which reading from the socket pauses until the consumer has caught up."""
+
+HANG_UP_S = 0.05
+"""How long what is on its way is still heard, once the vendor has been told that nobody wants more. Then the connection is cut."""
 
 
 class Want(enum.Enum):
@@ -85,6 +88,8 @@ class Connection(asyncio.Protocol):
         self.gone: asyncio.CancelledError | None = None
         """Why it has been hung up; never used again after that."""
         self.gone_until = 0.0
+        self._given_up: UpstreamStalled | None = None
+        """Why a stream is to end once what is on its way has been heard."""
         self._sink: Sink | None = None
         self._told: Callable[[], None] | None = None
 
@@ -194,8 +199,8 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """The last exchange ended cleanly and both sides keep the connection."""
-        transport = self._transport
-        return self._keep and self.done and self.gone is None and transport is not None and not transport.is_closing()
+        transport, ended = self._transport, self.gone is not None or self._given_up is not None
+        return self._keep and self.done and not ended and transport is not None and not transport.is_closing()
 
     def abort(self) -> None:
         """Closes at once; the other side sees the connection end."""
@@ -211,15 +216,17 @@ class Connection(asyncio.Protocol):
 
         `gone` is why, and `within_s` how long its reader may go on listening.
         """
-        transport = self._transport
-        if transport is None or transport.is_closing():
+        if not self._hung_up():
             return False
-        if transport.can_write_eof():
-            transport.write_eof()
-        elif not _hung_up_below_tls(transport):
-            return False
+        if self._timer is not None:  # no clock of the exchange ends this one sooner
+            self._timer.cancel()
+            self._timer = None
         self.gone, self.gone_until = gone, self._loop.time() + within_s
         return True
+
+    def _hung_up(self) -> bool:
+        transport = self._transport
+        return transport is not None and not transport.is_closing() and hung_up(transport)
 
     def fail(self, error: InterlockError) -> None:
         """Ends the exchange with `error` and closes."""
@@ -276,11 +283,17 @@ class Connection(asyncio.Protocol):
         elif not self._received:
             self.fail(UpstreamTimeout(f"{self._origin} did not begin to answer in time"))
         elif now < terms.deadline_at:
-            self.fail(
-                UpstreamStalled(f"{self._origin} sent nothing for {terms.stall_s:g} s in the middle of its answer")
-            )
+            self._give_up(f"{self._origin} sent nothing for {terms.stall_s:g} s in the middle of its answer")
         else:
-            self.fail(UpstreamStalled(f"{self._origin} had not finished its answer when the time was up"))
+            self._give_up(f"{self._origin} had not finished its answer when the time was up")
+
+    def _give_up(self, why: str) -> None:
+        terms = self._terms
+        if self._given_up is not None or terms is None or terms.whole or not self._hung_up():
+            self.fail(self._given_up or UpstreamStalled(why))
+            return
+        self._given_up = UpstreamStalled(why)
+        self._timer = self._loop.call_later(HANG_UP_S, self.fail, self._given_up)
 
     # --- asyncio's side ---
 
@@ -328,7 +341,9 @@ class Connection(asyncio.Protocol):
 
     def _settle_loss(self) -> None:
         """What the end of the connection means for the exchange on it."""
-        if not self._received and self.exchanges > 1 and self.idle_s >= self.stale_after_s:
+        if self._given_up is not None:
+            self.error = self._given_up
+        elif not self._received and self.exchanges > 1 and self.idle_s >= self.stale_after_s:
             self.error = StaleConnection()
         elif not self._received:
             self.error = UpstreamCut(f"{self._origin} closed the connection without an answer")
@@ -366,19 +381,3 @@ class Connection(asyncio.Protocol):
         elif not self.done:
             self.done = True
             self._keep = self._parser.should_keep_alive()
-
-
-def _hung_up_below_tls(transport: asyncio.Transport) -> bool:
-    """Ends our direction of the TCP connection that TLS runs over, for which no transport has a call; False where that cannot be done.
-
-    No alert of TLS goes before it: event loops stop handing out what comes once they have sent one.
-    """
-    plain: socket.socket | None = transport.get_extra_info("socket")
-    if plain is None or transport.get_write_buffer_size():
-        return False
-    try:
-        with socket.fromfd(plain.fileno(), plain.family, plain.type) as twin:
-            twin.shutdown(socket.SHUT_WR)
-    except OSError:
-        return False
-    return True

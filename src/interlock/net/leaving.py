@@ -12,10 +12,8 @@ from http import HTTPStatus
 from interlock.core.errors import BadReply
 from interlock.core.turns import TURNS
 
-from .connection import Connection, Want
+from .connection import HANG_UP_S, Connection, Want
 
-HANG_UP_S = 0.05
-"""How long a reader that was cancelled still hears what is on its way, once the vendor has been told. Then the connection is cut."""
 LAST_LOOKS = 3
 """At a stream whose time is up: where the event loop stood still, the vendor's last pieces and its end lie there one after the other."""
 
