@@ -213,6 +213,25 @@ async def test_tasks_below_tasks_end_at_the_depth_that_the_first_contract_says(w
     assert result.outcome == "resolved"
 
 
+@pytest.mark.requirement("OB-06")
+async def test_a_cascade_of_tasks_that_each_begin_another_is_warned_and_then_stopped(world: World):
+    deeper = [wants(("agent_research", {"text": "deep"})) for _ in range(9)]
+    agents = family(world, [*deeper, *(says("told") for _ in range(9))], limits={"max_depth": 20})
+    await agents.run("support", {"text": "x"})
+    by_depth: dict[int, Any] = {}
+    for each in await children(world):
+        state = await world.state(each.id)
+        assert state.started is not None
+        by_depth[state.started.depth] = each
+
+    assert max(by_depth) == 6, "nothing is begun below the task that was stopped"
+    assert by_depth[6].error == "anomaly_depth"
+    assert by_depth[6].message.startswith("6 tasks stand above this one; stopped at 6")
+    assert {by_depth[depth].outcome for depth in range(1, 6)} == {"resolved"}
+    asked = [message.text for request in world.gateway.requests for message in request.messages]
+    assert any("begin no further ones" in text for text in asked)
+
+
 async def test_a_cancelled_parent_ends_its_children(world: World):
     agents = family(world, [wants(("agent_research", {"text": "deep"}))])
     task, _ = await agents.submit("support", {"text": "x"}, caller=Caller("acme"))

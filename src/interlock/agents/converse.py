@@ -236,6 +236,7 @@ def messages(state: State, contract: Contract, turns: list[Turn]) -> tuple[Messa
     said: list[Message] = [Message("system", contract.prompt)] if contract.prompt else []
     said.append(Message("user", opening(state, contract)))
     wire = wire_names(contract)
+    said += _notes(state, -1, turns[0].step if turns else None)
     for at, turn in enumerate(turns):
         asked = tuple(replace(call, name=wire.get(call.name, call.name)) for call in turn.calls)
         said.append(Message("assistant", turn.text, tool_calls=asked))
@@ -244,9 +245,14 @@ def messages(state: State, contract: Contract, turns: list[Turn]) -> tuple[Messa
         if not turn.calls:
             _, faults = read_answer(contract, turn)
             said.append(Message("user", f"That cannot be used: {'; '.join(faults[:5])}. Answer again, correctly."))
-        told = anomalies.lines_after(state, turn.step, turns[at + 1].step if at + 1 < len(turns) else None)
-        said += [Message("user", f"Note from the system that runs you: {line}") for line in told]
+        said += _notes(state, turn.step, turns[at + 1].step if at + 1 < len(turns) else None)
     return tuple(said)
+
+
+def _notes(state: State, after: int, before: int | None) -> list[Message]:
+    """Warnings between two steps (`None`: up to now)."""
+    told = anomalies.lines_after(state, after, before)
+    return [Message("user", f"Note from the system that runs you: {line}") for line in told]
 
 
 def opening(state: State, contract: Contract) -> str:
