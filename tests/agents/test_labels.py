@@ -12,7 +12,7 @@ from interlock.agents.contract import Input
 from interlock.agents.replay import replay
 from interlock.agents.service import Agents
 from interlock.core.caller import Caller
-from interlock.core.errors import ToolError
+from interlock.core.errors import ConfigError, ToolError
 from interlock.core.events import Finished, Settled
 from interlock.core.ids import SystemIds
 from interlock.governance.decisions import Policy
@@ -142,6 +142,22 @@ async def test_a_secret_of_a_tools_answer_is_withheld_from_the_answer(world: Wor
     assert held.reason == (
         f"what a tool's contract calls secret was withheld (answer.secrets, policy {POLICY.version})"
     )
+
+
+@pytest.mark.requirement("SG-02")
+async def test_personal_data_that_the_request_does_not_say_leaves_in_no_answer(world: World):
+    policy = POLICY.of_tools(POLICY.terms, ("card", "iban", "secret"))
+    made = contract(*tools(), information=policy, inputs={"text": Input()})
+    told = "Paid with 4111 1111 1111 1111 to GB29NWBK60161331926819."
+    agents = world.agents(made, [says(told)])
+    result = await agents.run("support", {"text": "Which card paid GB29NWBK60161331926819?"})
+    held = (await world.state(result.task)).note("answer_held")
+    assert result.answer == "Paid with [card] to GB29NWBK60161331926819."
+    assert held is not None
+    assert "(answer.private, policy " in held.reason
+    assert policy.version != POLICY.version
+    with pytest.raises(ConfigError, match="no kind 'cards'"):
+        POLICY.of_tools(POLICY.terms, ("cards",))
 
 
 @pytest.mark.requirement("SG-02")

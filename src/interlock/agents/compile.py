@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from interlock.config.anomalies import Anomalies
 from interlock.config.conditions import Condition
-from interlock.config.contract import ToolUse
+from interlock.config.contract import AgentContract, ToolUse
 from interlock.config.flow import Flow as FlowFile
 from interlock.config.jsonschema import Validator
 from interlock.config.workspace import Agent, Workspace
@@ -48,7 +48,7 @@ def compile_contract(
     """
     declared = agent.contract
     used = {use.name: use for use in declared.tools if use.name in tools}
-    terms = information_of(used, tools)
+    decides = deciding(declared, tools, policy or Policy.of())
     return Contract(
         workflow=agent.name,
         tenant=tenant,
@@ -60,7 +60,7 @@ def compile_contract(
         awaits=awaits_of({name: use.share for name, use in used.items()}),
         undo_grants=_undo_grants(used, tools),
         approvals={name: rule for name, use in used.items() if (rule := _rule(use)) is not None},
-        information=(policy or Policy.of()).of_tools(terms) if terms is not None else None,
+        information=decides,
         unsure=declared.information.unsure,
         ends=Ends(declared.outcome.tool, declared.outcome.sla or 0.0),
         limits=agent.limits,
@@ -153,6 +153,12 @@ def _rule(use: ToolUse) -> Condition | Literal[True] | None:
     if isinstance(rule, bool):
         return True if rule else None
     return rule
+
+
+def deciding(declared: AgentContract, tools: Mapping[str, Tool], policy: Policy) -> Policy | None:
+    """The workspace's policy for an agent's tools and answers; none where no tool has flow terms."""
+    terms = information_of({use.name: use for use in declared.tools if use.name in tools}, tools)
+    return policy.of_tools(terms, declared.information.withhold) if terms is not None else None
 
 
 def information_of(used: Mapping[str, ToolUse], tools: Mapping[str, Tool]) -> Terms | None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from interlock.config.workspace import Workspace
     from interlock.governance.decisions import Policy
     from interlock.governance.flow_cases import Verdicts
-    from interlock.governance.flow_terms import Terms
 
 
 def options() -> argparse.ArgumentParser:
@@ -79,18 +78,18 @@ def policy_of(workspace: Path | None, agent: str) -> tuple[Policy, Mapping[str, 
     loaded = load(workspace_path(workspace))
     regions = {name: region_of(loaded.settings, name) for name in loaded.settings.providers}
     made = Policy.of(places=places_of(loaded.settings.residency))
-    return made.of_tools(_of_agent(loaded, agent)) if agent else made, regions
+    return _of_agent(loaded, agent, made) if agent else made, regions
 
 
-def _of_agent(loaded: Workspace, name: str) -> Terms:
-    """The flow terms of one agent, as its tasks use them."""
-    from interlock.agents.compile import information_of
+def _of_agent(loaded: Workspace, name: str, policy: Policy) -> Policy:
+    """The policy over one agent's tools and answers, as its tasks use it."""
+    from interlock.agents.compile import deciding
     from interlock.core.errors import ConfigError, Fault
     from interlock.tools.load import load_tools
 
     agent = loaded.agents.get(name)
     tools = load_tools(loaded.tools_file) if loaded.tools_file else {}
-    made = information_of({use.name: use for use in agent.contract.tools}, tools) if agent else None
+    made = deciding(agent.contract, tools, policy) if agent else None
     if made is None:
         known = ", ".join(sorted(loaded.agents))
         raise ConfigError(

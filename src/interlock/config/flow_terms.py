@@ -82,3 +82,5 @@ class FlowRules(Block):
 
     unsure: Literal["ask", "deny"] = "ask"
     """`ask`: a person decides on the value; `deny`: the model is told why, and may go on otherwise."""
+    withhold: Texts = ()
+    """Kinds of personal data and credentials that leave in no answer, unless the request says the value."""

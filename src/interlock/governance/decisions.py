@@ -6,12 +6,14 @@ the rule that decided, its reason and the version of the rules; nothing of it is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import Struct, structs
 
 from interlock.core.caller import Caller
+from interlock.core.errors import ConfigError, Fault
 from interlock.core.residency import Bounds
 from interlock.core.verdicts import ALLOW, Verdict
 
@@ -31,8 +33,10 @@ class Policy(Struct, frozen=True):
     places: Places
     """Where data may go, of the whole workspace."""
     version: str
-    """Of the tools' contracts."""
+    """Of the tools' contracts, and of what is withheld."""
     places_version: str
+    finds: Callable[[str], Iterable[tuple[int, int, str]]] | None = None
+    """(start, end, kind) of the personal data in a text that leaves in no answer, unless the request says it."""
 
     @classmethod
     def of(cls, terms: Terms | None = None, places: Places | None = None) -> Self:
@@ -40,17 +44,20 @@ class Policy(Struct, frozen=True):
         terms, places = terms or Terms({}), places or Places()
         return cls(terms, places, terms.version if terms.tools else "", places.version)
 
-    def of_tools(self, terms: Terms) -> Self:
-        """The same policy for an agent with these tools."""
+    def of_tools(self, terms: Terms, withhold: Sequence[str] = ()) -> Self:
+        """The same policy for an agent with these tools; `withhold`: kinds of personal data and credentials (`kinds.STRUCTURED`) that leave in no answer."""
         if terms.tools:
             _flow()  # with the contract, so that no call waits for it
-        return structs.replace(self, terms=terms, version=terms.version)
+        if not withhold:
+            return structs.replace(self, terms=terms, version=terms.version, finds=None)
+        version = hashlib.sha256(f"{terms.version} {' '.join(sorted(withhold))}".encode()).hexdigest()[:12]
+        return structs.replace(self, terms=terms, version=version, finds=_finding(withhold))
 
     def task(
         self, prompt: str, memory: Memory | None = None, *, given: Mapping[str, Any] | None = None, house: str = ""
     ) -> FlowPolicy:
         """What is known of one task, which calls and answers are decided over; see `FlowPolicy`."""
-        return _flow()(self.terms, prompt, memory, given=given, house=house, version=self.version)
+        return _flow()(self.terms, prompt, memory, given=given, house=house, version=self.version, finds=self.finds)
 
     def call(self, task: FlowPolicy, tool: str, arguments: Mapping[str, Any], *, declared: bool = False) -> Verdict:
         """May this call be made: `allow`, `deny`, or `ask` for a person who endorses its values."""
@@ -80,3 +87,18 @@ def _flow() -> type[FlowPolicy]:
     from .flow import FlowPolicy
 
     return FlowPolicy
+
+
+def _finding(withhold: Sequence[str]) -> Callable[[str], Iterable[tuple[int, int, str]]]:
+    """Loaded with the contract that asks for it. Raises ConfigError: a kind is none."""
+    from .kinds import STRUCTURED, kinds
+    from .scan import Scanner
+    from .secrets import rules_of
+
+    unknown = [each for each in withhold if each not in STRUCTURED]
+    if unknown:
+        hint = f"There are: {', '.join(STRUCTURED)}."
+        raise ConfigError([Fault("agent", 0, 0, "agent.information.withhold", f"no kind {unknown[0]!r}", hint)])
+    scanner = Scanner(kinds(withhold, rules_of() if "secret" in withhold else ()))
+    scanner.ready()
+    return scanner.find

@@ -15,7 +15,7 @@ import msgspec
 from interlock.core.verdicts import ALLOW, Verdict
 
 from . import flow_values as values
-from .flow_answer import held
+from .flow_answer import Finds, held
 from .flow_checks import Checks, Past, authority_of, key_of
 from .flow_known import Known
 from .flow_labels import Labels
@@ -36,11 +36,12 @@ class FlowPolicy:
         given: Mapping[str, Any] | None = None,
         house: str = "",
         version: str = "",
+        finds: Finds | None = None,
     ) -> None:
         """`given`: the task's inputs, for arguments that have to be one of them. `house`: words of the operator's own (a system prompt), whose addresses and links may be used.
-        `version`: of the terms, for its verdicts.
+        `version`: of the terms, for its verdicts. `finds`: personal data that is withheld from answers.
         """
-        self._terms, self._version = terms, version
+        self._terms, self._version, self._finds = terms, version, finds
         self._prompt = Words(prompt)
         self._known = Known(self._prompt, given or {}, house)
         self._memory = Memory() if memory is None else memory
@@ -167,7 +168,8 @@ class FlowPolicy:
 
     def leaving(self, text: str) -> Verdict:
         """The answer without links, secrets, names of no list and advice that nobody trusted stands for, and without what cannot be seen; as `value`."""
-        left, found = held(text, self._prompt, self._known, [output for _, output in self._returned], self._nouns)
+        outputs = [output for _, output in self._returned]
+        left, found = held(text, self._prompt, self._known, outputs, self._nouns, self._finds)
         if left == text:
             return Verdict("allow", value=text, version=self._version)
         told = tuple(dict.fromkeys(found.values()))

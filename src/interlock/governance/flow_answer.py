@@ -6,7 +6,7 @@ A model that obeys somebody else's text can say whatever that wants, where no to
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -24,10 +24,12 @@ _TAIL = re.compile(r"\S*[?/=&#%\d]")
 _OWN_SHARE = 0.8
 """Part of a sentence's own words that has to stand in one untrusted text for the sentence to be that text's."""
 _OWN_WORDS = 3
+Finds = Callable[[str], Iterable[tuple[int, int, str]]]
+"""(start, end, kind) of what is personal in a text, in its order and without overlaps."""
 
 
 def held(
-    text: str, prompt: Words, known: Known, outputs: Sequence[Any], nouns: Sequence[str]
+    text: str, prompt: Words, known: Known, outputs: Sequence[Any], nouns: Sequence[str], finds: Finds | None = None
 ) -> tuple[str, dict[str, str]]:
     """The answer as it may leave, and what was done to it: reasons by rule. `nouns`: what the system has lists of."""
     found: dict[str, str] = {}
@@ -38,6 +40,10 @@ def held(
         if secret in left:
             found["answer.secrets"] = "what a tool's contract calls secret was withheld"
             left = left.replace(secret, "[withheld]")
+    covered = left if finds is None else _covered(left, prompt, finds)
+    if covered != left:
+        found["answer.private"] = "personal data of which the request does not speak was withheld"
+        left = covered
     for link in values.links(left):
         if not known.may_follow(link) or _runs_on(left, link):
             found["answer.links"] = "links that nobody vouches for were taken out"
@@ -52,6 +58,14 @@ def held(
     if advised != left:
         found["answer.advice"] = "advice from a text that nobody vouches for was left out"
     return advised, found
+
+
+def _covered(text: str, prompt: Words, finds: Finds) -> str:
+    """The text with the kinds in the place of personal data that the request does not say."""
+    for start, end, kind in reversed(list(finds(text))):
+        if not prompt.says(text[start:end]):
+            text = f"{text[:start]}[{kind}]{text[end:]}"
+    return text
 
 
 def _without_advice(text: str, prompt: Words, known: Known, outputs: Sequence[Any]) -> str:
