@@ -21,7 +21,7 @@ COUNT = make(count, effect="none")
 ENDLESS = [wants(("count", {"n": n}), text=f"thinking {n}") for n in range(50)]
 
 
-@pytest.mark.requirement("AG-03")
+@pytest.mark.requirement("AG-03", "GW-16")
 @pytest.mark.parametrize(
     ("limit", "value", "steps"),
     [
@@ -47,7 +47,7 @@ async def test_each_limit_ends_the_task_with_what_there_is(world: World, limit: 
     assert spent[limit] <= value
 
 
-@pytest.mark.requirement("AG-03")
+@pytest.mark.requirement("AG-03", "GW-16")
 async def test_seconds_end_a_task_too(world: World):
     def slow(n: int = 0) -> int:
         world.clock.advance(4)
