@@ -12,7 +12,7 @@ import pytest
 from interlock.app import Interlock
 from interlock.app.erasures import Erasures
 from interlock.app.sealing import envelope_of
-from interlock.app.stores import open_store
+from interlock.app.stores import open_plain, open_store
 from interlock.app.views import View, Views
 from interlock.app.waiting import FOLDER
 from interlock.cli.main import main
@@ -30,9 +30,12 @@ from interlock.storage.sealing.envelope import Envelope
 from interlock.storage.sealing.files import SealedFolder
 from interlock.storage.sealing.records import SealedStore
 from interlock.testing.upstream import Answer, Upstream, in_turn
+from tests.postgres import Postgres
+from tests.servers import postgres_programs
+from tests.storage.redis_kit import Server
 from tests.words import places_of
 
-from .test_encryption import turns, write
+from .test_encryption import decided, filled, turns, write
 
 WORD, OTHERS = "canary-1f0d-ada", "canary-42aa-bob"
 USERS = (("ada", WORD), ("bob", OTHERS))
@@ -305,3 +308,70 @@ def test_what_was_sealed_for_the_tenant_before_users_had_keys_opens_and_is_seale
     assert told(capsys, "erase", "ada", "--yes", *w)[0] == 0
     old = read(tmp_path, copy)
     assert ("contents" in where(WORD, old), "contents" in where(OTHERS, old)) == (False, True)
+
+
+@pytest.mark.requirement("SG-08")
+def test_what_replicas_share_in_redis_goes_with_the_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    root = tmp_path / "workspace"
+    root.mkdir()
+    redis = Server(tmp_path)
+    redis.start()
+    try:
+        run(_shared(root, redis))
+        assert _in_redis(redis) == {WORD, OTHERS}
+        code, said = told(capsys, "erase", "ada", "--yes", "--json", "-w", str(root))
+        assert (code, json.loads(said)["answers"] >= 2, json.loads(said)["sessions"]) == (0, True, 0)
+        assert _in_redis(redis) == {OTHERS}, "the session of another; answers of the tenant went with the user"
+    finally:
+        redis.kill()
+
+
+async def _shared(root: Path, redis: Server) -> None:
+    """A cached answer and a session in Redis, in the clear, of each user."""
+    async with Upstream(in_turn(*(Answer(text=word) for _, word in USERS))) as upstream:
+        write(root, upstream.base_url)
+        _in_the_clear(root)
+        path = root / "interlock.yaml"
+        text = path.read_text().replace("{enabled: true}", "{enabled: true, backend: redis}")
+        path.write_text(f"{text}\nredis: {{url: '{redis.url.reveal()}'}}\nsessions: {{backend: redis}}\n")
+        async with Interlock.from_file(root) as il:
+            for user, word in USERS:
+                caller = Caller("acme", user=user)
+                await il.chat("gpt-4o-mini", f"Who is {word}?", caller=caller)
+                await il.sessions.change(caller, "s", {"said": word})
+
+
+def _in_redis(redis: Server) -> set[str]:
+    client, said = redis.client(), b""
+    for key in client.scan_iter():
+        said += client.dump(key) or b""
+    return {word for _, word in USERS if word.encode() in said}
+
+
+@pytest.mark.requirement("SG-08")
+def test_rows_that_were_copied_out_of_postgres_open_no_more_once_their_user_is_erased(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    if postgres_programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    with Postgres() as server:
+        address = server.fresh()
+        run(decided(tmp_path, run(filled(tmp_path, address)), "canary", address))
+        workspace = load(tmp_path)
+        plain = open_plain(workspace)
+        copied = {row.user: plain.records(row.id) for row in plain.tasks.list(TaskFilter()) if row.user}
+
+        def opened(user: str) -> str:
+            envelope = envelope_of(
+                workspace
+            )  # a fresh one: another process's erasure is heard within a fifth of a second
+            assert envelope is not None
+            return repr([SealedStore(plain, envelope).opened(each).content for each in copied[user]])
+
+        assert ["canary" in opened(user) for user in ("ada", "bob")] == [True, True]
+        assert told(capsys, "erase", "ada", "--yes", "-w", str(tmp_path))[0] == 0
+        assert ["canary" in opened(user) for user in ("ada", "bob")] == [False, True]
+        assert "was destroyed" in opened("ada")
+        theirs = [each for row in plain.tasks.list(TaskFilter(user="ada")) for each in plain.records(row.id)]
+        assert {each.content is None for each in theirs} == {True}, "and where they stand they are gone"
+        plain.close()

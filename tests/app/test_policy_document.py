@@ -133,6 +133,7 @@ async def test_money_in_the_ledger_is_the_price_times_what_the_vendor_counted(po
     assert record.event.cost_nano_usd == reply.settled.cost_nano_usd
 
 
+@pytest.mark.requirement("SG-08")
 @pytest.mark.parametrize(
     ("policy", "kept"),
     [

@@ -199,6 +199,7 @@ async def test_a_cache_hit_settles_with_what_it_saved():
     assert second.settled.saved_nano_usd == first.settled.cost_nano_usd
 
 
+@pytest.mark.requirement("SG-08")
 @pytest.mark.parametrize(("store", "kept"), [("none", None), ("redacted", "[redacted]"), ("full", "Where is it?")])
 async def test_prompts_are_stored_as_the_workflow_says(store, kept):
     settings = Settings(anywhere=Workflow(store_prompts=store))
