@@ -17,7 +17,7 @@ WITHOUT = {
         archives.tasks archives.unread archives.used cache.keys cache.purge cache.trim circuits.forget responses.purge similar.purge""",
     "the chain and the book of keys are one for all": "audit.alone audit.head keys.all keys.put",
     "a worker takes whosever turn it is, by the id that it holds": """batches.active batches.hold batches.release batches.renew batches.save tasks.hold tasks.lease
-        tasks.release tasks.renew tasks.runnable tasks.settle_status tasks.take tasks.unfinished outbox.again outbox.done outbox.forget outbox.put_off
+        tasks.release tasks.renew tasks.runnable tasks.settle_status tasks.standing tasks.take tasks.unfinished outbox.again outbox.done outbox.forget outbox.put_off
         outbox.waiting""",
     "by the id of a batch, which was found under its tenant": """batches.add_line batches.answered batches.answers batches.counts batches.drop_lines
         batches.pending""",

@@ -33,6 +33,7 @@ _OTHER = len(BUCKETS)
 _INPUT, _OUTPUT = BUCKETS.index("input"), BUCKETS.index("output")
 _FEW = 24
 """Calls up to which a `Counter` costs more than it counts."""
+_UNUSED = Usage()
 Share = tuple[Usage, int]
 """Usage and nano-dollars of one call, or of one of its attempts."""
 
@@ -199,7 +200,8 @@ def _add_parts(
 
 def _add(into: RollSum, parts: Sequence[Share], simulated: int, price: Price | None) -> None:
     """Adds up shares of one kind at one price."""
-    columns = enumerate(zip(*[structs.astuple(usage) for usage, _ in parts], strict=True))
+    used = [structs.astuple(usage) for usage, _ in parts if usage != _UNUSED]  # calls of tools use nothing
+    columns = enumerate(zip(*used, strict=True))
     _add_columns(into, [each for _, each in parts], columns, simulated, price)
 
 

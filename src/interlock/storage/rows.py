@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -42,6 +43,7 @@ _NO_CALL = (None,) * 9
 _STATE = ("status", "outcome", "wake_at_ns", "confidence", "tier", "escalations", "simulated", "degraded")
 _LAST = ("success", "success_source", "error", "message")
 _SAID = (*_STATE, *_LAST)
+_said, _UNSAID = itemgetter(*_SAID), (None,) * len(_SAID)
 _SUMS = ("events", "model_calls", "tool_calls", "input_tokens", "output_tokens", "cost_nano_usd")
 _MORE_SUMS = ("simulated_nano_usd", "saved_nano_usd", "asked", "doubted", "finished_ns", "fence")
 
@@ -138,7 +140,7 @@ def task_rows(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
 
 def only_adds(row: Mapping[str, Any]) -> bool:
     """Whether such a row, where the task has one already, changes its sums and nothing that any index holds."""
-    return not (row["finished_ns"] or row["asked"] or row["doubted"] or any(row[name] is not None for name in _SAID))
+    return not (row["finished_ns"] or row["asked"] or row["doubted"] or _said(row) != _UNSAID)
 
 
 def _new_row(record: Record) -> dict[str, Any]:

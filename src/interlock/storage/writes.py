@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from msgspec import structs
@@ -26,6 +28,8 @@ from .segments import NS_PER_MINUTE
 from .statements import statements
 
 Group = Sequence[Record]
+FEW = 16
+"""Events that go in with one statement."""
 
 
 class Standing(NamedTuple):
@@ -111,18 +115,15 @@ def _write(
         standing.update(_standing(db, {record.task for record in spent}))
     touched = {record.task for record in (*records, *spent)}
     before = _before(db, touched, standing, said)
-    db.execute("SAVEPOINT quick")
     trial = said.trial()
     try:
         _insert_many(db, [*records, *spent], trial)
     except sqlite3.IntegrityError:
         # Some place is taken: rare (a repeated write, a recovered call), so only then each record is looked at.
-        db.execute("ROLLBACK TO quick")
         trial = said.trial()
         records, refused = _one_by_one(db, groups, refused, trial)
         spent = []
         touched |= {record.task for record in records}
-    db.execute("RELEASE quick")
     said.took(trial)
     written = [*records, *spent]
     merge(db, written, standing)
@@ -132,11 +133,31 @@ def _write(
 
 
 def _insert_many(db: sqlite3.Connection, records: Sequence[Record], said: Said) -> None:
+    """All of them, or none and sqlite3.IntegrityError where a place is taken; the numbers reserved for them are passed over then."""
+    if not records:
+        return
     place = _reserve(db, len(records))
     rows = [
         (place + at, *event_row(record, said.one(record.tenant, body_of(record)))) for at, record in enumerate(records)
     ]
-    db.executemany(statements("events")["insert"], rows)
+    if len(rows) <= FEW:  # one statement, which SQLite undoes by itself
+        db.execute(_insert_of(len(rows)), list(chain.from_iterable(rows)))
+        return
+    db.execute("SAVEPOINT quick")
+    try:
+        db.executemany(statements("events")["insert"], rows)
+    except sqlite3.IntegrityError:
+        db.execute("ROLLBACK TO quick")
+        db.execute("RELEASE quick")
+        raise
+    db.execute("RELEASE quick")
+
+
+@cache
+def _insert_of(rows: int) -> str:
+    """The statement that inserts so many events at once."""
+    into, values, row = statements("events")["insert"].partition("VALUES")
+    return f"{into}{values}{','.join([row] * rows)}"
 
 
 def _ended(db: sqlite3.Connection, tasks: Collection[str]) -> list[Ended]:
@@ -146,6 +167,10 @@ def _ended(db: sqlite3.Connection, tasks: Collection[str]) -> list[Ended]:
 
 def _standing(db: sqlite3.Connection, tasks: Iterable[str]) -> dict[str, Standing]:
     """Those of `tasks` that have rows, as they are before the write."""
+    tasks = list(tasks)
+    if len(tasks) > 1:
+        rows = db.execute(statements("tasks")["standing"], (encode(tasks),)).fetchall()
+        return {task: Standing(fence, status) for task, fence, status in rows}
     found = ((task, db.execute(statements("tasks")["lease"], (task,)).fetchone()) for task in tasks)
     return {task: Standing(int(row[2]), row[3]) for task, row in found if row is not None}
 

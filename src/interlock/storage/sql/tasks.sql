@@ -93,6 +93,10 @@ UPDATE tasks SET owner = ?, lease_until_ns = ?, fence = ? WHERE id = ?;
 -- Who holds a task.
 SELECT owner, lease_until_ns, fence, status FROM tasks WHERE id = ?;
 
+-- name: standing
+-- The fences and states of tasks (a JSON list of ids) that have rows.
+SELECT id, fence, status FROM tasks WHERE id IN (SELECT value FROM json_each(?));
+
 -- name: renew
 -- Extends a lease that is still held.
 UPDATE tasks SET lease_until_ns = MAX(lease_until_ns, ?) WHERE id = ? AND owner = ? AND status <> 'finished';
