@@ -35,7 +35,7 @@ async def get(web: Web, url: str, *, max_bytes: int = 1_000_000, hops: list[Egre
     heard = hops if hops is not None else list[EgressDecision]()
     fetcher = PageFetcher(CLOCK, web.resolve, web.dial)
     async with web.running():
-        return await fetcher.get(url, SITE, Deadline.after(CLOCK, 5), max_bytes=max_bytes, decided=heard.append)
+        return await fetcher.get(url, SITE, Deadline.after(CLOCK, 60), max_bytes=max_bytes, decided=heard.append)
 
 
 @pytest.mark.requirement("TL-12")

@@ -37,7 +37,7 @@ def provider(**tier0):
 
 async def chat(workflow="support_reply", options=None, **tier0):
     deployment = Deployment("local", workflow, "local", options=options or {})
-    return await provider(**tier0).chat(deployment, ASK, Deadline.after(SystemClock(), 5), "k")
+    return await provider(**tier0).chat(deployment, ASK, Deadline.after(SystemClock(), 60), "k")
 
 
 async def test_it_answers_with_what_the_engine_understands_and_finds_off_the_event_loop():

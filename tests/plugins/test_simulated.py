@@ -13,7 +13,7 @@ from interlock.core.time import Deadline, SystemClock
 from interlock.plugins.instance import instance
 from interlock.plugins.providers.simulated import Simulated
 
-DEADLINE = Deadline.after(SystemClock(), 60)
+DEADLINE = Deadline.after(SystemClock(), 86_400)
 ASK = ChatRequest("m", (Message("user", "Where is my parcel?"),))
 
 
