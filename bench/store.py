@@ -27,6 +27,7 @@ from interlock.core.store import RollFilter, Store, TaskFilter
 from interlock.economics import statements as statements_of
 from interlock.ledger.flight import encode
 from interlock.ledger.read import Reader
+from interlock.server.serve import quiet_collector
 from interlock.storage import SqliteStore
 from interlock.storage.rows import event_row
 from interlock.storage.statements import statements
@@ -209,10 +210,10 @@ def built(path: Path, spans: int) -> SqliteStore:
 
 
 def rates(spans: int, group_of: int) -> tuple[float, float]:
-    """(records per CPU-second with roll-ups, the same ÷ bare rows); the median of three pairs."""
+    """(records per CPU-second with roll-ups, the same ÷ bare rows); the median of three pairs, under the garbage collector's pace of a server."""
     pairs: list[tuple[float, float]] = []
     for _ in range(3):
-        with tempfile.TemporaryDirectory() as name:
+        with quiet_collector(), tempfile.TemporaryDirectory() as name:
             rows = bare(Path(name), spans, group_of)
             store = SqliteStore.open(Path(name) / "ours.db")
             rate = filled(store, spans, group_of)
