@@ -207,7 +207,7 @@ async def full(root: Path, profile: Path) -> None:
         camera = Camera(profile, address)
         await asyncio.to_thread(camera.shot, entrance, "")
         pages = {
-            "home": ("/ui", 820),
+            "home": ("/ui", 1000),
             "live": ("/ui/live", 700),
             "tasks": ("/ui/tasks?outcome=failed&kind=task", 760),
             "trace": (f"/ui/tasks/{broken}", 900),
@@ -218,9 +218,9 @@ async def full(root: Path, profile: Path) -> None:
             "fork": (made.headers["location"], 900),
             "approvals": ("/ui/approvals", 1280),
             "pnl": ("/ui/pnl?span=7d", 1620),
-            "models": ("/ui/models?span=7d", 1320),
+            "models": ("/ui/models?span=7d", 1140),
             "incidents": ("/ui/incidents", 1000),
-            "quality": ("/ui/quality", 1120),
+            "quality": ("/ui/quality", 780),
             "audit": ("/ui/audit", 760),
             "config": ("/ui/config", 900),
         }

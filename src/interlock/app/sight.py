@@ -23,6 +23,7 @@ from interlock.core.store import RollFilter, Store, TaskFilter
 from interlock.core.time import NS_PER_S, Clock
 from interlock.economics.forecast import Forecast, forecast, since_hour
 from interlock.economics.sample import Sample, sampled
+from interlock.economics.users import ByUser, by_user
 from interlock.ledger.owner import alive, this_owner
 from interlock.ledger.read import TaskSummary, summary
 from interlock.observe.breakers import Timeline, short, timeline
@@ -92,6 +93,11 @@ class Sight:
         """What the newest tasks of a period say that no roll-up knows; a minute old at most."""
         key = "sample", tenant, workflow, since_ns, until_ns
         return self._kept(key, lambda: sampled(self._store, tenant, workflow, since_ns, until_ns))
+
+    def by_user(self, tenant: str, since_ns: int) -> ByUser:
+        """For whom was spent since an hour; a minute old at most."""
+        since_ns = since_ns // NS_PER_HOUR * NS_PER_HOUR
+        return self._kept(("users", tenant, since_ns), lambda: by_user(self._store, tenant, since_ns))
 
     def _kept(self, key: tuple[object, ...], read: Callable[[], T]) -> T:
         now_s = self._clock.monotonic_s()

@@ -13,11 +13,13 @@ from interlock.core.money import NANO_PER_USD
 from interlock.core.text import money
 from interlock.core.time import NS_PER_S
 from interlock.economics.statement import LABELS, Line, Statement, added, per_success, total
+from interlock.economics.users import ByUser
 
 SPANS: Mapping[str, int] = {"24h": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400, "all": 0}
 """Seconds back; zero for all time."""
 NS_PER_HOUR = 3600 * NS_PER_S
 TOTAL = "all workflows"
+NO_USERS = ByUser()
 NO_WORKFLOW = "lone calls"
 COLUMNS = ("workflow", "line", "what", "nano_usd", "usd", "tokens", "calls", "simulated")
 
@@ -70,6 +72,7 @@ class PnlPage(Struct, frozen=True):
     span: str
     parts: tuple[Part, ...]
     spans: tuple[str, ...] = tuple(SPANS)
+    users: ByUser = NO_USERS
 
 
 def since_of(span: str, now_ns: int) -> int:
@@ -85,13 +88,16 @@ def earlier_of(span: str, since_ns: int) -> tuple[int, int]:
     return (until - SPANS[span] * NS_PER_S, until) if SPANS[span] else (0, 0)
 
 
-def pnl_page(span: str, found: Sequence[Statement], earlier: Sequence[Statement] = ()) -> PnlPage:
-    """The page; `earlier`: the statements of the period before."""
+def pnl_page(
+    span: str, found: Sequence[Statement], earlier: Sequence[Statement] = (), users: ByUser = NO_USERS
+) -> PnlPage:
+    """The page; `earlier`: the statements of the period before; `users`: for whom was spent."""
     then = {each.workflow: each for each in earlier}
     parts = [_part(each.workflow or NO_WORKFLOW, each, then.get(each.workflow)) for each in found]
     if len(parts) > 1:
         parts.insert(0, _part(TOTAL, total(found), total(earlier) if earlier else None))
-    return PnlPage(span, tuple(structs.replace(part, because=_because(part, span)) for part in parts))
+    parts = [structs.replace(part, because=_because(part, span)) for part in parts]
+    return PnlPage(span, tuple(parts), users=users)
 
 
 def as_csv(page: PnlPage) -> str:

@@ -104,11 +104,12 @@ class Pages:
         span = query.get("span", "7d")
         since = since_of(span, self._clock.wall_ns())
         found = await asyncio.to_thread(lambda: self._il.pnl(tenant=caller.tenant, since_ns=since))
+        users = await asyncio.to_thread(self._il.sight.by_user, caller.tenant, since)
         begin, end = earlier_of(span, since)
         if not end:
-            return pnl_page(span, found)
+            return pnl_page(span, found, users=users)
         before = await asyncio.to_thread(lambda: self._il.pnl(tenant=caller.tenant, since_ns=begin, until_ns=end))
-        return pnl_page(span, found, before)
+        return pnl_page(span, found, before, users)
 
     async def models(self, caller: Caller, query: Mapping[str, str]) -> ModelsPage:
         """Which model is worth its money? Raises InvalidRequest."""
