@@ -13,6 +13,7 @@ from interlock.config.load import load
 from interlock.core.errors import ConfigError
 
 FILES = Path(__file__).with_name("litellm")
+NAMES = ("balanced", "grown", "local", "mixed", "wildcards")
 ENV = {
     "AZURE_API_KEY_EU": "a",
     "AZURE_API_KEY_CA": "b",
@@ -33,7 +34,7 @@ def fates(report):
     return {item.key: item.fate for item in report.items}
 
 
-@pytest.mark.parametrize("name", ["balanced", "local", "wildcards"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_file_comes_over_as_one_that_is_valid_with_and_without_its_variables(name, tmp_path, capsys):
     out = tmp_path / "interlock.yaml"
     assert main(["import", "litellm", str(FILES / f"{name}.yaml"), "--out", str(out)]) == 0
@@ -42,7 +43,7 @@ def test_every_file_comes_over_as_one_that_is_valid_with_and_without_its_variabl
     load(out, ENV)
 
 
-@pytest.mark.parametrize("name", ["balanced", "local", "wildcards"])
+@pytest.mark.parametrize("name", NAMES)
 def test_no_credential_in_clear_is_written_or_shown(name, tmp_path, capsys):
     out = tmp_path / "interlock.yaml"
     main(["import", "litellm", str(FILES / f"{name}.yaml"), "--out", str(out), "--json"])
@@ -51,7 +52,7 @@ def test_no_credential_in_clear_is_written_or_shown(name, tmp_path, capsys):
         assert secret not in said
 
 
-@pytest.mark.parametrize("name", ["balanced", "local", "wildcards"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_key_of_the_file_is_accounted_for(name, tmp_path):
     report, _ = brought(name, tmp_path)
     said = " ".join(item.key for item in report.items)
@@ -130,3 +131,22 @@ def test_what_is_no_config_of_theirs_is_a_clear_error_or_an_empty_one(text):
         assert imported.document == {}
         assert len(imported.report.of("left")) == 3
     assert "config.yaml" in told
+
+
+def test_what_yaml_takes_for_a_text_is_a_price_all_the_same(tmp_path):
+    _, workspace = brought("mixed", tmp_path)
+    price = workspace.settings.prices["groq/llama3-8b-8192"]
+    assert (price.input_nano_usd, price.output_nano_usd) == (50_000_000, 80_000_000)
+
+
+def test_merged_blocks_and_numbers_in_quotes_are_read(tmp_path):
+    report, workspace = brought("grown", tmp_path)
+    assert fates(report)["model_list[4]"] == fates(report)["model_list[5]"] == "left", (
+        "nothing here speaks to those vendors yet"
+    )
+    tiers = policy.tiers_of(workspace.settings)("gpt-4o")
+    assert [[each.name for each in tier.deployments] for tier in tiers] == [
+        ["azure/gpt-4o-eu", "openai/gpt-4o"],
+        ["anthropic-2/claude-3-5-sonnet-20241022"],
+    ]
+    assert workspace.settings.resilience.retries.max_tries == 4

@@ -6,6 +6,7 @@ timeout) makes providers of their own. The vendors' addresses and key names are 
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 from typing import Any
@@ -284,12 +285,21 @@ def _host(entry: Entry) -> str:
 
 
 def _costs(said: dict[str, Any], ref: str, key: str, found: Found, report: Report) -> None:
-    costs = {ours: said[theirs] for theirs, ours in COSTS.items() if isinstance(said.get(theirs), int | float)}
+    costs = {ours: cost for theirs, ours in COSTS.items() if (cost := _number(said.get(theirs))) is not None}
     if "input_mtok_usd" in costs and "output_mtok_usd" in costs:
         prices = {name: float(round(Decimal(str(value)) * 1_000_000, 9)) for name, value in costs.items()}
         found.prices[ref] = {**prices, "source": "LiteLLM config"}
     elif costs:
         report.left(f"{key}: costs", "a price needs both input_cost_per_token and output_cost_per_token")
+
+
+def _number(said: object) -> float | None:
+    """Also of `1e-6`, which YAML 1.1 takes for a text."""
+    try:
+        found = float(said) if isinstance(said, int | float | str) else math.nan
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def _params(params: dict[str, Any], alias: str, key: str, found: Found, report: Report) -> None:

@@ -41,7 +41,7 @@ ALWAYS = {
     "allow_requests_on_db_unavailable": "calls are served while the store is behind, up to a stated bound; see docs/ledger.md",
 }
 REASONS = {
-    "success_callback": "every call is in the ledger (`interlock trace`, `interlock pnl`); exporters are not part of the files",
+    "success_callback": "every call is in the ledger (`interlock trace`, `interlock pnl`); spans go out by `telemetry`",
     "failure_callback": "as success_callback",
     "callbacks": "as success_callback",
     "service_callbacks": "as success_callback",
@@ -109,8 +109,11 @@ def _fallbacks(settings: dict[str, Any], found: Found, report: Report) -> None:
                 if not any(target in found.models for target in targets):
                     report.left(key, f"no model {alias!r} was carried over")
                     continue
+                before = len(report.items)
                 for target in targets:
                     _above(found, first, target, names, key, report)
+                if len(report.items) == before:
+                    report.carried(key, f"models.{alias}: the same tiers stand above already")
     names = [str(name) for name in settings.get("default_fallbacks") or ()]
     before = len(report.items)
     for alias in list(found.models) if names else ():
