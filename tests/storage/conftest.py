@@ -41,9 +41,9 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Opened]:
 
     def another() -> Store:
         if address:
-            stores.append(PostgresStore.open(address, busy_timeout_s=2.0))
+            stores.append(PostgresStore.open(address, busy_timeout_s=20.0))
         else:
-            stores.append(SqliteStore.open(tmp_path / "store.db", busy_timeout_s=5.0, synchronous="normal"))
+            stores.append(SqliteStore.open(tmp_path / "store.db", busy_timeout_s=20.0, synchronous="normal"))
         return stores[-1]
 
     yield another
