@@ -40,6 +40,13 @@ def options() -> argparse.ArgumentParser:
     made.add_argument(
         "--backup-days", type=float, default=1.0, metavar="N", help="--ready: how old it may be (default: 1)"
     )
+    made.add_argument(
+        "--server",
+        nargs="?",
+        const="",
+        metavar="URL",
+        help="--ready: ask the server that runs, too (default: where the files say that it listens)",
+    )
     return made
 
 
@@ -49,6 +56,8 @@ def run(arguments: Sequence[str]) -> int:
     given = taking.parse_args(arguments)
     if given.backups and not given.ready:
         taking.error("--backups belongs to --ready")
+    if given.server is not None and not given.ready:
+        taking.error("--server belongs to --ready")
     if given.storage:
         from .upkeep import show
 
@@ -56,7 +65,8 @@ def run(arguments: Sequence[str]) -> int:
     if given.ready:
         from . import readiness
 
-        return readiness.show(workspace_path(given.workspace), given.backups, given.backup_days, as_json=given.json)
+        where, days = workspace_path(given.workspace), given.backup_days
+        return readiness.show(where, given.backups, days, as_json=given.json, server=given.server)
     from interlock.app.examine import examine
     from interlock.core.time import SystemClock
 
