@@ -117,24 +117,26 @@ def sort_into(kinds: Kinds, records: Iterable[Record]) -> None:
             calls.append(call)
 
 
-def sums_of(kinds: Kinds, price_of: PriceOfVersion) -> dict[RollKey, RollSum]:
-    """What calls add to the roll-ups."""
+def sums_of(
+    kinds: Kinds, price_of: PriceOfVersion, beside: Callable[[RollKey, Sequence[Settled]], None]
+) -> dict[RollKey, RollSum]:
+    """What calls add to the roll-ups.
+
+    `beside` is handed the usual calls of each kind while the processor has them at hand: fetching them anew costs more than what is done with them.
+    """
     shares: dict[tuple[RollKey, str], list[Share]] = {}
     sums: dict[RollKey, RollSum] = defaultdict(RollSum)
     for tenant, call in kinds.others:
         _add_parts(shares, sums, tenant, call)
+    for (key, version), parts in shares.items():
+        _add(sums[key], parts, key[_SIMULATED], price_of(version) if version else None)
     for (key, version), calls in kinds.usual.items():
         into = sums[key]
         into.saved += sum([call.saved_nano_usd for call in calls])
         into.took_all([call.duration_us for call in calls])
         parts = [(call.usage, call.cost_nano_usd) for call in calls]
-        there = shares.get((key, version))
-        if there is None:
-            shares[key, version] = parts
-        else:
-            there += parts
-    for (key, version), parts in shares.items():
-        _add(sums[key], parts, key[_SIMULATED], price_of(version) if version else None)
+        _add(into, parts, key[_SIMULATED], price_of(version) if version else None)
+        beside(key, calls)
     for key, version, lot in kinds.lots:
         _, _, took_us, inputs, outputs, costs, _ = zip(*lot.briefs, strict=True)
         into = sums[key]

@@ -19,7 +19,7 @@ from interlock.core.lots import Lot
 from interlock.core.money import Price
 
 from . import lone, packed
-from .meters import meter_sums
+from .meters import Meters
 from .outcomes import Counted, Ended, Kind, add_counts, alone_ended, changed, merge_outcomes
 from .rolls import NS_PER_HOUR, Kinds, PriceOfVersion, RollKey, RollSum, kinds_of, sort_into, sums_of
 from .rows import body_of, decode_event, encode, event_row, late, only_adds, task_rows, to_parent
@@ -303,12 +303,13 @@ def _give_rows(db: sqlite3.Connection, tasks: Sequence[str], said: Said) -> list
 
 def _merge_sums(db: sqlite3.Connection, kinds: Kinds, ended: Sequence[str], price_of: PriceOfVersion) -> None:
     """Adds what was written to its hours; `ended` are the tasks that have finished."""
-    sums = sums_of(kinds, price_of)
+    meters = Meters()
+    sums = sums_of(kinds, price_of, meters.usual)
     if ended:
         _roll_tasks(db, sums, ended)
     if sums:
         db.executemany(statements("roll")["merge"], [each.row(key) for key, each in sums.items()])
-    if counts := meter_sums(kinds):
+    if counts := meters.rows(kinds):
         db.executemany(statements("meters")["merge"], counts)
 
 

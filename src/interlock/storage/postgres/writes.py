@@ -15,7 +15,7 @@ from interlock.core.errors import Fenced, StoreUnavailable
 from interlock.core.events import Finished, Record, Settled, Started
 from interlock.core.money import Price
 from interlock.storage import lone
-from interlock.storage.meters import meter_sums
+from interlock.storage.meters import Meters
 from interlock.storage.outcomes import Counted, Ended, Kind, add_counts, alone_ended, changed
 from interlock.storage.rolls import NS_PER_HOUR, Kinds, PriceOfVersion, RollKey, RollSum, kinds_of, sort_into, sums_of
 from interlock.storage.rows import body_of, decode_event, encode, event_row, late, task_rows, to_parent
@@ -209,11 +209,12 @@ def _merge_sums(
     db: Session, kinds: Kinds, counts: Mapping[Kind, Counted], ended: Sequence[str], price_of: PriceOfVersion
 ) -> None:
     """Adds what was written to its hours: the last thing that a transaction does, since every process adds to the same rows."""
-    sums = sums_of(kinds, price_of)
+    meters = Meters()
+    sums = sums_of(kinds, price_of, meters.usual)
     if ended:
         _roll_tasks(db, sums, ended)
     db.executemany(sql("roll")["merge"], [_roll_row(key, sums[key]) for key in sorted(sums)])
-    db.executemany(sql("meters")["merge"], sorted(meter_sums(kinds)))
+    db.executemany(sql("meters")["merge"], sorted(meters.rows(kinds)))
     rows = sorted((*kind[:6], bool(kind[6]), kind[7], *counted) for kind, counted in counts.items())
     db.executemany(sql("outcomes")["merge"], rows)
 
