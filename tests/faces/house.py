@@ -32,6 +32,7 @@ providers:
   ge: {{dialect: gemini, base_url: "{ge}", api_key: sk-vendor}}
   own: {{dialect: openai, base_url: "{own}", api_key: sk-vendor, options: {{accepts: [top_k]}}}}
   openai: {{dialect: openai, base_url: "{oa}", api_key: sk-vendor}}
+  anthropic: {{dialect: anthropic, base_url: "{an}", api_key: sk-vendor}}
   gemini: {{dialect: gemini, base_url: "{ge}", api_key: sk-vendor}}
   sim: {{dialect: simulated, options: {{tool_call_share: 1.0, tool_calls: 2}}}}
 models:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import anthropic
+import openai
 import pytest
 
 from interlock.testing.upstream import Answer, Asked
@@ -26,7 +28,8 @@ def script(asked: Asked) -> Answer:
 
 
 @pytest.mark.parametrize(
-    ("page", "says"), [("responses", "It rains."), ("embeddings", "384"), ("batches", "completed")]
+    ("page", "says"),
+    [("faces", "It rains."), ("responses", "It rains."), ("embeddings", "384"), ("batches", "completed")],
 )
 async def test_the_example_of_a_page_runs(
     home: House, capsys: pytest.CaptureFixture[str], page: str, says: str
@@ -35,6 +38,11 @@ async def test_the_example_of_a_page_runs(
     assert found is not None
     text = re.sub(r"KEY, URL = .*", f"KEY, URL = {KEY!r}, {home.url!r}", found[1])
     home.script("oa", script)
+    for vendor in ("an", "ge"):
+        home.script(vendor, Answer(text="It rains."))
     names: dict[str, Any] = {}
     await asyncio.to_thread(exec, text, names)
+    for made in names.values():
+        if isinstance(made, openai.OpenAI | anthropic.Anthropic):
+            made.close()
     assert says in capsys.readouterr().out
