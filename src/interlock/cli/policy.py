@@ -102,7 +102,8 @@ def _lines(found: Verdicts) -> list[str]:
     told = [
         f"{'ok  ' if each.ok else 'FAIL'}  {each.verdict:<7} {each.name}"
         + ("" if each.ok else f"  (expected {each.expected})")
-        + "".join(f"\n        {reason}" for reason in each.reasons if not each.ok or each.verdict == "ask")
+        + (f"  by {each.rule}" if each.rule else "")
+        + "".join(f"\n        {reason}" for reason in each.reasons if not each.ok or each.verdict in ("ask", "deny"))
         for each in found.cases
     ]
     shares = [

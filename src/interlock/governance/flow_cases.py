@@ -113,13 +113,13 @@ def play(path: Path, policy: Policy | None = None, regions: Mapping[str, str] | 
     used = _policy(suite, path, policy or Policy.of())
     where = {**(regions or {}), **suite.providers}
     judged = tuple(_judge(each, used, where) for each in suite.cases)
-    calls = [each for each in judged if each.expected not in ("kept", "changed")]
+    told = [(case, each) for case, each in zip(suite.cases, judged, strict=True) if case.call or case.provider]
     return Verdicts(
         policy=used.version or used.places_version,
         cases=judged,
         failed=sum(not each.ok for each in judged),
-        attacks_blocked=_share([each.verdict != "allow" for each in calls if each.attack]),
-        own_allowed=_share([each.verdict == "allow" for each in calls if not each.attack]),
+        attacks_blocked=_share([each.verdict != "allow" for case, each in told if case.attack]),
+        own_allowed=_share([each.verdict == "allow" for case, each in told if case.call and not case.attack]),
     )
 
 
