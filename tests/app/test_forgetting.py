@@ -8,11 +8,12 @@ import pytest
 
 from interlock.app import Interlock
 from interlock.app.erasing import erase
-from interlock.app.erasures import Erasures
+from interlock.app.erasures import Erasure, Erasures
 from interlock.app.forgetting import Forgetting
 from interlock.app.stores import open_store
 from interlock.config.load import load
 from interlock.core.caller import Caller
+from interlock.core.errors import StoreUnavailable
 from interlock.core.time import SystemClock
 from interlock.testing.upstream import Answer, Upstream
 
@@ -71,4 +72,29 @@ async def test_it_is_looked_for_while_a_server_runs_and_two_erasures_at_once_cle
     erasures.tell(store.texts, "rival")
     await forgetting.look()
     assert heard.get_nowait() == "", "whose the first was is not known any more"
+    store.close()
+
+
+def test_machines_that_share_a_store_and_no_folder_have_a_list_each(tmp_path):
+    folders = [Folder(tmp_path / name) for name in ("one", "two")]
+    lists = []
+    for each in folders:
+        each.write("interlock.yaml", "tenant: acme\n")
+        lists.append(Erasures(load(each.root), SystemClock()))
+    store = open_store(load(folders[0].root))
+    for n, user in enumerate(("ada", "bob", "eve")):
+        lists[0].note(Erasure(n, "acme", user, keys=True))
+    lists[0].reached(store.texts)
+    lists[1].note(Erasure(9, "acme", "mia"))
+    assert [[each.user for each in one.pending(store.texts)] for one in lists] == [[], ["mia"]]
+    with lists[1].path.open("ab") as file:
+        file.write(b'{"at_ns":10,"tenant":"acme","us')
+    assert [each.user for each in lists[1].pending(store.texts)] == ["mia"], "what was cut off was never begun with"
+    lists[1].note(Erasure(11, "acme", "mia", keys=True))
+    assert lists[1].pending(store.texts) == [Erasure(11, "acme", "mia", keys=True)]
+    lists[1].done(store.texts, Erasure(11, "acme", "mia"))
+    assert [one.pending(store.texts) for one in lists] == [[], []]
+    lists[1].path.write_bytes(b"{}")
+    with pytest.raises(StoreUnavailable, match="list of erasures cannot be used"):
+        lists[1].pending(store.texts)
     store.close()

@@ -7,6 +7,7 @@ store notes how far down the list it has come, and so does each copy of it: what
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Sequence
 
@@ -20,7 +21,7 @@ from interlock.core.time import Clock
 
 NAME = "erasures.jsonl"
 MARK, TOLD = "mark", "told"
-"""Texts of the store: how many of the list it has been through · the last that running servers were told of."""
+"""Texts of the store: how many of a list it has been through · the last that running servers were told of."""
 
 
 class Erasure(Struct, frozen=True, omit_defaults=True):
@@ -72,7 +73,8 @@ class Erasures:
 
     def pending(self, texts: TextStore) -> list[Erasure]:
         """What is still to be erased in this store; of several of the same user the last one."""
-        listed = self.all()[_mark(texts) :]
+        listed = self.all()
+        listed = listed[int(texts.get("", "erasures", _mark(listed)) or 0) :]
         return list({(each.tenant, each.user): each for each in listed}.values())
 
     def done(self, texts: TextStore, erasure: Erasure) -> None:
@@ -82,7 +84,8 @@ class Erasures:
 
     def reached(self, texts: TextStore) -> None:
         """Notes in the store that it has been through the list."""
-        texts.put("", "erasures", MARK, str(len(self.all())), self._clock.wall_ns())
+        listed = self.all()
+        texts.put("", "erasures", _mark(listed), str(len(listed)), self._clock.wall_ns())
 
     def tell(self, texts: TextStore, tenant: str) -> None:
         """Has running servers drop what they keep of the tenant in memory, within a second."""
@@ -97,5 +100,7 @@ class Erasures:
         )
 
 
-def _mark(texts: TextStore) -> int:
-    return int(texts.get("", "erasures", MARK) or 0)
+def _mark(listed: Sequence[Erasure]) -> str:
+    """Where the store notes how far down this list it has come: machines that share a store and no folder have a list each, told apart by what stands first."""
+    first = msgspec.json.encode(listed[:1])
+    return f"{MARK}:{hashlib.blake2b(first, digest_size=8).hexdigest()}"

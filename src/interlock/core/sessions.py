@@ -84,4 +84,7 @@ def prefix_of(user: str) -> str:
 def user_of(session: str) -> str:
     """Whose a session is by its id; empty where it is nobody's: what callers may call one has no slash."""
     head, slash, _ = session.partition("/")
-    return bytes.fromhex(head).decode() if slash else ""
+    try:
+        return bytes.fromhex(head).decode() if slash else ""
+    except ValueError:
+        return ""
