@@ -109,6 +109,15 @@ async def test_what_is_not_public_reaches_only_readers_who_may_see_it(
         assert against in " ".join(question.card)
 
 
+@pytest.mark.requirement("SG-02")
+async def test_the_card_says_what_a_value_bears_and_where_it_came_from(world: World):
+    agents = world.agents(governed(), [wants(LOOK), wants(("post.out", {"text": "hi", "to": "030-5550199"}))])
+    (question,) = await agents.questions((await agents.run("support", ASKED)).task)
+    assert question.card[-1] == (
+        "'030-5550199' stands in what crm.get returned (tenant, from crm), which nobody vouches for"
+    )
+
+
 @pytest.mark.requirement("SG-02", "SG-03")
 @pytest.mark.parametrize(
     ("returned", "bears"),
