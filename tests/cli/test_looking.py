@@ -3,6 +3,7 @@
 from io import StringIO
 
 import pytest
+from msgspec import structs
 from rich.console import Console
 
 from interlock.app.reading import open_reading
@@ -10,6 +11,7 @@ from interlock.cli.main import OK, USAGE
 from interlock.cli.statement import draw
 from interlock.cli.summary import Batch, Ended, facts
 from interlock.cli.text import money
+from interlock.economics.statement import asks_of, contexts_of
 from tests.cli.kit import Cli, faults
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m [bold]loud[/bold] [/] \u202eesrever :smile:"
@@ -137,6 +139,20 @@ def test_a_narrow_terminal_wraps_words_and_cuts_no_figure_of_the_statement(ran: 
     assert money(statement.revenue_nano_usd) in shown
     assert money(statement.margin_nano_usd) in shown
     assert "…" not in shown
+
+
+@pytest.mark.requirement("EC-01", "SG-02")
+def test_the_statement_tells_questions_to_people_and_the_trend_with_the_length_of_inputs(ran: Cli):
+    with open_reading(ran.folder) as reading:
+        statement = reading.pnl(workflow="helpdesk")[0]
+    costs = contexts_of([(1024, 8, 4, 4_000_000), (8192, 2, 1, 9_000_000), (65536, 1, 0, 5_000_000)])
+    wide = StringIO()
+
+    Console(width=200, file=wide).print(draw(structs.replace(statement, asks=asks_of(3, 1, 10), contexts=costs)))
+
+    shown = wide.getvalue()
+    assert "4 questions to people, 0.40 a task (3 by information flow, 1 by rules)" in shown
+    assert "≤ 1,024 tokens $0.001000 · ≤ 8,192 tokens $0.009000 · ≤ 65,536 tokens none" in shown
 
 
 def test_a_negative_limit_is_a_usage_error(ran: Cli):
