@@ -30,7 +30,7 @@ from interlock.core.events import (
 from interlock.core.time import NS_PER_S
 
 from . import waits
-from .contract import Contract
+from .contract import TIER0_MODEL, Contract
 from .decide import CANCEL_NOTE, CHANGED_NOTE, decide
 from .intend import intend
 from .repeat import ANSWER_DIFFERS
@@ -89,7 +89,7 @@ class Replay(Struct, frozen=True):
 def replay(records: Sequence[Record], contract: Contract) -> Replay:
     """Decides every step of a task again. `records` is its whole log, in order; stops at the first divergence."""
     state = State()
-    contract = waits.within(contract, fold(records[:1]))
+    contract = waits.within(_as_asked(records, contract), fold(records[:1]))
     decided = outside = at = prompts = unread = 0
     kept = contract.store_prompts == "full" or fold(records).finished is None
     divergences: list[Divergence] = []
@@ -111,6 +111,16 @@ def replay(records: Sequence[Record], contract: Contract) -> Replay:
     changed = started is not None and started.versions.contract != contract.versions.contract
     task, lost = (records[0].task, _scrubbed(records)) if records else ("", False)
     return Replay(task, decided, outside, tuple(divergences), changed, lost, prompts, unread)
+
+
+def _as_asked(records: Sequence[Record], contract: Contract) -> Contract:
+    """The contract with the model that stood in for its own when the task ran (`-m`): of that, the log alone knows."""
+    started = fold(records[:1]).started
+    if started is None or started.versions.contract != contract.versions.contract:
+        return contract
+    asked = (r.event.name for r in records if isinstance(r.event, Intended) and r.event.kind == "model")
+    model = next((name for name in asked if not name.startswith(TIER0_MODEL)), contract.model)
+    return replace(contract, model=model)
 
 
 def from_outside(event: Event) -> bool:
