@@ -146,7 +146,7 @@ async def test_what_replicas_share_in_redis_behaves_the_same_when_sealed_and_sho
     for user in ("ada", "bob"):
         await store.change("acme", f"{user}/1", {"said": f"canary-{user}"})
     now_ns = clock.wall_ns()
-    await answers.put([Keeping("acme", b"k" * 20, b"canary-answer", now_ns, now_ns + 10**10, now_ns + 10**10)])
+    await answers.put([Keeping("acme", b"k" * 20, b"canary-answer", now_ns, now_ns + 10**12, now_ns + 10**12)])
     redis = Redis.from_url(server.url.reveal())
     held = [bytes(redis.dump(key) or b"") for key in redis.scan_iter("*")]
     assert len(held) > 3
@@ -158,7 +158,7 @@ async def test_what_replicas_share_in_redis_behaves_the_same_when_sealed_and_sho
     plain = RedisSessions(server.url, ttl_s=60, max_bytes=1, timeout_s=5.0)
     assert await plain.forget_all("acme", "ada/") == 1
     assert (await store.read("acme", "ada/1"), "said" in await store.read("acme", "bob/1")) == ({}, True)
-    keyring.destroy("acme", ("content",))
+    keyring.destroy("acme", ("content", "answers"))
     assert (await answers.get("acme", b"k" * 20), await store.read("acme", "bob/1")) == (None, {})
     for each in (*made, answers, plain):
         await each.close()
