@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from interlock.agents.replay import replay
+from interlock.core.budget import Limits
 from interlock.core.caller import Versions
 from interlock.core.errors import InvalidRequest
 from interlock.tools.define import Tool
@@ -170,6 +171,14 @@ async def test_where_texts_were_redacted_words_are_counted_as_unread_and_the_res
     task = (await agents.run("support", {"text": "hi"})).task
     found = await agents.again.replay(task)
     assert (found.identical, found.prompts, found.prompts_unread) == (True, 0, 1)
+
+
+@pytest.mark.parametrize("kept", ["redacted", "full"])
+async def test_a_decision_that_comes_out_otherwise_is_told_with_word_of_redacted_texts(world: World, kept: Any):
+    made = contract(store_prompts=kept)
+    task = (await world.agents(made, [says("Hello.")]).run("support", {"text": "hi"})).task
+    found = replay(await world.log.records(task), replace(made, limits=Limits(max_model_calls=0)))
+    assert (found.identical, found.content_missing) == (False, kept == "redacted")
 
 
 @pytest.mark.requirement("AG-08")

@@ -75,7 +75,7 @@ class Replay(Struct, frozen=True):
     contract_changed: bool
     """The contract is another one than the task began with, so divergences are to be expected."""
     content_missing: bool
-    """The log was scrubbed when the task ended, so decisions that looked at texts cannot be repeated."""
+    """Texts were removed or redacted when the task ended, so decisions that looked at them cannot be repeated; of redacted ones it is said where one came out otherwise."""
     prompts: int = 0
     """Of the decisions, requests to models; each is the same to the last word."""
     prompts_unread: int = 0
@@ -110,6 +110,7 @@ def replay(records: Sequence[Record], contract: Contract) -> Replay:
     started = fold(records[:1]).started
     changed = started is not None and started.versions.contract != contract.versions.contract
     task, lost = (records[0].task, _scrubbed(records)) if records else ("", False)
+    lost = lost or (bool(divergences) and not kept)
     return Replay(task, decided, outside, tuple(divergences), changed, lost, prompts, unread)
 
 

@@ -57,7 +57,7 @@ def told(found: Replay) -> None:
         say("The contract has changed since the task began; it is decided under the one that stands in the files now.")
     if found.content_missing:
         say(
-            "The log's texts were removed when the task ended (store_prompts), so decisions over them cannot be repeated."
+            "The log's texts were removed or redacted when the task ended (store_prompts), so decisions over them cannot be repeated."
         )
     if found.identical:
         print(
