@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,16 @@ async def test_a_call_that_does_not_finish_in_time_is_cancelled_and_settles_befo
     await server
     assert gateway.cancelled.is_set()
     door.close()
+
+
+async def test_a_server_that_is_cancelled_leaves_nothing_that_the_event_loop_looks_at() -> None:
+    """The number of a closed socket that a loop goes on looking at makes it deaf to the next connection that bears it."""
+    loop: Any = asyncio.get_running_loop()
+    before = set(loop._selector.get_map())
+    _, server = await start(FakeGateway())
+    server.cancel()
+    await asyncio.gather(server, return_exceptions=True)
+    assert set(loop._selector.get_map()) <= before
 
 
 def test_a_port_that_is_taken_is_named_with_what_to_do() -> None:

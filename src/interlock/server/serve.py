@@ -144,6 +144,9 @@ async def serve_door(
     finally:
         if parent is not None:
             asyncio.get_running_loop().remove_reader(parent)
+        # Where this was cancelled, uvicorn has not done so. A loop that is not told goes by the number of a closed socket, and is deaf to the next one that bears it.
+        for each in getattr(server, "servers", ()):
+            each.close()
         sock.close()
 
 
