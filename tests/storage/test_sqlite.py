@@ -110,9 +110,7 @@ def test_two_processes_may_share_one_file(tmp_path):
 
 
 def test_many_processes_may_make_the_file_at_the_same_moment(tmp_path):
-    code = (
-        "import sys; from interlock.storage import SqliteStore; SqliteStore.open(sys.argv[1], busy_timeout_s=60).close()"
-    )
+    code = "import sys; from interlock.storage import SqliteStore; SqliteStore.open(sys.argv[1], busy_timeout_s=60).close()"
     makers = [subprocess.Popen([sys.executable, "-c", code, tmp_path / "store.db"]) for _ in range(6)]
     assert [maker.wait(120) for maker in makers] == [0] * 6
 
