@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from interlock.core.caller import Caller, Versions
 from interlock.core.events import Finished, Record, Started
@@ -54,6 +55,21 @@ def test_what_tasks_looked_up_and_named_is_counted_in_the_transaction_that_ends_
     assert families["interlock_citation_coverage"].samples == {("acme", "desk"): pytest.approx(2 / 3)}
     whole = {each.name: each for each in Instruments(store, Still(T0), list, tenants=False).collect()}
     assert whole["interlock_knowledge_hit_share"].samples == {("desk",): 0.75}
+
+
+def test_hours_are_added_up_where_nobody_asks_for_them(store: Store):
+    ends = [Finished("resolved", workflow="desk", searched="hit", cited=1) for _ in range(3)]
+    groups = [
+        [structs.replace(each, at_ns=each.at_ns + 3600 * 10**9 * n) for each in end(n, e)] for n, e in enumerate(ends)
+    ]
+    store.write(groups)
+
+    by_hour, together = store.meters(RollFilter()), store.meters(RollFilter(by_hour=False))
+    first = min(each.hour for each in by_hour)
+    assert len(by_hour) == 6
+    assert sorted((each.hour, each.meter, each.n) for each in together) == [(first, "cited", 3), (first, "searched", 3)]
+    assert len(store.meters(RollFilter(tenant="b", by_hour=False))) == 0
+    assert len(store.meters(RollFilter(workflow="desk", since_ns=(first + 1) * 3600 * 10**9, by_hour=False))) == 2
 
 
 @pytest.mark.requirement("ME-07")

@@ -142,9 +142,9 @@ class Sight:
         before = circuits.before(tenant, since_ns, STANDING) if since_ns and not more else []
         return timeline(newest[:CHANGES], before, since_ns, self.now_ns(), alive, more=more)
 
-    def meters(self, tenant: str, since_ns: int) -> list[MeterRow]:
-        """What happened inside calls, by the hour."""
-        return self._store.meters(RollFilter(tenant=tenant, since_ns=since_ns))
+    def meters(self, tenant: str, since_ns: int, *, by_hour: bool = True) -> list[MeterRow]:
+        """What happened inside calls; without `by_hour`, a row for all hours together."""
+        return self._store.meters(RollFilter(tenant=tenant, since_ns=since_ns, by_hour=by_hour))
 
     def audit(self, deed: Deed, before: int, limit: int, fits: Callable[[Deed], bool]) -> tuple[list[Entry], int]:
         """Who did and read what, the newest first, and where to look on (zero: that was all); that somebody reads it is written first.

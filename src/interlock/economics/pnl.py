@@ -94,7 +94,7 @@ def statements(
     until_ns = -(-until_ns // NS_PER_HOUR) * NS_PER_HOUR
     rolls = store.rolls(RollFilter(tenant, workflow, since_ns=since_ns, until_ns=until_ns, by_hour=False))
     ended = store.tasks.outcomes(tenant=tenant, workflow=workflow, since_ns=since_ns, until_ns=until_ns)
-    meters = store.meters(RollFilter(tenant=tenant, workflow=workflow, since_ns=since_ns, until_ns=until_ns))
+    meters = store.meters(RollFilter(tenant, workflow, since_ns=since_ns, until_ns=until_ns, by_hour=False))
     keys = sorted({(row.tenant, row.workflow) for row in (*rolls, *ended)})
     looked = sample or partial(sampled, store)
     found = [

@@ -226,7 +226,7 @@ class SqliteStore:
 
     def meters(self, which: RollFilter) -> list[MeterRow]:
         with self._database.reading("read meters") as db:
-            rows = db.execute(statements("meters")["read"], _asked(which)).fetchall()
+            rows = db.execute(statements("meters")["read" if which.by_hour else "sums"], _asked(which)).fetchall()
         return [MeterRow(*row) for row in rows]
 
     def _remember(self, prices: Iterable[Price]) -> None:

@@ -66,7 +66,7 @@ class Insight:
             ended = Counter[str]()
             for row in self._il.reader.rolls(which):
                 ended[row.workflow] += row.n
-            return quality_page(sight.newest(tenant), sight.meters(tenant, since), ended)
+            return quality_page(sight.newest(tenant), sight.meters(tenant, since, by_hour=False), ended)
 
         return await asyncio.to_thread(read)
 

@@ -116,7 +116,7 @@ class Pages:
         span = query.get("span", "7d")
         since = since_of(span, self._clock.wall_ns())
         rolls = await asyncio.to_thread(self._il.reader.rolls, RollFilter(tenant=caller.tenant, since_ns=since))
-        meters = await asyncio.to_thread(self._il.sight.meters, caller.tenant, since)
+        meters = await asyncio.to_thread(self._il.sight.meters, caller.tenant, since, by_hour=False)
         away = await asyncio.to_thread(self._il.sight.breakers, caller.tenant, since)
         routing = self._il.workspace.settings.routing
         return models_page(

@@ -151,7 +151,8 @@ class PostgresStore:
 
     def meters(self, which: RollFilter) -> list[MeterRow]:
         with self._database.reading("read meters") as db:
-            return [MeterRow(*row) for row in db.execute(self._database.sql("meters")["read"], _asked(which))]
+            sql = self._database.sql("meters")["read" if which.by_hour else "sums"]
+            return [MeterRow(*row) for row in db.execute(sql, _asked(which))]
 
     def price(self, version: str) -> Price | None:
         known = self._prices.get(version)

@@ -9,3 +9,11 @@ SELECT hour, tenant, workflow, meter, label, n FROM meters
 WHERE hour >= :since AND hour < :until
   AND (:tenant = '' OR tenant = :tenant)
   AND (:workflow IS NULL OR workflow = :workflow);
+
+-- name: sums
+-- The same with the hours of the span added up; `hour` is the first.
+SELECT MIN(hour), tenant, workflow, meter, label, SUM(n) FROM meters
+WHERE hour >= :since AND hour < :until
+  AND (:tenant = '' OR tenant = :tenant)
+  AND (:workflow IS NULL OR workflow = :workflow)
+GROUP BY tenant, workflow, meter, label;

@@ -10,3 +10,11 @@ WHERE hour >= %(since)s AND hour < %(until)s
   AND (%(tenant)s::text = '' OR tenant = %(tenant)s)
   AND (%(workflow)s::text IS NULL OR workflow = %(workflow)s)
 ORDER BY hour, tenant, workflow, meter, label;
+
+-- name: sums
+-- The same with the hours of the span added up; `hour` is the first.
+SELECT MIN(hour), tenant, workflow, meter, label, SUM(n)::bigint FROM meters
+WHERE hour >= %(since)s AND hour < %(until)s
+  AND (%(tenant)s::text = '' OR tenant = %(tenant)s)
+  AND (%(workflow)s::text IS NULL OR workflow = %(workflow)s)
+GROUP BY tenant, workflow, meter, label;
