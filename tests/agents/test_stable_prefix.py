@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tests.agents.kit import World, contract, make, says, wants
@@ -23,7 +25,7 @@ async def test_each_step_of_a_task_begins_with_all_of_the_one_before(world: Worl
     assert result.outcome == "resolved"
     asked = world.gateway.requests
     assert len(asked) == 5
-    for before, after in zip(asked, asked[1:], strict=False):
+    for before, after in itertools.pairwise(asked):
         assert after.messages[: len(before.messages)] == before.messages
         assert len(after.messages) > len(before.messages)
         assert after.tools == before.tools
