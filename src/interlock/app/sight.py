@@ -23,6 +23,7 @@ from interlock.core.store import RollFilter, Store, TaskFilter
 from interlock.core.time import NS_PER_S, Clock
 from interlock.economics.forecast import Forecast, forecast, since_hour
 from interlock.economics.sample import Sample, sampled
+from interlock.economics.statement import Statement
 from interlock.economics.users import ByUser, by_user
 from interlock.ledger.owner import alive, this_owner
 from interlock.ledger.read import TaskSummary, summary
@@ -98,6 +99,13 @@ class Sight:
         """For whom was spent since an hour; a minute old at most."""
         since_ns = since_ns // NS_PER_HOUR * NS_PER_HOUR
         return self._kept(("users", tenant, since_ns), lambda: by_user(self._store, tenant, since_ns))
+
+    def earlier(
+        self, tenant: str, since_ns: int, until_ns: int, read: Callable[[], list[Statement]]
+    ) -> list[Statement]:
+        """What `read` says of a period that is over; a minute old at most."""
+        since, until = since_ns // NS_PER_HOUR, until_ns // NS_PER_HOUR
+        return self._kept(("earlier", tenant, since, until), read)
 
     def _kept(self, key: tuple[object, ...], read: Callable[[], T]) -> T:
         now_s = self._clock.monotonic_s()

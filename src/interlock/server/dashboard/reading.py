@@ -108,7 +108,10 @@ class Pages:
         begin, end = earlier_of(span, since)
         if not end:
             return pnl_page(span, found, users=users)
-        before = await asyncio.to_thread(lambda: self._il.pnl(tenant=caller.tenant, since_ns=begin, until_ns=end))
+        tenant, pnl = caller.tenant, self._il.pnl
+        before = await asyncio.to_thread(
+            self._il.sight.earlier, tenant, begin, end, lambda: pnl(tenant=tenant, since_ns=begin, until_ns=end)
+        )
         return pnl_page(span, found, before, users)
 
     async def models(self, caller: Caller, query: Mapping[str, str]) -> ModelsPage:
