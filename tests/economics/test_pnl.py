@@ -197,7 +197,11 @@ def test_the_cost_of_a_success_is_told_by_how_much_models_read_and_adds_up_over_
     assert (short.tokens, short.tasks, short.succeeded) == (1024, 2, 1)
     assert (long.tokens, long.tasks, long.succeeded) == (8192, 1, 1)
     assert short.cost_nano_usd + long.cost_nano_usd == support.cost_nano_usd
-    assert short.cost_per_success_nano_usd == short.cost_nano_usd < long.cost_per_success_nano_usd
+    assert (short.cost_per_success_nano_usd, long.cost_per_success_nano_usd) == (
+        short.cost_nano_usd,
+        long.cost_nano_usd,
+    )
+    assert short.cost_nano_usd < long.cost_nano_usd
     both = total([other, support]).contexts
     assert [(each.tokens, each.tasks) for each in both] == [(1024, 3), (8192, 1)]
     assert sum(each.cost_nano_usd for each in both) == store.totals().events_nano_usd
