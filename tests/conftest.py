@@ -4,6 +4,7 @@ import gc
 import os
 import re
 import sys
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,17 +18,20 @@ REQUIREMENT = re.compile(r"[A-Z]{2}-\d{2}")
 COLLECTED = pytest.StashKey[set[str]]()
 
 
-def set_aside() -> None:
-    """What is loaded by now stays to the end: the collector need not go through all of it in the middle of every few tests."""
+@pytest.fixture(scope="session", autouse=True)
+def loaded_modules_stay_set_aside() -> Generator[None]:
+    """What is loaded when the first test begins is nothing that the collector has to go through in the middle of every few tests. Servers that run in this process
+    would take all of it back at their end, or set aside what belongs to one test for good.
+    """
     gc.collect()
     gc.freeze()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "freeze", _nothing)
+        patch.setattr(gc, "unfreeze", _nothing)
+        yield
 
 
-@pytest.fixture(autouse=True)
-def all_tests_are_set_aside() -> None:
-    """A server that ended in this process has given everything back to the collector."""
-    if not gc.get_freeze_count():
-        set_aside()
+def _nothing() -> None: ...
 
 
 @pytest.fixture(autouse=True)
@@ -46,10 +50,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 raise pytest.UsageError(f"{item.nodeid}: requirement{mark.args} needs ids such as 'GW-16'")
             collected.update(mark.args)
     config.stash[COLLECTED] = collected
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    set_aside()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
