@@ -48,6 +48,13 @@ def run(arguments: Sequence[str]) -> int:
     given = options().parse_args(arguments)
     root = workspace_path(given.workspace)
     gc.disable()  # hardly anything that is loaded from now on goes again; the server sets its own pace once it is open
+    try:
+        return _run(given, root)
+    finally:
+        gc.enable()
+
+
+def _run(given: argparse.Namespace, root: Path) -> int:
     from interlock.config.load import load
 
     workspace = load(root)
