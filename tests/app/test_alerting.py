@@ -89,14 +89,21 @@ class Post:
     def __init__(self, refusals: int = 0) -> None:
         self.letters: list[Message] = []
         self._refusals = refusals
+        self._open: list[asyncio.StreamWriter] = []
 
     @asynccontextmanager
     async def listening(self) -> AsyncGenerator[int]:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        async with server:
-            yield server.sockets[0].getsockname()[1]
+        try:
+            async with server:
+                yield server.sockets[0].getsockname()[1]
+        finally:
+            for writer in self._open:  # a client that was cut off leaves its connection
+                writer.close()
+            await asyncio.gather(*(writer.wait_closed() for writer in self._open), return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.append(writer)
         writer.write(b"220 here\r\n")
         while line := (await reader.readline()).strip().upper():
             if line == b"DATA":
