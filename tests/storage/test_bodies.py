@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,18 @@ def test_a_prompt_that_repeats_is_there_once_and_everybody_reads_it(store):
     read = {(each.task, each.seq): each.content for each in store.tail.read("", 100)[0]}
     assert read["tsk_0003", 1] == calls[3].content
     assert read["t1", 1] == {"response": {"text": PROMPT}}
+
+
+def test_what_a_caller_nested_deep_is_written_and_read_and_redacted_as_everything_is(store):
+    value = f"\1{PROMPT}"
+    for _ in range(700):
+        value = [value]
+    call = lone(1)
+    store.write([[structs.replace(call, content={"response": value})], [lone(2)]])
+    assert said(store, "tsk_0001") == [{"response": value}]
+    assert [each.task for each in store.tail.read("", 100)[0]] == ["tsk_0001", "tsk_0002"]
+    assert store.scrub("tsk_0001", "redacted", lambda text: text.replace("Fernhill", "[place]")) == 1
+    assert "Fernhill" not in str(msgspec.json.encode(said(store, "tsk_0001")))
 
 
 @pytest.mark.requirement("SG-05")

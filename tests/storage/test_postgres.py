@@ -228,3 +228,19 @@ def test_whoever_listens_hears_at_once_that_a_task_is_due(store, address):
     assert not waker.wait(0.05)
     waker.close()
     other.close()
+
+
+def test_what_is_written_anew_is_not_changed_by_others_meanwhile(store, address):
+    content = {"response": {"text": "my address is Elm Street 4"}}
+    store.write([[started("t1"), record(call("t1"), content=content), finished("t1", 2)]])
+    other = PostgresStore.open(address, busy_timeout_s=0.2)
+
+    def change(_record, said):
+        with pytest.raises(StoreUnavailable, match="scrub task t1"):  # it would be undone by what is written next
+            other.scrub("t1", "none", str)
+        return said.replace(b"Elm", b"elm")
+
+    assert store.rewrite(["t1"], change) == 1
+    other.scrub("t1", "none", str)
+    assert [each.content for each in store.records("t1")] == [None, None, None]
+    other.close()

@@ -1,5 +1,7 @@
 """Readers that must miss nothing: every record once, in one order, whatever becomes of the call that it is."""
 
+from contextlib import contextmanager
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,6 +64,42 @@ def test_a_call_of_which_more_becomes_known_is_not_told_twice(store):
         ("tsk_0001", 2),
         ("tsk_0004", 2),
     ]
+
+
+class Counted:
+    """A session that counts the rows that come out of the database."""
+
+    def __init__(self, session, counts):
+        self.session, self.counts = session, counts
+
+    def execute(self, sql, parameters=()):
+        rows = self.session.execute(sql, parameters).fetchall()
+        self.counts.append(len(rows))
+        return Rows(rows)
+
+
+class Rows(list[object]):
+    def fetchall(self):
+        return self
+
+
+def test_a_reader_that_is_far_behind_is_not_read_the_whole_ledger_at_once(tmp_path, monkeypatch):
+    store = SqliteStore.open(tmp_path / "store.db", synchronous="normal")
+    for n in range(30):  # a segment each
+        store.write([[lone(n)]])
+    counts, lent = [], store._database.snapshot
+
+    @contextmanager
+    def counted(doing):
+        with lent(doing) as session:
+            yield Counted(session, counts)
+
+    monkeypatch.setattr(store._database, "snapshot", counted)
+    found, place = store.tail.read("", 4)
+    assert [each.task for each in found] == [f"tsk_{n:04d}" for n in range(4)]
+    assert max(counts) <= 5
+    assert [each.task for each in store.tail.read(place, 1)[0]] == ["tsk_0004"]
+    store.close()
 
 
 def test_a_place_is_kept_and_moved_by_one_reader_at_a_time(store):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -171,11 +171,18 @@ def _place(text: str) -> int | None:
 
 
 def mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """`value` with every text in it, at any depth, passed through `change`; keys stay."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [mapped(each, change) for each in value]  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, dict):
-        return {key: mapped(each, change) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    return value
+    """`value` with every text in it passed through `change`, in their order; keys stay. By a stack of its own, since callers choose how deep JSON is nested."""
+    whole = [value]
+    under_way: list[tuple[Any, Iterator[tuple[Any, Any]]]] = [(whole, enumerate(whole))]
+    while under_way:
+        held, places = under_way[-1]
+        for place, each in places:
+            if isinstance(each, str):
+                held[place] = change(each)
+            elif isinstance(each, list | dict):
+                held[place] = own = each.copy()  # pyright: ignore[reportUnknownVariableType]
+                under_way.append((own, iter(own.items()) if isinstance(own, dict) else enumerate(own)))  # pyright: ignore[reportUnknownArgumentType]
+                break
+        else:
+            under_way.pop()
+    return whole[0]

@@ -60,7 +60,8 @@ class Tail:
         return [(row[0], record_of(row[1:], content)) for row, content in zip(rows, contents, strict=True)]
 
     def _lone(self, db: Session, after: int, limit: int) -> list[Placed]:
-        asked: Mapping[str, int] = {"after": after, "most": MOST_CALLS}
+        # Each segment holds a call at least; of the first one, all behind `after` may have gone.
+        asked: Mapping[str, int] = {"after": after, "most": MOST_CALLS, "segments": limit + 1}
         rows = db.execute(self._sql["segments"], asked)
         calls = (each for row in rows for each in self._placed(db, *row) if each[0] > after)
         return [(place, call.record(content)) for place, call, content in islice(calls, limit)]

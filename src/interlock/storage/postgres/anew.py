@@ -42,7 +42,7 @@ def _alone(db: Session, task: str, change: Change, said: Said) -> int:
 
 def _log(db: Session, task: str, change: Change, said: Said) -> int:
     sql, n = statements("events", "postgres"), 0
-    rows = [row for row in db.execute(sql["of_task"], (task, -1)).fetchall() if row[5] is not None]
+    rows = db.execute(sql["to_change"], (task,)).fetchall()
     for row, content in zip(rows, plain(db, statements("bodies", "postgres"), [row[5] for row in rows]), strict=True):
         record = record_of(row, None)
         if content is None or (left := change(record, content)) == content:

@@ -4,7 +4,7 @@ SELECT place, task, seq, at_ns, tenant, event, content FROM events WHERE place >
 
 -- name: segments
 -- Segments that reach beyond a place, in the order of their places; `most` is how many calls one has at the most.
-SELECT id, calls, contents FROM segments WHERE id > :after - :most AND id + n > :after + 1 ORDER BY id;
+SELECT id, calls, contents FROM segments WHERE id > :after - :most AND id + n > :after + 1 ORDER BY id LIMIT :segments;
 
 -- name: end
 -- The next place that is free.

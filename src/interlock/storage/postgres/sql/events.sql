@@ -15,6 +15,11 @@ JOIN unnest(%s::text[], %s::bigint[]) AS asked(task, seq) ON e.task = asked.task
 -- A task's log in order, after a given place.
 SELECT task, seq, at_ns, tenant, event, coalesce(said, convert_to(content, 'UTF8')) FROM events WHERE task = %s AND seq > %s ORDER BY seq;
 
+-- name: to_change
+-- The same of the whole log as far as it holds content; nobody else changes it before this transaction ends.
+SELECT task, seq, at_ns, tenant, event, coalesce(said, convert_to(content, 'UTF8')) FROM events
+WHERE task = %s AND (said IS NOT NULL OR content IS NOT NULL) ORDER BY seq FOR UPDATE;
+
 -- name: contents
 -- The sensitive part of a task's log.
 SELECT seq, coalesce(said, convert_to(content, 'UTF8')) FROM events
