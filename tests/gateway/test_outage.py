@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from interlock.core.caller import Caller
 from interlock.core.errors import CircuitOpen, ConnectFailed, Exhausted, InterlockError, UpstreamRefused
 from interlock.gateway.settings import Retrying, Settings, Tier
 from interlock.gateway.terms import Hedging
@@ -94,6 +95,18 @@ async def test_while_a_circuit_is_open_callers_are_told_what_opened_it_and_when_
     assert refused.value.status == 503
     assert bench.ledger.last.retry_after_s == refused.value.retry_after_s, "so that a task may wait for it"
     assert "0.5 s ago" in bench.ledger.last.message
+
+
+@pytest.mark.requirement("GW-26")
+async def test_nobody_reads_in_an_open_circuit_what_another_tenant_had_asked():
+    said = UpstreamRefused("cannot answer 'my secret diagnosis'.", upstream_status=500)
+    bench = Bench(Scripted(small=said), Settings(retrying=Retrying(max_tries=1)), tiers=ONE)
+    for _ in range(20):
+        await asyncio.gather(bench.chat(caller=Caller("patient")), return_exceptions=True)
+    with pytest.raises(CircuitOpen, match="upstream_refused: status 500") as refused:
+        await bench.chat(caller=Caller("stranger"))
+    assert "diagnosis" not in str(refused.value)
+    assert "diagnosis" not in str(bench.ledger.last)
 
 
 @pytest.mark.requirement("GW-26")

@@ -1,7 +1,8 @@
 """A circuit breaker: closed, open, half-open with a single probe. Time is handed in; nothing here waits.
 
 Above: health. Below: settings, `core.errors`. It remembers the error that it failed with last, so that whoever is refused meanwhile is told
-the real cause and its age. Each change of its state is told, for the record; a call to a closed one that is answered changes nothing and tells nothing.
+the real cause and its age, but never a vendor's words: they may repeat what another tenant had asked. Each change of its state is told, for the
+record; a call to a closed one that is answered changes nothing and tells nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from interlock.core.circuits import CircuitState
-from interlock.core.errors import CircuitOpen, InterlockError
+from interlock.core.errors import (
+    CircuitOpen,
+    ConnectFailed,
+    InterlockError,
+    UpstreamRefused,
+    UpstreamStalled,
+    UpstreamTimeout,
+)
 
 from .settings import Breaking
 
@@ -17,6 +25,8 @@ WINDOW = 20
 MASK = (1 << WINDOW) - 1
 PROBE_S = 1.0
 """After so long it is worth asking again how a probe that is under way has ended."""
+OWN_WORDS = (ConnectFailed, UpstreamTimeout, UpstreamStalled)
+"""Errors whose messages are written here and name an address and a time alone."""
 Told = Callable[[CircuitState, str], None]
 """(the state from now on, why)."""
 
@@ -93,7 +103,7 @@ class Breaker:
         last = self._last
         if last is None:
             return CircuitOpen(f"not asked: {why}.", retry_after_s=wait_s)
-        message = f"not asked: {why}; {now_s - self._failed_at_s:.1f} s ago: {last.code}: {last.message}"
+        message = f"not asked: {why}; {now_s - self._failed_at_s:.1f} s ago: {_cause(last)}"
         return CircuitOpen(message, retry_after_s=wait_s, cause=last.code)
 
     def succeeded(self) -> None:
@@ -143,3 +153,10 @@ class Breaker:
         if failures >= self._set.consecutive and failures >= self._set.share * self._seen:
             return f"{failures} of its last {self._seen} calls failed"
         return ""
+
+
+def _cause(error: InterlockError) -> str:
+    """What is told of an error to callers who had no part in it."""
+    if isinstance(error, OWN_WORDS):
+        return f"{error.code}: {error.message}"
+    return f"{error.code}: status {error.upstream_status}" if isinstance(error, UpstreamRefused) else error.code
