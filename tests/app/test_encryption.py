@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from interlock.app import Interlock
+from interlock.app.erasures import Erasures
 from interlock.cli.main import main
 from interlock.config.load import load
 from interlock.core.caller import Caller
 from interlock.core.errors import ConfigError
 from interlock.core.sealing import KeyMissing
 from interlock.core.store import Signal, TaskFilter
+from interlock.core.time import SystemClock
 from interlock.testing.upstream import Answer, Upstream, in_turn
 from tests.postgres import Postgres
 from tests.servers import postgres_programs
@@ -185,6 +187,9 @@ def test_after_an_erasure_the_tenant_may_come_again_under_a_new_key(tmp_path: Pa
     with pytest.raises(KeyMissing, match="cannot be gone on with"):
         run(decided(tmp_path, before, WORD))
     task = run(filled(tmp_path))
+    workspace = load(tmp_path)  # as where that erasure had found tasks that were not over
+    Erasures(workspace, SystemClock()).note(Erasures(workspace, SystemClock()).all()[-1])
+    assert "acme" in said(capsys, "erase", "--again", "-w", str(tmp_path))[1]
     assert WORD in said(capsys, "trace", task, "-w", str(tmp_path))[1]
     assert places_of(WORD, tmp_path) == []
 

@@ -14,7 +14,9 @@ from interlock.app.stores import open_store
 from interlock.config.load import load
 from interlock.core.caller import Caller
 from interlock.core.errors import StoreUnavailable
+from interlock.core.store import TaskFilter
 from interlock.core.time import SystemClock
+from interlock.testing.clock import FakeClock
 from interlock.testing.upstream import Answer, Upstream
 
 from .conftest import Folder
@@ -84,7 +86,7 @@ def test_machines_that_share_a_store_and_no_folder_have_a_list_each(tmp_path):
     store = open_store(load(folders[0].root))
     for n, user in enumerate(("ada", "bob", "eve")):
         lists[0].note(Erasure(n, "acme", user, keys=True))
-    lists[0].reached(store.texts)
+    lists[0].done(store.texts, lists[0].all())
     lists[1].note(Erasure(9, "acme", "mia"))
     assert [[each.user for each in one.pending(store.texts)] for one in lists] == [[], ["mia"]]
     with lists[1].path.open("ab") as file:
@@ -92,9 +94,37 @@ def test_machines_that_share_a_store_and_no_folder_have_a_list_each(tmp_path):
     assert [each.user for each in lists[1].pending(store.texts)] == ["mia"], "what was cut off was never begun with"
     lists[1].note(Erasure(11, "acme", "mia", keys=True))
     assert lists[1].pending(store.texts) == [Erasure(11, "acme", "mia", keys=True)]
-    lists[1].done(store.texts, Erasure(11, "acme", "mia"))
+    lists[1].done(store.texts, [Erasure(11, "acme", "mia")])
     assert [one.pending(store.texts) for one in lists] == [[], []]
     lists[1].path.write_bytes(b"{}")
     with pytest.raises(StoreUnavailable, match="list of erasures cannot be used"):
         lists[1].pending(store.texts)
+    store.close()
+
+
+@pytest.mark.requirement("SG-08")
+def test_an_erasure_that_another_process_began_meanwhile_is_still_to_be_done(folder):
+    workspace = load(folder.root)
+    store, erasures = open_store(workspace), Erasures(workspace, SystemClock())
+    ada, bob = Erasure(1, "default", "ada", keys=True), Erasure(2, "default", "bob")
+    erasures.note(ada)
+    pending = erasures.pending(store.texts)
+    erasures.note(bob)
+    erasures.done(store.texts, pending)
+    assert erasures.pending(store.texts) == [ada, bob], "bob's tasks are not over"
+    erasures.done(store.texts, [ada, bob])
+    assert erasures.pending(store.texts) == []
+    store.close()
+
+
+@pytest.mark.requirement("SG-08")
+async def test_what_another_machine_began_by_a_clock_that_is_ahead_is_erased_too(folder):
+    async with Upstream(Answer(text="On Friday.")) as vendor:
+        folder.provider("openai", vendor.base_url)
+        async with Interlock.from_file(folder.root) as il:
+            await il.chat("support", "When?", caller=Caller("default", user="ada"))
+    erased = await asyncio.to_thread(erase, load(folder.root), FakeClock(wall_ns=1_000), "ada")
+    assert (erased.tasks, erased.whole) == (1, True)
+    store = open_store(load(folder.root))
+    assert [each.content for row in store.tasks.list(TaskFilter()) for each in store.records(row.id)] == [None]
     store.close()

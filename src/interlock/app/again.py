@@ -27,12 +27,12 @@ def erase_again(workspace: Workspace, clock: Clock) -> list[Erased | ErasedTenan
     recovered(workspace, clock)
     store = open_store(workspace)
     try:
-        done: list[Erased | ErasedTenant] = []
-        for each in erasures.pending(store.texts):
+        pending, done = erasures.pending(store.texts), list[Erased | ErasedTenant]()
+        for each in pending:
             done.append(_again(workspace, store, clock, each))
             erasures.tell(store.texts, each.tenant)
         if all(each.whole for each in done):
-            erasures.reached(store.texts)
+            erasures.done(store.texts, pending)
         return done
     finally:
         store.close()
@@ -47,4 +47,4 @@ def _again(workspace: Workspace, store: Store, clock: Clock, erasure: Erasure) -
     noted(workspace, store, clock, user or f"everything of {tenant}", f"of {tenant}, again")
     if user:
         return erased_from(workspace, store, clock, erasure)
-    return looked_after(workspace, store, clock, tenant)
+    return looked_after(workspace, store, clock, erasure)

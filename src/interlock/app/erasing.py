@@ -6,7 +6,7 @@ Above: cli, again. Below: sealing, erasures, the store, the audit. Sums, times a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,8 +94,9 @@ def erase(workspace: Workspace, clock: Clock, user: str, tenant: str = "") -> Er
 def erase_in(workspace: Workspace, store: Store, clock: Clock, user: str, tenant: str) -> Erased:
     """The same in a store that is open."""
     noted(workspace, store, clock, user, f"of {tenant}")
-    over = all(row.status == "finished" for row in tasks_of(store, tenant, user))
-    erasures, erasure = Erasures(workspace, clock), Erasure(clock.wall_ns(), tenant, user)
+    theirs = list(tasks_of(store, tenant, user))
+    over = all(row.status == "finished" for row in theirs)
+    erasures, erasure = Erasures(workspace, clock), Erasure(after_all(clock, theirs), tenant, user)
     erasures.note(erasure)
     keys = 0
     if over:
@@ -104,8 +105,13 @@ def erase_in(workspace: Workspace, store: Store, clock: Clock, user: str, tenant
     erased = erased_from(workspace, store, clock, erasure, keys)
     erasures.tell(store.texts, tenant)
     if erased.whole:
-        erasures.done(store.texts, erasure)
+        erasures.done(store.texts, [erasure])
     return erased
+
+
+def after_all(clock: Clock, rows: Iterable[TaskRow]) -> int:
+    """The moment up to which tasks are erased: now, or when the last of these began where another machine's clock is ahead."""
+    return max(clock.wall_ns(), max((row.created_ns for row in rows), default=0))
 
 
 def noted(workspace: Workspace, store: Store, clock: Clock, target: str, detail: str) -> None:
@@ -230,9 +236,13 @@ def forget_shared(workspace: Workspace, tenant: str, prefix: str) -> int:
 
 def without_messages(store: Store, tasks: Sequence[str]) -> int:
     """What is still to be told of tasks that are over, and what came in for them; how many."""
-    for task in tasks:  # what still came in after their end is needed no more
-        store.signals.consume(task, [each.id for each in store.signals.pending(task)])
-    return store.outbox.forget(tasks) + store.signals.forget(tasks)
+    gone = 0
+    for at in range(0, len(tasks), AT_ONCE):
+        some = tasks[at : at + AT_ONCE]
+        for task in store.signals.called(some):  # what still came in after their end is needed no more
+            store.signals.consume(task, [each.id for each in store.signals.pending(task)])
+        gone += store.outbox.forget(some) + store.signals.forget(some)
+    return gone
 
 
 def _without_files(workspace: Workspace, store: Store, tenant: str, user: str, now_ns: int) -> int:

@@ -19,7 +19,17 @@ from interlock.storage import Folder
 from interlock.storage.archive_erase import forget_tenant
 
 from .cells import forget_cells
-from .erasing import COPIES, batches_of, forget_shared, noted, recovered, rewriting, tasks_of, without_messages
+from .erasing import (
+    COPIES,
+    after_all,
+    batches_of,
+    forget_shared,
+    noted,
+    recovered,
+    rewriting,
+    tasks_of,
+    without_messages,
+)
 from .erasures import Erasure, Erasures
 from .sealing import keyring_of
 from .stores import open_store
@@ -78,24 +88,26 @@ def erase_tenant(workspace: Workspace, clock: Clock, tenant: str) -> ErasedTenan
 def erase_tenant_in(workspace: Workspace, store: Store, clock: Clock, tenant: str) -> ErasedTenant:
     """The same in a store that is open."""
     noted(workspace, store, clock, f"everything of {tenant}", "keys")
-    erasures, erasure = Erasures(workspace, clock), Erasure(clock.wall_ns(), tenant)
+    erasures, erasure = Erasures(workspace, clock), Erasure(after_all(clock, tasks_of(store, tenant)), tenant)
     erasures.note(erasure)
     keyring = keyring_of(workspace)
     keys = 0 if keyring is None else keyring.destroy(tenant, KINDS)
     erasures.note(structs.replace(erasure, keys=True))
-    erased = looked_after(workspace, store, clock, tenant, keys)
+    erased = looked_after(workspace, store, clock, erasure, keys)
     erasures.tell(store.texts, tenant)
     if erased.whole:
-        erasures.done(store.texts, erasure)
+        erasures.done(store.texts, [erasure])
     return erased
 
 
-def looked_after(workspace: Workspace, store: Store, clock: Clock, tenant: str, keys: int = 0) -> ErasedTenant:
-    """What is not sealed, and what is no use any more, goes too."""
-    unreadable = records = 0
+def looked_after(workspace: Workspace, store: Store, clock: Clock, erasure: Erasure, keys: int = 0) -> ErasedTenant:
+    """What is not sealed, and what is no use any more, goes too. Tasks that began after the erasure stay: a tenant that comes again is not forgotten again."""
+    tenant, unreadable, records = erasure.tenant, 0, 0
     known: list[str] = []
     open_tasks: list[str] = []
     for row in tasks_of(store, tenant):
+        if row.created_ns > erasure.at_ns:
+            continue
         known.append(row.id)
         if not _readable(store, row.id):
             unreadable += 1
@@ -103,7 +115,8 @@ def looked_after(workspace: Workspace, store: Store, clock: Clock, tenant: str, 
             records += store.scrub(row.id, "none", str)
         else:
             open_tasks.append(row.id)
-    over = [task for task in known if task not in set(open_tasks)]
+    still_open = set(open_tasks)
+    over = [task for task in known if task not in still_open]
     without_messages(store, over)
     for batch in batches_of(store, tenant):
         if batch.status in ENDED:
@@ -120,7 +133,7 @@ def looked_after(workspace: Workspace, store: Store, clock: Clock, tenant: str, 
     files = _without_files(workspace, store, tenant, clock.wall_ns())
     files += forget_cells(workspace.root, tenant, known)
     store.settle()
-    left = tuple(row.id for row in tasks_of(store, tenant) if row.id not in open_tasks and _readable(store, row.id))
+    left = tuple(task for task in over if _readable(store, task))
     return ErasedTenant(
         tenant,
         keys,

@@ -9,7 +9,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -49,17 +51,12 @@ class Erasures:
 
     def note(self, erasure: Erasure) -> None:
         """Adds one, before anything is erased, and again when the keys are destroyed; it is on the disk afterwards."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                there = file.read()
-                cut = b"" if not there or there.endswith(b"\n") else b"\n"
-                file.write(cut + msgspec.json.encode(erasure) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise self._unusable(error) from error
+        with self._locked() as file:
+            there = file.read()
+            cut = b"" if not there or there.endswith(b"\n") else b"\n"
+            file.write(cut + msgspec.json.encode(erasure) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def all(self) -> Sequence[Erasure]:
         """In their order. A line that a crash cut off was never begun with, and is passed over."""
@@ -73,31 +70,42 @@ class Erasures:
 
     def pending(self, texts: TextStore) -> list[Erasure]:
         """What is still to be erased in this store; of several of the same user the last one."""
-        listed = self.all()
-        listed = listed[int(texts.get("", "erasures", _mark(listed)) or 0) :]
-        return list({(each.tenant, each.user): each for each in listed}.values())
+        return _pending(self.all(), texts)
 
-    def done(self, texts: TextStore, erasure: Erasure) -> None:
-        """Notes in the store that this one was done to the end, and all before it, unless some are left."""
-        if all((each.tenant, each.user) == (erasure.tenant, erasure.user) for each in self.pending(texts)):
-            self.reached(texts)
-
-    def reached(self, texts: TextStore) -> None:
-        """Notes in the store that it has been through the list."""
-        listed = self.all()
-        texts.put("", "erasures", _mark(listed), str(len(listed)), self._clock.wall_ns())
+    def done(self, texts: TextStore, erasures: Sequence[Erasure]) -> None:
+        """Notes in the store that these were done to the end, and with them the whole list, unless others are left: of another process, say."""
+        listed, whose = self.all(), {(each.tenant, each.user) for each in erasures}
+        if all((each.tenant, each.user) in whose for each in _pending(listed, texts)):
+            texts.put("", "erasures", _mark(listed), str(len(listed)), self._clock.wall_ns())
 
     def tell(self, texts: TextStore, tenant: str) -> None:
         """Has running servers drop what they keep of the tenant in memory, within a second."""
-        before = texts.get("", "erasures", TOLD) or "0"
-        said = f"{int(before.partition(' ')[0]) + 1} {tenant}"
-        texts.put("", "erasures", TOLD, said, self._clock.wall_ns())
+        with self._locked():  # of two at once, each is counted
+            before = texts.get("", "erasures", TOLD) or "0"
+            said = f"{int(before.partition(' ')[0]) + 1} {tenant}"
+            texts.put("", "erasures", TOLD, said, self._clock.wall_ns())
+
+    @contextmanager
+    def _locked(self) -> Generator[BinaryIO]:
+        """The list, with no other process of this machine at it."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield file
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def _unusable(self, error: Exception) -> StoreUnavailable:
         return StoreUnavailable(
             f"{self.path}: the list of erasures cannot be used: {error}.",
             hint="See that it is there whole and may be read and written; nothing was erased.",
         )
+
+
+def _pending(listed: Sequence[Erasure], texts: TextStore) -> list[Erasure]:
+    left = listed[int(texts.get("", "erasures", _mark(listed)) or 0) :]
+    return list({(each.tenant, each.user): each for each in left}.values())
 
 
 def _mark(listed: Sequence[Erasure]) -> str:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from interlock.config.workspace import Workspace
 from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest
-from interlock.core.sealing import KeyDestroyed
+from interlock.core.sealing import KeyDestroyed, SealBroken
 from interlock.core.store import Store, TaskFilter, TaskRow
 from interlock.core.time import Clock
 from interlock.storage import Folder
@@ -96,7 +96,10 @@ def _beside(workspace: Workspace, store: Store, reseal: Reseal, now_ns: int) -> 
         for row in files_of(store, tenant, now_ns):
             try:
                 files += reseal.file(plain, row)
-            except KeyDestroyed:  # of somebody who was erased
+            except (
+                KeyDestroyed,
+                SealBroken,
+            ):  # of somebody who was erased, or changed by somebody else: nobody can open it
                 continue
     return archived, files
 

@@ -55,7 +55,7 @@ def forget_user(folder: Path, tenant: str, user: str, tasks: Collection[str] = (
 
     def of_user(rows: list[Row]) -> list[Row]:
         theirs.update(str(row["task"]) for row in rows if row["tenant"] == tenant and _user(row) == user)
-        return [row for row in rows if row["task"] in theirs]
+        return [row for row in rows if row["tenant"] == tenant and row["task"] in theirs]
 
     return structs.replace(_each(folder, _without(of_user)), tasks=frozenset(theirs))
 
