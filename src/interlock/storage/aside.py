@@ -96,7 +96,7 @@ def _alike(rows: Sequence[CacheRow]) -> list[list[CacheRow]]:
     """Rows of one tenant that expire at one time, in their order."""
     groups: dict[tuple[str, int, int], list[CacheRow]] = {}
     for row in rows:
-        groups.setdefault((row.tenant, row.expires_ns, len(row.key)), []).append(row)
+        groups.setdefault((row.tenant, row.expires_ns, len(row.key.encode())), []).append(row)
     return list(groups.values())
 
 
@@ -110,8 +110,8 @@ def _joined(rows: Sequence[CacheRow]) -> dict[str, Any]:
     return {
         "tenant": first.tenant,
         "expires_ns": first.expires_ns,
-        "key_chars": len(first.key),
-        "keys": "".join([row.key for row in rows]),
+        "key_bytes": len(first.key.encode()),
+        "keys": "".join([row.key for row in rows]).encode(),
         "places": encode(places),
         "values": b"".join([row.value for row in rows]),
     }

@@ -8,10 +8,10 @@ INSERT INTO cache (tenant, key, expires_ns, value) VALUES (?, ?, ?, ?)
 ON CONFLICT (tenant, key) DO UPDATE SET expires_ns = excluded.expires_ns, value = excluded.value;
 
 -- name: put_all
--- The same for many of one tenant at once: all keys, each of `key_chars`, and all values, each as one text or blob, and a JSON list of where each value begins and how long it is, as
+-- The same for many of one tenant at once: all keys, each of `key_bytes`, and all values, each as one blob (in a text, the way to a place is walked from its beginning), and a JSON list of where each value begins and how long it is, as
 -- one number. One statement, so that whoever else runs Python in this process is interrupted once and not with every row; flat, since taking a list apart for each row costs as much as writing it.
 INSERT INTO cache (tenant, key, expires_ns, value)
-SELECT :tenant, substr(:keys, key * :key_chars + 1, :key_chars), :expires_ns, substr(:values, (value >> 32) + 1, value & 4294967295)
+SELECT :tenant, CAST(substr(:keys, key * :key_bytes + 1, :key_bytes) AS TEXT), :expires_ns, substr(:values, (value >> 32) + 1, value & 4294967295)
 FROM json_each(:places) WHERE TRUE
 ON CONFLICT (tenant, key) DO UPDATE SET expires_ns = excluded.expires_ns, value = excluded.value;
 
