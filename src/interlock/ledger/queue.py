@@ -1,82 +1,25 @@
 """What waits to be written, in the order in which it came.
 
-Above: record puts, write takes. Below: nothing. The queue itself has no bound: the recorder asks for room before it puts.
+Above: record puts, write takes. Below: written. The queue itself has no bound: the recorder asks for room before it puts.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Any, Generic, TypeVar, cast
+from typing import Any
 
 from interlock.core.events import Record
 from interlock.core.lots import Lot
 from interlock.core.store import Store
 from interlock.core.time import Clock
 
-T = TypeVar("T")
+from .written import Written
+
 _BRIEF_BYTES = 400
 """What a call of a lot takes in memory."""
-
-
-class Written(Generic[T]):
-    """The answer that somebody on an event loop waits for, given from the writing thread. Its state changes on the loop's thread alone."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.done = False
-        self._value: T | None = None
-        self._error: BaseException | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    async def within(self, wait_s: float) -> None:
-        """Returns when the answer is there, or when time is up."""
-        if self.done:
-            return
-        self._waiter = self.loop.create_future()
-        timer = self.loop.call_later(wait_s, self._wake)
-        try:
-            await self._waiter
-        finally:
-            timer.cancel()
-
-    def result(self) -> T:
-        """The answer, which is there; an error is raised."""
-        if self._error is not None:
-            raise self._error
-        return cast("T", self._value)
-
-    def take(self, value: T | None, error: BaseException | None) -> None:
-        """On the loop's thread: this is the answer."""
-        if not self.done:
-            self.done, self._value, self._error = True, value, error
-            self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-
-Answer = tuple[Written[Any], Any, BaseException | None]
-"""To whom, the value, or else the error."""
-
-
-def tell(answers: Sequence[Answer]) -> None:
-    """From the writing thread: gives answers, waking each loop once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
-    for answer in answers:
-        by_loop.setdefault(answer[0].loop, []).append(answer)
-    for loop, its in by_loop.items():
-        with suppress(RuntimeError):  # closed: nobody waits any more, and the writes have been decided either way
-            loop.call_soon_threadsafe(_taken, its)
-
-
-def _taken(answers: Sequence[Answer]) -> None:
-    for written, value, error in answers:
-        written.take(value, error)
 
 
 class Entry:
@@ -147,7 +90,10 @@ class Queue:
         self._taken: list[Item] = []
         """Taken but not written yet: after a failed write they are still the oldest."""
         self._lock = threading.Lock()
-        self._change = threading.Condition(self._lock)
+        self._bell = threading.Lock()
+        """Held but for the moment in which the taker is rung: a condition would make a lock for each wait."""
+        self._bell.acquire()
+        self._asleep = False
         self._urgent = False
         self._looking = False
         """The taker waits for a window to end, and takes then whatever is there."""
@@ -164,26 +110,26 @@ class Queue:
             self.bytes += item.size
             self._records += item.weight
             self.slots += item.holds
-            many, urged = len(self._waiting), self._urgent
-            if urgent or many >= self._hurry:
+            if urgent or len(self._waiting) >= self._hurry:
                 self._urgent = True
-            # Whoever takes was woken for the first that is urgent, and need not be for those that follow.
-            if (self._urgent and (many == 1 or not urged)) or (many == 1 and not self._looking):
-                self._change.notify()
+            ring = self._asleep and (self._urgent or not self._looking)
+            self._asleep = self._asleep and not ring
+        if ring:
+            self._bell.release()
 
     def take(self, most: int, window_s: float) -> list[Item]:
         """The next items, at least one; empty when the queue is closed and drained.
 
         Items stay counted until `done`; until then `withdraw` refuses them.
         """
-        with self._change:
+        with self._lock:
             if not self._urgent and not self._closed and len(self._waiting) < most:
                 # After a commit the next one is a window away at least: what comes meanwhile waits for company and wakes nobody; an urgent one ends the wait.
-                self._looking = True
-                self._change.wait_for(lambda: self._urgent or self._closed, window_s)
-                self._looking = False
+                self._look(window_s)
             if not self._waiting and not self._closed:
-                self._sleep(window_s)
+                while not self._waiting and not self._closed:
+                    self._rest(None)
+                self._look(window_s)
             taken: list[Item] = []
             records = 0
             while self._waiting and records < most:
@@ -194,27 +140,21 @@ class Queue:
             self._taken = list(taken)
             return taken
 
-    def _sleep(self, window_s: float) -> None:
-        """Until there is something, which then waits for company."""
-        while not self._waiting and not self._closed:
-            self._change.wait()
-        self._change.wait_for(lambda: self._urgent or self._closed, window_s)
-
     def done(self, items: Sequence[Item]) -> None:
         """These, the oldest of what was taken, are written (or refused for good)."""
-        with self._change:
+        with self._lock:
             del self._taken[: len(items)]
             self._uncount(items)
 
     def put_back(self, items: list[Item]) -> None:
         """These could not be written; they are the oldest again."""
-        with self._change:
+        with self._lock:
             self._taken = []
             self._waiting.extendleft(reversed(items))
 
     def withdraw(self, item: Item) -> bool:
         """Takes one out again; False when it is being written at this moment or is written already."""
-        with self._change:
+        with self._lock:
             try:
                 self._waiting.remove(item)
             except ValueError:
@@ -224,20 +164,44 @@ class Queue:
 
     def pause(self, seconds: float) -> None:
         """Waits before another try; closing meanwhile ends the wait."""
-        with self._change:
-            before = self._closed
-            self._change.wait_for(lambda: self._closed != before, seconds)
+        with self._lock:
+            before, until_s = self._closed, time.monotonic() + seconds
+            while self._closed == before and (left_s := until_s - time.monotonic()) > 0:
+                self._rest(left_s)
 
     def close(self) -> None:
-        with self._change:
+        with self._lock:
             self._closed = True
-            self._change.notify_all()
+            ring, self._asleep = self._asleep, False
+        if ring:
+            self._bell.release()
 
     def state(self) -> tuple[int, float]:
         """How many records wait, and how long the oldest has waited (seconds)."""
-        with self._change:
+        with self._lock:
             oldest = self._taken[0] if self._taken else self._waiting[0] if self._waiting else None
             return self._records, self._clock.monotonic_s() - oldest.at_s if oldest else 0.0
+
+    def _look(self, window_s: float) -> None:
+        """A window for what comes to gather in; an urgent one ends it."""
+        until_s = time.monotonic() + window_s
+        self._looking = True
+        while not self._urgent and not self._closed and (left_s := until_s - time.monotonic()) > 0:
+            self._rest(left_s)
+        self._looking = False
+
+    def _rest(self, most_s: float | None) -> None:
+        """With the lock held, which is let go meanwhile: until somebody rings, or for so long."""
+        self._asleep = True
+        self._lock.release()
+        try:
+            rung = self._bell.acquire(timeout=-1 if most_s is None else min(most_s, threading.TIMEOUT_MAX))
+        finally:
+            self._lock.acquire()
+        if self._asleep:
+            self._asleep = False
+        elif not rung:  # rung just now, when time was up
+            self._bell.acquire()
 
     def _uncount(self, items: Sequence[Item]) -> None:
         self.bytes -= sum([item.size for item in items])

@@ -29,8 +29,9 @@ from .flight import Flight, FreeSlots, Wreck, encode, encode_content, flight_pat
 from .health import Health, RecorderLimits
 from .line import Line
 from .owner import this_owner
-from .queue import Appended, Calls, Entry, Job, Queue, Written
+from .queue import Appended, Calls, Entry, Job, Queue
 from .write import Groups, Writer
+from .written import Waits, Written
 
 T = TypeVar("T")
 _log = logging.getLogger("interlock.ledger")
@@ -79,6 +80,8 @@ class Recorder:
         self._recovered = 0
         self._adopted: dict[str, tuple[int, Settled]] = {}
         """Calls that a dead process left open and that are going to be made again under the same id, in slots of ours: by id."""
+        self._waits: Waits | None = None
+        """Of the loop that wrote last, which is nearly always the only one."""
         self._closed = False
 
     def start(self) -> int:
@@ -166,7 +169,7 @@ class Recorder:
             Fenced: another worker owns the task; none of the records was written.
             StoreUnavailable: not written within `append_wait_s`, and not going to be.
         """
-        written: Written[None] = Written(asyncio.get_running_loop())
+        written: Written[None] = Written(self._waits_here())
         await self._urgently(Appended(tuple(records), _EVENT_BYTES * len(records), written), written)
 
     async def run(self, job: Callable[[Store], T]) -> T:
@@ -175,7 +178,7 @@ class Recorder:
         Raises:
             StoreUnavailable: as `append`. Whatever else `job` raises.
         """
-        written: Written[T] = Written(asyncio.get_running_loop())
+        written: Written[T] = Written(self._waits_here())
         return await self._urgently(Job(job, written), written)
 
     def defer(self, job: Callable[[Store], object], size: int) -> bool:
@@ -236,6 +239,12 @@ class Recorder:
             self._queue.withdraw(entry)
             raise
         raise self._behind()
+
+    def _waits_here(self) -> Waits:
+        loop, waits = asyncio.get_running_loop(), self._waits
+        if waits is None or waits.loop is not loop:
+            waits = self._waits = Waits(loop)
+        return waits
 
     def _slot(self) -> int:
         """A free one. Raises LedgerFull."""

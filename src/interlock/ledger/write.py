@@ -19,7 +19,8 @@ from interlock.core.store import Store
 from interlock.core.time import Clock
 
 from .health import RecorderLimits
-from .queue import Appended, Calls, Entry, Item, Job, Queue, tell
+from .queue import Appended, Calls, Entry, Item, Job, Queue
+from .written import tell
 
 _log = logging.getLogger("interlock.ledger")
 Groups = Sequence[Sequence[Record]]
