@@ -75,6 +75,7 @@ def compile_contract(
         remind_every_s=declared.approval.remind_every_s,
         when_changed=declared.when_changed,
         tier0=declared.tier0 is not None,
+        stream=declared.stream,
         flows={intent: _flow(intent, flow, agent.products) for intent, flow in declared.flows.items()},
     )
 

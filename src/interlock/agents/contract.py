@@ -138,6 +138,8 @@ class Contract(Struct, frozen=True):
     when_changed: Literal["pin", "migrate", "fail"] = "migrate"
     """What becomes of a task under way when the contract has changed."""
     tier0: bool = False
+    stream: bool = False
+    """Its model calls are streamed though nobody follows yet, so that who comes late hears them from the beginning."""
     flows: dict[str, Flow] = {}
 
     @property

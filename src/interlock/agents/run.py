@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from interlock.core.budget import Budget, Limits, Spend
 from interlock.core.caller import Caller
-from interlock.core.chat import ChatResponse
+from interlock.core.chat import ChatRequest, ChatResponse
 from interlock.core.errors import Fenced, InterlockError, LedgerFull, StoreUnavailable
 from interlock.core.events import Finished, Noted, OutcomeSeen, Record
 from interlock.core.ids import traceparent
-from interlock.core.ports import ChatGateway
+from interlock.core.ports import ChatGateway, ChatReply
 from interlock.core.time import Clock
 from interlock.tools.call import ToolDesk, ToolReply, ToolRequest
 
@@ -31,6 +31,7 @@ from .decide import decide
 from .intend import Intention, intend
 from .journal import Journal
 from .listen import Arrival, arrivals, ended_children, heard
+from .live import Followers
 from .state import CALL_FAILED, State, apply, fold
 
 MAX_PARALLEL = 8
@@ -62,6 +63,8 @@ class Parts(Struct, frozen=True):
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     answered: repeat.Answered = repeat.unkept
     """What a deterministic agent was answered before."""
+    followers: Followers | None = None
+    """Who is told what models write while they write."""
 
 
 class Worker:
@@ -115,17 +118,8 @@ class Worker:
     async def _ask(self, state: State, decision: CallModel, intention: Intention) -> State:
         """One model call; what it settled as comes back from the gateway, or from the log where it failed."""
         parts, step, request = self._parts, intention.steps[0], decision.request
-        budget = Budget(Limits()) if request.model.startswith(TIER0_MODEL) else self._budget
-        if self._contract.trace_id:
-            request = replace(request, traceparent=traceparent(state.task, step, self._caller.trace))
         try:
-            reply = await parts.gateway.chat(
-                replace(self._at(step), labels=information.labels_of(state, self._contract)),
-                request,
-                budget=budget,
-                deadline=limits.deadline_of(state, self._contract, parts.clock),
-                fence=self._fence,
-            )
+            reply = await self._asked(state, step, request)
         except (Fenced, LedgerFull, StoreUnavailable):
             raise
         except InterlockError as failed:
@@ -141,6 +135,21 @@ class Worker:
             return state
         differs = await repeat.compared(parts.answered, state, self._contract, step, decision.request, reply)
         return await self._write(state, [self._record(state, state.next_seq, differs)] if differs else [])
+
+    async def _asked(self, state: State, step: int, request: ChatRequest) -> ChatReply:
+        """The gateway's reply, told to the task's followers while it is written. Raises as `ChatGateway.chat`."""
+        parts, contract = self._parts, self._contract
+        budget = Budget(Limits()) if request.model.startswith(TIER0_MODEL) else self._budget
+        if contract.trace_id:
+            request = replace(request, traceparent=traceparent(state.task, step, self._caller.trace))
+        caller = replace(self._at(step), labels=information.labels_of(state, contract))
+        deadline = limits.deadline_of(state, contract, parts.clock)
+        followers = parts.followers
+        ear = None if followers is None else followers.ear(state, contract, step, request.model)
+        if followers is None or ear is None:
+            return await parts.gateway.chat(caller, request, budget=budget, deadline=deadline, fence=self._fence)
+        with ear:
+            return await followers.aloud(caller, request, budget=budget, deadline=deadline, fence=self._fence, ear=ear)
 
     async def _wait_out(self, state: State, step: int) -> None:
         """Waits until a call that failed at `step` is worth making again; at once where it is not, or where the process wants to end."""

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,7 @@ from .inputs import checked
 from .intend import short
 from .journal import Journal
 from .lease import Leases
+from .live import Followers, Hears
 from .repeat import Answered, unkept
 from .result import TaskResult, result_of
 from .run import AT_ONCE_NS, Parts, Score, Tell, Worker
@@ -67,13 +68,17 @@ class Agents(Control):
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         kept: Kept | None = None,
         guards: Guards | None = None,
+        followers: Followers | None = None,
     ) -> None:
-        """`redact` takes what is personal out of a text; contracts with `store_prompts: redacted` rely on it. `kept`: where old versions are found."""
+        """`redact` takes what is personal out of a text; contracts with `store_prompts: redacted` rely on it. `kept`: where old versions are found.
+        `followers`: who is told what models write; without them nothing is.
+        """
         super().__init__(contracts, journal, clock, ids, redact)
         self._leases = Leases(journal, self._called.add)
         self._stopping = asyncio.Event()
         self._kept = kept or NoneKept()
         self._guards = guards
+        self.followers = followers
         self.tell: Tell = _nobody
         self.answered: Answered = unkept
         """Asked before questions and ends are written, to keep what is to be told of them."""
@@ -93,6 +98,7 @@ class Agents(Control):
             self._stopping.is_set,
             sleep,
             self._answered,
+            followers,
         )
 
     def stop(self) -> None:
@@ -118,8 +124,9 @@ class Agents(Control):
         batch: str = "",
         line: int = 0,
         expected: Mapping[str, Any] | None = None,
+        hears: Hears | None = None,
     ) -> TaskResult:
-        """A new task, worked on until it ends or has to wait.
+        """A new task, worked on until it ends or has to wait. `hears` is told what its models write while they write.
 
         Raises:
             InvalidRequest: the workflow is unknown or the input does not fit it; nothing was written.
@@ -137,8 +144,9 @@ class Agents(Control):
         started = Started(workflow, who, contract.versions, batch, line, facts, usual)
         record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})
         fence = await self._begin(record, contract)
-        result = await self._work_on(fold([record]), contract, fence, expected)
-        return await self._with_children(result)
+        with self._heard_by(task, hears):
+            result = await self._work_on(fold([record]), contract, fence, expected)
+            return await self._with_children(result)
 
     async def submit(
         self, workflow: str, given: Mapping[str, Any], *, caller: Caller, digest: str = ""
@@ -300,6 +308,9 @@ class Agents(Control):
         """Writes a first record; the contract's version can be found again from then on. Raises Fenced."""
         await self._kept.keep(contract)
         return await self._journal.begin(record)
+
+    def _heard_by(self, task: str, hears: Hears | None) -> AbstractContextManager[None]:
+        return nullcontext() if hears is None or self.followers is None else self.followers.hearing(task, hears)
 
     def _usual(self, workflow: str) -> Usual | None:
         return self.usually(workflow)

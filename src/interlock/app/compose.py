@@ -385,6 +385,7 @@ class Interlock(Known):
             recorder=self._recorder,
             store=self._store,
             gateway=self.gateway,
+            aloud=self.gateway.chat,
             http=self._http,
             clock=self._clock,
             ids=self._ids,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from typing import Any, cast
 
@@ -20,16 +20,15 @@ from interlock.agents.service import Agents
 from interlock.agents.verdicts import Source
 from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest, UnknownTask
+from interlock.core.live import Live
 from interlock.core.store import TaskFilter
 from interlock.ledger.read import Reader, TaskSummary, Trace
 
-from .following import Came, Place, news
+from .follow import POLL_S, Follow
+from .following import Came, Place
 from .forking import Forking, Terms
 
 Decision = Ruling
-
-POLL_S = 0.3
-LONGEST_STREAM_S = 3_600.0
 
 
 class TaskDesk:
@@ -39,11 +38,13 @@ class TaskDesk:
         self._agents = agents
         self._reader = reader
         self._forking = Forking(agents.again)
+        self._follow = Follow(agents, self.trace)
 
     async def create(
-        self, caller: Caller, workflow: str, given: Mapping[str, Any], key: str
+        self, caller: Caller, workflow: str, given: Mapping[str, Any], key: str, *, text: bool = False
     ) -> tuple[TaskSummary, bool]:
-        """A task that somebody will work on, and whether it is new: the same `key` of the same caller is the same task.
+        """A task that somebody will work on, and whether it is new: the same `key` of the same caller is the same task. `text`: its caller is about
+        to follow what its models write.
 
         Raises:
             InvalidRequest: the workflow is unknown or the input does not fit it.
@@ -51,6 +52,8 @@ class TaskDesk:
         named = f"{caller.tenant}\n{caller.key_id}\n{workflow}\n{key}" if key else ""
         digest = hashlib.sha256(named.encode()).hexdigest() if named else ""
         task, new = await self._agents.submit(workflow, given, caller=caller, digest=digest)
+        if text and self._agents.followers is not None:
+            self._agents.followers.expect(task)
         return await self.one(caller, task), new
 
     async def list(
@@ -96,22 +99,13 @@ class TaskDesk:
             raise InvalidRequest(f"{task} is a call, not a task", param="task", hint="Its trace has the answer.")
         return result_of(state), state.finished is not None
 
-    async def events(self, caller: Caller, task: str, place: Place) -> AsyncIterator[Came | None]:
-        """Records as they come, those behind `place` first; `None` where nothing has come for a while. Ends with the task."""
-        seen = -1
-        async with asyncio.timeout(LONGEST_STREAM_S):
-            while True:
-                row = await self._agents.row(task)
-                if row is None or row.events != seen:  # a look at the row is all that an idle stream costs
-                    trace = await self.trace(caller, task)
-                    for came in news(trace.steps, place):
-                        place = came.place
-                        yield came
-                    seen = row.events if row else -1
-                    if trace.task.status == "finished":
-                        return
-                yield None
-                await asyncio.sleep(POLL_S)
+    def events(
+        self, caller: Caller, task: str, place: Place, *, text: bool = False
+    ) -> AsyncGenerator[Came | Live | None]:
+        """Records as they come, those behind `place` first, and with `text` what models write while they write; `None` where nothing has come for
+        a while. Ends with the task. Raises UnknownTask.
+        """
+        return self._follow.task(caller, task, place, text=text)
 
     async def _over(self, task: str) -> bool:
         row = await self._agents.row(task)

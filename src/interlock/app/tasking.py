@@ -12,6 +12,7 @@ from pathlib import Path
 
 from interlock.agents.compile import compile_contract
 from interlock.agents.contract import Contract
+from interlock.agents.live import Aloud, Followers
 from interlock.agents.service import Agents
 from interlock.agents.steps import logged_steps
 from interlock.config.load import load
@@ -51,12 +52,13 @@ class Tasking:
         recorder: Recorder,
         store: Store,
         gateway: ChatGateway,
+        aloud: Aloud,
         http: HttpClient,
         clock: Clock,
         ids: Ids,
         guards: Guards | None = None,
     ) -> None:
-        """`model` stands in for the contracts' own."""
+        """`model` stands in for the contracts' own. `aloud`: the gateway's `chat`, for calls that somebody hears."""
         settings, root = workspace.settings, workspace.root
         self._receivers, self._http, self._clock, self._ids = settings.webhooks, http, clock, ids
         self._schedules, self._tenant = settings.schedules, settings.tenant
@@ -81,6 +83,7 @@ class Tasking:
             ids=ids,
             redact=redact,
             guards=guards,
+            followers=Followers(aloud, clock),
             kept=Pins(workspace.agents, tools, settings.tenant, model, self.beside, self._policy),
         )
         least = {name: agent.contract.anomalies.usual_runs for name, agent in workspace.agents.items()}

@@ -210,6 +210,8 @@ class AgentContract(Block):
     """What makes a resolved task a success."""
     slo: Slo | None = None
     """What was promised of it."""
+    stream: bool = False
+    """Models' answers are streamed whether or not somebody follows the task at that moment, so that who comes later has them from their beginning."""
     deterministic: Deterministic | None = None
     """`{}`: its model calls are made as repeatable as models allow, and a different answer to the same words is noted and counted."""
 

@@ -281,3 +281,5 @@ class Chunk(Struct, frozen=True, gc=False, omit_defaults=True):
     others: tuple[ChoiceDelta, ...] = ()
     parts: int = 1
     """How many of the vendor's own pieces of text came together in it."""
+    confidence: float | None = None
+    """As `ChatResponse` has it, from a provider that says it with the end."""

@@ -89,6 +89,8 @@ class Guards(Protocol):
 
     holds_answers: bool
     """Answers are looked at as a whole before anything of them goes out, streamed ones too."""
+    covers: bool
+    """Personal data and credentials that a model writes are taken out of what is kept and shown of a task."""
     holds_words: bool
     """A word may have to be restored that no bracket announces: stand-ins are in use."""
 
@@ -118,6 +120,10 @@ class Guards(Protocol):
 
     def restoring(self, caller: Caller, *, inside_json: bool = False) -> Uncover:
         """The same for one streamed text."""
+        ...
+
+    def covering(self, tenant: str) -> Uncover:
+        """One text of a task's model as it comes, as the record will show it: at most a bounded tail is held back."""
         ...
 
     def given(self, tenant: str, value: Any) -> tuple[Any, Seen]:

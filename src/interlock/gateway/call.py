@@ -27,6 +27,7 @@ from .settings import Workflow
 from .shape import Fitted
 
 if TYPE_CHECKING:
+    from .aloud import Voice
     from .flight import Flight
 
 
@@ -160,6 +161,8 @@ class Call(Struct, eq=False):
     """What the learned route made of it at its start."""
     seen: Seen = NOTHING_SEEN
     """What guards found in its texts."""
+    voice: Voice | None = None
+    """Tells its answer while it is written; `None`: nobody wants to hear."""
 
     def note(self, reason: str) -> None:
         """Keeps a decision for the event."""

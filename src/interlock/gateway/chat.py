@@ -11,10 +11,12 @@ from interlock.core.budget import Budget
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Chunk
 from interlock.core.errors import InterlockError
+from interlock.core.live import Ear
 from interlock.core.ports import ChatReply, Room, Tap, TokenCount
 from interlock.core.time import Deadline
 
 from . import cache, guarded, settle
+from .aloud import Voice
 from .begin import Beginner
 from .call import Answer, Call, Tried
 from .climb import Climb
@@ -72,8 +74,9 @@ class Gateway:
         budget: Budget | None = None,
         deadline: Deadline | None = None,
         fence: int = 0,
+        ear: Ear | None = None,
     ) -> ChatReply:
-        """One whole answer, with the event that settled it.
+        """One whole answer, with the event that settled it. `ear` hears it while it is written; nothing else about the call is different.
 
         Raises:
             InterlockError: of the kind that says what the caller can do; the call has settled by then.
@@ -81,6 +84,8 @@ class Gateway:
         desk = self._desk
         # Route. From here on one event is owed, and the flight journal holds it should the process die.
         call, plan = await self._beginner.begin(caller, request, budget, deadline, fence)
+        if ear is not None:
+            call.voice = Voice(ear, desk, call)
         try:
             answer = await cache.look(desk, call)  # exact, an identical call under way, semantic
             if answer is None:
@@ -105,6 +110,8 @@ class Gateway:
         return answer
 
     def _settled(self, call: Call, answer: Answer) -> ChatReply:
+        if call.voice is not None:
+            call.voice.ended(answer.response)
         reply = settle.answered(self._desk, call, answer)
         return reply if self._desk.parts.guards is None else guarded.restored(self._desk.parts.guards, call, reply)
 

@@ -18,6 +18,7 @@ from interlock.core.ports import Provider
 from interlock.core.time import Deadline
 from interlock.core.turns import read_in
 
+from . import aloud
 from .call import Answer, Call, Trial
 from .desk import Desk
 from .once import begun, end_answered, end_broken
@@ -76,6 +77,8 @@ class Exchange:
 
     async def whole(self, call: Call, trial: Trial, request: ChatRequest, deadline: Deadline) -> Answer:
         """The whole answer, counted. Raises as `Provider.chat`."""
+        if call.voice is not None and not call.purpose and (speech := call.voice.begins(call, trial)) is not None:
+            return await aloud.whole(self._desk, call, trial, self._provider(trial), request, deadline, speech)
         response = await self._provider(trial).chat(trial.candidate.deployment, request, deadline, trial.key)
         return end_answered(self._desk, call, trial, response)
 

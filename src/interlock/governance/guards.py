@@ -56,6 +56,7 @@ class TextGuards:
         self._passed: set[str] = set()
         self._glance = None if veil is not None and veil.with_stand_ins else glance
         self.holds_answers = bool(watching.after)
+        self.covers = veil is not None
         self.holds_words = veil is not None and (veil.with_stand_ins or watching.written == "redact")
 
     # --- a model call ---------------------------------------------------------------------------------------------
@@ -167,6 +168,12 @@ class TextGuards:
         return back if inside_json or self._watching.written == "leave" else Both(veil, back)
 
     # --- tasks and tools ------------------------------------------------------------------------------------------
+
+    def covering(self, tenant: str) -> Uncover:
+        """One text of a task's model as it comes, as the record will show it."""
+        if self._veil is None:
+            return _AsItIs()
+        return self._veil.covering() if self._watching.written == "redact" else self._veil.covering_for(tenant)
 
     def given(self, tenant: str, value: Any) -> tuple[Any, Seen]:
         """What comes into a task or out of a tool, as it may be recorded; what is refused elsewhere is redacted here."""

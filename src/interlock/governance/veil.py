@@ -135,6 +135,15 @@ class Veil:
         """One text that comes in pieces, its finds redacted on their way; what is to be left is left."""
         return Covering(self._scanner, self._redacted)
 
+    def covering_for(self, tenant: str) -> Covering:
+        """One text that comes in pieces, with what `cover` would put in the place of its finds; what is refused is redacted."""
+        key = self._key(tenant)
+
+        def instead(kind: str, value: str) -> str:
+            return value if standins.ANY.fullmatch(value) else self._made(key, kind, value)
+
+        return Covering(self._scanner, instead)
+
     def _redacted(self, kind: str, value: str) -> str:
         return value if self._terms.of(kind) == "leave" or standins.ANY.fullmatch(value) else f"[{kind}]"
 
@@ -155,16 +164,21 @@ class Veil:
     def _instead(
         self, key: tokens.TenantKey, find: Find, value: str, ours: list[tuple[int, int]], counts: Counts
     ) -> str:
-        action = self._terms.of(find.kind)
-        if action == "leave" or any(start < find.end and find.start < end for start, end in ours):
+        if self._terms.of(find.kind) == "leave" or any(start < find.end and find.start < end for start, end in ours):
             return value
         counts[find.kind] = counts.get(find.kind, 0) + 1
-        made = None
+        return self._made(key, find.kind, value)
+
+    def _made(self, key: tokens.TenantKey, kind: str, value: str) -> str:
+        """What stands in the place of a find."""
+        action, made = self._terms.of(kind), None
+        if action == "leave":
+            return value
         if action == "stand_in":
-            made = standins.stand_in(key, find.kind, folded(value)[0])
+            made = standins.stand_in(key, kind, folded(value)[0])
         if made is None and action not in ("redact", "refuse"):
-            made = tokens.token(key, find.kind, value)
-        return f"[{find.kind}]" if made is None else made
+            made = tokens.token(key, kind, value)
+        return f"[{kind}]" if made is None else made
 
     def _back(self, tenant: str, kind: str, made: str, body: str, kinds: Collection[str], inside_json: bool) -> str:
         if kind not in kinds and "*" not in kinds:

@@ -15,13 +15,17 @@ from interlock.agents.question import Question
 from interlock.agents.result import TaskResult
 from interlock.app.schedules import Standing
 from interlock.core.events import Outcome
+from interlock.core.live import Calling, Said, Writing
 from interlock.core.store import TaskStatus
 from interlock.ledger.read import TaskSummary, Trace
 
 from .sessions import Changes, Held
 from .task_forms import LONGEST_WAIT_S, Became, Closed, Decided, NewTask, Sent
 
-_TYPES = (NewTask, Decided, Sent, Became, Closed, Changes, Held, TaskSummary, TaskResult, Trace, Question, Standing)
+_TYPES = (
+    *(NewTask, Decided, Sent, Became, Closed, Changes, Held),
+    *(TaskSummary, TaskResult, Trace, Question, Standing, Writing, Said, Calling),
+)
 _REFS = "#/components/schemas/"
 _TASK = {"name": "task", "in": "path", "required": True, "schema": {"type": "string"}}
 _STEP = {"name": "step", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
@@ -99,7 +103,9 @@ def _looking() -> dict[str, Any]:
         },
         task: {"get": _does("How far it got.", {"200": _one(TaskSummary)}, [_TASK])},
         f"{task}/trace": {"get": _does("Everything recorded.", {"200": _one(Trace)}, [_TASK])},
-        f"{task}/events": {"get": _does("The same as it comes; ends with the task.", {"200": _EVENTS}, [_TASK, _LAST])},
+        f"{task}/events": {
+            "get": _does("The same as it comes; ends with the task.", {"200": _EVENTS}, [_TASK, _TEXT, _LAST])
+        },
         f"{task}/result": {
             "get": _does(
                 "The result; waits for it where asked to.",
@@ -156,6 +162,12 @@ _LAST = {
     "schema": {"type": "string"},
     "description": "The id of the last event that was received; nothing is lost or repeated.",
 }
+_TEXT = {
+    "name": "text",
+    "in": "query",
+    "schema": {"enum": ["0", "1"], "default": "0"},
+    "description": "1: between the records, without ids, also what models write while they write: `Writing`, `Said` and `Calling`.",
+}
 _WAIT = {
     "name": "wait_s",
     "in": "query",
@@ -163,7 +175,7 @@ _WAIT = {
     "description": "For how many seconds to wait for its end.",
 }
 _EVENTS = {
-    "description": "Server-sent events: one for each record, its type as the event's name, and `end` with the task.",
+    "description": "Server-sent events: one for each record, its type as the event's name, and `end` with the task; with `text=1` also `writing`, `text` and `call`.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
 

@@ -24,6 +24,8 @@ class NewTask(Struct, frozen=True, forbid_unknown_fields=True):
     workflow: str
     input: dict[str, Any]
     user: str = ""
+    text: bool = False
+    """Its events are about to be followed with `text=1`: from now on, or for half a minute where nobody comes, its models' answers are streamed."""
 
 
 class Decided(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +97,13 @@ def whole(given: str, name: str, default: int, most: int) -> int:
     if not (given.isascii() and given.isdigit() and len(given) < 10 and 1 <= int(given) <= most):
         raise InvalidRequest(f"{name} is 1 to {most}", param=name)
     return int(given)
+
+
+def flag(given: str, name: str) -> bool:
+    """`1`, or `0` like nothing. Raises InvalidRequest."""
+    if given not in ("", "0", "1"):
+        raise InvalidRequest(f"{name} is 1 or 0", param=name)
+    return given == "1"
 
 
 def seconds(given: str) -> float:

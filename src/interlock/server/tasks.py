@@ -7,6 +7,7 @@ one made with `--admin`), or signs the message with a webhook's secret.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from typing import Any, get_args
 
 import msgspec
@@ -22,6 +23,7 @@ from interlock.core.caller import Caller, Secret
 from interlock.core.errors import InvalidRequest
 from interlock.core.events import Outcome
 from interlock.core.ids import read_traceparent
+from interlock.core.live import Live, name_of
 from interlock.core.store import TaskStatus
 from interlock.core.time import NS_PER_S, Clock
 from interlock.ledger.read import TaskSummary
@@ -31,7 +33,7 @@ from .asgi import authorization
 from .auth import Keys
 from .behalf import labelled
 from .openapi import document
-from .task_forms import Became, Closed, Decided, NewTask, Sent, body_of, bytes_of, read, seconds, whole
+from .task_forms import Became, Closed, Decided, NewTask, Sent, body_of, bytes_of, flag, read, seconds, whole
 
 STATUSES: tuple[str, ...] = get_args(TaskStatus)
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
@@ -108,7 +110,7 @@ class TasksFace:
         key = request.headers.get("idempotency-key", "")
         if len(key) > 256:
             raise InvalidRequest("an Idempotency-Key has 256 characters at most", param="idempotency-key")
-        task, new = await self._desk.create(caller, wanted.workflow, wanted.input, key)
+        task, new = await self._desk.create(caller, wanted.workflow, wanted.input, key, text=wanted.text)
         return _json(task, 202 if new else 200, location=f"/api/tasks/{task.task}")
 
     async def _one(self, request: Request) -> Response:
@@ -132,19 +134,22 @@ class TasksFace:
         """Server-sent events; `Last-Event-ID` says what the client has already."""
         caller, task = await self._admission.caller(request, "content", "content.read", _task(request)), _task(request)
         await self._desk.one(caller, task)
-        last = request.headers.get("last-event-id", "")
+        last, text = request.headers.get("last-event-id", ""), flag(request.query_params.get("text", ""), "text")
         return StreamingResponse(
-            self._stream(caller, task, last), media_type="text/event-stream", headers={"cache-control": "no-store"}
+            self._stream(caller, task, last, text=text),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store"},
         )
 
-    async def _stream(self, caller: Caller, task: str, last: str) -> AsyncIterator[bytes]:
+    async def _stream(self, caller: Caller, task: str, last: str, *, text: bool) -> AsyncIterator[bytes]:
         quiet = 0
-        async for came in self._desk.events(caller, task, place_of(last)):
-            quiet = quiet + 1 if came is None else 0
-            if came is not None:
-                yield _event(came)
-            elif quiet % 50 == 0:
-                yield b": still here\n\n"
+        async with aclosing(self._desk.events(caller, task, place_of(last), text=text)) as events:
+            async for came in events:
+                quiet = quiet + 1 if came is None else 0
+                if came is not None:
+                    yield _event(came)
+                elif quiet % 50 == 0:
+                    yield b": still here\n\n"
         yield b"event: end\ndata: " + msgspec.json.encode(await self._desk.one(caller, task)) + b"\n\n"
 
     def _doing(self, name: str, verb: Verb) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -241,7 +246,10 @@ def _known(given: str, name: str, words: Sequence[str]) -> None:
         raise InvalidRequest(f"no {name} {given!r}", param=name, hint=f"Known: {', '.join(words)}.")
 
 
-def _event(came: Came) -> bytes:
+def _event(came: Came | Live) -> bytes:
+    """Words that are being written have no id: the place of a reader is that of the last record."""
+    if not isinstance(came, Came):
+        return b"event: %b\ndata: %b\n\n" % (name_of(came).encode(), msgspec.json.encode(came))
     data = msgspec.json.encode(came.step)
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(came.place).encode(), came.step.type.encode(), data)
 

@@ -66,6 +66,8 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     """Before the first byte."""
     until: asyncio.Event | None = None
     """Not one byte before this is set: what a test does meanwhile falls into the middle of the call, however quick the machine."""
+    held_after: int | None = None
+    """With `until`: so many events of a stream are sent at once, and the others when it is set."""
     piece_delay_s: float = 0.0
     """Before each later event of a stream."""
     cut_after: int | None = None
@@ -278,7 +280,7 @@ class _Wire(asyncio.Protocol):
         assert transport is not None
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)
-        if answer.until is not None:
+        if answer.until is not None and not (asked.streamed and answer.held_after is not None):
             await answer.until.wait()
         self._bill.status = answer.status
         if answer.raw:
@@ -322,6 +324,8 @@ class _Wire(asyncio.Protocol):
         for number, event in enumerate(events):
             if number == answer.stall_after:
                 await _until_the_client_leaves()
+            if number == answer.held_after and answer.until is not None:
+                await answer.until.wait()
             if number == answer.cut_after:
                 return
             if number == answer.error_after:

@@ -124,7 +124,8 @@ class Simulated:
             yield Chunk(text=word if place == 0 else " " + word, model=response.model, id=response.id)
         for place, call in enumerate(response.tool_calls):
             yield Chunk(tool_calls=(ToolCallDelta(place, call.id, call.name, call.arguments),), model=response.model)
-        yield Chunk(finish=response.finish, usage=response.usage, model=response.model, id=response.id)
+        ends, sure = response.finish, response.confidence
+        yield Chunk(finish=ends, usage=response.usage, model=response.model, id=response.id, confidence=sure)
 
     def _draw(self, settings: Settings, deployment: Deployment, request: ChatRequest) -> Draw:
         if request.n > 1:
