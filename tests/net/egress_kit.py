@@ -39,6 +39,8 @@ class Web:
         self.asked: list[http1.Request] = []
         self.authority = Authority(NOW)
         self._ports: dict[bool, int] = {}
+        self.closed = False
+        """Nobody answers at any address."""
 
     async def resolve(self, host: str) -> Sequence[str]:
         """The next of the name's answers; the last one stays."""
@@ -50,6 +52,8 @@ class Web:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         self.dialled.append((address, port, host))
         secure = port == 443
+        if self.closed:
+            raise ConnectionRefusedError
         return await asyncio.open_connection(
             "127.0.0.1", self._ports[secure], ssl=tls, server_hostname=host if tls else None
         )
@@ -85,7 +89,8 @@ async def sandbox(
     """The proxy's port, and the authority to trust."""
     trusted = folder / "web.pem"
     trusted.write_text(web.authority.pem)
-    proxy = Proxy(web.resolve, web.dial, Authority(NOW), ca_file=str(trusted))
+    authority = Authority(NOW)
+    proxy = Proxy(web.resolve, web.dial, lambda: authority, ca_file=str(trusted))
     listener = socket.create_server(("127.0.0.1", 0))
     async with proxy.serve(listener, policy, decided.append) as pem:
         yield listener.getsockname()[1], pem

@@ -1,5 +1,9 @@
 """The egress proxy as a sandbox meets it: real sockets on both sides."""
 
+import asyncio
+import datetime as dt
+import socket
+import ssl
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,9 @@ from interlock.core.caller import Secret
 from interlock.core.egress import Allow, Credential, EgressDecision, EgressPolicy
 from interlock.core.errors import ToolError
 from interlock.net import http1
-from tests.net.egress_kit import Web, ask, ask_plain, ask_tls, given, sandbox
+from interlock.net.authority import Authorities
+from interlock.net.proxy import MOST_OPEN, Proxy
+from tests.net.egress_kit import NOW, Web, ask, ask_plain, ask_tls, given, sandbox
 
 
 def hello(request: http1.Request) -> bytes:
@@ -188,6 +194,65 @@ async def test_a_tunnel_is_what_its_tls_name_says_or_nothing(tmp_path: Path):
     assert other.startswith(b"HTTP/1.1 403")
     assert [host for _, _, host in web.dialled] == ["api.example.com"]
     assert any("another host" in decision.reason for decision in decided)
+
+
+@pytest.mark.requirement("TL-05")
+@pytest.mark.parametrize("ends", ["with its sandbox", "by its time"])
+async def test_a_tunnel_that_is_still_open_at_the_end_is_on_record(ends: str, tmp_path: Path):
+    web, decided = Web(hello), list[EgressDecision]()
+    policy = EgressPolicy((Allow("api.example.com"),), timeout_s=0.5 if ends == "by its time" else 60.0)
+    async with web.running(), sandbox(web, policy, decided, tmp_path) as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"CONNECT api.example.com:443 HTTP/1.1\r\nhost: api.example.com\r\n\r\n")
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
+        trusting = ssl.create_default_context(cadata=web.authority.pem)
+        await asyncio.wait_for(writer.start_tls(trusting, server_hostname="api.example.com"), 60)
+        if ends == "by its time":
+            await asyncio.wait_for(reader.read(-1), 60)
+    writer.close()
+
+    assert [(each.allowed, each.host, each.address) for each in decided] == [(True, "api.example.com", "93.184.216.34")]
+    assert decided[0].sent_bytes > 0
+    assert decided[0].received_bytes > 0
+
+
+@pytest.mark.requirement("TL-05")
+async def test_a_tunnel_to_where_nobody_answers_is_on_record(tmp_path: Path):
+    web, decided = Web(hello), list[EgressDecision]()
+    async with web.running(), sandbox(web, SITE, decided, tmp_path) as (port, pem):
+        web.closed = True
+        await ask_tls(port, "api.example.com:443", pem, get("/"), server_name="api.example.com")
+
+    assert [(each.allowed, each.host, each.received_bytes) for each in decided] == [(True, "api.example.com", 0)]
+
+
+async def test_one_sandbox_takes_no_more_connections_than_its_share(tmp_path: Path):
+    web, decided = Web(hello), list[EgressDecision]()
+    async with web.running(), sandbox(web, SITE, decided, tmp_path) as (port, _):
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_OPEN)]
+        over = await asyncio.open_connection("127.0.0.1", port)
+        assert await asyncio.wait_for(over[0].read(-1), 60) == b""
+        for _, writer in (*idle, over):
+            writer.close()
+
+
+async def test_a_server_that_runs_for_days_shows_no_certificate_whose_time_is_over(tmp_path: Path):
+    web, now = Web(hello), [NOW - dt.timedelta(days=5)]
+    trusted = tmp_path / "web.pem"
+    trusted.write_text(web.authority.pem)
+    proxy = Proxy(web.resolve, web.dial, Authorities(lambda: now[0]), ca_file=str(trusted))
+    policy = EgressPolicy((Allow("api.example.com", paths=("/v1",)),))
+    async with web.running():
+        async with proxy.serve(socket.create_server(("127.0.0.1", 0)), policy, lambda _: None) as before:
+            pass
+        now[0] = NOW
+        listener = socket.create_server(("127.0.0.1", 0))
+        async with proxy.serve(listener, policy, lambda _: None) as pem:
+            port = listener.getsockname()[1]
+            answer = await ask_tls(port, "api.example.com:443", pem, get("/v1/x"), server_name="api.example.com")
+
+    assert pem != before
+    assert answer.startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.requirement("TL-05")

@@ -1,5 +1,6 @@
 """The fetch tool's way through the walls, with redirects."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -124,3 +125,20 @@ async def test_a_broken_reply_is_a_failure_with_words(reply: bytes):
 
     assert failed.value.code == "fetch_failed"
     assert "api.example.com" in failed.value.message
+
+
+@pytest.mark.parametrize("pieces", [1, 2], ids=["in one piece", "in two"])
+async def test_a_hint_before_the_reply_cuts_nothing_of_it_short(pieces: int):
+    """RFC 8297: a server may send 103 before its final reply, in the same packet, too."""
+    hint = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n"
+    final = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 10\r\n\r\n01234"
+    reader = asyncio.StreamReader()
+    reader.feed_data(hint + final if pieces == 1 else hint)
+    reply = http1.Reply(reader, bodyless=False)
+    if pieces == 2:
+        asyncio.get_running_loop().call_soon(reader.feed_data, final)
+    await reply.head()
+    asyncio.get_running_loop().call_soon(reader.feed_data, b"56789")
+    body = b"".join([piece async for piece in reply.body()])
+
+    assert (reply.status, http1.value_of(reply.headers, "link"), body) == (200, "", b"0123456789")

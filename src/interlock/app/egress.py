@@ -78,9 +78,9 @@ def proxy_of(clock: Clock) -> EgressProxy:
     from interlock.net.proxy import Proxy
 
     try:
-        from interlock.net.authority import Authority
+        from interlock.net.authority import Authorities
 
-        authority = Authority(dt.datetime.fromtimestamp(clock.wall_ns() / NS_PER_S, dt.UTC))
+        authority = Authorities(lambda: dt.datetime.fromtimestamp(clock.wall_ns() / NS_PER_S, dt.UTC))
     except ModuleNotFoundError:
         authority = None
     return Proxy(system_resolver, plain_dialer, authority)

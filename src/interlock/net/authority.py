@@ -1,6 +1,7 @@
-"""A certificate authority that lives as long as one proxy: what a sandbox trusts, so that its HTTPS can be looked into.
+"""A certificate authority of the proxy's own: what a sandbox trusts, so that its HTTPS can be looked into.
 
-Above: proxy. Below: cryptography, an extra. The key never touches a disk; certificates are made per host, once.
+Above: proxy. Below: cryptography, an extra. The authority's key never touches a disk; certificates are made per host, once. Each sandbox is given the
+authority of the day it begins on (`Authorities`), since certificates expire sooner than a server stops.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import ssl
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography import x509
@@ -16,6 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = dt.timedelta(days=2)
+"""Of every certificate, the authority's own among them."""
+RENEWED = dt.timedelta(days=1)
+"""How long one authority is handed to new sandboxes."""
 KEPT = 256
 
 
@@ -74,3 +79,20 @@ class Authority:
             .not_valid_before(self._since)
             .not_valid_after(self._since + LIFETIME)
         )
+
+
+class Authorities:
+    """The authority of the moment: another one each day."""
+
+    def __init__(self, now: Callable[[], dt.datetime]) -> None:
+        """`now`: aware instants."""
+        self._now = now
+        self._made_at = now()
+        self._current = Authority(self._made_at)
+
+    def __call__(self) -> Authority:
+        """One whose certificates hold for another day at least."""
+        now = self._now()
+        if not dt.timedelta() <= now - self._made_at < RENEWED:  # also where the clock was set back
+            self._made_at, self._current = now, Authority(now)
+        return self._current

@@ -7,7 +7,7 @@ Source: RFC 9112.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import httptools
 from msgspec import Struct
@@ -37,7 +37,9 @@ class Request(Struct, frozen=True):
 class _Reading:
     """What httptools calls back into."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_interim: Callable[[], bool] = lambda: False) -> None:
+        """`is_interim`: whether the head that has just ended is that of a reply before the final one."""
+        self._is_interim = is_interim
         self.target = b""
         self.headers: Headers = []
         self.pieces: list[bytes] = []
@@ -52,14 +54,17 @@ class _Reading:
         self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        self.head_done = True
+        if self._is_interim():
+            self.headers = []
+        else:
+            self.head_done = True
 
     def on_body(self, body: bytes) -> None:
         self.pieces.append(body)
         self.size += len(body)
 
     def on_message_complete(self) -> None:
-        self.done = True
+        self.done = self.head_done
 
     def take(self) -> bytes:
         data = b"".join(self.pieces)
@@ -101,7 +106,7 @@ class Reply:
     def __init__(self, reader: asyncio.StreamReader, *, bodyless: bool) -> None:
         self._reader = reader
         self._bodyless = bodyless
-        self._state = _Reading()
+        self._state = _Reading(self._interim)
         self._parser = httptools.HttpResponseParser(self._state)
         self.status = 0
         self.headers: Headers = []
@@ -109,7 +114,7 @@ class Reply:
     async def head(self) -> None:
         """Reads until the final head is there; interim (1xx) replies are passed over. Raises BadMessage."""
         seen = 0
-        while not self._state.head_done or self._interim():
+        while not self._state.head_done:
             data = await self._reader.read(PIECE)
             if not data:
                 raise BadMessage("the reply ended before its head")
@@ -123,10 +128,8 @@ class Reply:
         self.headers = self._state.headers
 
     def _interim(self) -> bool:
-        if not 100 <= self._parser.get_status_code() < 200 or self._parser.get_status_code() == 101:
-            return False
-        self._state.__init__()
-        return True
+        status = self._parser.get_status_code()
+        return 100 <= status < 200 and status != 101
 
     async def body(self) -> AsyncIterator[bytes]:
         """The body's pieces. Raises BadMessage when it ends early."""

@@ -12,7 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from msgspec import structs
 
@@ -26,6 +26,10 @@ from .dial import Dialer, Resolver, checked_address
 from .walls import Place, Refused, host_of, place_of
 
 DECIDED = Callable[[EgressDecision], None]
+MOST_OPEN = 64
+"""Connections of one sandbox at a time; whatever comes beyond is closed unread, so that it takes no descriptors from the gateway."""
+STOPPED_WITHIN_S = 5.0
+"""How long the end of a sandbox waits for its connections to tell what passed through them."""
 _log = logging.getLogger(__name__)
 
 
@@ -33,9 +37,17 @@ class Proxy:
     """Serves listeners; one per process."""
 
     def __init__(
-        self, resolve: Resolver, dial: Dialer, authority: Authority | None, *, ca_file: str | None = None
+        self,
+        resolve: Resolver,
+        dial: Dialer,
+        authority: Callable[[], Authority] | None,
+        *,
+        ca_file: str | None = None,
     ) -> None:
-        """Without an `authority`, what would have to be looked into is refused. `ca_file` is trusted beside the system's authorities."""
+        """`authority` gives the one that a new listener is served with; without it, what would have to be looked into is refused.
+
+        `ca_file` is trusted beside the system's authorities.
+        """
         self._resolve = resolve
         self._dial = dial
         self._authority = authority
@@ -46,13 +58,14 @@ class Proxy:
     @asynccontextmanager
     async def serve(self, listener: socket.socket, policy: EgressPolicy, decided: DECIDED) -> AsyncGenerator[str]:
         """See `core.egress.EgressProxy.serve`."""
-        client = _Client(policy, decided, self._resolve, self._dial, self._authority, self._tls)
+        authority = self._authority() if self._authority else None
+        client = _Client(policy, decided, self._resolve, self._dial, authority, self._tls)
         server = await asyncio.start_server(client.connected, sock=listener, limit=2**18)
         try:
-            yield self._authority.pem if self._authority else ""
+            yield authority.pem if authority else ""
         finally:
             server.close()
-            client.stop()
+            await client.stop()
 
 
 class _Client:
@@ -72,13 +85,20 @@ class _Client:
         self._asked = 0
         self._open: set[asyncio.Task[None]] = set()
 
-    def stop(self) -> None:
-        for task in self._open:
+    async def stop(self) -> None:
+        """Ends what is open; when it returns, everything that was asked has been told to `decided`."""
+        left = tuple(self._open)
+        for task in left:
             task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=STOPPED_WITHIN_S)
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if len(self._open) >= MOST_OPEN:
+            writer.close()
+            return
         self._open.add(task)
         try:
             async with asyncio.timeout(self._policy.timeout_s):
@@ -244,18 +264,20 @@ class _Client:
                 structs.replace(decision, allowed=False, reason=f"the TLS name {asked[:100]!r} is another host")
             )
             return
-        up_reader, up_writer = await self._dial(address, decision.port, None, decision.host)
-        up_writer.write(first)
-        out = asyncio.create_task(_pipe(reader, up_writer, self._policy.max_request_bytes))
+        there, back = _Moved(), _Moved()
         try:
-            received = await _pipe(up_reader, writer, self._policy.max_response_bytes)
-        finally:
-            out.cancel()
-            up_writer.close()
-        with suppress(asyncio.CancelledError):
-            await out
-        sent = out.result() if out.done() and not out.cancelled() and out.exception() is None else 0
-        self._decided(structs.replace(decision, address=address, received_bytes=received, sent_bytes=len(first) + sent))
+            up_reader, up_writer = await self._dial(address, decision.port, None, decision.host)
+            up_writer.write(first)
+            there.bytes += len(first)
+            out = asyncio.create_task(_pipe(reader, up_writer, self._policy.max_request_bytes, there))
+            try:
+                await _pipe(up_reader, writer, self._policy.max_response_bytes, back)
+            finally:
+                out.cancel()
+                up_writer.close()
+                await asyncio.gather(out, return_exceptions=True)
+        finally:  # however it ends: by its time, with its sandbox, or because nobody answers there
+            self._decided(structs.replace(decision, address=address, received_bytes=back.bytes, sent_bytes=there.bytes))
 
     async def _refuse(self, writer: asyncio.StreamWriter, decision: EgressDecision) -> None:
         self._decided(decision)
@@ -300,14 +322,23 @@ async def _first_record(reader: asyncio.StreamReader) -> bytes:
     return data
 
 
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cap: int) -> int:
-    """Moves bytes until the end or the cap; returns how many."""
-    moved = 0
-    while moved <= cap and (data := await reader.read(http1.PIECE)):
-        moved += len(data)
+class _Moved:
+    """How much has passed in one direction of a tunnel so far."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cap: int, moved: _Moved) -> None:
+    """Moves bytes until the end or the cap."""
+    passed = 0
+    while passed <= cap and (data := await reader.read(http1.PIECE)):
+        passed += len(data)
+        moved.bytes += len(data)
         writer.write(data)
         await writer.drain()
-    return moved
 
 
 async def _say(writer: asyncio.StreamWriter, status: int, reason: str) -> None:

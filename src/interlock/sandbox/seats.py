@@ -71,10 +71,11 @@ class LocalSeat:
         talk = self._talk
         if talk is None or not talk.usable:
             raise SeatLost
-        self._decisions.clear()
         talk.limits = job.limits
         outcome = await talk.ask(self._connect(job), session=True)
-        return msgspec.structs.replace(outcome, egress=tuple(self._decisions)) if self._decisions else outcome
+        told = tuple(self._decisions)
+        self._decisions.clear()  # what is told later, of a connection that outlives this cell, is told with the next one
+        return msgspec.structs.replace(outcome, egress=told) if told else outcome
 
     async def close(self) -> None:
         talk, self._talk = self._talk, None

@@ -79,11 +79,12 @@ class Line:
         Raises:
             SeatLost: nothing of it was run. SandboxRefused, Shed: the worker says no. ConnectionError: it was lost amid the job.
         """
-        self.decisions.clear()
         async with asyncio.timeout(job.limits.wall_s + _GRACE_S):
             await self.begin(job, mode)
             outcome, self._alive = await self._outcome(job)
-        return msgspec.structs.replace(outcome, level=self.level, egress=tuple(self.decisions), missing=self.missing)
+        told = tuple(self.decisions)
+        self.decisions.clear()  # what is told later, of a connection that outlives this job, is told with the next one
+        return msgspec.structs.replace(outcome, level=self.level, egress=told, missing=self.missing)
 
     async def begin(self, job: Job, mode: words.Mode) -> None:
         """Sends the job; returns when the worker has begun it."""
