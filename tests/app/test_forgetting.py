@@ -10,6 +10,7 @@ from interlock.app import Interlock
 from interlock.app.erasing import erase
 from interlock.app.erasures import Erasure, Erasures
 from interlock.app.forgetting import Forgetting
+from interlock.app.looks import Looks
 from interlock.app.stores import open_store
 from interlock.config.load import load
 from interlock.core.caller import Caller
@@ -64,12 +65,13 @@ async def test_it_is_looked_for_while_a_server_runs_and_two_erasures_at_once_cle
     async def forget(tenant: str) -> None:
         await heard.put(tenant)
 
-    forgetting, erasures = Forgetting(store, forget), Erasures(workspace, clock)
+    looks = Looks(store.changes())
+    forgetting, erasures = Forgetting(store, forget, looks), Erasures(workspace, clock)
     await forgetting.look()
-    forgetting.watch()
+    looks.start()
     erasures.tell(store.texts, "acme")
     assert await asyncio.wait_for(heard.get(), WAIT_S) == "acme"
-    await forgetting.close()
+    await looks.close()
     erasures.tell(store.texts, "acme")
     erasures.tell(store.texts, "rival")
     await forgetting.look()

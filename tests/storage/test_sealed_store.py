@@ -264,6 +264,7 @@ def test_without_the_master_key_nothing_is_written_in_the_clear(opened: Opened, 
 PASSED_ON = {
     "Store": {
         "audit",
+        "changes",
         "circuits",
         "close",
         "files",

@@ -6,7 +6,6 @@ Above: server; cli reads the book. Below: observe, the store, webhooks, mail. On
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from msgspec import structs
 from interlock.config.alerts import Email
 from interlock.config.workspace import Workspace
 from interlock.core.errors import StoreUnavailable
+from interlock.core.outage import Outage
 from interlock.core.store import Store
 from interlock.core.time import Clock
 from interlock.observe.incidents import Book, Found, Incident, turned
@@ -23,6 +23,7 @@ from interlock.observe.slo import Standing
 
 from .letters import letter_of
 from .looking import Look, book_of, keep, sparing
+from .looks import Looks
 from .webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Alerting:
             group.create_task(self._again_and_again())
 
     async def _again_and_again(self) -> None:
-        told_before = False
+        told_before, outage = False, Outage()
         while True:
             try:
                 book = await asyncio.to_thread(book_of, self._store, self._tenant)
@@ -71,8 +72,11 @@ class Alerting:
                     self._tell([each for each in book.of(self._tenant) if each.open])
                     told_before = True
                 await self.turn(book)
+                if outage.ends():
+                    _log.warning("promises are looked at again")
             except StoreUnavailable as away:
-                _log.warning("promises were not looked at: %s", away)
+                if outage.begins():
+                    _log.warning("promises are not looked at until the store is back: %s", away)
             except Exception:  # noqa: BLE001 - a defect that one look shows must not end all later ones
                 _log.exception("promises could not be looked at")
             await asyncio.sleep(self._settings.every_s)
@@ -93,13 +97,13 @@ class Alerting:
         self._spare(frozenset(kept.sparing))
         return kept
 
-    async def follow(self) -> None:
-        """Does what another process's looks found: for all workers but the first. Until cancelled."""
-        while True:
-            with contextlib.suppress(StoreUnavailable):
-                book = await asyncio.to_thread(book_of, self._store, self._tenant)
-                self._spare(frozenset(book.sparing))
-            await asyncio.sleep(self._settings.every_s)
+    def follow(self, looks: Looks) -> None:
+        """From now on does what another process's looks found: for all workers but the first."""
+
+        async def spared(book: Book) -> None:
+            self._spare(frozenset(book.sparing))
+
+        looks.add("incidents", self._settings.every_s, lambda: book_of(self._store, self._tenant), spared)
 
     def _tell(self, incidents: Sequence[Incident]) -> None:
         for each in incidents:

@@ -47,6 +47,7 @@ from .ground import Ground, unmovable
 from .judging import Judging
 from .known import Known
 from .limiting import Limiting
+from .looks import Looks
 from .providing import providers_of
 from .reading import premium_of, worth_of
 from .residency import bounds_of
@@ -102,15 +103,16 @@ class Interlock(Known):
             self.kept_responses = KeptResponses(
                 self._store, self._recorder, self._clock, ttl_s=kept.ttl_days * 86_400, keeps=kept.keep
             )
-            self.limiting = Limiting(self.workspace, self._store.keys, self._clock, self._ids)
+            self.looks = Looks(self._store.changes())
+            self.limiting = Limiting(self.workspace, self._store.keys, self._clock, self._ids, self.looks)
             opened.push_async_callback(self.limiting.close)
+            opened.push_async_callback(self.looks.close)
             await self.limiting.open()
             envelope = envelope_of(self.workspace)
             self._answers = caches.exact(self.workspace.settings, self._clock, self._store, self._recorder, envelope)
             self._answers.start()
-            self.forgetting = Forgetting(self._store, self.forget)
+            self.forgetting = Forgetting(self._store, self.forget, self.looks)
             await self.forgetting.look()
-            opened.push_async_callback(self.forgetting.close)
             opened.push_async_callback(self._answers.close)
             self._similar = caches.similar(
                 self.workspace.settings, self._embedder, self._clock, self._store, self._recorder

@@ -24,6 +24,7 @@ from interlock.gateway.quota import Quotas
 from interlock.storage import MappedCells
 
 from .auditing import Auditing, login
+from .looks import Looks
 from .stores import open_store
 
 if TYPE_CHECKING:
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger("interlock.keys")
 LOOK_S = 0.25
 """How often other processes' changes are looked for: a revoked key is refused everywhere within a second."""
-TIDY_LOOKS = 240
+TIDY_S = 60.0
 
 
 class Limiting:
     """The keys at hand and the counts of limits. Belongs to the event loop that serves."""
 
-    def __init__(self, workspace: Workspace, copy: KeyStore, clock: Clock, ids: Ids) -> None:
-        """`copy`: the keys in this machine's own store; all there are where no Redis is shared."""
+    def __init__(self, workspace: Workspace, copy: KeyStore, clock: Clock, ids: Ids, looks: Looks) -> None:
+        """`copy`: the keys in this machine's own store; all there are where no Redis is shared. `looks` keeps them up to date once it is started."""
         self.book = KeyBook()
         self._limits = [each.limit for each in workspace.settings.limits]
         self._path = workspace.store
@@ -47,10 +48,12 @@ class Limiting:
         self._store = key_store(workspace, copy)
         self._version = -1
         self._cells: MappedCells | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._looking = asyncio.Lock()
         self.keys = KeyDesk(self._store, clock)
         self.quotas = Quotas(self._limits, clock, shared=self._shared, grant_of=self.book.grant_of)
+        self._looks = looks
+        in_store = self._store is copy
+        self._question = looks.add("the keys", LOOK_S, self._read_if_newer, self._take_in_newer, in_store=in_store)
+        looks.also("limits", TIDY_S, self.quotas.tidy)
 
     async def open(self) -> None:
         """Reads the keys and opens the counts, where any are needed, off the event loop.
@@ -61,16 +64,7 @@ class Limiting:
         version, records = await asyncio.to_thread(self._read_keys)
         await self._take_in(version, records, counting=any(each.scope == "machine" for each in self._limits))
 
-    def watch(self) -> None:
-        """Goes on looking for what other processes change, until `close`."""
-        if self._watching is None:
-            self._watching = asyncio.create_task(self._watch())
-
     async def close(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watching
         if self._shared is not None:
             await self._shared.close()
         if self._cells is not None:
@@ -78,25 +72,18 @@ class Limiting:
 
     async def refresh(self) -> None:
         """Looks at once. Raises StoreUnavailable."""
-        async with self._looking:
-            if await asyncio.to_thread(self._store.keys_version) != self._version:
-                await self._take_in(*await asyncio.to_thread(self._read_keys))
-            if self._cells is not None:
-                self._cells.refresh()
+        await self._looks.now(self._question)
+        if self._cells is not None:
+            self._cells.refresh()
 
     # --- inside ---
 
-    async def _watch(self) -> None:
-        looks = 0
-        while True:
-            await asyncio.sleep(LOOK_S)
-            looks += 1
-            try:
-                await self.refresh()
-            except StoreUnavailable as error:  # the keys that are at hand go on
-                _log.warning("the keys could not be looked at: %s", error)
-            if looks % TIDY_LOOKS == 0:
-                self.quotas.tidy()
+    def _read_if_newer(self) -> tuple[int, Sequence[KeyRecord]] | None:
+        return None if self._store.keys_version() == self._version else self._read_keys()
+
+    async def _take_in_newer(self, read: tuple[int, Sequence[KeyRecord]] | None) -> None:
+        if read is not None:
+            await self._take_in(*read)
 
     def _read_keys(self) -> tuple[int, Sequence[KeyRecord]]:
         try:
@@ -129,7 +116,8 @@ class Limiting:
         else:
             self._cells = opened
             self.quotas.count_in(opened)
-            self.watch()
+            self._looks.also("counts of other processes", LOOK_S, opened.refresh)
+            self._looks.start()
 
 
 def key_store(workspace: Workspace, copy: KeyStore) -> KeyStore:

@@ -16,6 +16,7 @@ from interlock.agents.service import Agents
 from interlock.config.schedules import Schedule
 from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest, LedgerFull, StoreUnavailable
+from interlock.core.outage import Outage
 from interlock.core.time import NS_PER_S, Clock
 from interlock.ledger import Beside
 from interlock.ledger.read import iso
@@ -55,13 +56,18 @@ class Schedules:
 
     async def run(self) -> None:
         """Until cancelled; a store that is away is waited for."""
+        outage = Outage()
         while True:
             wait_s = LONGEST_LOOK_S
             for schedule in self._schedules:
                 try:
                     wait_s = min(wait_s, await self.look(schedule))
-                except (StoreUnavailable, LedgerFull):
+                    if outage.ends():
+                        _log.warning("schedules go on: the store is back")
+                except (StoreUnavailable, LedgerFull) as away:
                     wait_s = 1.0
+                    if outage.begins():
+                        _log.warning("schedules wait for the store, and make up for what falls due: %s", away)
                 except InvalidRequest as wrong:
                     _log.warning("schedule %s: %s", schedule.name, wrong)
             await self._sleep(max(0.01, wait_s))

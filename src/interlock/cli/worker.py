@@ -93,8 +93,7 @@ async def work(root: Path, given: argparse.Namespace) -> None:
         told = asyncio.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(each, told.set)
-        il.limiting.watch()
-        il.forgetting.watch()
+        il.looks.start()
         for warning in await il.know_prices():
             say(f"remark: {warning}")
         say(f"interlock works on tasks of {il.workspace.name}: {', '.join(il.contracts) or 'none'}")

@@ -381,4 +381,10 @@ class Store(Protocol):
         """For one thread to listen with; `None` where other processes' tasks are found by looking again only."""
         ...
 
+    def changes(self) -> Callable[[], int | None] | None:
+        """What tells, in microseconds and without waiting, whether anything was committed since: another number where something may have been, none
+        where that cannot be said now. `None` for a store that has nothing of the kind.
+        """
+        ...
+
     def close(self) -> None: ...

@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 
 from interlock.core.batches import BatchRow, Fault
 from interlock.core.errors import LimitReached, LimitUnknown, StoreUnavailable, UpstreamError
+from interlock.core.outage import Outage
 from interlock.core.store import StorePrompts
 from interlock.core.time import NS_PER_S, Clock
 from interlock.ledger import BatchLog, NotThere
@@ -98,7 +99,7 @@ class BatchWorker:
 
     async def keep_working(self) -> None:
         """Until it is stopped or cancelled; whatever is not done is given back and goes on at the next start."""
-        looks = 0
+        looks, outage = 0, Outage()
         while not self._stopped.is_set():
             self._woken.clear()
             self._rest_s = self._settings.look_s
@@ -109,8 +110,11 @@ class BatchWorker:
                 await self._parts.log.settle_left()
                 while not self._stopped.is_set() and await self.work_on_one():
                     pass
+                if outage.ends():
+                    logger.warning("batches go on: the store is back")
             except StoreUnavailable as error:
-                logger.warning("batches wait for the store: %s", error)
+                if outage.begins():
+                    logger.warning("batches wait for the store: %s", error)
             except Exception:  # the outermost frame of this work: recorded, and other batches go on
                 logger.exception("a defect stopped the work on a batch")
             await self._rest()

@@ -101,13 +101,14 @@ class Edition:
         opening.cancel()
         if self._holding.done():
             self._holding.result()
-        il.limiting.watch()
-        il.forgetting.watch()
+        il.looks.start()
         if lead and files.workers.serve:
             self._working.append(asyncio.create_task(il.work()))
         self._working.append(asyncio.create_task(self._waiting.worker.keep_working()))
         alerting, judging = il.alerting(), il.judging()
-        beside = [alerting.run() if lead else alerting.follow()]
+        if not lead:
+            alerting.follow(il.looks)
+        beside = [alerting.run()] if lead else []
         beside += [judging.run()] if lead and judging.wanted else []
         beside += [self._schedules.run()] if lead and files.schedules else []
         beside += [il.webhooks().run()] if lead and files.webhooks else []

@@ -42,6 +42,8 @@ from .openai import OpenAIFace
 from .protocol import HotProtocol, Riders
 from .responses import ResponsesFace
 
+TICK_S = 1.0
+"""The date that answers bear is at most so old."""
 CHAT_COMPLETIONS = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
 RESPONSE_TOKENS = "/v1/responses/input_tokens"
@@ -282,10 +284,25 @@ class Server(uvicorn.Server):
     """uvicorn's server, which tells when it is open, and which ends quietly: whoever runs it still has things to put away."""
 
     on_started: Callable[[], None] = staticmethod(lambda: None)
+    _told: Callable[[], object] = staticmethod(lambda: None)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self.on_started()
+
+    async def main_loop(self) -> None:
+        """Wakes once a second, for the date that answers bear, and when it is told to stop; uvicorn's own looks ten times a second."""
+        told = asyncio.Event()
+        self._told = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, told.set)
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await told.wait()
+                    told.clear()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._told()
 
     async def finish_cancelled(self) -> None:
         """Returns when the calls that shutdown cancelled have settled, and those that no task answers, too."""

@@ -28,6 +28,7 @@ from .aside import Cache, Signals
 from .audit import Audit
 from .batches import Batches, Files
 from .bodies import NOTHING
+from .changes import Changes
 from .circuits import Circuits
 from .database import Database, Synchronous
 from .kept import Responses
@@ -82,6 +83,7 @@ class SqliteStore:
         self._segments = statements("segments")
         self._bodies = statements("bodies")
         self._lease_clock = lease_clock(database.path)
+        self._changes = Changes(database.path)
 
     @classmethod
     def open(
@@ -259,7 +261,11 @@ class SqliteStore:
         """Other processes on the file are not heard."""
         return
 
+    def changes(self) -> Callable[[], int | None]:
+        return self._changes
+
     def close(self) -> None:
+        self._changes.close()
         self._database.close()
 
     def _price_at_write(self, version: str) -> Price | None:

@@ -180,6 +180,10 @@ class PostgresStore:
     def waker(self) -> Waker:
         return Waker(self._database)
 
+    def changes(self) -> None:
+        """Nothing is as cheap as asking what one wants to know."""
+        return
+
     def close(self) -> None:
         self._database.close()
 
