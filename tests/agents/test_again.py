@@ -5,12 +5,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from interlock.agents.builtin import awaits_of, child_tool
+from interlock.agents.contract import Input
 from interlock.agents.replay import replay
 from interlock.core.budget import Limits
 from interlock.core.caller import Versions
 from interlock.core.errors import InvalidRequest
+from interlock.core.store import TaskFilter
 from interlock.tools.define import Tool
 from tests.agents.kit import World, contract, make, says, wants
+from tests.agents.test_compensate import Trip, one_by_one, turns
 
 DONE: list[str] = []
 
@@ -119,6 +123,46 @@ async def test_a_fork_goes_on_under_another_prompt_and_pays_nobody(world: World)
     assert row is not None
     assert row.workflow == "support~fork"
     assert (await agents.again.replay(result.task)).identical
+
+
+@pytest.mark.requirement("AG-08")
+async def test_a_fork_that_fails_undoes_nothing_of_what_the_original_did(world: World):
+    trip = Trip()
+    agents = world.agents(one_by_one(trip), [*turns("flight"), says("done")])
+    result = await agents.run("support", {"text": "Rome"})
+    booked = [each.seq for each in await world.log.records(result.task) if getattr(each.event, "kind", "") == "tool"]
+    world.gateway.answers.extend([says(""), says("")])
+
+    fork = await agents.again.fork(result.task, booked[-1] + 1, lambda c: c)
+
+    assert fork.outcome == "failed"
+    assert any("held_back" in str(record.content) for record in await world.log.records(fork.task))
+    assert trip.log == ["+flight"]
+
+
+@pytest.mark.requirement("AG-08")
+async def test_a_fork_begins_no_task_that_would_have_effects_of_its_own(world: World):
+    support = contract(child_tool("research", {"text": Input()}), awaits=awaits_of({"agent.research": 0.5}))
+    agents = world.agents(support, [says("nothing to do")])
+    result = await agents.run("support", {"text": "pay A1"})
+    world.gateway.answers.extend([wants(("agent_research", {"text": "pay A1"})), says("told it so")])
+
+    fork = await agents.again.fork(result.task, 1, lambda c: c)
+
+    assert (fork.outcome, fork.answer) == ("resolved", "told it so")
+    assert "trial run" in world.gateway.requests[-1].messages[-1].text
+    assert world.store.tasks.list(TaskFilter(workflow="research")) == []
+
+
+async def test_a_fork_keeps_what_was_said_as_its_contract_says(world: World):
+    agents, _, result = await ran(world, says("done"), store_prompts="redacted")
+    agents._parts = replace(agents._parts, redact=lambda text: text.replace("mia", "[name]"))
+    world.gateway.answers.append(says("mia says hello"))
+
+    fork = await agents.again.fork(result.task, 1, lambda c: c)
+
+    assert fork.answer == "mia says hello"
+    assert "mia" not in str([each.content for each in await world.log.records(fork.task)])
 
 
 async def test_with_effects_a_fork_really_calls(world: World):

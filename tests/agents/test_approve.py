@@ -172,3 +172,22 @@ async def test_calls_beside_the_question_run_while_it_waits(world: World, till: 
     done = await agents.resume(result.task)
     assert done is not None
     assert (done.outcome, ran, till.paid) == ("resolved", [1], [80.0])
+
+
+@pytest.mark.requirement("AG-06")
+async def test_a_question_that_two_people_answer_is_answered_once_and_the_other_one_stays_open(
+    world: World, till: Till
+):
+    both = wants(("pay", {"amount": 80.0}), ("pay", {"amount": 90.0}))
+    agents = world.agents(asks_first(till), [both, says("Done.")])
+    task = (await agents.run("support", {"text": "pay me"})).task
+    one, two = await agents.questions(task)
+    for who in ("pat", "mia"):
+        await agents.decide(task, one.step, "approve", who=who)
+    await agents.resume(task)
+    row = await world.log.get(task)
+    assert row is not None
+    assert (row.status, row.outcome) == ("waiting", "waiting_approval"), "lists show that somebody is still asked"
+    await agents.decide(task, two.step, "approve", who="pat")
+    [result] = await agents.work_off()
+    assert (result.outcome, till.paid) == ("resolved", [80.0, 90.0])

@@ -74,3 +74,21 @@ async def test_what_a_session_keeps_bears_in_later_tasks_what_it_bore_when_it_wa
         asked = len(upstream.asked)
     assert (read.outcome, other.outcome) == ("failed", "resolved")
     assert asked == 5, "the model that asked for it was not told what may not be seen there"
+
+
+@pytest.mark.requirement("SG-02")
+async def test_a_model_cannot_take_off_what_a_kept_text_bears(tmp_path: Path):
+    folder, bare = Folder(tmp_path), Answer(tool_calls=(("session_put", '{"name": "labels of size", "value": ""}'),))
+    async with Upstream(in_turn(LOOK, PUT, DONE, bare, DONE, GET, DONE)) as upstream:
+        folder.provider("openai", upstream.base_url)
+        folder.write("tools.py", TOOLS)
+        for contract in (GOVERNED.format(model="openai"), CONTRACT):
+            folder.write("agents/helper.yaml", contract)
+            async with Interlock.from_file(tmp_path) as il:
+                assert (await il.run("helper", {"text": "keep it"}, user="mia")).outcome == "resolved"
+        assert "bad_name" in str(list(upstream.asked)[-1].body["messages"][-1]["content"])
+        folder.write("agents/helper.yaml", GOVERNED.format(model="openai"))
+        folder.write("interlock.yaml", BOUND)
+        async with Interlock.from_file(tmp_path) as il:
+            assert (await il.run("helper", {"text": "what was it?"}, user="mia")).outcome == "failed"
+        assert len(upstream.asked) == 6, "the model that asked for it was not told what may not be seen there"

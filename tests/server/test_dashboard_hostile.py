@@ -11,9 +11,10 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
+from interlock.core.events import Started
 from interlock.core.time import SystemClock
 
-from .dashboard_kit import KEY, Past, dashboard, long_task, waiting_task, workspace, write
+from .dashboard_kit import KEY, WORKFLOW, Past, dashboard, long_task, waiting_task, workspace, write
 
 PAYLOADS = (
     "<script>alert(1)</script>",
@@ -221,3 +222,20 @@ async def test_json_twins_cannot_be_taken_for_pages_and_a_spreadsheet_runs_nothi
     assert sheet.headers["content-disposition"].startswith("attachment")
     assert "\n=" not in sheet.text
     assert '\n"=' not in sheet.text
+
+
+@pytest.mark.requirement("OB-08")
+async def test_what_is_nested_deep_keeps_nobody_from_reading_or_deciding(tmp_path: Path):
+    now = SystemClock().wall_ns()
+    nested: object = "here"
+    for _ in range(600):
+        nested = [nested]
+    deep = Past("tsk_deep", now)
+    deep.add(Started(WORKFLOW, deep.caller(), deep.versions), {"input": {"text": nested}})
+    deep.end("failed")
+    write(workspace(tmp_path), deep, waiting_task("tsk_waits", now, lambda _: "[" * 100_000))
+    async with dashboard(tmp_path) as (_, made, browser):
+        await browser.get(made.address())
+        replies = [await browser.get(path) for path in ("/ui/approvals", "/ui/tasks/tsk_waits", "/ui/tasks/tsk_deep")]
+    assert [reply.status_code for reply in replies] == [200, 200, 200]
+    assert "here" in replies[2].text

@@ -92,10 +92,7 @@ class Again:
         contract = change(self._contract(_workflow_of(records, task).partition("~")[0]))
         original = fold(records)
         contract = replace(
-            contract,
-            workflow=f"{contract.workflow}{FORK}",
-            grants=contract.grants if effects else held_back(contract.grants, original),
-            store_prompts="full",
+            contract if effects else held_back(contract, original), workflow=f"{contract.workflow}{FORK}"
         )
         made = copied(records, at, self._ids.new("tsk"), self._clock.wall_ns(), contract)
         fence = await self._journal.begin(made[0])

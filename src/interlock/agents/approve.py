@@ -5,7 +5,7 @@ Above: `decide`. Below: `state`, `actions`. A waiting task is a row: nothing of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -152,14 +152,20 @@ def expiries(state: State, now_ns: int) -> list[Entry]:
 
 
 def decisions(state: State, contract: Contract, signals: Sequence[Signal]) -> list[Entry]:
-    """What people decided, as entries; a decision that fits no open question is noted and changes nothing."""
-    return [_decision(state, contract, signal) for signal in signals if signal.name == APPROVAL_SIGNAL]
+    """What people decided, as entries; a decision that fits no open question, or comes second, is noted and changes nothing."""
+    entries, still_open = list[Entry](), {approval.seq: approval for approval in open_questions(state)}
+    for signal in signals:
+        if signal.name == APPROVAL_SIGNAL:
+            entries.append(_decision(still_open, contract, signal))
+            if isinstance(event := entries[-1][0], ApprovalDecided):
+                del still_open[event.step]
+    return entries
 
 
-def _decision(state: State, contract: Contract, signal: Signal) -> Entry:
+def _decision(still_open: Mapping[int, Approval], contract: Contract, signal: Signal) -> Entry:
     given = signal.payload
     step, decision, who = given.get("step"), given.get("decision"), str(given.get("who", ""))
-    approval = next((a for a in open_questions(state) if a.seq == step), None)
+    approval = still_open.get(step) if isinstance(step, int) else None
     if approval is None or decision not in _DECISIONS:
         return noted(
             "signal_ignored", f"{signal.id}: nothing is asked at step {step}, or {decision!r} is none of {_DECISIONS}"

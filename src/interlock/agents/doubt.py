@@ -6,7 +6,7 @@ to a person. Above: `decide`. Below: `state`, `compensate`, `actions`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 from interlock.core.events import DoubtSettled, Effect, InDoubt, Settled
@@ -101,15 +101,20 @@ def _again(action: Action, *, ask_first: bool) -> PlannedCall:
 
 
 def rulings(state: State, signals: Sequence[Signal]) -> list[Entry]:
-    """What people decided about actions in doubt, as entries; what fits no doubt is noted and changes nothing."""
-    return [_ruling(state, signal) for signal in signals if signal.name == DOUBT_SIGNAL]
+    """What people decided about actions in doubt, as entries; what fits no doubt, or comes second, is noted and changes nothing."""
+    entries, doubted = list[Entry](), {action.step for action in state.actions if action.doubted}
+    for signal in signals:
+        if signal.name == DOUBT_SIGNAL:
+            entries.append(_ruling(doubted, signal))
+            if isinstance(event := entries[-1][0], DoubtSettled):
+                doubted.remove(event.step)
+    return entries
 
 
-def _ruling(state: State, signal: Signal) -> Entry:
+def _ruling(doubted: Collection[int], signal: Signal) -> Entry:
     given: dict[str, Any] = signal.payload
     step, decision = given.get("step"), given.get("decision")
-    doubted = any(action.step == step and action.doubted for action in state.actions)
-    if not doubted or decision not in _DECISIONS:
+    if step not in doubted or decision not in _DECISIONS:
         return noted(
             "signal_ignored", f"{signal.id}: step {step} is not in doubt, or {decision!r} is none of {_DECISIONS}"
         )

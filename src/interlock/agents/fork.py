@@ -50,16 +50,19 @@ def copied(records: Sequence[Record], at: int, task: str, now_ns: int, contract:
     return [*made, Record(task, fold(made).next_seq, records[0].tenant, now_ns, note)]
 
 
-def held_back(grants: Mapping[str, Grant], original: State) -> dict[str, Grant]:
-    """The grants with every tool that has an effect replaced by one that has none."""
+def held_back(contract: Contract, original: State) -> Contract:
+    """The contract with nothing left that has an effect: no tool, none that undoes one, and no task that is begun, which would have its own."""
     known = {
         (action.name, action.arguments_hash): action.result
         for action in original.actions
         if action.kind == "tool" and action.ok and action.arguments_hash
     }
-    return {
-        name: grant if grant.tool.effect == "none" else _without_effect(grant, known) for name, grant in grants.items()
-    }
+    grants, undo_grants = (
+        {name: grant if grant.tool.effect == "none" else _without_effect(grant, known) for name, grant in each.items()}
+        for each in (contract.grants, contract.undo_grants)
+    )
+    awaits = {name: how for name, how in contract.awaits.items() if how.kind != "child"}
+    return replace(contract, grants=grants, undo_grants=undo_grants, awaits=awaits)
 
 
 def _without_effect(grant: Grant, known: Mapping[tuple[str, str], Any]) -> Grant:

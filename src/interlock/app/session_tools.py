@@ -39,7 +39,7 @@ class SessionTools:
         Args:
             name: under which it was kept.
         """
-        sessions, caller = self._of(ctx)
+        sessions, caller = self._of(ctx, name)
         kept = await sessions.read(caller, SESSION)
         ctx.bear(kept.get(f"{LABELS}{name}", ()))
         return {"name": name, "value": kept.get(name)}
@@ -51,12 +51,15 @@ class SessionTools:
             name: under which it is found again.
             value: the text.
         """
-        sessions, caller = self._of(ctx)
+        sessions, caller = self._of(ctx, name)
         labels = list(ctx.labels) if value else None
         await sessions.change(caller, SESSION, {name: value or None, f"{LABELS}{name}": labels or None})
         return {"name": name, "kept": bool(value)}
 
-    def _of(self, ctx: ToolContext) -> tuple[Sessions, Caller]:
+    def _of(self, ctx: ToolContext, name: str) -> tuple[Sessions, Caller]:
+        """Where this user's texts are. Raises ToolError: there is no user, or the name is one of ours, by which a model could take labels off."""
         if self._sessions is None or not ctx.user:
             raise ToolError("no_user", "there is no session: the task was begun for nobody", hint="Give it a user.")
+        if name.startswith(LABELS):
+            raise ToolError("bad_name", f"a name does not begin with {LABELS.strip()!r}", hint="Choose another name.")
         return self._sessions, Caller(ctx.tenant, ctx.user)

@@ -17,6 +17,8 @@ from interlock.core.errors import ToolError
 BUSY_TIMEOUT_S = 5.0
 MAX_ROWS = 1_000
 MAX_VALUE_BYTES = 1_000_000
+STEPS = 10_000
+"""Of SQLite's machine between two looks whether somebody wants the statement ended."""
 _NEVER = frozenset((sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_TRANSACTION))
 Prepare = Callable[[sqlite3.Connection, Path], None]
 
@@ -59,6 +61,7 @@ class SqliteDoor:
         """
         self._statements = statements
         self._bound = dict(bound)
+        self._interrupted = False
         try:
             self._db = sqlite3.connect(
                 f"{file.resolve().as_uri()}?mode=rw",
@@ -84,6 +87,7 @@ class SqliteDoor:
         sql = self._statements.get(name)
         if sql is None:
             raise ToolError("not_open", f"{name!r} is none of the statements that this tool declares")
+        self._held()
         try:
             cursor = self._db.execute(sql, {**_plain(values), **self._bound})
             columns = [each[0] for each in cursor.description or ()]
@@ -98,15 +102,22 @@ class SqliteDoor:
         """Commits, or takes everything back. Raises ToolError: it could not be committed, and nothing was changed."""
         with closing(self._db):
             self._db.set_authorizer(None)
-            if self._db.in_transaction and keep:
+            if keep:
+                self._held()
                 try:
                     self._db.execute("COMMIT")
                 except sqlite3.Error as failed:
                     raise _told(failed) from failed
 
     def interrupt(self) -> None:
-        """Ends a statement that is running, from another thread."""
+        """Ends a statement that is running or about to, from another thread; nothing is asked after it."""
+        self._interrupted = True
         self._db.interrupt()
+
+    def _held(self) -> None:
+        """Raises ToolError: the transaction is over, and what would be asked now would stand for itself. SQLite takes all of it back after some errors."""
+        if not self._db.in_transaction:
+            raise ToolError("transaction_over", "the database has taken back what this call did; nothing was changed")
 
     def _begin(self, *, writes: bool) -> None:
         db = self._db
@@ -116,6 +127,7 @@ class SqliteDoor:
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
         db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
         db.set_authorizer(_allowed)
+        db.set_progress_handler(lambda: self._interrupted, STEPS)
 
 
 def _allowed(action: int, *_: str | None) -> int:

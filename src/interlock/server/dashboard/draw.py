@@ -60,15 +60,18 @@ def as_json(value: Any, status: int = 200) -> Response:
 
 
 def pretty(value: Any) -> str:
-    """A JSON value over several lines; a text, or the JSON in a text, as what it is."""
+    """A JSON value over several lines, on one where it is nested too deep for that; a text, or the JSON in a text, as what it is."""
     if isinstance(value, str):
         if not value.startswith(("{", "[")):
             return clean(value)
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return clean(value)
-    return clean(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    try:
+        return clean(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    except RecursionError:
+        return clean(msgspec.json.encode(value, enc_hook=str).decode())
 
 
 def moment(at: int | str) -> str:
