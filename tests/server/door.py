@@ -178,9 +178,11 @@ def parts(gateway: FakeGateway) -> Parts:
 
 
 @asynccontextmanager
-async def opened(max_body_bytes: int = 1_000_000, max_concurrent: int = 100) -> AsyncGenerator[Door, None]:
+async def opened(
+    max_body_bytes: int = 1_000_000, max_concurrent: int = 100, gateway: FakeGateway | None = None
+) -> AsyncGenerator[Door, None]:
     """The server as `serve` builds it, without its signals and its slow way down."""
-    gateway = FakeGateway()
+    gateway = gateway or FakeGateway()
     config = _config(
         Behind(served(parts(gateway))), ServerSettings(max_body_bytes=max_body_bytes, max_concurrent=max_concurrent)
     )

@@ -6,9 +6,10 @@ Above: the faces (openai). Below: protocol, which makes these.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from interlock.core.errors import InterlockError
 
@@ -166,6 +167,15 @@ class Exchange:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Goes on with what was taken the short way in a task, which ends when the client goes."""
         self.protocol.spawn(self, work)
+
+    def cancel(self, task: asyncio.Task[None]) -> None:
+        """Ends the task that answers it. One that has not begun takes its first step before: cancelled sooner it would never run, and
+        the call that it was given would never settle.
+        """
+        if inspect.getcoroutinestate(cast(Any, task.get_coro())) == inspect.CORO_CREATED:
+            self.protocol.loop.call_soon(task.cancel)
+        else:
+            task.cancel()
 
     # What uvicorn's own code expects of the request that came last; `HotProtocol.connection_lost` does the cancelling.
 
