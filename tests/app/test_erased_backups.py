@@ -83,7 +83,7 @@ def beside(root: Path) -> None:
         store.sessions.change("acme", f"{prefix_of(user)}s", {"said": word}, now_ns=1, ends_ns=ENDS, max_bytes=999)
         store.outbox.put([OutboxRow(f"m-{user}", "acme", task, 0, "", "http://r", word, 0, 1, FAR)])
         store.signals.add(Signal(task, f"s-{user}", "told", {"note": word}))
-        store.cache.put_all([CacheRow("acme", f"k-{user}", said, ENDS)])
+        store.cache.put_all([CacheRow("acme", f"k-{user}".encode(), said, ENDS)], 1)
         store.similar.put_all([SimilarRow("acme", "space", user, "scope", ENDS, said)], [])
         row = FileRow(f"file_{user}", "acme", "batch", "n", 0, 1, 0, user)
         files.write_now(row, iter([said]))
@@ -107,7 +107,7 @@ def read(root: Path, file: Path | None = None) -> dict[str, str]:
         "signals": [each.payload for row in store.tasks.list(TaskFilter()) for each in store.signals.pending(row.id)],
         "turns": [_turn(store.responses.get("acme", "key_shared", f"resp_{user}", 1)) for user, _ in USERS],
         "sessions": [store.sessions.read("acme", f"{prefix_of(user)}s", 1) for user, _ in USERS],
-        "cache": [store.cache.get("acme", f"k-{user}", 1) for user, _ in USERS],
+        "cache": [store.cache.get("acme", f"k-{user}".encode(), 1) for user, _ in USERS],
         "similar": [each.value for each in store.similar.newest(1, 99)],
         "views": [Views(store.texts, SystemClock()).of("acme", who) for who in ("ada", "bob", "eve")],
         "messages": [each.body for each in store.outbox.take(FAR, FAR, limit=99)],

@@ -21,7 +21,7 @@ def kept(ran: Cli) -> Cli:
     for tenant in ("acme", "other"):
         state = SimilarState(tenant, "support_reply support 0a1b2c", packed_record(record))
         store.similar.put_all([SimilarRow(tenant, "space", "id", state.scope, LATER, b"x")], [state])
-        store.cache.put_all([CacheRow(tenant, "ab" * 20, b"x", LATER)])
+        store.cache.put_all([CacheRow(tenant, b"\xab" * 20, b"x", LATER)], 1)
     store.close()
     return ran
 

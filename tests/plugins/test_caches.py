@@ -34,17 +34,19 @@ def redis_url(tmp_path_factory):
 async def subject(request, tmp_path):
     clock = FakeClock()
     if request.param == "memory":
-        yield Subject(MemoryCache(), clock, at_once)
+        memory = MemoryCache()
+        yield Subject(memory, clock, at_once, memory)
     elif request.param == "sqlite":
         store = SqliteStore.open(tmp_path / "cache.db", synchronous="normal")
         recorder = Recorder(store, clock)
         recorder.start()
-        yield Subject(StoredCache(store, recorder, clock), clock, lambda: recorder.run(lambda _: None))
+        one, other = (StoredCache(store, recorder, clock) for _ in range(2))
+        yield Subject(one, clock, lambda: recorder.run(lambda _: None), other)
         await recorder.close()
         store.close()
     else:
         answers = RedisAnswers(request.getfixturevalue("redis_url"), clock, prefix=f"t{id(clock)}", timeout_s=5.0)
-        yield Subject(answers, clock, at_once)
+        yield Subject(answers, clock, at_once, answers)
         await answers.close()
 
 
@@ -62,7 +64,7 @@ async def test_an_answer_outlives_the_memory_that_it_was_put_into(subject):
     first.put(Keeping("acme", key("k"), b"answer", now, now + 10**10, now + 10**11))
     await first.close()
     await subject.settled()
-    second = FrontedCache(subject.clock, MemoryCache(), subject.store)
+    second = FrontedCache(subject.clock, MemoryCache(), subject.elsewhere)
     assert not second.elsewhere(key("k")), "nothing is known before the keys were read"
     await second.look_once()
     assert second.at_hand(key("k")) is None
@@ -75,7 +77,7 @@ async def test_an_answer_outlives_the_memory_that_it_was_put_into(subject):
 
 
 async def test_what_another_process_puts_is_learned_at_the_next_look(subject):
-    mine = FrontedCache(subject.clock, MemoryCache(), subject.store, lifetime_s=60.0)
+    mine = FrontedCache(subject.clock, MemoryCache(), subject.elsewhere, lifetime_s=60.0)
     await put(subject, "first", b"x")
     await mine.look_once()
     subject.clock.advance(3)
@@ -86,10 +88,28 @@ async def test_what_another_process_puts_is_learned_at_the_next_look(subject):
     assert mine.elsewhere(key("second"))
 
 
+async def test_what_a_process_stored_itself_is_not_read_back_to_it(tmp_path):
+    clock, store = FakeClock(), SqliteStore.open(tmp_path / "cache.db", synchronous="normal")
+    recorder = Recorder(store, clock)
+    recorder.start()
+    one, other = (StoredCache(store, recorder, clock) for _ in range(2))
+    ours, theirs = (Subject(each, clock, lambda: recorder.run(lambda _: None), each) for each in (one, other))
+    await put(ours, "a", b"x")
+    await put(ours, "b", b"x")
+    assert await one.keys(1) == []
+    assert set(await one.keys(0)) == {key("a"), key("b")}, "asked for all of them"
+    await put(theirs, "c", b"x")
+    await put(ours, "d", b"x")
+    assert set(await one.keys(1)) == {key("c"), key("d")}
+    assert await one.keys(1) == []
+    await recorder.close()
+    store.close()
+
+
 async def test_redis_keeps_no_more_than_it_may(redis_url):
     clock = FakeClock()
     answers = RedisAnswers(redis_url, clock, prefix="bounded", max_entries=4, timeout_s=5.0)
-    subject = Subject(answers, clock, at_once)
+    subject = Subject(answers, clock, at_once, answers)
     for place in range(10):
         await put(subject, f"k{place}", b"x", kept_s=100 + place)
     kept = await answers.keys(0)

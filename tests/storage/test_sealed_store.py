@@ -70,8 +70,7 @@ def filled(store: Store) -> None:
     store.write([[structs.replace(each, fence=fence) for each in rest], [lone("tsk_02")], [lone("tsk_03")]])
     store.signals.add(Signal("tsk_01", "s1", "decided", {"arguments": {"to": WORD}}, NOW))
     said = f'"{WORD}"'.encode()
-    store.cache.put("acme", "k0", said, now_ns=NOW, expires_ns=NOW + 9)
-    store.cache.put_all([CacheRow("acme", "k1", said, NOW + 9)])
+    store.cache.put_all([CacheRow("acme", key, said, NOW + 9) for key in (b"k0", b"k1")], NOW)
     store.similar.put_all(
         [SimilarRow("acme", "space", "1", "scope", NOW + 9, said)], [SimilarState("acme", "scope", said)]
     )
@@ -88,7 +87,7 @@ def read(store: Store) -> list[object]:
     return [
         *[each.content for task in ("tsk_01", "tsk_02", "tsk_03") for each in store.records(task)],
         [each.payload for each in store.signals.pending("tsk_01")],
-        [store.cache.get("acme", key, NOW) for key in ("k0", "k1")],
+        [store.cache.get("acme", key, NOW) for key in (b"k0", b"k1")],
         [each.value for each in store.similar.newest(NOW, 9)],
         [each.state for each in store.similar.states()],
         [(each.items, each.output, each.body) for each in store.responses.chain("acme", "key", "resp_1", NOW, 9)],
@@ -140,7 +139,7 @@ def test_once_a_tenants_keys_are_destroyed_nothing_of_it_is_read_and_everything_
     assert repr([each.content for each in store.records("tsk_04")]).count(WORD) == 1
     contents = [each.content for task in ("tsk_01", "tsk_02") for each in store.records(task)]
     assert all("destroyed" in why_unreadable(each) for each in contents)
-    assert [store.cache.get("acme", key, NOW) for key in ("k0", "k1")] == [None, None]
+    assert [store.cache.get("acme", key, NOW) for key in (b"k0", b"k1")] == [None, None]
     assert (store.similar.newest(NOW, 9), store.similar.states()) == ([], [])
     assert store.sessions.read("acme", "s", NOW) == {}
     assert (store.outbox.take(NOW, NOW + 1, limit=9), store.outbox.waiting()) == ([], 0), (

@@ -1,4 +1,4 @@
-"""Leases, signals, and the cache: what every store does for workers."""
+"""Leases and signals: what every store does for workers."""
 
 import pytest
 
@@ -104,22 +104,3 @@ def test_the_lines_of_an_input_file_are_found_again(store):
     assert store.tasks.find("f", 3) is None
     assert store.tasks.find("", 0) is None
     assert [row.id for row in store.tasks.of_batch("f")] == ["t1", "t2"]
-
-
-def test_a_cached_answer_is_its_tenants_and_ends_with_its_time(store):
-    store.cache.put("a", "k", b"one", now_ns=T0, expires_ns=T0 + 10)
-    store.cache.put("a", "k", b"two", now_ns=T0, expires_ns=T0 + 20)
-    store.cache.put("a", "old", b"never", now_ns=T0, expires_ns=T0)
-    assert store.cache.get("a", "k", T0 + 15) == b"two"
-    assert store.cache.get("b", "k", T0 + 15) is None
-    assert store.cache.get("a", "k", T0 + 20) is None
-    assert store.cache.purge(T0 + 20) == 1
-
-
-def test_a_cache_is_trimmed_to_those_that_live_longest(store):
-    for n in range(6):
-        store.cache.put("a", f"k{n}", b"x", now_ns=T0, expires_ns=T0 + 100 + n)
-    assert store.cache.trim(2) == 4
-    assert [store.cache.get("a", f"k{n}", T0) for n in (3, 4, 5)] == [None, b"x", b"x"]
-    assert store.cache.clear("b") == 0
-    assert store.cache.clear() == 2

@@ -7,7 +7,7 @@ implement. Below: msgspec. A key holds everything an answer depends on, the tena
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -114,7 +114,10 @@ class AnswerStore(Protocol):
         ...
 
     async def keys(self, kept_after_ns: int) -> list[bytes]:
-        """Keys of entries whose `keep_until_ns` is later: with 0 all of them, else those that have come since."""
+        """Keys of entries whose `keep_until_ns` is later: with 0 all of them, else those that have come since.
+
+        What was put here itself may be left out, but with 0.
+        """
         ...
 
     async def clear(self, tenant: str = "") -> int:
@@ -176,32 +179,39 @@ class CacheRow(Struct, frozen=True, gc=False):
     """One cached value as it is stored."""
 
     tenant: str
-    key: str
+    key: bytes
     value: bytes
     expires_ns: int
+
+
+class Placed(NamedTuple):
+    """Where rows stand in the order in which a store's rows came."""
+
+    before: int
+    """The place of the row that came last before them."""
+    last: int
 
 
 class CacheStore(Protocol):
     """Whole answers under a key; the key holds everything the answer depends on."""
 
-    def get(self, tenant: str, key: str, now_ns: int) -> bytes | None: ...
+    def get(self, tenant: str, key: bytes, now_ns: int) -> bytes | None: ...
 
-    def put_all(self, rows: Sequence[CacheRow]) -> None:
-        """Keeps them all in one transaction, each in the place of the one before."""
+    def put_all(self, rows: Sequence[CacheRow], now_ns: int, most: int = 0) -> Placed | None:
+        """Keeps them all in one transaction, each in the place of the one before.
+
+        `most`: what has expired goes too, and all but so many of those that came last; 0: nothing else is looked at. `None`: this
+        store keeps no order.
+        """
         ...
 
-    def keys(self, expiring_after_ns: int, limit: int) -> list[str]:
-        """Keys of every tenant's entries that expire later, those that live longest first."""
+    def keys(self, after: int, kept_after_ns: int, limit: int) -> tuple[list[bytes], int]:
+        """Keys of every tenant's entries that came after the place `after`, newest first, and the place of the last of them.
+
+        A store that keeps no order tells those that expire after `kept_after_ns`, and `after` as it was.
+        """
         ...
 
-    def put(self, tenant: str, key: str, value: bytes, *, now_ns: int, expires_ns: int) -> None: ...
-
-    def purge(self, now_ns: int) -> int:
-        """Removes what has expired; returns how many."""
+    def clear(self, tenant: str = "") -> int:
+        """Removes one tenant's answers, or everybody's; returns how many."""
         ...
-
-    def trim(self, entries: int) -> int:
-        """Keeps that many entries, those that expire last; returns how many went."""
-        ...
-
-    def clear(self, tenant: str = "") -> int: ...

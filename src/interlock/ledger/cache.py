@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import threading
 from collections.abc import Sequence
-from operator import attrgetter
 
 from interlock.core.answers import CacheEntry, CacheRow, Keeping
 from interlock.core.store import Store
@@ -30,9 +30,12 @@ class StoredCache:
         self._clock = clock
         self._max_entries = max_entries
         self._puts = 0
+        self._seen = 0
+        """Place in the store's order up to which keys have been told, or are our own."""
+        self._seeing = threading.Lock()
 
     async def get(self, tenant: str, key: bytes) -> CacheEntry | None:
-        kept = await asyncio.to_thread(self._store.cache.get, tenant, key.hex(), self._clock.wall_ns())
+        kept = await asyncio.to_thread(self._store.cache.get, tenant, key, self._clock.wall_ns())
         if kept is None:
             return None
         stored_ns, fresh_until_ns = _TIMES.unpack_from(kept)
@@ -42,21 +45,27 @@ class StoredCache:
         """Queues one transaction; while the store is behind, nothing is kept."""
         now_ns = self._clock.wall_ns()
         before, self._puts = self._puts, self._puts + len(group)
-        trim = before // _TRIM_EVERY != self._puts // _TRIM_EVERY
+        most = self._max_entries if before // _TRIM_EVERY != self._puts // _TRIM_EVERY else 0
 
         def keeping(store: Store) -> None:
-            store.cache.put_all(_rows(group, now_ns))
-            if trim:
-                store.cache.purge(now_ns)
-                store.cache.trim(self._max_entries)
+            placed = store.cache.put_all([_row(each) for each in group], now_ns, most)
+            with self._seeing:
+                if placed is not None and placed.before <= self._seen:  # nobody else's are among them
+                    self._seen = max(self._seen, placed.last)
 
         self._recorder.defer(keeping, sum([len(each.value) for each in group]))
 
     async def keys(self, kept_after_ns: int) -> list[bytes]:
-        after_ns = max(kept_after_ns, self._clock.wall_ns())
+        """Our own are left out where the store tells them apart."""
+        expiring_ns = max(kept_after_ns, self._clock.wall_ns())
 
         def reading() -> list[bytes]:
-            return [bytes.fromhex(key) for key in self._store.cache.keys(after_ns, self._max_entries)]
+            with self._seeing:
+                after = self._seen if kept_after_ns else 0
+            keys, last = self._store.cache.keys(after, expiring_ns, self._max_entries)
+            with self._seeing:
+                self._seen = max(self._seen, last)
+            return keys
 
         return await asyncio.to_thread(reading)
 
@@ -67,20 +76,11 @@ class StoredCache:
         """Holds nothing open: store and recorder are their owner's."""
 
 
-def _rows(group: Sequence[Keeping], now_ns: int) -> list[CacheRow]:
-    """Those of the group whose time is not over, in the order of the index, which is then gone through once.
-
-    They leave the store with the end of the second in which their time is over, so that those that came together can be written together; what an entry says of its own time stays.
-    """
-    rows = [
-        CacheRow(
-            each.tenant,
-            each.key.hex(),
-            _TIMES.pack(each.stored_ns, each.fresh_until_ns) + each.value,
-            -(-each.keep_until_ns // NS_PER_S) * NS_PER_S,
-        )
-        for each in group
-        if each.keep_until_ns > now_ns
-    ]
-    rows.sort(key=attrgetter("tenant", "key"))
-    return rows
+def _row(keeping: Keeping) -> CacheRow:
+    """It leaves the store with the end of the second in which its time is over, so that those that came together can be written together; what an entry says of its own time stays."""
+    return CacheRow(
+        keeping.tenant,
+        keeping.key,
+        _TIMES.pack(keeping.stored_ns, keeping.fresh_until_ns) + keeping.value,
+        -(-keeping.keep_until_ns // NS_PER_S) * NS_PER_S,
+    )

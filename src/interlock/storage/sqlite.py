@@ -23,8 +23,9 @@ from interlock.core.store import LINES, Change, RollFilter, RollRow, StorePrompt
 
 from . import packed
 from .anew import rewritten
+from .answers import Answers
 from .archive import SqliteRows
-from .aside import Cache, Signals
+from .aside import Signals
 from .audit import Audit
 from .batches import Batches, Files
 from .bodies import NOTHING
@@ -67,7 +68,7 @@ class SqliteStore:
         self._prices: dict[str, Price] = {}
         self._tasks = SqliteTasks(database, self._price_at_write)
         self._signals = Signals(database)
-        self._cache = Cache(database)
+        self._cache = Answers(database)
         self._keys = Keys(database)
         self._responses = Responses(database)
         self._files = Files(database)
@@ -120,7 +121,7 @@ class SqliteStore:
         return self._signals
 
     @property
-    def cache(self) -> Cache:
+    def cache(self) -> Answers:
         return self._cache
 
     @property

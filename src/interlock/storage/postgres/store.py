@@ -17,7 +17,7 @@ from interlock.core.meters import MeterRow
 from interlock.core.money import Price, Totals, Usage
 from interlock.core.sketch import Counts
 from interlock.core.store import LINES, Change, RollFilter, RollRow, StorePrompts
-from interlock.storage.aside import Cache, Signals
+from interlock.storage.aside import Signals
 from interlock.storage.audit import Audit
 from interlock.storage.batches import Batches, Files
 from interlock.storage.bodies import NOTHING
@@ -35,6 +35,7 @@ from interlock.storage.similar import SimilarAnswers
 
 from . import calls
 from .anew import rewritten
+from .answers import Answers
 from .archive import PostgresRows
 from .database import Database
 from .lease_clock import LeaseClock
@@ -63,7 +64,7 @@ class PostgresStore:
         self._prices: dict[str, Price] = {}
         self.tasks = PostgresTasks(database, self.price)
         self.signals = Signals(database)
-        self.cache = Cache(database)
+        self.cache = Answers(database)
         self.keys = Keys(database)
         self.responses = Responses(database)
         self.files = Files(database)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from interlock.core.answers import CacheRow, CacheStore, SimilarRow, SimilarState, SimilarStore
+from interlock.core.answers import CacheRow, CacheStore, Placed, SimilarRow, SimilarState, SimilarStore
 from interlock.core.batches import BatchRow, BatchStore, Line
 from interlock.core.caller import Caller
 from interlock.core.errors import StoreUnavailable
@@ -66,31 +66,20 @@ class SealedCache:
     def __init__(self, inner: CacheStore, envelope: Envelope) -> None:
         self._inner, self._envelope = inner, envelope
 
-    def get(self, tenant: str, key: str, now_ns: int) -> bytes | None:
+    def get(self, tenant: str, key: bytes, now_ns: int) -> bytes | None:
         value = self._inner.get(tenant, key, now_ns)
-        return None if value is None else self._envelope.known(f"cache/{key}", value, tenant)
+        return None if value is None else self._envelope.known(f"cache/{key.hex()}", value, tenant)
 
-    def put(self, tenant: str, key: str, value: bytes, *, now_ns: int, expires_ns: int) -> None:
-        sealed = self._envelope.seal(tenant, f"cache/{key}", value, kind="answers")
-        self._inner.put(tenant, key, sealed, now_ns=now_ns, expires_ns=expires_ns)
-
-    def put_all(self, rows: Sequence[CacheRow]) -> None:
+    def put_all(self, rows: Sequence[CacheRow], now_ns: int, most: int = 0) -> Placed | None:
         seal = self._envelope.seal
-        self._inner.put_all(
-            [
-                structs.replace(each, value=seal(each.tenant, f"cache/{each.key}", each.value, kind="answers"))
-                for each in rows
-            ]
-        )
+        sealed = [
+            structs.replace(each, value=seal(each.tenant, f"cache/{each.key.hex()}", each.value, kind="answers"))
+            for each in rows
+        ]
+        return self._inner.put_all(sealed, now_ns, most)
 
-    def keys(self, expiring_after_ns: int, limit: int) -> list[str]:
-        return self._inner.keys(expiring_after_ns, limit)
-
-    def purge(self, now_ns: int) -> int:
-        return self._inner.purge(now_ns)
-
-    def trim(self, entries: int) -> int:
-        return self._inner.trim(entries)
+    def keys(self, after: int, kept_after_ns: int, limit: int) -> tuple[list[bytes], int]:
+        return self._inner.keys(after, kept_after_ns, limit)
 
     def clear(self, tenant: str = "") -> int:
         return self._inner.clear(tenant)

@@ -1,0 +1,3 @@
+-- phase: post
+-- Where processes of before kept their answers.
+DROP TABLE cache;

@@ -1,0 +1,47 @@
+"""Whole answers of the exact cache on PostgreSQL, by their keys and by the time in which they end.
+
+Above: store, as `cache`. Below: session. Transactions of several processes end in any order, so that places in the order of coming would tell others too little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from interlock.core.answers import CacheRow, Placed
+from interlock.storage.session import Database
+
+
+class Answers:
+    """`core.answers.CacheStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = database.sql("cache")
+
+    def get(self, tenant: str, key: bytes, now_ns: int) -> bytes | None:
+        with self._database.reading("read the cache") as db:
+            row = db.execute(self._sql["get"], (tenant, key.hex(), now_ns)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def put_all(self, rows: Sequence[CacheRow], now_ns: int, most: int = 0) -> Placed | None:
+        lasting = [row for row in rows if row.expires_ns > now_ns]
+        lasting.sort(
+            key=lambda row: (row.tenant, row.key)
+        )  # one way through the index, and no two processes the other way round
+        with self._database.transaction("write the cache") as db:
+            db.executemany(
+                self._sql["put"], [(row.tenant, row.key.hex(), row.expires_ns, row.value) for row in lasting]
+            )
+            if most:
+                db.execute(self._sql["purge"], (now_ns,))
+                db.execute(self._sql["trim"], (most,))
+        return None
+
+    def keys(self, after: int, kept_after_ns: int, limit: int) -> tuple[list[bytes], int]:
+        with self._database.reading("read the cache's keys") as db:
+            rows = db.execute(self._sql["keys"], (kept_after_ns, limit)).fetchall()
+        return [bytes.fromhex(row[0]) for row in rows], after
+
+    def clear(self, tenant: str = "") -> int:
+        with self._database.transaction("clear the cache") as db:
+            return db.execute(self._sql["clear"], (tenant,)).rowcount
