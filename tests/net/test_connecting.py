@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
 
 from interlock.core.errors import ConnectFailed, UpstreamTimeout
+from interlock.core.ports import HttpResponse
 from interlock.net import PooledClient
 from interlock.net.pool import PoolLimits
 
@@ -38,3 +40,27 @@ async def test_a_server_that_accepts_nobody_is_given_up_in_time(connect_s: float
         await client.close()
         for each in (listener, *waiting):
             each.close()
+
+
+class Told:
+    """The reader of a request that goes the short way."""
+
+    def __init__(self) -> None:
+        self.with_what: asyncio.Future[HttpResponse | Exception] = asyncio.get_running_loop().create_future()
+
+    def came(self, response: HttpResponse) -> None:
+        self.with_what.set_result(response)
+
+    def failed(self, error: Exception) -> None:
+        self.with_what.set_result(error)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example"], ids=["an empty label", "a long label"])
+async def test_a_host_that_is_no_name_is_told_on_both_ways(host: str) -> None:
+    client = PooledClient(CLOCK)
+    request, told = post(f"http://{host}"), Told()
+    with pytest.raises(ConnectFailed, match="no name that can be looked up"):
+        await client.request(request, soon())
+    client.line(request, "").post("", b"{}", soon(), told)
+    assert isinstance(await asyncio.wait_for(told.with_what, 60), ConnectFailed)
+    await client.close()

@@ -89,7 +89,7 @@ class Line:
         """Sends on a connection that is opened for it, or that another request gives back."""
         try:
             connection = told.connection = await self._pool.take(told.terms.deadline_at)
-        except InterlockError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, its reader has to be told: nobody else waits for this task
             told.reader.failed(error)
             return
         if not connection.tell(told.data, told.terms, told.heard):

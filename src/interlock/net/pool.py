@@ -182,7 +182,7 @@ class OriginPool:
                 f"{origin} did not accept a connection in time",
                 hint="Is the address right, and may this machine reach it? Proxy variables are not read.",
             ) from None
-        except (OSError, ssl.SSLError, ssl.CertificateError) as fault:
+        except (OSError, ssl.SSLError, ssl.CertificateError, UnicodeError) as fault:
             raise _connect_failed(origin, fault) from fault
         connection.stale_after_s = self._limits.stale_after_s
         plain: socket.socket | None = transport.get_extra_info("socket")
@@ -212,6 +212,8 @@ def _connect_failed(origin: Origin, fault: Exception) -> ConnectFailed:
         return ConnectFailed(f"{origin}: TLS failed: {fault.reason or fault}", hint="Does it speak https at that port?")
     if isinstance(fault, socket.gaierror):
         return ConnectFailed(f"{origin}: the name cannot be looked up: {fault.strerror}", hint="Check `base_url`.")
+    if isinstance(fault, UnicodeError):  # from IDNA: a label is empty or longer than 63 characters
+        return ConnectFailed(f"{origin}: the host is no name that can be looked up", hint="Check `base_url`.")
     if isinstance(fault, ConnectionRefusedError):
         return ConnectFailed(f"{origin}: nothing listens there", hint="Start the server, or check `base_url`.")
     return ConnectFailed(f"{origin}: no connection: {fault}")
