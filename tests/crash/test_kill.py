@@ -11,7 +11,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from interlock.app.following import Place, news, place_of
 from interlock.core.events import InDoubt, Settled
 from interlock.core.store import Store, TaskFilter
 from interlock.ledger.read import Reader
+from tests.crash.followed import begun, heard
 from tests.crash.ground import Ground, mishap, small_disk
 from tests.crash.nursery import Nursery
 from tests.crash.shop import keyed, read
@@ -115,6 +116,7 @@ def test_whatever_happens_at_random_instants_no_task_is_lost_and_no_effect_doubl
         keep(place.name, {**happened, **seen, "rounds": rounds, "tasks": rounds * len(ORDERS)})
     print(f"{place.name}: {dict(happened)} in {rounds} rounds of {len(ORDERS)} tasks: {dict(seen)}")
     assert MISHAPS < ENOUGH or seen["crashed"] > MISHAPS // 20, "the mishaps hit no call: the instants prove nothing"
+    assert MISHAPS < ENOUGH or seen["cut in the middle of being told"] > 0, "no text was cut off while it was told"
     assert MISHAPS < ENOUGH or seen["doubts"] > 0, "no effect was ever in doubt: the instants prove nothing"
 
 
@@ -177,8 +179,33 @@ def check(ground: Ground, frozen: int, watcher: Watcher | None) -> Counter[str]:
     seen["cut streams"] = sum(row.outcome == "failed" for row in listed if row.kind == "call")
     for row in rows:
         seen += doubts(store, row.id, watcher)
+    seen += check_followed(ground, store, {row.id for row in rows}, frozen)
     store.close()
     return seen
+
+
+def check_followed(ground: Ground, store: Store, tasks: set[str], frozen: int) -> Counter[str]:
+    """Every text that a model began to write for followers is one call in the books, whole or cut off; one that was begun anew has the next number."""
+    told, seen = begun(ground.outside), Counter[str]()
+    assert {each.task for each in told} == {task for task in tasks if heard(task) and _asked(store, task)}
+    for task in {each.task for each in told}:
+        steps = sorted((each for each in told if each.task == task), key=lambda each: each.step)
+        assert len({each.step for each in steps}) == len(steps), "no call is made twice at one place of the log"
+        settled = {record.seq: record.event for record in store.records(task) if isinstance(record.event, Settled)}
+        assert frozen or {each.step for each in steps} <= set(settled), "each that was begun to be told has settled"
+        cut = {each.step for each in steps if each.step not in settled or settled[each.step].status == "crashed"}
+        assert steps[-1].step not in cut, "the last one was told to its end"
+        for one, other in pairwise(steps):
+            assert one.step not in cut or other.attempt > one.attempt, "what was cut off is told anew, and told so"
+        seen["told texts"] += len(steps)
+        seen["cut in the middle of being told"] += len(cut)
+    return seen
+
+
+def _asked(store: Store, task: str) -> bool:
+    """A model of the task was asked, the on-device tier apart."""
+    events = [record.event for record in store.records(task)]
+    return any(isinstance(each, Settled) and each.kind == "model" and each.name == "m" for each in events)
 
 
 def check_shop(ground: Ground, orders: list[str], fine: list[str], frozen: int) -> int:

@@ -1,7 +1,7 @@
 """The process that is killed: works off a batch on a real store until everything is finished, answering questions like a person would.
 
-A tenth of the orders goes through a flow, another tenth fails and is undone, the rest is a model's with tools in parallel. Beside them it streams answers, which are
-calls of their own. Forked by `nursery`; prints `ready` once it works and `done` at the end.
+A tenth of the orders goes through a flow, another tenth fails and is undone, the rest is a model's with tools in parallel. The models of every second task write for
+followers; beside the tasks it streams answers, which are calls of their own. Forked by `nursery`; prints `ready` once it works and `done` at the end.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from interlock.core.chat import ChatRequest, ChatResponse, ToolCall
 from interlock.core.errors import InvalidRequest, LedgerFull, StoreUnavailable
 from interlock.core.events import Attempt, Settled, lone_ids
 from interlock.core.ids import SystemIds
+from interlock.core.live import Ear
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
 from interlock.core.store import Store
@@ -35,6 +36,7 @@ from interlock.storage import SqliteStore
 from interlock.storage.postgres import PostgresStore
 from interlock.tools.call import Grant, ToolDesk
 from tests.crash.edges import Edged, Edges
+from tests.crash.followed import PIECES, Following, pieces
 from tests.crash.shop import Shop, read
 from tests.crash.stepped import SteppedClock
 
@@ -45,8 +47,6 @@ USED = Usage(input=50, output=10)
 FROZEN = "frozen"
 """A file in the folder while some worker stands still: nobody can say yet what it has done."""
 OPENING_TRIES = 600
-PIECES = 3
-"""Of a streamed answer."""
 
 
 class Told(Struct, frozen=True):
@@ -74,6 +74,7 @@ class Model:
 
     def __init__(self, ledger: Recorder, clock: Clock, pause_s: float) -> None:
         self.ledger, self.clock, self.pause_s = ledger, clock, pause_s
+        self.following: Following | None = None
 
     async def chat(
         self,
@@ -83,17 +84,32 @@ class Model:
         budget: Budget | None = None,
         deadline: Deadline | None = None,
         fence: int = 0,
+        ear: Ear | None = None,
     ) -> ChatReply:
         started_ns, cost = self.clock.wall_ns(), 0 if request.model.startswith("local/") else COST_NANO_USD
         crashed = Settled("c", "model", request.model, caller, "crashed", started_ns, usage=USED, cost_nano_usd=cost)
         slot = self.ledger.open(crashed)
-        await asyncio.sleep(self.pause_s)
         said = self._say(request)
+        await self._written(said, caller, ear)
         tried = Attempt("own/m", "ok", started_ns, 1, "small", USED, cost)
         settled = replace(crashed, status="ok", deployment="own/m", tier="small", attempts=(tried,))
         calls = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in said.tool_calls]
         self.ledger.settle(slot, settled, {"response": {"text": said.text, "tool_calls": calls}}, fence=fence)
         return ChatReply(said, settled)
+
+    async def _written(self, said: ChatResponse, caller: Caller, ear: Ear | None) -> None:
+        """Takes its time, and where somebody hears it, writes meanwhile."""
+        if ear is None or self.following is None:
+            await asyncio.sleep(self.pause_s)
+            return
+        ear.begins("", provisional=False)
+        for piece in pieces(said.text):
+            await asyncio.sleep(self.pause_s / PIECES)
+            ear.text(piece)
+        for place, call in enumerate(said.tool_calls):
+            ear.call(place, call.name, call.arguments)
+            await asyncio.sleep(self.pause_s / PIECES)
+        self.following.whole(caller.task, caller.step, said.text)
 
     def _say(self, request: ChatRequest) -> ChatResponse:
         order = next(m.text for m in request.messages if m.role == "user").split()[0]
@@ -181,16 +197,18 @@ async def main(told: Told) -> None:
     ledger: Any = Edged(recorder, edges)
     shop = Shop(outside, told.pause_s, edges.edge)
     log = TaskLog(ledger, store, clock, lease_s=told.lease_s, lease_now=plain.lease_clock())
-    ids = SystemIds(clock)
+    ids, model = SystemIds(clock), Model(ledger, clock, told.pause_s)
+    model.following = Following(model.chat, clock, shop)
     desk = ToolDesk(ledger, clock, ids, random.Random(told.seed), outside)
     agents = Agents(
         {"shop": contract(shop)},
-        gateway=Model(ledger, clock, told.pause_s),
+        gateway=model,
         desk=desk,
         journal=log,
         clock=clock,
         ids=ids,
         redact=lambda text: text,
+        followers=model.following,
     )
     print("ready", flush=True)
     unfinished = set(told.orders)
