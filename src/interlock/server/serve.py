@@ -292,8 +292,9 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Wakes once a second, for the date that answers bear, and when it is told to stop; uvicorn's own looks ten times a second."""
-        told = asyncio.Event()
-        self._told = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, told.set)
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        # Through a timer, which comes after what a turn has accepted: asyncio drops a connection whose server is closed before it has a transport.
+        self._told = lambda: loop.call_soon_threadsafe(lambda: loop.call_later(0.0, told.set))
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
