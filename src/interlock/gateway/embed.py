@@ -54,7 +54,7 @@ class Embeddings:
         call, plan = await self._beginner.begin(caller, _as_chat(request), budget, deadline, 0)
         member: Member | None = None
         try:
-            with await desk.gate.enter(call.deadline, desk.parts.clock):  # admit
+            with await desk.gate.enter(call.deadline, desk.parts.clock, call.caller.tenant):  # admit
                 member = self._groups.join(call, plan, request, self._reserve(call, plan))
                 return await self._outcome(member)
         except BaseException as error:
@@ -146,7 +146,7 @@ class Embeddings:
         calls = [member.call for member in group.members]
         clock = self._desk.parts.clock
         return Call(
-            lead.id,
+            lead.id if len(calls) == 1 else f"{lead.id}+{len(calls) - 1}",  # another body, so another idempotency key
             lead.caller,
             structs.replace(lead.request, messages=()),
             None,
