@@ -25,7 +25,7 @@ WITHOUT = {
     "by the id of a task, whose tenant its reader compares (tests/server/test_tenants.py)": """calls.among calls.find calls.kept calls.moved calls.set_content
         events.at events.contents events.set_content events.there segments.delete segments.holding segments.known segments.near_rows segments.newest
         segments.with_rows signals.add signals.called signals.consume signals.forget signals.pending tasks.add tasks.find tasks.get tasks.known tasks.of_batch""",
-    "the sums of the whole ledger, and its order": """calls.totals events.totals outcomes.totals roll.totals segments.totals tail.behind tail.segments""",
+    "the sums of the whole ledger, and its order": """calls.totals events.totals outcomes.totals roll.totals segments.totals tail.behind tail.end tail.segments""",
 }
 
 

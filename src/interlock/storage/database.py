@@ -17,6 +17,7 @@ from typing import Literal
 from interlock.core.errors import StoreUnavailable
 from interlock.core.sketch import added, packed, summed
 
+from .ahead import Ahead
 from .migrate import prepare
 from .statements import statements
 
@@ -61,6 +62,8 @@ class Database:
         self._writing = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
+        self.ahead = Ahead()
+        """Of the writing connection: for whoever is inside a transaction."""
         with explained(path, "open the database"):
             _private(path)
             self._writer = self._connect()
@@ -82,10 +85,14 @@ class Database:
         with self._writing, explained(self.path, doing):
             writer = self._writer
             writer.execute("BEGIN IMMEDIATE")
+            done = False
             try:
                 yield writer
                 writer.execute("COMMIT")
+                done = True
             finally:
+                if not done:
+                    self.ahead.forget()
                 # A failed statement may have rolled back by itself; only a transaction that is still open is undone.
                 if writer.in_transaction:
                     writer.execute("ROLLBACK")

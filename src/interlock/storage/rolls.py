@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from interlock.core.events import ApprovalAsked, Attempt, Finished, Record, Settled
+from interlock.core.events import ApprovalAsked, Finished, Record, Settled
 from interlock.core.lots import Lot
 from interlock.core.money import BUCKETS, Price, Usage, bucket_costs
 from interlock.core.shares import parts_of
@@ -43,14 +43,14 @@ class RollSum:
 
     __slots__ = ("counts", "latency", "lines", "n", "saved", "usage")
 
-    def __init__(self) -> None:
-        self.n = 0
+    def __init__(self, n: int = 0, latency: Counts | None = None) -> None:
+        self.n = n
         self.saved = 0
         self.counts = [0, 0]
         """Real and simulated nano-dollars."""
         self.usage = [0] * len(BUCKETS)
         self.lines = [0] * len(LINES)
-        self.latency: Counts = {}
+        self.latency: Counts = {} if latency is None else latency
 
     def took(self, duration_us: int) -> None:
         bucket = bucket_of(duration_us)
@@ -105,12 +105,11 @@ def sort_into(kinds: Kinds, records: Iterable[Record]) -> None:
             continue
         tries, version = call.attempts, call.price
         if tries:
-            own = tries[0]
-            if len(tries) > 1 or not _answered(own, call):
+            if not one_try(call):
                 kinds.others.append((record.tenant, call))
                 continue
-            version = own.price or version
-        kind = (_key(record.tenant, call), version)
+            version = tries[0].price or version
+        kind = (key_of(record.tenant, call), version)
         if (calls := usual.get(kind)) is None:
             usual[kind] = [call]
         else:
@@ -146,11 +145,21 @@ def sums_of(
     return sums
 
 
-def _answered(own: Attempt, call: Settled) -> bool:
-    return own.status == "ok" and own.deployment == call.deployment and own.simulated == call.simulated
+def one_try(call: Settled) -> bool:
+    """Whether the whole of a call was one try at the most, and that the one which answered: by tools, which name no deployment, or by the call's own."""
+    if not call.attempts:
+        return True
+    own = call.attempts[0]
+    return (
+        len(call.attempts) == 1
+        and own.status == "ok"
+        and not own.purpose
+        and own.simulated == call.simulated
+        and (own.deployment == call.deployment or (not call.deployment and call.status == "ok"))
+    )
 
 
-def _key(tenant: str, call: Settled) -> RollKey:
+def key_of(tenant: str, call: Settled) -> RollKey:
     """Where the whole of a usual call is summed up."""
     caller = call.caller
     return (
@@ -170,7 +179,7 @@ def _key(tenant: str, call: Settled) -> RollKey:
 
 def _kind_of_lot(lot: Lot) -> tuple[RollKey, str]:
     sample = lot.form.sample
-    key = _key(sample.caller.tenant, structs.replace(sample, started_ns=lot.briefs[0].started_ns))
+    key = key_of(sample.caller.tenant, structs.replace(sample, started_ns=lot.briefs[0].started_ns))
     return key, (sample.attempts[0].price if sample.attempts else "") or sample.price
 
 

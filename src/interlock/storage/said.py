@@ -20,10 +20,11 @@ _PORTION = 500
 class Said:
     """What one transaction keeps and lets go of."""
 
-    def __init__(self, db: Session, sql: Sql) -> None:
+    def __init__(self, db: Session, sql: Sql, secret: bytes | None = None) -> None:
+        """`secret`: what names are made with, where it is known already."""
         self._db = db
         self._sql = sql
-        self._secret: bytes | None = None
+        self._secret = secret
         """`None` until it has been looked for, empty where there is none."""
         self._uses: dict[bytes, int] = {}
         self._texts: dict[bytes, tuple[str, str]] = {}
@@ -31,9 +32,7 @@ class Said:
 
     def trial(self) -> Said:
         """For a write that may be undone within the transaction; `took` adds what it did."""
-        other = Said(self._db, self._sql)
-        other._secret = self._secret
-        return other
+        return Said(self._db, self._sql, self._secret)
 
     def took(self, trial: Said) -> None:
         for name, n in trial._uses.items():

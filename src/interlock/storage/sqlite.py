@@ -45,6 +45,7 @@ from .scrubbed import scrubbed
 from .sessions import Sessions
 from .similar import SimilarAnswers
 from .statements import statements
+from .steps import NotSteps, Steps, steps_of, write_steps
 from .tail import Tail
 from .tasks import SqliteTasks
 from .writes import put_prices, write_groups
@@ -175,11 +176,22 @@ class SqliteStore:
     def write(
         self, groups: Sequence[Sequence[Record]], prices: Sequence[Price] = (), lots: Sequence[Lot] = ()
     ) -> list[Fenced | None]:
+        if not prices and not lots and (steps := steps_of(groups)) is not None and self._write_steps(steps):
+            return [None] * len(groups)
         with self._database.transaction("write events") as db:
             if prices:
                 put_prices(db, prices)
                 self._remember(prices)
-            return write_groups(db, groups, lots, self._price_at_write)
+            return write_groups(db, groups, lots, self._price_at_write, self._database.ahead)
+
+    def _write_steps(self, steps: Steps) -> bool:
+        """False, and nothing done, where they have to be looked at one by one."""
+        try:
+            with self._database.transaction("write events") as db:
+                write_steps(db, steps, self._price_at_write, self._database.ahead)
+        except NotSteps:
+            return False
+        return True
 
     def records(self, task: str, *, after: int = -1) -> list[Record]:
         with self._database.snapshot(f"read the log of task {task}") as db:

@@ -34,10 +34,10 @@ class Tail:
         return [record for _, record in found], str(found[-1][0] if found else after)
 
     def end(self) -> str:
-        return str(self._next() - 1)
+        return str(self._last())
 
     def behind(self, place: str) -> int:
-        return max(0, self._next() - 1 - int(place or 0))
+        return max(0, self._last() - int(place or 0))
 
     def kept(self, reader: str) -> str | None:
         with self._database.reading(f"read how far {reader} has got") as db:
@@ -50,7 +50,7 @@ class Tail:
                 return db.execute(self._sql["begin"], (reader, place)).rowcount > 0
             return db.execute(self._sql["move"], (place, reader, was)).rowcount > 0
 
-    def _next(self) -> int:
+    def _last(self) -> int:
         with self._database.reading("look where the ledger ends") as db:
             return int(db.execute(self._sql["end"]).fetchone()[0])
 

@@ -49,7 +49,7 @@ class SqliteTasks:
                     f"task {record.task} exists already.",
                     hint="Claim it to go on with it, or begin one with a fresh id.",
                 )
-            write_groups(db, [[structs.replace(record, fence=0)]], (), self._price_of)
+            write_groups(db, [[structs.replace(record, fence=0)]], (), self._price_of, self._database.ahead)
             db.execute(self._sql["hold"], (owner, lease_until_ns, 1, record.task))
         return 1
 

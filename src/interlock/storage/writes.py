@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
-from itertools import chain
 from typing import Any, NamedTuple
 
 from msgspec import structs
@@ -19,17 +17,17 @@ from interlock.core.lots import Lot
 from interlock.core.money import Price
 
 from . import lone, packed
-from .meters import Meters
+from .ahead import Ahead
+from .hours import add_sums
 from .outcomes import Counted, Ended, Kind, add_counts, alone_ended, changed, merge_outcomes
-from .rolls import NS_PER_HOUR, Kinds, PriceOfVersion, RollKey, RollSum, kinds_of, sort_into, sums_of
-from .rows import body_of, decode_event, encode, event_row, late, only_adds, task_rows, to_parent
+from .rolls import PriceOfVersion, kinds_of, sort_into
+from .rows import decode_event, encode, event_row, late, only_adds, task_rows, to_parent
 from .said import Said
 from .segments import NS_PER_MINUTE
 from .statements import statements
+from .steps import FEW, insert
 
 Group = Sequence[Record]
-FEW = 16
-"""Events that go in with one statement."""
 
 
 class Standing(NamedTuple):
@@ -43,38 +41,41 @@ _OVER, _UNKNOWN = Standing(0, "finished"), Standing(0, "")
 
 
 def write_groups(
-    db: sqlite3.Connection, groups: Sequence[Group], lots: Sequence[Lot], price_of: PriceOfVersion
+    db: sqlite3.Connection, groups: Sequence[Group], lots: Sequence[Lot], price_of: PriceOfVersion, ahead: Ahead
 ) -> list[Fenced | None]:
     """Inside a transaction: writes lots, and every group whole or not at all; says which groups were fenced out."""
+    ahead.look(db)
     asked = len(groups)
     lots = lone.by_minute(lots, NS_PER_MINUTE)
     alone, others = lone.split(groups)
-    said = Said(db, statements("bodies"))
-    if not _write_alone(db, alone, lots, said):
+    said = Said(db, statements("bodies"), ahead.secret(db))
+    if not _write_alone(db, alone, lots, said, ahead):
         groups, lots = [*groups, *([record] for lot in lots for record in lot.records())], ()
         alone, others = lone.split(groups)
         strange = packed.known(db, statements("segments"), alone) | lone.repeated(alone)
         alone = [call for call in alone if call[0].task not in strange]
         others = [place for place, group in enumerate(groups) if place in set(others) or group[0].task in strange]
-        _write_alone(db, alone, lots, said)
+        _write_alone(db, alone, lots, said, ahead)
     kinds = kinds_of([record for record, _ in alone], lots)
     counts = alone_ended(kinds)
     refused: list[Fenced | None] = [None] * len(groups)
     ended: list[str] = []
     if others:
-        written, answers, changes = _write(db, [groups[place] for place in others], said)
+        written, answers, changes = _write(db, [groups[place] for place in others], said, ahead)
         sort_into(kinds, written)
         add_counts(counts, changes)
         ended = [record.task for record in written if isinstance(record.event, Finished)]
         for place, no in zip(others, answers, strict=True):
             refused[place] = no
     said.write()
-    _merge_sums(db, kinds, ended, price_of)
+    add_sums(db, kinds, price_of, ended)
     merge_outcomes(db, counts)
     return refused[:asked]
 
 
-def _write_alone(db: sqlite3.Connection, calls: Sequence[lone.Call], lots: Sequence[Lot], said: Said) -> bool:
+def _write_alone(
+    db: sqlite3.Connection, calls: Sequence[lone.Call], lots: Sequence[Lot], said: Said, ahead: Ahead
+) -> bool:
     """Puts lone calls into segments; False, and nothing done, when something is written already about one of these tasks."""
     sql = statements("segments")
     tasks = [record.task for record, _ in calls] + [brief.task for lot in lots for brief in lot.briefs]
@@ -85,9 +86,10 @@ def _write_alone(db: sqlite3.Connection, calls: Sequence[lone.Call], lots: Seque
     db.execute("SAVEPOINT alone")
     trial = said.trial()
     try:
-        packed.put(db, sql, calls, lots, _reserve(db, len(tasks)), trial)
+        packed.put(db, sql, calls, lots, ahead.reserve(db, len(tasks)), trial)
     except sqlite3.IntegrityError:
         db.execute("ROLLBACK TO alone")
+        ahead.forget()
         return False
     finally:
         db.execute("RELEASE alone")
@@ -95,14 +97,8 @@ def _write_alone(db: sqlite3.Connection, calls: Sequence[lone.Call], lots: Seque
     return True
 
 
-def _reserve(db: sqlite3.Connection, places: int) -> int:
-    """The first of so many places for what is written now. There is one writer, so places are in the order of commits."""
-    behind = db.execute(statements("events")["reserve"], (places,)).fetchone()[0]
-    return int(behind) - places
-
-
 def _write(
-    db: sqlite3.Connection, groups: Sequence[Group], said: Said
+    db: sqlite3.Connection, groups: Sequence[Group], said: Said, ahead: Ahead
 ) -> tuple[list[Record], list[Fenced | None], dict[Kind, Counted]]:
     """Groups of any kind: what was written of them, why not, and what it changes in the counts of finished tasks."""
     standing = _standing(db, {record.task for group in groups for record in group})
@@ -117,11 +113,11 @@ def _write(
     before = _before(db, touched, standing, said)
     trial = said.trial()
     try:
-        _insert_many(db, [*records, *spent], trial)
+        _insert_many(db, [*records, *spent], trial, ahead)
     except sqlite3.IntegrityError:
         # Some place is taken: rare (a repeated write, a recovered call), so only then each record is looked at.
         trial = said.trial()
-        records, refused = _one_by_one(db, groups, refused, trial)
+        records, refused = _one_by_one(db, groups, refused, trial, ahead)
         spent = []
         touched |= {record.task for record in records}
     said.took(trial)
@@ -132,32 +128,22 @@ def _write(
     return written, refused, changed(before, _ended(db, over)) if over else {}
 
 
-def _insert_many(db: sqlite3.Connection, records: Sequence[Record], said: Said) -> None:
+def _insert_many(db: sqlite3.Connection, records: Sequence[Record], said: Said, ahead: Ahead) -> None:
     """All of them, or none and sqlite3.IntegrityError where a place is taken; the numbers reserved for them are passed over then."""
     if not records:
         return
-    place = _reserve(db, len(records))
-    rows = [
-        (place + at, *event_row(record, said.one(record.tenant, body_of(record)))) for at, record in enumerate(records)
-    ]
-    if len(rows) <= FEW:  # one statement, which SQLite undoes by itself
-        db.execute(_insert_of(len(rows)), list(chain.from_iterable(rows)))
+    place = ahead.reserve(db, len(records))
+    if len(records) <= FEW:
+        insert(db, records, said, place)
         return
     db.execute("SAVEPOINT quick")
     try:
-        db.executemany(statements("events")["insert"], rows)
+        insert(db, records, said, place)
     except sqlite3.IntegrityError:
         db.execute("ROLLBACK TO quick")
         db.execute("RELEASE quick")
         raise
     db.execute("RELEASE quick")
-
-
-@cache
-def _insert_of(rows: int) -> str:
-    """The statement that inserts so many events at once."""
-    into, values, row = statements("events")["insert"].partition("VALUES")
-    return f"{into}{values}{','.join([row] * rows)}"
 
 
 def _ended(db: sqlite3.Connection, tasks: Collection[str]) -> list[Ended]:
@@ -214,7 +200,11 @@ def _fenced(record: Record, held: int | None) -> Fenced:
 
 
 def _one_by_one(
-    db: sqlite3.Connection, groups: Sequence[Group], refused: Sequence[Fenced | None], said: Said
+    db: sqlite3.Connection,
+    groups: Sequence[Group],
+    refused: Sequence[Fenced | None],
+    said: Said,
+    ahead: Ahead,
 ) -> tuple[list[Record], list[Fenced | None]]:
     """Inserts what is not there yet; returns what was inserted, and the refusals with those for taken places added."""
     inserted: list[Record] = []
@@ -225,11 +215,11 @@ def _one_by_one(
         for record in group:
             event = record.event
             if no is None and not _is_there(db, record):
-                inserted.append(_insert(db, record, said))
+                inserted.append(_insert(db, record, said, ahead))
             elif no is not None and isinstance(event, Settled):
                 spent = late(record, event)
                 if not _same_call(db, record, event) and not _is_there(db, spent):
-                    inserted.append(_insert(db, spent, said))
+                    inserted.append(_insert(db, spent, said, ahead))
     return inserted, answers
 
 
@@ -265,8 +255,8 @@ def _same_call(db: sqlite3.Connection, record: Record, settled: Settled) -> bool
     return isinstance(there, Settled) and there.call == settled.call
 
 
-def _insert(db: sqlite3.Connection, record: Record, said: Said) -> Record:
-    _insert_many(db, [record], said)
+def _insert(db: sqlite3.Connection, record: Record, said: Said, ahead: Ahead) -> Record:
+    _insert_many(db, [record], said, ahead)
     return record
 
 
@@ -299,29 +289,6 @@ def _give_rows(db: sqlite3.Connection, tasks: Sequence[str], said: Said) -> list
         db.execute(statements("events")["insert"], (held.place, *row))
         given.append(record.task)
     return given
-
-
-def _merge_sums(db: sqlite3.Connection, kinds: Kinds, ended: Sequence[str], price_of: PriceOfVersion) -> None:
-    """Adds what was written to its hours; `ended` are the tasks that have finished."""
-    meters = Meters()
-    sums = sums_of(kinds, price_of, meters.usual)
-    if ended:
-        _roll_tasks(db, sums, ended)
-    if sums:
-        db.executemany(statements("roll")["merge"], [each.row(key) for key, each in sums.items()])
-    if counts := meters.rows(kinds):
-        db.executemany(statements("meters")["merge"], counts)
-
-
-def _roll_tasks(db: sqlite3.Connection, sums: dict[RollKey, RollSum], tasks: Sequence[str]) -> None:
-    for tenant, workflow, outcome, tier, simulated, finished_ns, duration_us in db.execute(
-        statements("tasks")["ended"], (encode(tasks),)
-    ):
-        hour = finished_ns // NS_PER_HOUR
-        key: RollKey = (hour, tenant, workflow, "task", "task", workflow, "", tier, simulated, "", outcome)
-        into = sums.setdefault(key, RollSum())
-        into.n += 1
-        into.took(duration_us)
 
 
 def put_prices(db: sqlite3.Connection, prices: Sequence[Price]) -> None:

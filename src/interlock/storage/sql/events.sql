@@ -6,8 +6,8 @@ INSERT INTO events (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: reserve
--- So many places for what is written now; gives the place behind them.
-UPDATE places SET next = next + ? RETURNING next;
+-- So many places, or as many more as may be taken ahead; gives the place behind them, and how many those may be.
+UPDATE places SET next = next + max(:places, :may * ahead) RETURNING next, ahead;
 
 -- name: at
 -- What stands at one place of a task.

@@ -37,6 +37,12 @@ ON CONFLICT (hour, tenant, workflow, role, kind, name, deployment, tier, simulat
     line_other = line_other + excluded.line_other,
     latency = merge_latency(latency, excluded.latency);
 
+-- name: took
+-- Adds calls that used nothing to an hour that has others of their kind.
+UPDATE roll SET n = n + ?, latency = merge_latency(latency, ?)
+WHERE hour = ? AND tenant = ? AND workflow = ? AND role = ? AND kind = ? AND name = ?
+  AND deployment = ? AND tier = ? AND simulated = ? AND cache = ? AND status = ?;
+
 -- name: read
 -- Roll-ups of a span of hours; an empty parameter does not filter, `workflow` filters when it is not NULL.
 SELECT * FROM roll

@@ -7,8 +7,11 @@ SELECT place, task, seq, at_ns, tenant, event, content FROM events WHERE place >
 SELECT id, calls, contents FROM segments WHERE id > :after - :most AND id + n > :after + 1 ORDER BY id LIMIT :segments;
 
 -- name: end
--- The next place that is free.
-SELECT next FROM places;
+-- The last place that holds something; those behind it may be taken already by whoever writes on.
+SELECT max(
+    coalesce((SELECT max(place) FROM events), 0),
+    coalesce((SELECT id + n - 1 FROM segments ORDER BY id DESC LIMIT 1), 0)
+);
 
 -- name: kept
 -- How far a reader has got.

@@ -63,6 +63,21 @@ UPDATE tasks SET
     saved_nano_usd = saved_nano_usd + :saved_nano_usd
 WHERE id = :id;
 
+-- name: step
+-- The same where that is under way and held under this fence; else no row.
+UPDATE tasks SET
+    updated_ns = MAX(updated_ns, ?),
+    events = events + ?,
+    last_seq = MAX(last_seq, ?),
+    model_calls = model_calls + ?,
+    tool_calls = tool_calls + ?,
+    input_tokens = input_tokens + ?,
+    output_tokens = output_tokens + ?,
+    cost_nano_usd = cost_nano_usd + ?,
+    simulated_nano_usd = simulated_nano_usd + ?,
+    saved_nano_usd = saved_nano_usd + ?
+WHERE tenant = ? AND id = ? AND fence = ? AND status <> 'finished';
+
 -- name: lone
 -- The row of a call that was a task of its own until now.
 INSERT INTO tasks (
