@@ -14,7 +14,7 @@ from interlock.agents.contract import Contract
 from interlock.app.telling import Telling
 from interlock.app.webhooks import Webhooks
 from interlock.config.webhooks import Webhook
-from interlock.core.errors import ConnectFailed
+from interlock.core.errors import ConnectFailed, StoreUnavailable
 from interlock.ledger import Beside
 from tests.agents.kit import World, contract, make, says, wants
 
@@ -111,6 +111,25 @@ async def test_a_message_is_sent_again_under_the_same_id_until_it_is_taken_and_t
         "does not take messages, they are sent again: nothing listens there",
         "takes messages again",
     ]
+
+
+@pytest.mark.requirement("OB-05")
+async def test_an_alarm_is_not_lost_where_the_store_is_away_when_it_is_to_be_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    http = Receiver()
+    hooks, put = sender(world, http, receiver_of(events=("alert",))), world.store.outbox.put
+    hooks.post("alert", "", "inc_1", {"title": "too dear"})
+    monkeypatch.setattr(world.store.outbox, "put", away)
+    with pytest.raises(StoreUnavailable):
+        await hooks.deliver()
+    monkeypatch.setattr(world.store.outbox, "put", put)
+    assert await hooks.deliver() == 1
+    assert [body["data"]["title"] for _, body in http.taken] == ["too dear"]
+
+
+def away(_rows: object) -> None:
+    raise StoreUnavailable("the disk is full")
 
 
 async def test_a_receiver_that_stays_away_is_given_up_and_counted(world: World):

@@ -135,6 +135,26 @@ async def test_a_session_survives_a_restart_of_the_gateway(tmp_path: Path):
 
 
 @pytest.mark.requirement("TL-07")
+async def test_cells_of_one_turn_belong_to_one_session(analyst: Interlock):
+    await asyncio.gather(*(call(analyst, "code.run", code=f"x{n} = {n}") for n in range(4)))
+
+    reply = await call(analyst, "code.run", code="x0 + x1 + x2 + x3")
+
+    assert reply.content["result"]["value"] == 6
+
+
+async def test_what_a_session_keeps_of_its_cells_is_bounded(
+    analyst: Interlock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("interlock.app.cells._MOST_JOURNAL_BYTES", 40)
+    for n in range(5):
+        await call(analyst, "code.run", code=f"x{n} = {n}")
+
+    [journal] = (tmp_path / ".interlock" / "sessions").iterdir()
+    assert len(journal.read_text().splitlines()) == 3
+
+
+@pytest.mark.requirement("TL-07")
 async def test_files_of_a_cell_are_kept_beside_the_workspace(analyst: Interlock, tmp_path: Path):
     reply = await call(analyst, "code.run", code="open('table.csv', 'w').write('a,b')")
 

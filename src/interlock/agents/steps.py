@@ -39,6 +39,8 @@ from .state import Action, State, apply, fold
 
 AGAIN: frozenset[Effect] = frozenset({"none", "idempotent"})
 """Effects that bear a repetition under their key."""
+MOST_CHARS = 500
+"""Of what an error says."""
 
 
 class LoggedSteps:
@@ -108,7 +110,7 @@ class LoggedSteps:
                 started_ns,
                 took_us,
                 error=type(error).__name__ if error else "",
-                message=str(error) if error else "",
+                message=str(error)[:MOST_CHARS] if error else "",
             )
             await self._write(step, event, content)
 

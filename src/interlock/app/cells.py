@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,16 @@ _DAY_S = 86_400
 JOURNALS, FILES = Path(".interlock") / "sessions", Path(".interlock") / "files"
 
 
+class _Held:
+    """One session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.running = 0
+        """Cells under way; nobody ends it meanwhile."""
+        self.used_s = 0.0
+
+
 class Cells:
     """The sessions of this process, least recently used first."""
 
@@ -45,7 +55,8 @@ class Cells:
         self._journals, self._files = root / JOURNALS, root / FILES
         self._clock = clock
         self._policy = policy
-        self._open: OrderedDict[str, tuple[Session, float]] = OrderedDict()
+        self._open: OrderedDict[str, _Held] = OrderedDict()
+        self._opening = asyncio.Lock()
         self._pruned = False
 
     async def run(self, code: str, ctx: ToolContext) -> dict[str, Any]:
@@ -56,13 +67,13 @@ class Cells:
         """
         await self._forget()
         name = _name(ctx)
-        session = await self._session(name)
         kept = self._files / name / sha256(ctx.idempotency_key.encode()).hexdigest()[:12]
         await asyncio.to_thread(kept.mkdir, parents=True, exist_ok=True)
         job = msgspec.structs.replace(self._job(code), collect=True, collect_to=kept)
-        outcome = await session.run(job)
-        if any(cell is job for cell in session.cells):
-            await asyncio.to_thread(self._write, name, code)
+        async with self._used(name) as session:
+            outcome = await session.run(job)
+            if any(cell is job for cell in session.cells):
+                await asyncio.to_thread(self._write, name, code)
         for line in outcome.stains:
             ctx.note(line)
         with suppress(OSError):
@@ -73,32 +84,34 @@ class Cells:
         return Job("code", code, limits=self._settings.limits.run_limits(), network=self._policy)
 
     async def close(self) -> None:
-        for session, _ in self._open.values():
-            await session.close()
+        for held in self._open.values():
+            await held.session.close()
         self._open.clear()
 
-    async def _session(self, name: str) -> Session:
-        """The task's session; one of an earlier process is rebuilt from its journal by its first cell."""
-        found = self._open.pop(name, None)
-        session = found[0] if found else None
-        if session is None:
-            codes = await asyncio.to_thread(self._read, name)
-            limits = self._settings.limits.run_limits()
-            session = self._sandbox().session(
-                self._settings.image, [Job("code", code, limits=limits) for code in codes]
-            )
-        self._open[name] = (session, self._clock.monotonic_s())
-        return session
+    @asynccontextmanager
+    async def _used(self, name: str) -> AsyncGenerator[Session]:
+        """The task's session, which stays open meanwhile; one of an earlier process is rebuilt from its journal by its first cell."""
+        async with self._opening:  # cells of one turn come at once, and belong to one session
+            held = self._open.get(name)
+            if held is None:
+                codes, limits = await asyncio.to_thread(self._read, name), self._settings.limits.run_limits()
+                cells = [Job("code", code, limits=limits) for code in codes]
+                held = self._open[name] = _Held(self._sandbox().session(self._settings.image, cells))
+            self._open.move_to_end(name)
+            held.running += 1
+        try:
+            yield held.session
+        finally:
+            held.running -= 1
+            held.used_s = self._clock.monotonic_s()
 
     async def _forget(self) -> None:
         """Ends sessions that nobody used for a while; their journals bring them back. Old journals go."""
         oldest_s = self._clock.monotonic_s() - self._settings.session_idle_seconds
-        while self._open:
-            session, used_s = next(iter(self._open.values()))
-            if used_s > oldest_s and len(self._open) < _MOST_SESSIONS:
-                break
-            self._open.popitem(last=False)
-            await session.close()
+        for name, held in list(self._open.items()):
+            over = held.used_s <= oldest_s or len(self._open) >= _MOST_SESSIONS
+            if over and not held.running and self._open.pop(name, None) is not None:
+                await held.session.close()
         if not self._pruned:
             self._pruned = True
             await asyncio.to_thread(self._prune)
@@ -114,10 +127,9 @@ class Cells:
         """Notes a cell that changed the session; readable by this user only, like all that people and models wrote."""
         self._journals.mkdir(parents=True, exist_ok=True)
         file = self._journals / f"{name}.jsonl"
-        with os.fdopen(
-            os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "w", encoding="utf-8"
-        ) as journal:
-            if journal.tell() < _MOST_JOURNAL_BYTES:
+        handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as journal:
+            if os.fstat(handle).st_size < _MOST_JOURNAL_BYTES:
                 journal.write(json.dumps({"code": code}) + "\n")
 
     def _prune(self) -> None:

@@ -111,9 +111,9 @@ class Webhooks:
 
     async def deliver(self) -> int:
         """Sends what is due, at most `AT_ONCE` messages at a time; how many there were."""
-        if self._posted:
-            posted, self._posted = self._posted, []
+        if posted := tuple(self._posted):
             await self._outbox.tell(posted)
+            del self._posted[: len(posted)]  # they are kept now; before, a store that was away would have lost them
         until_ns = self._clock.wall_ns() + int(HELD_S * NS_PER_S)
         rows = await self._outbox.take(until_ns, limit=AT_ONCE)
         await asyncio.gather(*(self._one(row) for row in rows))
