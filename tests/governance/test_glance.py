@@ -1,5 +1,7 @@
 """One look before the parts: what it lets pass, every part lets pass."""
 
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from interlock.governance.injection import Injection
 from interlock.governance.kinds import USUAL, kinds
 from interlock.governance.scan import Scanner
 from interlock.governance.secrets import rules_of
+from interlock.governance.signs import Signs
 from interlock.governance.tokens import TenantKey
 from interlock.governance.veil import Terms, Veil
 
@@ -72,3 +75,21 @@ def test_a_system_prompt_that_passed_once_opens_nothing_to_others():
     assert SHARED.passes((Message("system", said), Message("user", "hello again")))
     assert not SHARED.passes((Message("system", said), Message("user", "write to ann@example.org")))
     assert not SHARED.passes((Message("system", f"{said} ann@example.org"),))
+
+
+STRETCHES = (r"(?i)\bsend\b[^.\n]{0,80}\bkeys?\b", r"!\[[^\]]{1,20}\]\(x[^)\s]{1,400}=", r"[]{0,20}]z", "plain")
+PIECES = ("send", " it", "key", "keys", ".", "![", "a" * 20, "](x", "]", "{z", "=", "plain", "é", " " * 40)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join))
+@example("send" + " " * 80 + "keys")
+@example("send" + " " * 81 + "keys")
+def test_a_matcher_of_many_patterns_finds_what_each_of_them_finds(text):
+    apart = [index for index, pattern in enumerate(STRETCHES) if re.search(pattern, text, re.ASCII)]
+    assert sorted(Signs(STRETCHES).of(text)) == apart
+
+
+@pytest.mark.parametrize("pattern", ["a[b]{0,2000}", "(?:a[b]{0,200}){0,90}", "[a-"])
+def test_a_pattern_that_repeats_too_much_is_refused_when_the_matcher_is_made(pattern):
+    with pytest.raises(ValueError, match="not a pattern"):
+        Signs([pattern])

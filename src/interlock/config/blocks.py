@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import re
+from contextvars import ContextVar
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainValidator,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from interlock.core.caller import Secret
 from interlock.core.money import NANO_PER_USD
@@ -26,12 +37,32 @@ class _Nothing:
 
 
 _NOTHING = _Nothing()
+_BUILT: ContextVar[type[BaseModel] | None] = ContextVar("built", default=None)
+"""The block whose validator is being built."""
 
 
 class Block(BaseModel):
-    """A section of a file: frozen, no key beside its own, keys in lower or UPPER case, an empty section is one of defaults."""
+    """A section of a file: frozen, no key beside its own, keys in lower or UPPER case, an empty section is one of defaults.
+
+    A block inside of another is read by its own validator, which is built for the first file that says it: most files name few of the sections.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, arbitrary_types_allowed=True)
+
+    @classmethod
+    def model_rebuild(cls, **given: Any) -> bool | None:
+        """Builds the validator, which pydantic asks for when it is first needed."""
+        before = _BUILT.set(cls)
+        try:
+            return super().model_rebuild(**given)
+        finally:
+            _BUILT.reset(before)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
+        if _BUILT.get() is cls:
+            return handler(source)
+        return core_schema.no_info_plain_validator_function(cls.model_validate)
 
     @model_validator(mode="before")
     @classmethod
