@@ -93,6 +93,24 @@ def test_what_does_not_fit_loses_content_then_prose_then_attempts_but_never_plac
     assert (plain.settled, plain.content) == (call("t1"), None)
 
 
+@pytest.mark.parametrize(
+    ("name", "caller"),
+    [
+        ("support", Caller("acme", task="t0", step=1, labels=tuple(f"{n:x>100}" for n in range(16)))),
+        ("\x00" * 5_000, Caller("acme", user="\x00" * 5_000, workflow="w" * 100, task="t0", step=1)),
+    ],
+    ids=["all the labels that a request may have", "names of characters that take most room"],
+)
+def test_nothing_that_a_caller_may_write_keeps_a_call_from_being_opened(tmp_path, name, caller):
+    opened = crashed("t0", name=name, caller=caller)
+    flight = Flight(tmp_path / "f", 1)
+    flight.put_open(0, opened)
+    let_go(flight)
+    (found,) = landed(tmp_path / "f")
+    assert (found.settled.call, found.settled.caller.tenant) == (opened.call, "acme")
+    assert found.settled.cost_nano_usd == opened.cost_nano_usd
+
+
 def test_content_of_any_kind_is_no_reason_to_lose_a_call(tmp_path):
     flight = Flight(tmp_path / "f", 1)
     deep: list[object] = []

@@ -294,12 +294,18 @@ def _shorter(settled: Settled) -> Iterator[Settled]:
     summed = structs.replace(bare, attempts=_summed(bare), escalations=())
     yield summed
     # What callers write themselves may be of any length; whom the money belongs to is left whole.
-    yield structs.replace(
-        summed,
-        caller=structs.replace(summed.caller, user=summed.caller.user[:_TEXT_CAP]),
-        name=summed.name[:_TEXT_CAP],
-        deployment=summed.deployment[:_TEXT_CAP],
-        error=summed.error[:_TEXT_CAP],
+    yield _capped(summed, _TEXT_CAP)
+    yield structs.replace(_capped(summed, _TEXT_CAP // 8), private={}, signals=())
+
+
+def _capped(settled: Settled, most: int) -> Settled:
+    """At most so many characters of each text; a character may take six bytes as JSON. Labels bind texts, of which none is left here."""
+    return structs.replace(
+        settled,
+        caller=structs.replace(settled.caller, user=settled.caller.user[:most], labels=()),
+        name=settled.name[:most],
+        deployment=settled.deployment[:most],
+        error=settled.error[:most],
     )
 
 
