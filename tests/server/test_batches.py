@@ -199,6 +199,23 @@ async def test_a_batch_that_the_vendor_will_not_have_goes_line_by_line(tmp_path:
     assert [asked.path for asked in there.asked].count("/v1/chat/completions") == 2
 
 
+@pytest.mark.requirement("GW-05")
+async def test_what_holds_for_a_model_whatever_its_callers_send_holds_in_a_batch(tmp_path: Path) -> None:
+    def answer(_: double.Asked) -> double.Said:
+        return double.said({"choices": [{"message": {"content": "Good."}, "finish_reason": "stop"}]})
+
+    async with double.vendor(answer) as there:
+        files = FILES.replace("{base_url}", there.base_url).replace(
+            "api_key: sk-vendor", "options: {{batches: true}}, api_key: sk-vendor"
+        )
+        async with house(tmp_path, files=files + "shaping: {{support: {{max_output_tokens: 10}}}}\n") as up:
+            async with up.client() as client:
+                done = await ended(client, await created(client, jsonl(line("a", max_tokens=5_000), line("b"))))
+    assert done.request_counts.completed == 2
+    assert [asked.path for asked in there.asked] == ["/v1/chat/completions"] * 2
+    assert {asked.body.get("max_tokens", asked.body.get("max_completion_tokens")) for asked in there.asked} == {10}
+
+
 @pytest.mark.requirement("GW-05", "GW-34")
 async def test_a_limit_of_the_key_throttles_a_batch_instead_of_failing_its_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from interlock.config.resilience import ShapeSettings
 from interlock.config.workspace import Workspace
 from interlock.core.caller import Caller
 from interlock.core.money import Price
@@ -54,7 +55,7 @@ class Waiting:
         self._settings = workspace.settings
         self._clock = clock
         self._bounds_of = bounds_of(workspace.settings.residency)
-        self._providers = providers
+        self._providers = {} if _shaped(workspace.settings.shaping) else providers
         self._router = router
         self._prices = prices
         self._redact = redact
@@ -94,3 +95,8 @@ class Waiting:
 
     def _batch_price(self, deployment: Deployment, input_tokens: int) -> Price:
         return self._prices.price(deployment, input_tokens, "batch")
+
+
+def _shaped(shaping: Mapping[str, ShapeSettings]) -> bool:
+    """Something holds for requests whatever their callers send; a vendor's own batch API would be handed them as they stand."""
+    return any(each.model_copy(update={"priority": "normal"}) != ShapeSettings() for each in shaping.values())

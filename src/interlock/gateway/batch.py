@@ -65,6 +65,10 @@ class Vendors(Protocol):
 
     async def cancel(self, row: BatchRow) -> None: ...
 
+    def over(self, row: BatchRow) -> None:
+        """Nothing more of it is waited for, whether or not every line has its answer."""
+        ...
+
 
 class BatchParts(Struct, frozen=True):
     """What the worker works with."""
@@ -200,6 +204,7 @@ class BatchWorker:
     async def _ended(self, row: BatchRow) -> None:
         """Files are written, the batch is over, and the ledger keeps of its texts what the workspace says."""
         log, clock, settings = self._parts.log, self._parts.clock, self._settings
+        self._parts.vendors.over(row)
         if not row.finalizing_ns:
             status = "cancelling" if row.cancelling_ns else "finalizing"
             row = await log.save(structs.replace(row, status=status, finalizing_ns=clock.wall_ns()))

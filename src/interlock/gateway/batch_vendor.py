@@ -106,6 +106,8 @@ class VendorBatches:
             return structs.replace(row, how="queue", vendor_id="", deployment="")
         if not seen.ended:
             return row
+        if row.id in self._held:  # fetching may have broken off before: every answer is told once more
+            self._held[row.id] = (self._held[row.id][0], NOTHING)
         gathered: list[VendorAnswer] = []
         async for answer in api.answers(deployment, seen, deadline):
             gathered.append(answer)
@@ -123,6 +125,9 @@ class VendorBatches:
         seen = await api.look(deployment, row.vendor_id, Deadline.after(self._parts.clock, STEP_S))
         if not seen.ended:
             await api.cancel(deployment, row.vendor_id, Deadline.after(self._parts.clock, STEP_S))
+
+    def over(self, row: BatchRow) -> None:
+        self._give_back(row)
 
     async def _submitted(self, row: BatchRow, deployment: Deployment, api: BatchApi, deadline: Deadline) -> BatchRow:
         """Once, under our mark: a process that died in between may have submitted it, and only the vendor knows."""
@@ -168,7 +173,7 @@ class VendorBatches:
         usual = self._parts.profile_of(deployment).max_output
         for _, request in self._requests(row):
             into += tokens.of_request(request)
-            out += request.max_output_tokens or usual
+            out += (request.max_output_tokens or usual) * request.n
             model = request.model
         return into, out, model
 
