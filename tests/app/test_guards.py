@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from interlock.core.caller import Caller
-from interlock.core.chat import Chunk
+from interlock.core.chat import Chunk, ToolSpec
 from interlock.core.embed import EmbedRequest
 from interlock.core.errors import ConfigError, InterlockError
 from interlock.core.guards import ContentRefused
@@ -140,8 +140,6 @@ async def test_arguments_of_tool_calls_are_restored_as_json_for_a_caller_outside
     address = 'jo"e@example.com'.replace('"', "")
     tool = {"type": "function", "function": {"name": "send", "parameters": {"type": "object"}}}
     async with Upstream(call) as vendor, opened(folder, vendor) as il:
-        from interlock.core.chat import ToolSpec
-
         specs = (ToolSpec("send", tool["function"]["parameters"]),)  # type: ignore[index]
         reply = await il.chat("support", f"write to {address}", tools=specs)
         deltas = [
@@ -152,6 +150,16 @@ async def test_arguments_of_tool_calls_are_restored_as_json_for_a_caller_outside
         ]
     assert json.loads(reply.response.tool_calls[0].arguments) == {"to": address, "note": "hi"}
     assert json.loads("".join(deltas)) == {"to": address, "note": "hi"}
+
+
+@pytest.mark.requirement("SG-01")
+@pytest.mark.parametrize("depth", [600, 100_000])
+async def test_json_that_is_nested_deep_hides_nothing_and_breaks_no_call(folder: Folder, depth: int) -> None:
+    arguments = "[" * depth + f'"{MAIL}"' + "]" * depth
+    async with Upstream(Answer(tool_calls=(("note", arguments),))) as vendor, opened(folder, vendor) as il:
+        reply = await il.chat("support", "hi", tools=(ToolSpec("note", {"type": "object"}),))
+    assert reply.settled.status == "ok"
+    assert MAIL.encode() not in stored(folder.root)
 
 
 @pytest.mark.requirement("SG-01")

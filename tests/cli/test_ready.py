@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from interlock.app.declared import doors
+from interlock.app.ready_files import lines
 from interlock.cli.main import NOT_ALL_WELL, OK, USAGE, main
+from interlock.config.load import load
 from interlock.core.audit import Deed
 from interlock.core.keys import KeyRecord
+from interlock.core.time import SystemClock
 from interlock.storage import SqliteStore
 from tests.cli.kit import Cli
 
@@ -128,3 +132,12 @@ def test_a_rehearsal_is_not_ready_and_people_read_what_to_do(starter: Cli):
 def test_backups_are_looked_at_by_the_checklist_only(capsys: pytest.CaptureFixture[str]):
     assert main(["doctor", "--backups", "/somewhere"]) == USAGE
     assert "--ready" in capsys.readouterr().err
+
+
+def test_a_server_with_a_certificate_of_its_own_is_not_told_to_find_one(tmp_path: Path):
+    said = "server: {host: 0.0.0.0, tls_cert: server.pem, tls_key: server.key}\n"
+    (tmp_path / "interlock.yaml").write_text(said)
+    workspace = load(tmp_path)
+    [door] = [each for each in lines(workspace, None, SystemClock()) if each.about == "door"]
+    assert (door.level, door.said) == ("ok", "listens at 0.0.0.0 with TLS")
+    assert doors(workspace).rows[0]["TLS"] == "of its own"

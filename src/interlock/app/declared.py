@@ -260,9 +260,11 @@ def doors(workspace: Workspace) -> Fact:
     oidc = server.oidc
     row: Row = {
         "listens at": f"{server.host}:{server.port}",
+        "TLS": "of its own" if server.tls_cert else "a proxy's, if any",
         "server key": "set" if server.api_key else "made by the server",
         "people sign in at": "" if oidc is None else _host(oidc.issuer),
         "roles by claim": [] if oidc is None else [f"{value}: {role}" for value, role in sorted(oidc.roles.items())],
         "anybody else": "refused" if oidc is None or oidc.otherwise is None else oidc.otherwise,
     }
-    return Fact("access.doors", "Doors", (row,), note="TLS is for a proxy in front; the workspace does not know of it.")
+    note = "A proxy in front is not known to the workspace."
+    return Fact("access.doors", "Doors", (row,), note=note)

@@ -61,6 +61,8 @@ def _door(workspace: Workspace) -> Line:
     host = workspace.settings.server.host
     if host in LOOPBACK:
         return Line("door", "ok", f"listens at {host} alone")
+    if workspace.settings.server.tls_cert:
+        return Line("door", "ok", f"listens at {host} with TLS")
     return Line(
         "door", "warning", f"listens at {host} without TLS", "Put a proxy that speaks TLS in front, and nothing else."
     )

@@ -19,7 +19,7 @@ from interlock.core.time import Deadline
 from .glance import Glance
 from .injection import Injection
 from .streams import Both, Uncovering
-from .veil import Counts, Veil
+from .veil import DEEPEST, Counts, Veil
 
 Cover = Callable[[str], str]
 Spoken = TypeVar("Spoken", bound=Message | Words)
@@ -305,15 +305,16 @@ def _choice(choice: Choice, change: Cover, inside: Cover) -> Choice:
     )
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, level: int = 0) -> Iterator[str]:
+    """Down to `DEEPEST`."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
+    elif isinstance(value, Mapping) and level < DEEPEST:
         for each in value.values():  # pyright: ignore[reportUnknownVariableType] - plain JSON
-            yield from _texts(each)
-    elif isinstance(value, list | tuple):
+            yield from _texts(each, level + 1)
+    elif isinstance(value, list | tuple) and level < DEEPEST:
         for each in value:  # pyright: ignore[reportUnknownVariableType]
-            yield from _texts(each)
+            yield from _texts(each, level + 1)
 
 
 def _union(parts: Any) -> tuple[str, ...]:

@@ -30,6 +30,10 @@ NEVER_BACK: Mapping[str, Action] = {"secret": "redact", "card_code": "redact", "
 """Kinds that nobody has to see again, unless a workspace says otherwise."""
 Counts = dict[str, int]
 """How many of each kind."""
+DEEPEST = 100
+"""Levels of JSON that are looked through: callers and models choose how deep they nest it."""
+TOO_DEEP = "[nested too deep]"
+"""In the place of what is below."""
 
 
 class Terms(Struct, frozen=True):
@@ -76,24 +80,27 @@ class Veil:
         by = [self._instead(key, each, text[each.start : each.end], ours, counts) for each in found]
         return replaced(text, found, by)
 
-    def cover_all(self, tenant: str, value: Any, counts: Counts) -> Any:
+    def cover_all(self, tenant: str, value: Any, counts: Counts, level: int = 0) -> Any:
         """The same for every text inside plain JSON values, each read with the name of its field before it; long numbers count as texts.
-        Nothing is refused: what would be is redacted.
+        Nothing is refused: what would be is redacted, and what lies deeper than `DEEPEST` left out.
         """
+        if isinstance(value, dict | list | tuple) and level >= DEEPEST:
+            counts["too_deep"] = counts.get("too_deep", 0) + 1
+            return TOO_DEEP
         if isinstance(value, dict):
             pairs = cast("dict[Any, Any]", value)
             return _same_or(
                 pairs,
                 {
-                    self._name(tenant, key, counts): self._field(tenant, key, each, counts)
+                    self._name(tenant, key, counts): self._field(tenant, key, each, counts, level + 1)
                     for key, each in pairs.items()
                 },
             )
         if isinstance(value, list | tuple):
             items = cast("list[Any]", value)
-            made = [self.cover_all(tenant, each, counts) for each in items]
+            made = [self.cover_all(tenant, each, counts, level + 1) for each in items]
             return items if all(new is old for new, old in zip(made, items, strict=True)) else made
-        return self._field(tenant, "", value, counts)
+        return self._field(tenant, "", value, counts, level)
 
     def cover_json(self, tenant: str, text: str, counts: Counts) -> str:
         """As `cover`; where the text is JSON it is read as such, and stays JSON."""
@@ -101,7 +108,7 @@ class Veil:
             return self.cover(tenant, text, counts)
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return self.cover(tenant, text, counts)
         covered = self.cover_all(tenant, value, counts)
         return text if covered is value else json.dumps(covered, ensure_ascii=False)
@@ -109,9 +116,9 @@ class Veil:
     def _name(self, tenant: str, key: Any, counts: Counts) -> Any:
         return self.cover(tenant, key, counts) if isinstance(key, str) else key
 
-    def _field(self, tenant: str, name: Any, value: Any, counts: Counts) -> Any:
+    def _field(self, tenant: str, name: Any, value: Any, counts: Counts, level: int) -> Any:
         if isinstance(value, dict | list | tuple):
-            return self.cover_all(tenant, value, counts)
+            return self.cover_all(tenant, value, counts, level)
         number = isinstance(value, int) and not isinstance(value, bool) and abs(value) >= _LONG
         if not number and not isinstance(value, str):
             return value
