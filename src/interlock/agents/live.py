@@ -60,6 +60,8 @@ class Followers:
         self._open: dict[str, Telling] = {}
         """By task, the call that is being written."""
         self._expected: OrderedDict[str, float] = OrderedDict()
+        self.came: Callable[[str], object] | None = None
+        """Told of each task that somebody here begins to follow, or says that they will."""
 
     @contextmanager
     def hearing(self, task: str, hears: Hears, *, hands_on: bool = False) -> Generator[None]:
@@ -69,10 +71,11 @@ class Followers:
         """
         entry = (hears, hands_on)
         self._hearers.setdefault(task, []).append(entry)
+        if self.came is not None and not hands_on:
+            self.came(task)
         try:
-            if task in self._open:
-                for piece in self._open[task].so_far():
-                    hears(piece)
+            for piece in self.so_far(task):
+                hears(piece)
             yield
         finally:
             left = self._hearers[task]
@@ -83,8 +86,18 @@ class Followers:
     def expect(self, task: str) -> None:
         """Somebody has said that they will follow it."""
         self._expected[task] = self._clock.monotonic_s() + EXPECTED_S
+        if self.came is not None:
+            self.came(task)
         if len(self._expected) > MOST_EXPECTED:
             self._expected.popitem(last=False)
+
+    def near(self) -> list[str]:
+        """The tasks that somebody follows in this process."""
+        return [task for task, hearers in self._hearers.items() if not all(hands_on for _, hands_on in hearers)]
+
+    def so_far(self, task: str) -> list[Live]:
+        """What has been written of a call of the task that is under way here."""
+        return self._open[task].so_far() if task in self._open else []
 
     def followed(self, task: str) -> bool:
         """Whether anybody hears it, or will."""

@@ -149,11 +149,12 @@ class Agents(Control):
             return await self._with_children(result)
 
     async def submit(
-        self, workflow: str, given: Mapping[str, Any], *, caller: Caller, digest: str = ""
+        self, workflow: str, given: Mapping[str, Any], *, caller: Caller, digest: str = "", text: bool = False
     ) -> tuple[str, bool]:
         """A new task that is worked on by whoever comes first (`work_off`), and whether it is new.
 
-        `digest` (hex) makes its id: the same one again is the same task, whatever the input says then.
+        `digest` (hex) makes its id: the same one again is the same task, whatever the input says then. `text`: somebody is about to follow what
+        its models write.
 
         Raises:
             InvalidRequest: the workflow is unknown, not this tenant's, or the input does not fit it; nothing was written.
@@ -165,6 +166,8 @@ class Agents(Control):
             )
         values = self._taken(contract, given)
         task = f"tsk_{short(bytes.fromhex(digest))}" if digest else self._ids.new("tsk")
+        if text and self.followers is not None:
+            self.followers.expect(task)
         who = Caller(
             contract.tenant,
             caller.user,

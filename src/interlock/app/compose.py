@@ -18,7 +18,7 @@ from interlock.agents.control import Ruling
 from interlock.agents.lines import Line
 from interlock.agents.question import Question
 from interlock.agents.result import TaskResult
-from interlock.agents.shift import Listening, Terms
+from interlock.agents.shift import Terms
 from interlock.config.jsonschema import Validator
 from interlock.config.load import Contracts, load
 from interlock.config.workspace import Workspace
@@ -205,15 +205,8 @@ class Interlock(Known):
         """
         said = self.workspace.settings.workers
         shift = self.agents.shift(Terms(concurrency or said.concurrency, said.per_tenant or 0, said.priorities))
-        waker = self._store.waker()
-        listening = None if waker is None else Listening(waker, self.agents.nudge)
-        if listening is not None:
-            listening.start()
-        try:
+        async with self.tasking.with_others():
             await shift.run()
-        finally:
-            if listening is not None:
-                listening.stop()
         return shift.worked
 
     def steps(self, workflow: str, *, key: str, user: str = "") -> AbstractAsyncContextManager[Steps]:

@@ -51,9 +51,7 @@ class TaskDesk:
         """
         named = f"{caller.tenant}\n{caller.key_id}\n{workflow}\n{key}" if key else ""
         digest = hashlib.sha256(named.encode()).hexdigest() if named else ""
-        task, new = await self._agents.submit(workflow, given, caller=caller, digest=digest)
-        if text and self._agents.followers is not None:
-            self._agents.followers.expect(task)
+        task, new = await self._agents.submit(workflow, given, caller=caller, digest=digest, text=text)
         return await self.one(caller, task), new
 
     async def list(

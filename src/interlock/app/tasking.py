@@ -6,14 +6,15 @@ Above: compose. Below: agents, tools, ledger. One per open workspace.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from interlock.agents.compile import compile_contract
 from interlock.agents.contract import Contract
 from interlock.agents.live import Aloud, Followers
 from interlock.agents.service import Agents
+from interlock.agents.shift import Listening
 from interlock.agents.steps import logged_steps
 from interlock.config.load import load
 from interlock.config.workspace import Workspace
@@ -31,6 +32,7 @@ from interlock.ledger import Beside, Recorder, TaskLog
 from interlock.tools.call import ToolDesk
 from interlock.tools.define import Tool
 
+from .afar import Afar
 from .credentials import broker_of, lent_by
 from .pins import Pins
 from .schedules import Schedules
@@ -62,7 +64,9 @@ class Tasking:
         settings, root = workspace.settings, workspace.root
         self._receivers, self._http, self._clock, self._ids = settings.webhooks, http, clock, ids
         self._schedules, self._tenant = settings.schedules, settings.tenant
-        self._tools, self._model = tools, model
+        self._tools, self._model, self._store = tools, model, store
+        self._sealed = settings.encryption is not None
+        """Then no word of a tenant passes through the database in the clear: followers hear what this process writes."""
         self._policy = Policy.of(places=places_of(settings.residency))
         self._senders: list[Callable[[], object]] = []
         """Hear of messages for webhooks, where this process sends them."""
@@ -74,6 +78,7 @@ class Tasking:
             name: compile_contract(agent, tools, tenant=settings.tenant, model=model, policy=self._policy)
             for name, agent in workspace.agents.items()
         }
+        self.followers = Followers(aloud, clock)
         self.agents = Agents(
             self.contracts,
             gateway=gateway,
@@ -83,7 +88,7 @@ class Tasking:
             ids=ids,
             redact=redact,
             guards=guards,
-            followers=Followers(aloud, clock),
+            followers=self.followers,
             kept=Pins(workspace.agents, tools, settings.tenant, model, self.beside, self._policy),
         )
         least = {name: agent.contract.anomalies.usual_runs for name, agent in workspace.agents.items()}
@@ -114,6 +119,19 @@ class Tasking:
         return logged_steps(
             self.log, self._clock, self._ids, tenant=self._tenant, workflow=workflow, key=key, user=user
         )
+
+    @asynccontextmanager
+    async def with_others(self) -> AsyncGenerator[None]:
+        """Hears of due tasks and tells followers elsewhere, for as long as the block runs, where the store has a way."""
+        async with AsyncExitStack() as entered:
+            if (waker := self._store.waker()) is not None:
+                due = Listening(waker, self.agents.nudge)
+                due.start()
+                entered.callback(due.stop)
+            if not self._sealed and (wire := self._store.wire(self._tenant)) is not None:
+                followers = self.followers
+                await entered.enter_async_context(Afar(followers, wire, self._ids.new("prc"), self._clock).running())
+            yield
 
     def schedules(self) -> Schedules:
         """Begins tasks that come round by themselves; runs where its `run` does."""

@@ -27,6 +27,7 @@ from .outbox import OutboxStore, TextStore
 from .retention import Retention
 from .sessions import SessionRows
 from .tail import Tail
+from .wires import Wire
 
 TaskStatus = Literal["running", "waiting", "in_doubt", "paused", "finished"]
 TaskKind = Literal["task", "call", "late"]
@@ -379,6 +380,10 @@ class Store(Protocol):
 
     def waker(self) -> Waker | None:
         """For one thread to listen with; `None` where other processes' tasks are found by looking again only."""
+        ...
+
+    def wire(self, tenant: str) -> Wire | None:
+        """To speak with the tenant's other processes; `None` where there is no such way."""
         ...
 
     def changes(self) -> Callable[[], int | None] | None:

@@ -274,6 +274,10 @@ class SqliteStore:
         """Other processes on the file are not heard."""
         return
 
+    def wire(self, tenant: str) -> None:
+        """Nor spoken with."""
+        return
+
     def changes(self) -> Callable[[], int | None]:
         return self._changes
 

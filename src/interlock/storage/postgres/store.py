@@ -44,6 +44,7 @@ from .sketches import sketch_of, sketches_of
 from .tail import Tail
 from .tasks import PostgresTasks
 from .waker import Waker
+from .wire import PostgresWire
 from .writes import put_prices, write_groups
 
 MOST_PRICES = 10_000
@@ -180,6 +181,9 @@ class PostgresStore:
 
     def waker(self) -> Waker:
         return Waker(self._database)
+
+    def wire(self, tenant: str) -> PostgresWire:
+        return PostgresWire(self._database, tenant)
 
     def changes(self) -> None:
         """Nothing is as cheap as asking what one wants to know."""
