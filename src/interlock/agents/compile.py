@@ -6,15 +6,12 @@ Above: `app`. Below: config's models, the tools, `contract`. The only file of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec.structs import replace
 
-from interlock.config.anomalies import Anomalies
 from interlock.config.conditions import Condition
-from interlock.config.contract import AgentContract, ToolUse
-from interlock.config.flow import Flow as FlowFile
 from interlock.config.jsonschema import Validator
 from interlock.config.workspace import Agent, Workspace
 from interlock.core.chat import OutputSchema
@@ -29,6 +26,11 @@ from interlock.tools.verdict import Rule
 
 from .builtin import awaits_of, child_tool, waiting_tools
 from .contract import Contract, Ends, Flow, FlowStep, Input, Slot
+
+if TYPE_CHECKING:
+    from interlock.config.anomalies import Anomalies
+    from interlock.config.contract import AgentContract, ToolUse
+    from interlock.config.flow import Flow as FlowFile
 
 UNDO_RETRIES = 3
 """How often undoing is tried again, at least: what was done stands until it works, or a person is asked."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from interlock.config.openslo import Alert
-from interlock.config.slo import Slo
 from interlock.config.workspace import Workspace
 from interlock.core.text import money
 from interlock.observe.slo import ALARMS, Objective, Terms
+
+if TYPE_CHECKING:
+    from interlock.config.slo import Slo
 
 _PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99))
 

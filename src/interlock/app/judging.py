@@ -11,13 +11,12 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from interlock.agents.verdicts import Verdicts
-from interlock.config.contract import JudgeRule
 from interlock.config.workspace import Workspace
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Message, OutputSchema
@@ -27,6 +26,9 @@ from interlock.core.ports import ChatGateway
 from interlock.core.sealing import why_unreadable
 from interlock.core.store import Store, TaskFilter, TaskRow
 from interlock.core.time import NS_PER_S, Clock
+
+if TYPE_CHECKING:
+    from interlock.config.contract import JudgeRule
 
 EVERY_S = 30.0
 AT_ONCE = 4

@@ -15,7 +15,6 @@ import msgspec
 from interlock.agents.compile import compile_contract
 from interlock.agents.contract import Contract
 from interlock.agents.state import State
-from interlock.config.contract import AgentContract
 from interlock.config.versions import content_hash
 from interlock.config.workspace import Agent
 from interlock.config.written import written
@@ -59,7 +58,7 @@ class Pins:
         if agent is None or agent.versions != contract.versions or (contract.workflow, key) in self._known:
             return
         plain = written(agent.contract)
-        if content_hash(AgentContract.model_validate(plain)) == content_hash(agent.contract):
+        if content_hash(type(agent.contract).model_validate(plain)) == content_hash(agent.contract):
             kept = Pinned(plain, agent.model, agent.prompt, agent.output_schema, dict(agent.products), agent.limits)
             text = msgspec.json.encode(kept).decode()
             await self._beside.keep_text(self._tenant, "contract", f"{contract.workflow}:{key}", text)
@@ -76,7 +75,7 @@ class Pins:
         kept = msgspec.json.decode(text, type=Pinned)
         before = dataclasses.replace(
             agent,
-            contract=AgentContract.model_validate(kept.contract),
+            contract=type(agent.contract).model_validate(kept.contract),
             model=kept.model,
             prompt=kept.prompt,
             output_schema=kept.output_schema,

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from interlock.core import plugins
 from interlock.core.errors import Fault, UnknownModel
 
-from .contract import AgentContract
 from .faults import Loc, dotted, inside, place, text_fault
-from .flow import Flow, Step
 from .missing import tool_hint
 from .models import ModelRef, escalation_target, ref_of, tiers_of, usable
 from .names import nearest
 from .schema import BUILT_IN_FACTS, Settings
 from .tree import Node, fault_at
+
+if TYPE_CHECKING:
+    from .contract import AgentContract
+    from .flow import Flow, Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from typing import Any
 from interlock.core.errors import ConfigError, Fault
 
 from .checks import Draft
-from .contract import AgentContract
 from .faults import validate
 from .files import Files
 from .names import nearest
@@ -23,7 +22,6 @@ _YAML = (".yaml", ".yml")
 Contracts = Mapping[str, Mapping[str, Any]]
 """By name: what stands under `agent:` in a file, as Python has it."""
 _SECTIONS = tuple(Settings.model_fields)
-_CONTRACT_KEYS = tuple(field.alias or name for name, field in AgentContract.model_fields.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,8 @@ def _sections(files: Files, node: Node, *, contract_expected: bool) -> dict[str,
     for name, entry in node.value.items():
         key = name.lower()
         if key not in (*_SECTIONS, "agent"):
-            hint = "This key belongs under `agent:`." if key in _CONTRACT_KEYS else nearest(key, (*_SECTIONS, "agent"))
+            in_contract = key in _contract_keys()
+            hint = "This key belongs under `agent:`." if in_contract else nearest(key, (*_SECTIONS, "agent"))
             faults.append(fault_at(entry.key, name, "unknown section", hint))
         elif key in found:
             faults.append(
@@ -122,6 +121,12 @@ def _sections(files: Files, node: Node, *, contract_expected: bool) -> dict[str,
     if contract_expected and "agent" not in found:
         faults.append(fault_at(node.mark, "agent", "this file holds no contract", "A contract stands under `agent:`."))
     return found
+
+
+def _contract_keys() -> set[str]:
+    from .contract import AgentContract
+
+    return {field.alias or name for name, field in AgentContract.model_fields.items()}
 
 
 def _merged(files: Files, key: str, first: Entry, second: Entry) -> Entry:
@@ -176,6 +181,8 @@ def _add(files: Files, drafts: dict[str, Draft], draft: Draft | None) -> None:
 
 
 def _draft(files: Files, entry: Entry, name: str, file: str) -> Draft | None:
+    from .contract import AgentContract  # some thirty blocks, which a gateway without agents does without
+
     contract, faults = validate(AgentContract, entry.node, "agent")
     files.findings.faults.extend(faults)
     if contract is None:

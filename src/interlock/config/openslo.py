@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from msgspec import Struct, field
@@ -18,7 +18,9 @@ from interlock.core.errors import ConfigError, Fault
 from interlock.core.money import NANO_PER_USD
 
 from .shapes import is_list, is_section
-from .slo import Slo
+
+if TYPE_CHECKING:
+    from .slo import Slo
 
 API = "openslo/v1"
 METRIC = "interlock"

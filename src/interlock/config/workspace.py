@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from interlock.core.budget import Limits
 from interlock.core.caller import Secret, Versions
 from interlock.core.errors import ConfigError, Fault, UnknownModel
 
-from .contract import AgentContract
 from .missing import tool_hint
 from .models import tiers_of, usable
 from .names import nearest
 from .schema import Settings
 from .steering import RouteFile
 from .tree import Mark, fault_at
+
+if TYPE_CHECKING:
+    from .contract import AgentContract
 
 LOCAL_STORE = ".interlock/interlock.db"
 
