@@ -315,3 +315,12 @@ def test_a_gateway_alone_is_told_of_keys_that_its_aliases_lack(write):
     root = write({"interlock.yaml": "models: {a: openai/gpt-4o-mini, b: simulated/small}\n"})
     (warning,) = load(root, {}).warnings
     assert (warning.line, warning.key, warning.hint) == (1, "models.a", "Set OPENAI_API_KEY.")
+
+
+@pytest.mark.requirement("OP-03")
+@pytest.mark.parametrize("secret", ['""', "${GONE:-}", "whsec_", "whsec_not*base64"])
+def test_a_webhook_without_a_secret_is_a_fault_since_anybody_could_sign_an_approval(faults_of, secret):
+    files = {"interlock.yaml": f"webhooks:\n  - url: https://hooks.example/x\n    secret: {secret}\n"}
+    (fault,) = faults_of(files, {})
+    assert fault.key == "webhooks[0].secret"
+    assert "expected a secret" in fault.message

@@ -219,6 +219,13 @@ def test_a_signed_message_is_one_or_is_refused(headers: dict[str, str], body: by
         webhook.verify([Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")], headers, body, 1_790_000_000)
 
 
+def test_an_empty_secret_signs_nothing():
+    at_s, body = 1_790_000_000, b'{"decision":"approve"}'
+    headers = dict(webhook.headers(Secret(""), "msg_1", at_s, body))
+    with pytest.raises(InterlockError, match="does not fit"):
+        webhook.verify([Secret("")], headers, body, at_s)
+
+
 # --- Errors that repeat what was said -------------------------------------------------------------------------------
 
 PROMPT = f"My PIN is 4711 and {CANARY} lives at 12 Elm Street"

@@ -208,9 +208,9 @@ async def test_what_holds_for_a_model_whatever_its_callers_send_holds_in_a_batch
         files = FILES.replace("{base_url}", there.base_url).replace(
             "api_key: sk-vendor", "options: {{batches: true}}, api_key: sk-vendor"
         )
-        async with house(tmp_path, files=files + "shaping: {{support: {{max_output_tokens: 10}}}}\n") as up:
-            async with up.client() as client:
-                done = await ended(client, await created(client, jsonl(line("a", max_tokens=5_000), line("b"))))
+        shaped = files + "shaping: {{support: {{max_output_tokens: 10}}}}\n"
+        async with house(tmp_path, files=shaped) as up, up.client() as client:
+            done = await ended(client, await created(client, jsonl(line("a", max_tokens=5_000), line("b"))))
     assert done.request_counts.completed == 2
     assert [asked.path for asked in there.asked] == ["/v1/chat/completions"] * 2
     assert {asked.body.get("max_tokens", asked.body.get("max_completion_tokens")) for asked in there.asked} == {10}
