@@ -200,3 +200,15 @@ def test_geminis_error_names_its_quota():
     assert found == (Room("requests", 15, 0, 60.0),)
     assert heard_of({}, 429, b'{"error":{}}') == []
     assert heard_of({"content-type": "application/json"}) == []
+
+
+@pytest.mark.requirement("GW-25")
+async def test_a_wait_that_no_vendor_can_mean_ends_a_deployment_for_an_hour_at_most():
+    absurd = RateLimited("slow down.", upstream_status=429, retry_after_s=10.0**9)
+    bench = Bench(Scripted(small=[absurd, reply("small")]), tiers=ONE)
+    for _ in range(2):
+        with pytest.raises(RateLimited):
+            await bench.chat()
+    assert bench.provider.models == ["small"], "it is kept to"
+    bench.clock.advance(3_601.0)
+    assert (await bench.chat()).response.model == "small"

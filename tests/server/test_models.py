@@ -40,6 +40,13 @@ async def test_anthropics_client_pages_through_the_same_list(door: Door) -> None
     assert one.type == "model"
 
 
+@pytest.mark.parametrize("limit", ["²", "0", "1001", "9" * 5_000])
+async def test_a_number_that_is_none_is_the_callers_fault(door: Door, limit: str) -> None:
+    async with anthropic.AsyncAnthropic(api_key=KEY, base_url=f"{door.url}/anthropic", max_retries=0) as client:
+        with pytest.raises(anthropic.BadRequestError, match="Give a number from 1 to 1000"):
+            await client.get(f"/v1/models?limit={limit}", cast_to=object)
+
+
 async def test_a_list_without_a_key_is_refused(door: Door) -> None:
     async with openai.AsyncOpenAI(api_key="il-wrong", base_url=f"{door.url}/v1", max_retries=0) as client:
         with pytest.raises(openai.AuthenticationError):

@@ -8,10 +8,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from interlock.core.chat import Chunk
 from interlock.core.errors import InterlockError
-from interlock.server import protocol, taking
+from interlock.core.ids import SystemIds
+from interlock.core.time import SystemClock
+from interlock.server import asgi, protocol, taking
 
 from .door import ASK, ASK_STREAM, KEY, Door, FakeGateway, answered, opened, post
 
@@ -334,6 +339,31 @@ async def test_answers_that_nobody_takes_do_not_pile_up(door: Door) -> None:
     assert len(door.gateway.asked) < 120
     replies = [(await wire.reply())[0] for _ in range(200)]
     assert replies == [200] * 200
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_at_cold_addresses_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asgi, "READ_S", 0.05)
+    monkeypatch.setattr(asgi, "LINGER_S", 0.01)
+    sent: list[Any] = []
+
+    async def whole(request: Request) -> Response:
+        return Response(await request.body())
+
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    app = asgi.ColdApp(SystemIds(SystemClock()), [Route("/x", whole, methods=["POST"])], [])
+    headers = [(b"content-length", b"10")]
+    scope = {"type": "http", "method": "POST", "path": "/x", "headers": headers, "query_string": b""}
+    async with asyncio.timeout(60):
+        await app(scope, never, send)
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
 
 
 class Riding:

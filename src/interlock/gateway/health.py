@@ -27,6 +27,8 @@ KEPT = 2_000
 """Deployments or workflows remembered; names come from callers, so there must be an end to them."""
 WEIGHT = 0.1
 """Weight of the newest observation in a moving average."""
+LONGEST_PAUSE_S = 3_600.0
+"""A vendor that names a longer wait is asked once an hour all the same: a header gone wrong must not end a deployment until the next start."""
 TIMER_SLACK_S = 0.01
 """A timer may fire this much early; whoever waited as long as the vendor asked is let through."""
 SLO_WEIGHT = 0.01
@@ -171,7 +173,7 @@ class DeploymentHealth:
     def refused(self, now_s: float, wait_s: float | None) -> None:
         """It had no room."""
         self.breaker.abandoned()
-        self.blocked_until_s = max(self.blocked_until_s, now_s + (wait_s or 0.0))
+        self.blocked_until_s = max(self.blocked_until_s, now_s + min(wait_s or 0.0, LONGEST_PAUSE_S))
         if self.limits.known:
             self.limits.refused(now_s)
         if wait_s is None and self.gradient is not None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from interlock.core.caller import Caller
-from interlock.core.errors import StoreUnavailable
 from interlock.core.kept import KeptResponse, UnknownResponse, unknown
 from interlock.core.store import Store
 from interlock.core.time import NS_PER_S, Clock
@@ -85,10 +84,10 @@ class KeptResponses:
             while self._waiting:
                 await asyncio.sleep(_GATHER_S)
                 some, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
-                error: BaseException | None = None
+                error: Exception | None = None
                 try:
                     await self._recorder.run(self._keeping([row for row, _ in some]))
-                except StoreUnavailable as fault:
+                except Exception as fault:  # noqa: BLE001 - whatever it is belongs to those who wait, who would else wait for ever
                     error = fault
                 for _, written in some:
                     if written.done():

@@ -26,6 +26,15 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 LINGER_S = 2.0
+READ_S = 60.0
+"""How long the next piece of a body may be on its way."""
+
+
+class TooSlow(InterlockError):
+    """The rest of a request's body did not come."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class NoSuchAddress(InterlockError):
@@ -117,7 +126,12 @@ class _Reading:
         self._send = send
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        """The next message; while there is more of the body, within a time. Raises TooSlow."""
+        try:
+            async with asyncio.timeout(READ_S if self._unread else None):
+                message = await self._receive()
+        except TimeoutError:
+            raise TooSlow(f"no more of the request's body came for {READ_S:g} s", hint="Send it again.") from None
         if message["type"] != "http.request" or not message.get("more_body", False):
             self._unread = False
         return message
@@ -136,7 +150,7 @@ class _Reading:
             async with asyncio.timeout(LINGER_S):
                 while self._unread and (await self.receive())["type"] == "http.request":
                     pass
-        except TimeoutError:
+        except (TimeoutError, TooSlow):
             pass
 
 

@@ -29,6 +29,7 @@ from interlock.ledger import BatchLog
 
 from .asgi import authorization
 from .auth import Keys
+from .task_forms import digits
 
 PIECE_BYTES = 256 * 1024
 FIELDS_BYTES = 64 * 1024
@@ -82,11 +83,11 @@ class FilesFace:
         lives_s = KEPT_DAYS * 86_400
         asked = form.get("expires_after[seconds]")
         if isinstance(asked, str):
-            if not asked.isdigit() or not 3600 <= int(asked) <= 30 * 86_400:
+            lives_s = digits(asked)
+            if not 3600 <= lives_s <= KEPT_DAYS * 86_400:
                 raise InvalidRequest(
                     "`expires_after.seconds` is not between an hour and 30 days", param="expires_after"
                 )
-            lives_s = int(asked)
         name = (file.filename or "file.jsonl")[-LONGEST_NAME:]
         until_ns = now_ns + lives_s * NS_PER_S
         row = FileRow(self._ids.new("file"), caller.tenant, "batch", name, 0, now_ns, until_ns, caller.user)
@@ -153,9 +154,10 @@ def limit_of(text: str | None, most: int, usual: int = 20) -> int:
     """The `limit` of a list. Raises InvalidRequest."""
     if text is None:
         return usual
-    if not text.isdigit() or not 1 <= int(text) <= most:
+    number = digits(text)
+    if not 1 <= number <= most:
         raise InvalidRequest(f"`limit` is {text!r}", param="limit", hint=f"Give a number from 1 to {most}.")
-    return int(text)
+    return number
 
 
 def _capped(receive: Receive, most: int, request: Request) -> Receive:

@@ -28,6 +28,7 @@ from .auth import Access
 T = TypeVar("T")
 MOST_BYTES = 65_536
 LONGEST_OVERLAP_S = 30 * 86_400
+LONGEST_LIFE_S = 100 * 365 * 86_400
 
 
 class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,8 +125,8 @@ class KeysFace:
 
     def _record(self, wanted: Wanted, tenant: str) -> KeyRecord:
         now_ns = self._clock.wall_ns()
-        if wanted.expires_in_s < 0:
-            raise InvalidRequest("expires_in_s lies in the past", param="expires_in_s")
+        if not 0 <= wanted.expires_in_s <= LONGEST_LIFE_S:
+            raise InvalidRequest(f"expires_in_s is 0 (never) to {LONGEST_LIFE_S}", param="expires_in_s")
         return KeyRecord(
             id="",
             name=wanted.name,

@@ -20,6 +20,7 @@ from interlock.core.errors import InvalidRequest
 
 from .asgi import NoSuchAddress, authorization
 from .auth import Keys
+from .task_forms import digits
 
 Cards = Callable[[], Sequence[ModelCard]]
 JSON = "application/json"
@@ -103,9 +104,9 @@ def anthropic_page(cards: Sequence[ModelCard], limit: str, after: str | None, be
     Raises:
         InvalidRequest: `limit` is no number from 1 to 1000.
     """
-    if limit and not (limit.isdigit() and 1 <= int(limit) <= MOST):
+    most = digits(limit) if limit else 20
+    if not 1 <= most <= MOST:
         raise InvalidRequest(f"`limit` is {limit!r}", param="limit", hint=f"Give a number from 1 to {MOST}.")
-    most = int(limit) if limit else 20
     ids = [card.id for card in cards]
     start = ids.index(after) + 1 if after in ids else 0
     end = ids.index(before) if before in ids else len(ids)

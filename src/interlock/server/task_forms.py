@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from interlock.agents.verdicts import Source
 from interlock.app.taskdesk import Decision
+from interlock.core.due import MOST_URGENT
 from interlock.core.errors import InvalidRequest, TooLarge
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ class NewTask(Struct, frozen=True, forbid_unknown_fields=True):
     workflow: str
     input: dict[str, Any]
     user: str = ""
+    priority: Annotated[int, Meta(ge=-MOST_URGENT, le=MOST_URGENT)] = 0
+    """Of the tenant's due tasks those of a higher number are taken first; `workers.priorities` of its workflow is added."""
     text: bool = False
     """Its events are about to be followed with `text=1`: from now on, or for half a minute where nobody comes, its models' answers are streamed."""
 
@@ -94,9 +97,15 @@ def whole(given: str, name: str, default: int, most: int) -> int:
     """A number of the query. Raises InvalidRequest."""
     if not given:
         return default
-    if not (given.isascii() and given.isdigit() and len(given) < 10 and 1 <= int(given) <= most):
+    number = digits(given)
+    if not 1 <= number <= most:
         raise InvalidRequest(f"{name} is 1 to {most}", param=name)
-    return int(given)
+    return number
+
+
+def digits(text: str) -> int:
+    """The number that nine decimal digits at most stand for; -1 for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
 def flag(given: str, name: str) -> bool:
