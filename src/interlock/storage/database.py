@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,7 @@ from interlock.core.errors import StoreUnavailable
 from interlock.core.sketch import added, packed, summed
 
 from .ahead import Ahead
+from .laid import Laid
 from .migrate import prepare
 from .statements import statements
 
@@ -64,6 +65,7 @@ class Database:
         self._closed = False
         self.ahead = Ahead()
         """Of the writing connection: for whoever is inside a transaction."""
+        self._laid = Laid(path)
         with explained(path, "open the database"):
             _private(path)
             self._writer = self._connect()
@@ -75,27 +77,38 @@ class Database:
     def sql(self, noun: str) -> Mapping[str, str]:
         return statements(noun)
 
-    @contextmanager
-    def transaction(self, doing: str) -> Generator[sqlite3.Connection]:
+    def transaction(self, doing: str) -> AbstractContextManager[sqlite3.Connection]:
         """The writing connection inside `BEGIN IMMEDIATE`; commits at the end, rolls back on any exception.
 
         Raises:
             StoreUnavailable: it could not be done within the bounded wait; `doing` is named in the message.
         """
-        with self._writing, explained(self.path, doing):
-            writer = self._writer
-            writer.execute("BEGIN IMMEDIATE")
-            done = False
-            try:
-                yield writer
+        return _Transaction(self, doing)
+
+    def begin(self) -> sqlite3.Connection:
+        self._writing.acquire()
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._writing.release()
+            raise
+        return self._writer
+
+    def end(self, *, well: bool) -> None:
+        """Commits what was begun, or undoes it."""
+        writer = self._writer
+        try:
+            if well:
+                self._laid.lay()
                 writer.execute("COMMIT")
-                done = True
-            finally:
-                if not done:
-                    self.ahead.forget()
-                # A failed statement may have rolled back by itself; only a transaction that is still open is undone.
-                if writer.in_transaction:
-                    writer.execute("ROLLBACK")
+            else:
+                self.ahead.forget()
+        finally:
+            # A failed statement may have rolled back by itself; only a transaction that is still open is undone.
+            if writer.in_transaction:
+                self.ahead.forget()
+                writer.execute("ROLLBACK")
+            self._writing.release()
 
     @contextmanager
     def reading(self, doing: str) -> Generator[sqlite3.Connection]:
@@ -133,6 +146,7 @@ class Database:
             while self._idle:
                 self._idle.pop().close()
             self._writer.close()
+            self._laid.close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -169,17 +183,49 @@ class Database:
             pause.wait(OPENING_PAUSE_S)
 
 
+class _Transaction:
+    """What `with database.transaction(…)` holds. A class, since each commit goes through it: two generators take five microseconds."""
+
+    __slots__ = ("_database", "_doing")
+
+    def __init__(self, database: Database, doing: str) -> None:
+        self._database = database
+        self._doing = doing
+
+    def __enter__(self) -> sqlite3.Connection:
+        try:
+            return self._database.begin()
+        except sqlite3.DatabaseError as error:
+            raise _said(self._database.path, self._doing, error) from error
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: object) -> None:
+        try:
+            self._database.end(well=fault is None)
+        except sqlite3.DatabaseError as error:
+            raise _said(self._database.path, self._doing, error) from error
+        if (
+            isinstance(fault, sqlite3.DatabaseError)
+            and (said := _said(self._database.path, self._doing, fault)) is not fault
+        ):
+            raise said from fault
+
+
 @contextmanager
 def explained(path: Path, doing: str) -> Generator[None]:
     """Turns SQLite's errors about the file into `StoreUnavailable`; faults of a statement or a value pass through."""
     try:
         yield
-    except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-        name = getattr(error, "sqlite_errorname", "") or ""
-        hint = next((hint for prefix, hint in _HINTS.items() if name.startswith(prefix)), "")
-        if not hint:
+    except sqlite3.DatabaseError as error:
+        if (said := _said(path, doing, error)) is error:
             raise
-        raise StoreUnavailable(f"{path}: could not {doing}: {error} ({name}).", hint=hint) from error
+        raise said from error
+
+
+def _said(path: Path, doing: str, error: sqlite3.DatabaseError) -> Exception:
+    """What is said of SQLite's error: itself, where it is a fault of a statement or a value."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    hint = next((hint for prefix, hint in _HINTS.items() if name.startswith(prefix)), "")
+    return StoreUnavailable(f"{path}: could not {doing}: {error} ({name}).", hint=hint) if hint else error
 
 
 def _private(path: Path) -> None:
