@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from interlock.core.caller import Caller
 from interlock.core.events import OutcomeSeen, Record
-from interlock.core.lots import Brief, Lot
+from interlock.core.lots import Brief, Lot, merged
 from interlock.core.store import TaskFilter
 from interlock.gateway.forms import form_of
 from interlock.storage import SqliteStore
@@ -83,3 +83,12 @@ def test_writing_a_lot_twice_is_writing_it_once(store):
     assert seen(store) == before
     store.write([], [PRICE], [again])
     assert len(store.tasks.list(TaskFilter())) == 6
+
+
+@given(lots)
+def test_lots_of_one_form_are_one_and_hold_the_same_calls_in_their_order(made):
+    whole = merged(made)
+    assert len(whole) == len({id(lot.form) for lot in made})
+    for lot in whole:
+        parts = [record for part in made if part.form is lot.form for record in part.records()]
+        assert lot.records() == parts

@@ -69,6 +69,17 @@ class Lot(Struct, frozen=True, gc=False):
         return Record(caller.task, caller.step, caller.tenant, self.at_ns, event, encoded=encoded)
 
 
+def merged(lots: Sequence[Lot]) -> list[Lot]:
+    """Lots of one form as one, handed over when its last was: whoever writes them has something to do for each."""
+    by_form: dict[Form, list[Lot]] = {}
+    for lot in lots:
+        by_form.setdefault(lot.form, []).append(lot)
+    return [
+        Lot(form, [brief for each in of_form for brief in each.briefs], of_form[-1].at_ns)
+        for form, of_form in by_form.items()
+    ]
+
+
 def crashed(form: bytes, opened: Opened) -> bytes:
     """The event as JSON of a call that crashed, by a form's `crashed`."""
     task, started_ns, into, out, cost = opened

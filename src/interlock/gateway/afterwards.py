@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from interlock.core.lots import Brief, Form
 from interlock.core.short import QuickLedger
@@ -27,8 +27,8 @@ class Settling(Protocol):
     brief: Brief | None
     slot: int
 
-    def see_to(self) -> None:
-        """What is left to be done, beside its being written."""
+    def see_to(self, alike: Sequence[Any]) -> None:
+        """What is left to be done of calls of its form, itself among them, beside their being written."""
         ...
 
 
@@ -60,30 +60,28 @@ class Afterwards:
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        if self._ledger is not None:
-            _hand_over(waiting, self._ledger)
-        for call in waiting:
+        for form, calls in _by_form(waiting).items():
+            if self._ledger is not None:
+                self._ledger.hand_over(form, [brief for _, brief in calls], [call.slot for call, _ in calls])
             try:
-                call.see_to()
-            except Exception:  # noqa: BLE001 - what is left undone of one call must not keep the others from it
-                _log.exception("a defect kept an answered call from being learnt from")
+                calls[0][0].see_to([call for call, _ in calls])
+            except Exception:  # noqa: BLE001 - what is left undone of some must not keep the others from it
+                _log.exception("a defect kept answered calls from being learnt from")
 
     def _work_off(self) -> None:
         self._due = False
         self.flush()
 
 
-def _hand_over(calls: Sequence[Settling], ledger: QuickLedger) -> None:
-    """Calls of one form are one lot."""
-    lots: dict[Form, tuple[list[Brief], list[int]]] = {}
+def _by_form(calls: Sequence[Settling]) -> dict[Form, list[tuple[Settling, Brief]]]:
+    """Calls of one form are one lot, and of one caller, model and deployment."""
+    found: dict[Form, list[tuple[Settling, Brief]]] = {}
     for call in calls:
         form, brief = call.form, call.brief
         assert form is not None, "it was noted in the journal when it began"
         assert brief is not None, "and when it ended"
-        lot = lots.get(form)
-        if lot is None:
-            lot = lots[form] = ([], [])
-        lot[0].append(brief)
-        lot[1].append(call.slot)
-    for form, (briefs, slots) in lots.items():
-        ledger.hand_over(form, briefs, slots)
+        if (alike := found.get(form)) is None:
+            found[form] = [(call, brief)]
+        else:
+            alike.append((call, brief))
+    return found

@@ -6,6 +6,8 @@ follow each deployment's own tokenizer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import structs
 
 from interlock.core.chat import ChatResponse
@@ -23,11 +25,19 @@ TOKEN_CHARS = 6
 
 def learn(health: DeploymentHealth, estimate: int, parts: int, text: str, usage: Usage) -> None:
     """Keeps how the vendor's own counts compare with the estimates: `estimate` was the upper one of the input, `parts` the pieces seen."""
-    health.counted(
-        input_share=usage.input_total / max(1, estimate),
-        output_share=usage.output / max(1, tokens.likely(text)) if text else None,
-    )
-    health.weights.add(estimate, usage, parts)
+    learn_all(health, ((estimate, parts, text, usage),))
+
+
+def learn_all(health: DeploymentHealth, answers: Sequence[tuple[int, int, str, Usage]]) -> None:
+    """The same of several answers, in the order in which they came."""
+    shares: list[tuple[float, float | None]] = []
+    weights = health.weights
+    for estimate, parts, text, usage in answers:
+        input_tokens = usage.input_total
+        likely = tokens.likely(text) if text else 0
+        shares.append((input_tokens / max(1, estimate), usage.output / likely if likely else None))
+        weights.add(estimate, input_tokens, usage.output_total, parts)
+    health.counted(shares)
 
 
 def of_silent(health: DeploymentHealth, trial: Trial, response: ChatResponse) -> Usage:

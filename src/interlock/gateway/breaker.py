@@ -106,20 +106,22 @@ class Breaker:
         message = f"not asked: {why}; {now_s - self._failed_at_s:.1f} s ago: {_cause(last)}"
         return CircuitOpen(message, retry_after_s=wait_s, cause=last.code)
 
-    def succeeded(self) -> None:
-        """The deployment answered, be it with a refusal of the request."""
+    def succeeded(self, times: int = 1) -> None:
+        """The deployment answered so often, be it with a refusal of the request."""
         if self._cool_s:
             self._history = self._seen = 0
             self._cool_s = 0.0
             self._told("closed", "its probe was answered" if self._probing else "a call from before was answered")
         self._probing = False
         self._run = 0
-        self._note(0)
+        self._history = self._history << times & MASK
+        self._seen = min(self._seen + times, WINDOW)
 
     def failed(self, now_s: float, error: InterlockError | None = None) -> None:
         """The deployment failed in a way that another caller would have seen too."""
         self._run += 1
-        self._note(1)
+        self._history = (self._history << 1 | 1) & MASK
+        self._seen = min(self._seen + 1, WINDOW)
         if error is not None:
             self._last, self._failed_at_s = error.with_traceback(None), now_s
         if self._cool_s:
@@ -140,10 +142,6 @@ class Breaker:
         self._opened_until_s = now_s + cool_s
         last = "" if self._last is None else f", the last: {self._last.code}"
         self._told("open", f"{why}{last}")
-
-    def _note(self, failed: int) -> None:
-        self._history = (self._history << 1 | failed) & MASK
-        self._seen = min(self._seen + 1, WINDOW)
 
     def _too_many(self) -> str:
         """What is too much; empty while it is not."""

@@ -6,7 +6,7 @@ Above: attempt, route, escalate. Below: admit, balance, breaker, gradient, setti
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 
 from interlock.core.circuits import Changed, CircuitState
@@ -135,17 +135,25 @@ class DeploymentHealth:
 
     def answered(self, began_s: float, now_s: float, output_tokens: int) -> None:
         """A whole answer came."""
-        seconds = now_s - began_s
-        self.breaker.succeeded()
+        self.answered_all(((began_s, now_s, output_tokens),))
+
+    def answered_all(self, answers: Sequence[tuple[float, float, int]]) -> None:
+        """Whole answers came: (when its call began, when it came, its output tokens) of each, in the order in which they came."""
+        self.breaker.succeeded(len(answers))
         self.standing.good = True
-        self.retries = min(self._retrying.budget, self.retries + self._retrying.earned)
-        self.latency_s = _moved(self.latency_s, seconds)
-        self.cost_s = balance.peak(self.cost_s, seconds, now_s - self._answered_s)
-        self._answered_s = now_s
+        self.retries = min(self._retrying.budget, self.retries + self._retrying.earned * len(answers))
+        latency_s, cost_s, answered_s, output_per_s = self.latency_s, self.cost_s, self._answered_s, self.output_per_s
+        for began_s, now_s, output_tokens in answers:
+            seconds = now_s - began_s
+            latency_s = seconds if latency_s is None else latency_s + WEIGHT * (seconds - latency_s)
+            cost_s = seconds if seconds >= cost_s else balance.peak(cost_s, seconds, now_s - answered_s)
+            answered_s = now_s
+            if output_tokens and seconds > 0:
+                pace = output_tokens / seconds
+                output_per_s = pace if output_per_s is None else output_per_s + WEIGHT * (pace - output_per_s)
+        self.latency_s, self.cost_s, self._answered_s, self.output_per_s = latency_s, cost_s, answered_s, output_per_s
         if self.times_s is not None:
-            self.times_s.append(seconds)
-        if output_tokens and seconds > 0:
-            self.output_per_s = _moved(self.output_per_s, output_tokens / seconds)
+            self.times_s.extend([now_s - began_s for began_s, now_s, _ in answers])
 
     def left(self, began_s: float, clock: Clock, output_tokens: int, crowd: int, *, stream: bool) -> None:
         """A call that was begun with `crowd` under way was answered, or its stream has begun: its place is free."""
@@ -180,11 +188,14 @@ class DeploymentHealth:
             self.gradient.refused(now_s, self.line.inside)
             self.line.limit, self.line.pressed = self.gradient.limit, self.gradient.congested
 
-    def counted(self, input_share: float, output_share: float | None) -> None:
-        """The vendor said what an answer weighed."""
-        self.input_share = _moved(self.input_share, input_share)
-        if output_share is not None:
-            self.output_share = _moved(self.output_share, output_share)
+    def counted(self, shares: Sequence[tuple[float, float | None]]) -> None:
+        """The vendor said what answers weighed: shares of the estimates of the input, and of the output where there was any text."""
+        into, out = self.input_share, self.output_share
+        for input_share, output_share in shares:
+            into = input_share if into is None else into + WEIGHT * (input_share - into)
+            if output_share is not None:
+                out = output_share if out is None else out + WEIGHT * (output_share - out)
+        self.input_share, self.output_share = into, out
 
     def weight(self, input_tokens: int, output_tokens: int) -> int:
         """Tokens that the vendor will likely count against its limits for a try of that upper estimate."""
@@ -197,10 +208,6 @@ class DeploymentHealth:
             return False
         self.retries -= 1.0
         return True
-
-
-def _moved(average: float | None, seen: float) -> float:
-    return seen if average is None else average + WEIGHT * (seen - average)
 
 
 class WorkflowPace:

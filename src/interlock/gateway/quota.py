@@ -258,17 +258,31 @@ class Quotas:
 
     def settle(self, held: Held, used: Vector) -> None:
         """Puts what was really used in place of what was held; `used` of a call that never was is `NOTHING`."""
-        amounts = held.amounts
-        for span in held.spans:
-            values, at = span.values, span.at
-            if values[at - AMOUNTS_AT] != span.tag:
-                continue  # its time is long over, and the row is another's now
-            for place in span.places:
-                values[at + place] += used[place] - amounts[place]
+        _add(held.spans, tuple(now - before for now, before in zip(used, held.amounts, strict=True)))
         held.spans = ()
         if held.remote is not None and self._shared is not None:
             self._shared.settle(held.remote.reservation, held.remote.asks, used, counted=held.remote.counted)
             held.remote = None
+
+    def settle_all(self, settled: Sequence[tuple[Held, Vector]]) -> None:
+        """The same of several calls: those that are counted at one place are added up first."""
+        spans: Sequence[Span] = ()
+        changes = NOTHING
+        for held, used in settled:
+            if held.remote is not None:
+                self.settle(held, used)
+                continue
+            if held.spans != spans:
+                _add(spans, changes)
+                spans, changes = held.spans, NOTHING
+            one, into, out, both, cost, beside = changes
+            one_held, into_held, out_held, both_held, cost_held, beside_held = held.amounts
+            changes = (
+                *(one + used[0] - one_held, into + used[1] - into_held, out + used[2] - out_held),
+                *(both + used[3] - both_held, cost + used[4] - cost_held, beside + used[5] - beside_held),
+            )
+            held.spans = ()
+        _add(spans, changes)
 
     def let_go(self, held: Held) -> None:
         """Nothing is held any more, as if it had never been asked."""
@@ -344,6 +358,16 @@ class Quotas:
         self._who.clear()
         if not unneeded:
             raise LimitUnknown(limit.name, f"{METERS_KEPT} counts are kept already, and all of them are needed")
+
+
+def _add(spans: Sequence[Span], changes: Sequence[int]) -> None:
+    """Changes counts, by amounts in the order of `AMOUNTS`."""
+    for span in spans:
+        values, at = span.values, span.at
+        if values[at - AMOUNTS_AT] != span.tag:
+            continue  # its time is long over, and the row is another's now
+        for place in span.places:
+            values[at + place] += changes[place]
 
 
 def _unneeded(meter: Meter, now_ns: int) -> bool:

@@ -1,13 +1,13 @@
 """One call that goes the short way, from its being sent to its being settled, told by the callbacks of the vendor's socket.
 
-Above: shortcut. Below: afterwards, cache, forms, hold, once, road, settle. It holds plain facts; the values that the long way works with are made of them
+Above: shortcut. Below: afterwards, bill, cache, forms, hold, once, road, settle. It holds plain facts; the values that the long way works with are made of them
 when that has to go on: after a try that failed, for a client that has left, for a vendor that names no usage.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct, structs
 
@@ -22,7 +22,7 @@ from interlock.core.ports import ChatReply, HttpResponse
 from interlock.core.short import Asker, Said, Sending
 from interlock.core.time import Deadline
 
-from . import cache, guarded, once, settle
+from . import bill, cache, guarded, once, settle
 from .call import Answer, Call, Trial, Tried
 from .desk import Desk
 from .flight import Flight
@@ -119,25 +119,24 @@ class Ride(Struct, eq=False):
         finally:
             self.desk.afterwards.add(self, road.ledger)
 
-    def see_to(self) -> None:
-        desk, road, brief, said = self.desk, self.road, self.brief, self.said
-        assert said is not None, "it was answered"
-        assert brief is not None, "and noted"
-        usage, health = said.usage, road.health
+    def see_to(self, alike: Sequence[Ride]) -> None:
+        """What is left to be done of calls of one form that were answered, this one among them."""
+        desk, road = self.desk, self.road
+        answers = [(ride, said, brief) for ride in alike if (said := ride.said) and (brief := ride.brief)]
         if self.held is not None:
-            self.held.quotas.settle(self.held, vector(1, usage.input, usage.output, brief.cost_nano_usd))
-        clock = desk.parts.clock
-        ended_s = self.started_s + brief.duration_us / 1e6
-        once.learn(desk, health, self.input_tokens, 0, said.text, usage)
-        health.answered(self.started_s, ended_s, usage.output)
-        health.paced(self.started_s, clock, ended_s, usage.output, self.crowd, self.beside, stream=False)
-        slo_ms = road.workflow.p95_latency_slo_ms
-        if slo_ms is not None:
-            desk.health.workflow(road.caller.workflow).finished(slow=brief.duration_us > slo_ms * 1000)
-        if self.key:
-            self._keep(said, brief)
+            self.held.quotas.settle_all(
+                [
+                    (held, vector(1, said.usage.input, said.usage.output, brief.cost_nano_usd))
+                    for ride, said, brief in answers
+                    if (held := ride.held)
+                ]
+            )
+        _learn(desk, road, answers)
+        for ride, said, brief in answers:
+            if ride.key:
+                ride.keep(said, brief)
 
-    def _keep(self, said: Said, brief: Brief) -> None:
+    def keep(self, said: Said, brief: Brief) -> None:
         """For whoever waits for this very answer, and for the next one who asks."""
         desk, at, flight, cost = self.desk, self.road.candidate, self.flight, brief.cost_nano_usd
         tenant, ended_ns = self.road.caller.tenant, brief.started_ns + brief.duration_us * 1000
@@ -253,3 +252,20 @@ class Ride(Struct, eq=False):
         )
         call.begin(trial)
         return call, trial
+
+
+def _learn(desk: Desk, road: Road, answers: Sequence[tuple[Ride, Said, Brief]]) -> None:
+    """What these say of their deployment and workflow; as `once.end_answered` does it for one."""
+    clock, health = desk.parts.clock, road.health
+    ends_s = [ride.started_s + brief.duration_us / 1e6 for ride, _, brief in answers]
+    bill.learn_all(health, [(ride.input_tokens, 0, said.text, said.usage) for ride, said, _ in answers])
+    health.answered_all(
+        [(ride.started_s, end_s, brief.output) for (ride, _, brief), end_s in zip(answers, ends_s, strict=True)]
+    )
+    for (ride, _, brief), end_s in zip(answers, ends_s, strict=True):
+        health.paced(ride.started_s, clock, end_s, brief.output, ride.crowd, ride.beside, stream=False)
+    slo_ms = road.workflow.p95_latency_slo_ms
+    if slo_ms is not None:
+        pace = desk.health.workflow(road.caller.workflow)
+        for _, _, brief in answers:
+            pace.finished(slow=brief.duration_us > slo_ms * 1000)

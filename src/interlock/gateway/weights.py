@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from interlock.core.money import Usage
-
 KEPT = 512
 NEAR = 0.25
 """Requests up to this share heavier or lighter tell how one weighs that was never seen."""
@@ -28,13 +26,12 @@ class Weights:
         self.usual: float | None = None
         """Moving average of the output tokens of whole answers."""
 
-    def add(self, estimate: int, usage: Usage, parts: int) -> None:
-        """A whole answer, with its vendor's count."""
+    def add(self, estimate: int, input_tokens: int, output: int, parts: int) -> None:
+        """A whole answer, with its vendor's count: input, and output tokens."""
         inputs = self._inputs
         if estimate not in inputs and len(inputs) >= KEPT:
             inputs.popitem(last=False)
-        inputs[estimate] = usage.input_total
-        output = usage.output_total
+        inputs[estimate] = input_tokens
         self.usual = output if self.usual is None else self.usual + SLOW * (output - self.usual)
         if parts:
             ratio = output / parts

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from interlock.core.errors import Fenced, InterlockError, StoreUnavailable
 from interlock.core.events import Record, Settled
-from interlock.core.lots import Lot
+from interlock.core.lots import Lot, merged
 from interlock.core.money import Price
 from interlock.core.store import Store
 from interlock.core.time import Clock
@@ -78,6 +78,7 @@ class Writer:
 
     def commit(self, groups: Groups, lots: Sequence[Lot] = ()) -> list[Fenced | None]:
         """Writes groups and lots with the prices they name."""
+        lots = merged(lots)
         prices = self._new_prices(groups, lots)
         answers = self._store.write(groups, prices, lots)
         if len(self._kept) > MOST_KEPT:
