@@ -267,7 +267,6 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.requirement("SC-08")
 async def test_fields_behind_a_chunked_body_are_no_headers(door: Door) -> None:
     wire = await door.send(
         b"GET /v1/models HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
