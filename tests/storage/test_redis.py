@@ -227,3 +227,16 @@ def test_keys_are_the_same_for_every_replica_and_stay_when_redis_goes(redis, tmp
     assert [each.id for each in two.records()] == ["x"]
     for store in stores:
         store.close()
+
+
+@pytest.mark.requirement("GW-34")
+def test_a_redis_that_comes_back_with_an_older_memory_brings_no_revoked_key_back(redis, tmp_path):
+    store = SqliteStore.open(tmp_path / "a.db")
+    keys = RedisKeys(redis.url, store.keys, timeout_s=20.0)
+    keys.put_key(record("x"))
+    older = keys._redis.hgetall(keys._all)
+    keys.put_key(record("x", revoked_ns=7))
+    keys._redis.hset(keys._all, mapping=older)
+    assert [each.revoked_ns for each in keys.records()] == [7]
+    assert '"revoked_ns":7' in keys._redis.hgetall(keys._all)["x"], "the others learn of it"
+    store.close()

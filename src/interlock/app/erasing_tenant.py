@@ -102,22 +102,8 @@ def erase_tenant_in(workspace: Workspace, store: Store, clock: Clock, tenant: st
 
 def looked_after(workspace: Workspace, store: Store, clock: Clock, erasure: Erasure, keys: int = 0) -> ErasedTenant:
     """What is not sealed, and what is no use any more, goes too. Tasks that began after the erasure stay: a tenant that comes again is not forgotten again."""
-    tenant, unreadable, records = erasure.tenant, 0, 0
-    known: list[str] = []
-    open_tasks: list[str] = []
-    for row in tasks_of(store, tenant):
-        if row.created_ns > erasure.at_ns:
-            continue
-        known.append(row.id)
-        if not _readable(store, row.id):
-            unreadable += 1
-        elif row.status == "finished":
-            records += store.scrub(row.id, "none", str)
-        else:
-            open_tasks.append(row.id)
-    still_open = set(open_tasks)
-    over = [task for task in known if task not in still_open]
-    without_messages(store, over)
+    tenant, tasks = erasure.tenant, _tasks(store, erasure)
+    without_messages(store, tasks.over)
     for batch in batches_of(store, tenant):
         if batch.status in ENDED:
             store.batches.drop_lines(batch.id)
@@ -131,23 +117,47 @@ def looked_after(workspace: Workspace, store: Store, clock: Clock, erasure: Eras
     sessions = store.sessions.forget_all(tenant, "")
     answers += forget_shared(workspace, tenant, "")
     files = _without_files(workspace, store, tenant, clock.wall_ns())
-    files += forget_cells(workspace.root, tenant, known)
+    files += forget_cells(workspace.root, tenant, (*tasks.over, *tasks.open))
     store.settle()
-    left = tuple(task for task in over if _readable(store, task))
     return ErasedTenant(
-        tenant,
-        keys,
-        len(known),
-        unreadable,
-        records,
-        archived,
-        answers,
-        sessions,
-        files,
-        tuple(open_tasks),
-        left,
-        tuple(_beside(workspace)),
+        tenant=tenant,
+        keys=keys,
+        tasks=len(tasks.over) + len(tasks.open),
+        unreadable=tasks.unreadable,
+        records=tasks.records,
+        archived=archived,
+        answers=answers,
+        sessions=sessions,
+        files=files,
+        open=tuple(tasks.open),
+        left=tuple(task for task in tasks.over if _readable(store, task)),
+        beside=tuple(_beside(workspace)),
     )
+
+
+class _Tasks(Struct):
+    """The tenant's tasks and calls that began before the erasure."""
+
+    over: list[str] = []
+    """Nothing of them can be read, or was left."""
+    open: list[str] = []
+    """Not over, and readable."""
+    unreadable: int = 0
+    records: int = 0
+
+
+def _tasks(store: Store, erasure: Erasure) -> _Tasks:
+    """Deletes what stands in the clear in those that are over."""
+    found = _Tasks()
+    for row in tasks_of(store, erasure.tenant):
+        if row.created_ns > erasure.at_ns:
+            continue
+        readable = _readable(store, row.id)
+        (found.open if readable and row.status != "finished" else found.over).append(row.id)
+        found.unreadable += not readable
+        if readable and row.status == "finished":
+            found.records += store.scrub(row.id, "none", str)
+    return found
 
 
 def _readable(store: Store, task: str) -> bool:

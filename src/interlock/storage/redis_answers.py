@@ -7,19 +7,14 @@ set of keys by that time tells other replicas what there is, and bounds how many
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Sequence
 from typing import Any, cast
-
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from interlock.core.answers import CacheEntry, Keeping
 from interlock.core.caller import Secret
-from interlock.core.errors import StoreUnavailable
 from interlock.core.time import Clock
+
+from .redis_open import explained, redis_at
 
 NS_PER_MS = 1_000_000
 _TIMES = struct.Struct("<qq")
@@ -40,19 +35,14 @@ class RedisAnswers:
         max_entries: int = 100_000,
     ) -> None:
         """`timeout_s` bounds every round trip, connecting included."""
-        self._redis: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - the library leaves its options open
-            url.reveal(),
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = redis_at(url, timeout_s)
         self._clock = clock
         self._prefix = prefix.encode() + b":answer:"
         self._all = prefix.encode() + b":answers"
         self._max_entries = max_entries
 
     async def get(self, tenant: str, key: bytes) -> CacheEntry | None:
-        with _explained("read a cached answer"):
+        with explained("read a cached answer"):
             found = cast("bytes | None", await self._redis.get(self._name(tenant, key)))
         if found is None:
             return None
@@ -61,7 +51,7 @@ class RedisAnswers:
 
     async def put(self, group: Sequence[Keeping]) -> None:
         now_ns = self._clock.wall_ns()
-        with _explained("keep answers"):
+        with explained("keep answers"):
             async with self._redis.pipeline(transaction=False) as pipe:
                 for each in group:
                     left_ms = (each.keep_until_ns - now_ns) // NS_PER_MS
@@ -75,7 +65,7 @@ class RedisAnswers:
 
     async def keys(self, kept_after_ns: int) -> list[bytes]:
         after_ms = max(kept_after_ns, self._clock.wall_ns()) // NS_PER_MS
-        with _explained("read the keys of cached answers"):
+        with explained("read the keys of cached answers"):
             found: list[bytes] = await self._redis.zrange(
                 self._all, "+inf", f"({after_ms}", desc=True, byscore=True, offset=0, num=self._max_entries
             )
@@ -84,7 +74,7 @@ class RedisAnswers:
     async def clear(self, tenant: str = "") -> int:
         """Reads through all members once; not for a hot path."""
         gone = 0
-        with _explained("clear cached answers"):
+        with explained("clear cached answers"):
             members = [member async for member, _ in self._redis.zscan_iter(self._all, count=_SWEPT)]
             of_tenant = [each for each in members if tenant in ("", each.partition(b":")[2].decode())]
             for at in range(0, len(of_tenant), _SWEPT):
@@ -117,13 +107,3 @@ class RedisAnswers:
 
 def _member(tenant: str, key: bytes) -> bytes:
     return key.hex().encode() + b":" + tenant.encode()
-
-
-@contextmanager
-def _explained(doing: str) -> Generator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(
-            f"Redis could not {doing}: {type(error).__name__}: {error}", hint="See that the Redis of `redis.url` is up."
-        ) from error

@@ -18,9 +18,6 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from interlock.core.caller import Secret
@@ -28,6 +25,7 @@ from interlock.core.ids import Ids
 from interlock.core.limits import GRAINS, NOTHING, Answered, Ask, Vector, identity
 from interlock.core.time import NS_PER_S, Clock
 
+from .redis_open import redis_at
 from .statements import script
 
 _log = logging.getLogger("interlock.limits")
@@ -55,13 +53,7 @@ class RedisCounts:
         self, url: Secret, clock: Clock, ids: Ids, *, timeout_s: float = 0.25, prefix: str = "interlock"
     ) -> None:
         """`timeout_s` bounds what a call waits for it, connecting included."""
-        self._redis: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - the library leaves its options open
-            url.reveal(),
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-        )
+        self._redis = redis_at(url, timeout_s, texts=True)
         self._clock = clock
         self._ids = ids
         self._timeout_s = timeout_s

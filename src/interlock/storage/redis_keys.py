@@ -44,8 +44,12 @@ class RedisKeys:
         except StoreUnavailable:
             return list(kept.values())
         found = {key: msgspec.json.decode(row, type=KeyRecord) for key, row in rows.items()}
-        for record in found.values():
-            if kept.get(record.id) != record:
+        for record in list(found.values()):
+            known = kept.get(record.id)
+            if known is not None and known.revoked_ns and not record.revoked_ns:
+                found[record.id] = known  # Redis has come back with an older memory; a key that was revoked stays so
+                self._put(known)
+            elif known != record:
                 self._copy.put_key(record)
         for record in kept.values():
             if record.id not in found:  # made before there was a Redis, or lost with its memory

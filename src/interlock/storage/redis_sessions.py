@@ -7,20 +7,17 @@ made again.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import WatchError
 
 from interlock.core.caller import Secret
 from interlock.core.errors import StoreUnavailable
 from interlock.core.sessions import Values, changed
 
+from .redis_open import explained, redis_at
 from .sessions import encoded
 
 TRIES = 32
@@ -33,21 +30,16 @@ class RedisSessions:
         self, url: Secret, *, ttl_s: float, max_bytes: int, timeout_s: float = 0.25, prefix: str = "interlock"
     ) -> None:
         """`timeout_s` bounds every round trip, connecting included."""
-        self._redis: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - the library leaves its options open
-            url.reveal(),
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = redis_at(url, timeout_s)
         self._ttl_ms, self._max_bytes, self._prefix = max(1, round(ttl_s * 1000)), max_bytes, prefix
 
     async def read(self, tenant: str, session: str) -> Values:
-        with _explained("read a session"):
+        with explained("read a session"):
             return _values(await self._redis.get(self._name(tenant, session)))
 
     async def change(self, tenant: str, session: str, values: Mapping[str, Any]) -> Values:
         name = self._name(tenant, session)
-        with _explained("change a session"):
+        with explained("change a session"):
             for _ in range(TRIES):
                 async with self._redis.pipeline(transaction=True) as pipe:
                     await pipe.watch(name)
@@ -63,13 +55,13 @@ class RedisSessions:
         raise StoreUnavailable(f"the session was changed by others {TRIES} times in a row", hint="Try again.")
 
     async def forget(self, tenant: str, session: str) -> bool:
-        with _explained("end a session"):
+        with explained("end a session"):
             return bool(await self._redis.unlink(self._name(tenant, session)))
 
     async def forget_all(self, tenant: str, prefix: str) -> int:
         """Ends the tenant's sessions whose ids begin so (empty: all of them); how many. Reads through all keys once: not for a hot path."""
         begun = self._name(tenant, prefix).encode()
-        with _explained("end sessions"):
+        with explained("end sessions"):
             found = [key async for key in self._redis.scan_iter(match=_literally(begun) + b"*", count=1_000)]
             return sum([int(await self._redis.unlink(key)) for key in found])
 
@@ -87,13 +79,3 @@ def _literally(text: bytes) -> bytes:
 
 def _values(held: bytes | None) -> Values:
     return {} if held is None else msgspec.json.decode(held, type=dict[str, Any])
-
-
-@contextmanager
-def _explained(doing: str) -> Generator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(
-            f"Redis could not {doing}: {type(error).__name__}: {error}", hint="See that the Redis of `redis.url` is up."
-        ) from error
