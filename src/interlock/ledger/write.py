@@ -142,16 +142,24 @@ class Writer:
         return True
 
     def _commit_run(self, run: list[Recorded]) -> bool:
-        singly = [item for item in run if not isinstance(item, Calls)]
-        lots = [item for item in run if isinstance(item, Calls)]
+        singly: list[Entry | Appended] = []
+        lots: list[Lot] = []
+        slots: list[int] = []
+        for item in run:
+            if isinstance(item, Calls):
+                lots.append(item.lot)
+                slots += item.slots
+            else:
+                singly.append(item)
+                if isinstance(item, Entry):
+                    slots.append(item.slot)
         try:
-            answers = self.commit([item.records for item in singly], [item.lot for item in lots])
+            answers = self.commit([item.records for item in singly], lots)
         except StoreUnavailable as error:
             return self._failed(error)
         self.failing = None
         self._queue.done(run)
-        slots = [item.slot for item in singly if isinstance(item, Entry)]
-        self._landed([*slots, *(slot for item in lots for slot in item.slots)])
+        self._landed(slots)
         pairs = zip(singly, answers, strict=True)
         tell([(item.written, None, refused) for item, refused in pairs if isinstance(item, Appended)])
         return True
@@ -181,12 +189,22 @@ class Writer:
 
     def _new_prices(self, groups: Groups, lots: Sequence[Lot]) -> list[Price]:
         """The prices that these name and the store does not have yet."""
-        calls = [record.event for group in groups for record in group if isinstance(record.event, Settled)]
-        calls += [lot.form.sample for lot in lots]
-        named = {call.price for call in calls}
-        named.update([attempt.price for call in calls for attempt in call.attempts if attempt.price != call.price])
+        named: set[str] = set()
+        for group in groups:
+            for record in group:
+                if isinstance(record.event, Settled):
+                    _name(record.event, named)
+        for lot in lots:
+            _name(lot.form.sample, named)
         fresh = [self._price_of_version(version) for version in named - self._kept if version]
         return [price for price in fresh if price is not None]
+
+
+def _name(call: Settled, named: set[str]) -> None:
+    """Adds the prices that a call names."""
+    named.add(call.price)
+    for attempt in call.attempts:
+        named.add(attempt.price)
 
 
 def _run(items: list[Item]) -> list[Recorded]:

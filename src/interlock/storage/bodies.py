@@ -36,8 +36,8 @@ _SEAL = f'{{"{SEALED}":'.encode()
 """How sealed content begins: no two seals are alike, so none stands by itself."""
 _LEVEL = 1
 """Of zlib: a third of the CPU of its usual level, for a tenth more bytes."""
-_WORTH = 128
-"""Bytes below which compressing gains nothing."""
+_WORTH = SHARED
+"""Bytes below which compressing gains a few dozen bytes, and clears a table of 64 KiB for it."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -48,7 +48,7 @@ def kept_short(content: bytes) -> bytes | None:
     """What is kept for content in which no text can be long; `None` where it has to be looked through."""
     if len(content) >= SHARED or _MARK_JSON in content or content.startswith(_SEAL):
         return None
-    return _NO_NAMES + packed(content)
+    return _NO_NAMES + _PLAIN + content
 
 
 class Kept(Struct, frozen=True):
