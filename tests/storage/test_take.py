@@ -1,11 +1,13 @@
 """Taking due tasks: whose turn it is, how many at once, and never one twice."""
 
+import random
 import threading
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from interlock.core.due import Wanted
 from interlock.core.events import ApprovalAsked, Noted, Record
@@ -17,9 +19,10 @@ S = 1_000_000_000
 SERVED = tuple((tenant, workflow) for tenant in ("acme", "b", "c") for workflow in ("support_reply", "urgent"))
 
 
-def begun(store, name, *, tenant="acme", workflow="support_reply", at_ns=T0, wake_at_ns=0):
+def begun(store, name, *, tenant="acme", workflow="support_reply", at_ns=T0, wake_at_ns=0, priority=0):
     record = started(name, workflow=workflow, at_ns=at_ns)
-    record = Record(name, 0, tenant, at_ns, record.event, record.content)
+    event = replace(record.event, priority=priority)
+    record = Record(name, 0, tenant, at_ns, event, record.content)
     store.tasks.begin(record, "maker", T0 + S)
     store.tasks.release(name, 1, wake_at_ns=wake_at_ns)
 
@@ -98,6 +101,64 @@ def test_more_urgent_workflows_go_first_and_the_oldest_of_them(store):
 
 
 @pytest.mark.requirement("OP-04")
+def test_an_urgent_task_goes_before_others_of_its_tenant_and_takes_nobody_elses_turn(store):
+    for n in range(4):
+        begun(store, f"a{n}", at_ns=T0 + n)
+        begun(store, f"b{n}", tenant="b", at_ns=T0 + n)
+    begun(store, "late", at_ns=T0 + 50, priority=5)
+    begun(store, "spare", at_ns=T0, priority=-5)
+    begun(store, "later", at_ns=T0 + 60, priority=1, workflow="urgent")
+    begun(store, "timer", at_ns=T0 + 70, priority=9, wake_at_ns=T0 + 80)
+    assert take(store, 2, now_ns=T0 + 100) == ["b0", "timer"]
+    assert take(store, 2, now_ns=T0 + 100, priorities={"urgent": 7}) == ["b1", "later"], (
+        "of both numbers the sum counts"
+    )
+    assert take(store, 2, now_ns=T0 + 100) == ["b2", "late"]
+    assert take(store, 2, now_ns=T0 + 100) == ["a0", "b3"]
+    assert [take(store, 1, now_ns=T0 + 100) for _ in range(4)] == [["a1"], ["a2"], ["a3"], ["spare"]]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_store_takes_what_the_turns_say(store, seed):
+    rng = random.Random(seed)
+    due = {}
+    for n in range(30):
+        tenant, workflow = rng.choice(SERVED)
+        at_ns, wake_ns, priority = T0 + rng.randrange(5), rng.choice([0, 0, T0 + 7]), rng.choice([0, 0, 3, -2])
+        begun(store, f"t{n:02}", tenant=tenant, workflow=workflow, at_ns=at_ns, wake_at_ns=wake_ns, priority=priority)
+        due[f"t{n:02}"] = Due(f"t{n:02}", tenant, workflow, max(at_ns, wake_ns), priority)
+    busy = Counter[str]()
+    while due:
+        per_tenant, urgent = rng.choice([0, 0, 6]), {"urgent": rng.choice([0, 2])}
+        wanted = Wanted(SERVED, rng.randint(1, 9), per_tenant, urgent)
+        rows = store.tasks.take(wanted, "w", now_ns=T0 + 9, lease_until_ns=T0 + 30 * S)
+        expected = chosen(due.values(), busy, wanted)
+        assert sorted(row.id for row in rows) == sorted(expected)
+        for each in expected:
+            busy[due.pop(each).tenant] += 1
+        if not expected:
+            break
+
+
+@pytest.mark.requirement("OP-04")
+def test_workers_that_take_at_the_same_time_keep_to_a_tenants_bound_together(opened):
+    maker = opened()
+    for n in range(20):
+        begun(maker, f"t{n:02}")
+    got: list[str] = []
+
+    def work(store, name):
+        got.extend(take(store, 4, owner=name, per_tenant=5))
+
+    threads = [threading.Thread(target=work, args=(opened(), f"w{n}")) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == [f"t{n:02}" for n in range(5)]
+
+
+@pytest.mark.requirement("OP-04")
 def test_workers_that_take_at_the_same_time_never_get_the_same_task(opened):
     maker = opened()
     for n in range(60):
@@ -118,7 +179,14 @@ def test_workers_that_take_at_the_same_time_never_get_the_same_task(opened):
 
 @given(
     due=st.lists(
-        st.builds(Due, st.integers(0, 40).map(str), st.sampled_from("abc"), st.sampled_from("xyz"), st.integers(0, 9)),
+        st.builds(
+            Due,
+            st.integers(0, 40).map(str),
+            st.sampled_from("abc"),
+            st.sampled_from("xyz"),
+            st.integers(0, 9),
+            st.integers(-2, 2),
+        ),
         unique_by=lambda each: each.task,
     ),
     busy=st.dictionaries(st.sampled_from("abc"), st.integers(0, 5)),
@@ -145,5 +213,8 @@ def test_shares_are_even_within_the_bounds_whatever_is_due(due, busy, limit, per
                 )
     for task in taken:
         worse = [each for each in due if each.tenant == by_id[task].tenant and each.task not in taken]
-        rank = (-urgent.get(by_id[task].workflow, 0), by_id[task].since_ns)
-        assert all(rank <= (-urgent.get(each.workflow, 0), each.since_ns) for each in worse)
+        assert all(rank(by_id[task], urgent) <= rank(each, urgent) for each in worse)
+
+
+def rank(due, urgent):
+    return (-urgent.get(due.workflow, 0) - due.priority, due.since_ns)

@@ -32,7 +32,7 @@ class Done(Struct, frozen=True):
 
 
 async def run_batch(
-    agents: Agents, workflow: str, lines: Iterable[Line], *, concurrency: int = 8, batch: str = ""
+    agents: Agents, workflow: str, lines: Iterable[Line], *, concurrency: int = 8, batch: str = "", priority: int = 0
 ) -> AsyncIterator[Done]:
     """What became of each line, as they end. At most `concurrency` tasks run at once, and no more lines are read than that.
 
@@ -51,7 +51,7 @@ async def run_batch(
                 line = next(source, None)
                 if line is None:
                     break
-                running.add(asyncio.ensure_future(_one(agents, workflow, line, batch)))
+                running.add(asyncio.ensure_future(_one(agents, workflow, line, batch, priority)))
             if not running:
                 return
             ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -68,14 +68,16 @@ async def run_batch(
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _one(agents: Agents, workflow: str, line: Line, batch: str) -> Done | None:
+async def _one(agents: Agents, workflow: str, line: Line, batch: str, priority: int) -> Done | None:
     """One line, new or again; `None` when the process is ending and the task was let go."""
     if line.fault:
         return Done(line, None, line.fault)
     try:
         known = await agents.find(batch, line.number) if batch else None
         if known is None:
-            ran = agents.run(workflow, line.given, batch=batch, line=line.number, expected=line.expected)
+            ran = agents.run(
+                workflow, line.given, batch=batch, line=line.number, expected=line.expected, priority=priority
+            )
             return Done(line, await ran)
         result = await agents.resume(known.id, expected=line.expected)
         fault = "" if result else f"another worker has task {known.id}"

@@ -119,6 +119,7 @@ class Children:
             parent=state.task,
             parent_step=action.step,
             limits=waits.granted(contract, action.share, share_s(state, contract, action)),
+            priority=state.started.priority,
         )
         return Record(
             action.child,

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from interlock.core.caller import Caller
+from interlock.core.due import fitting
 from interlock.core.errors import Fenced, InterlockError, InvalidRequest, LedgerFull, Shed, StoreUnavailable
 from interlock.core.events import OutcomeSeen, Record, Started, Usual
 from interlock.core.guards import Guards
@@ -123,10 +124,12 @@ class Agents(Control):
         caller: Caller | None = None,
         batch: str = "",
         line: int = 0,
+        priority: int = 0,
         expected: Mapping[str, Any] | None = None,
         hears: Hears | None = None,
     ) -> TaskResult:
-        """A new task, worked on until it ends or has to wait. `hears` is told what its models write while they write.
+        """A new task, worked on until it ends or has to wait. `hears` is told what its models write while they write. `priority`: where others go on
+        with it.
 
         Raises:
             InvalidRequest: the workflow is unknown or the input does not fit it; nothing was written.
@@ -141,7 +144,7 @@ class Agents(Control):
             contract.tenant, who.user, who.key_id, workflow, task, versions=contract.versions, labels=who.labels
         )
         facts, usual = contract.facts(values), self.usually(workflow)
-        started = Started(workflow, who, contract.versions, batch, line, facts, usual)
+        started = Started(workflow, who, contract.versions, batch, line, facts, usual, priority=fitting(priority))
         record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})
         fence = await self._begin(record, contract)
         with self._heard_by(task, hears):
@@ -149,12 +152,19 @@ class Agents(Control):
             return await self._with_children(result)
 
     async def submit(
-        self, workflow: str, given: Mapping[str, Any], *, caller: Caller, digest: str = "", text: bool = False
+        self,
+        workflow: str,
+        given: Mapping[str, Any],
+        *,
+        caller: Caller,
+        digest: str = "",
+        text: bool = False,
+        priority: int = 0,
     ) -> tuple[str, bool]:
         """A new task that is worked on by whoever comes first (`work_off`), and whether it is new.
 
         `digest` (hex) makes its id: the same one again is the same task, whatever the input says then. `text`: somebody is about to follow what
-        its models write.
+        its models write. `priority`: of the tenant's due tasks those of a higher number go first.
 
         Raises:
             InvalidRequest: the workflow is unknown, not this tenant's, or the input does not fit it; nothing was written.
@@ -179,7 +189,7 @@ class Agents(Control):
             labels=caller.labels,
         )
         facts, usual = contract.facts(values), self.usually(workflow)
-        started = Started(workflow, who, contract.versions, "", 0, facts, usual)
+        started = Started(workflow, who, contract.versions, "", 0, facts, usual, priority=fitting(priority))
         record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})
         try:
             fence = await self._begin(record, contract)

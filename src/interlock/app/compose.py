@@ -186,17 +186,18 @@ class Interlock(Known):
         """The same in pieces; the last one is the `ChatReply`."""
         return self.gateway.stream(caller or self._caller(), _request(model, messages, {**fields, "stream": True}))
 
-    async def run(self, workflow: str, given: Mapping[str, Any], *, user: str = "") -> TaskResult:
-        """One task, worked on until it ends or waits for a person."""
+    async def run(self, workflow: str, given: Mapping[str, Any], *, user: str = "", priority: int = 0) -> TaskResult:
+        """One task, worked on until it ends or waits for a person. `priority`: beside others of the tenant once it is due again (-1,000 to 1,000)."""
+        caller = Caller(self.workspace.settings.tenant, user)
         self.require(workflow)
-        return await self.agents.run(workflow, given, caller=Caller(self.workspace.settings.tenant, user))
+        return await self.agents.run(workflow, given, caller=caller, priority=priority)
 
     def run_batch(
-        self, workflow: str, lines: Iterable[Line], *, concurrency: int = 8, batch: str = ""
+        self, workflow: str, lines: Iterable[Line], *, concurrency: int = 8, batch: str = "", priority: int = 0
     ) -> AsyncIterator[Done]:
         """What became of each line, as they end. With a `batch` name, a rerun resumes: finished lines are not run again."""
         self.require(workflow)
-        return run_batch(self.agents, workflow, lines, concurrency=concurrency, batch=batch)
+        return run_batch(self.agents, workflow, lines, concurrency=concurrency, batch=batch, priority=priority)
 
     async def work(self, *, concurrency: int = 0) -> int:
         """Takes due tasks, whichever process they come from, and works on them until `agents.stop`; returns how many it took.

@@ -104,7 +104,9 @@ class Schedules:
     async def _begin(self, schedule: Schedule, due_ns: int) -> None:
         caller = Caller(self._tenant, schedule.user, f"schedule:{schedule.name}")
         digest = hashlib.sha256(f"{self._tenant}\nschedule\n{schedule.name}\n{due_ns}".encode()).hexdigest()
-        await self._agents.submit(schedule.workflow, schedule.input, caller=caller, digest=digest)
+        await self._agents.submit(
+            schedule.workflow, schedule.input, caller=caller, digest=digest, priority=schedule.priority
+        )
 
     async def _last_ns(self, schedule: Schedule) -> int:
         return int(await self._beside.text(self._tenant, "schedule", schedule.name) or 0)

@@ -41,7 +41,14 @@ class TaskDesk:
         self._follow = Follow(agents, self.trace)
 
     async def create(
-        self, caller: Caller, workflow: str, given: Mapping[str, Any], key: str, *, text: bool = False
+        self,
+        caller: Caller,
+        workflow: str,
+        given: Mapping[str, Any],
+        key: str,
+        *,
+        text: bool = False,
+        priority: int = 0,
     ) -> tuple[TaskSummary, bool]:
         """A task that somebody will work on, and whether it is new: the same `key` of the same caller is the same task. `text`: its caller is about
         to follow what its models write.
@@ -51,7 +58,9 @@ class TaskDesk:
         """
         named = f"{caller.tenant}\n{caller.key_id}\n{workflow}\n{key}" if key else ""
         digest = hashlib.sha256(named.encode()).hexdigest() if named else ""
-        task, new = await self._agents.submit(workflow, given, caller=caller, digest=digest, text=text)
+        task, new = await self._agents.submit(
+            workflow, given, caller=caller, digest=digest, text=text, priority=priority
+        )
         return await self.one(caller, task), new
 
     async def list(

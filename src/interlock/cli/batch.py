@@ -45,6 +45,7 @@ class Job(Struct, frozen=True):
     workflow: str
     model: str
     concurrency: int
+    priority: int
     as_json: bool
     fresh: bool
     demo: bool
@@ -102,7 +103,13 @@ def money(reading: Reading, job: Job, inputs: lines.Input, rows: Sequence[TaskSu
 async def work(il: Interlock, inputs: lines.Input, job: Job, name: str, clock: Clock) -> Tally:
     """Runs the lines; returns when they are done or when it was told to stop and every task has been let go."""
     tally, began_s, ordered = Tally([]), clock.monotonic_s(), InOrder()
-    made = il.run_batch(job.workflow, ordered.reading(inputs.lines()), concurrency=job.concurrency, batch=name)
+    made = il.run_batch(
+        job.workflow,
+        ordered.reading(inputs.lines()),
+        concurrency=job.concurrency,
+        batch=name,
+        priority=job.priority,
+    )
     with stopping(il):
         try:
             async with showing(inputs.count, clock) as shown:

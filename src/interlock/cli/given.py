@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlock.config.names import nearest
+from interlock.core.due import fitting
 from interlock.core.errors import InvalidRequest
 
 from .options import parser
@@ -43,9 +44,20 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("-m", "--model", default="", metavar="M", help="alias, model or provider/model, for this run")
     made.add_argument("--concurrency", type=positive, default=8, metavar="N", help="tasks at the same time (default 8)")
     made.add_argument("--limit", type=positive, metavar="N", help="the first N lines of the file only")
+    made.add_argument(
+        "--priority", type=urgency, default=0, metavar="N", help="of what is due, a higher one goes first"
+    )
     made.add_argument("--fresh", action="store_true", help="all lines anew, also those that an earlier run finished")
     made.add_argument("--demo", action="store_true", help="with an empty store and a few words of explanation")
     return made
+
+
+def urgency(text: str) -> int:
+    """A task's priority; for argparse."""
+    try:
+        return fitting(int(text))
+    except (ValueError, InvalidRequest) as wrong:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from -1000 to 1000") from wrong
 
 
 def positive(text: str) -> int:

@@ -73,7 +73,9 @@ async def run_one(given: argparse.Namespace, workspace: Workspace, values: dict[
         for warning in il.warnings:
             say(f"remark: {warning}")
         await warmed(il, given.workflow)
-        return await announced(il.run(given.workflow, values), "the task is at work; ctrl-C stops waiting for it")
+        return await announced(
+            il.run(given.workflow, values, priority=given.priority), "the task is at work; ctrl-C stops waiting for it"
+        )
 
 
 def run_file(given: argparse.Namespace, workspace: Workspace) -> int:
@@ -94,6 +96,7 @@ def run_file(given: argparse.Namespace, workspace: Workspace) -> int:
         workflow=given.workflow,
         model=given.model,
         concurrency=given.concurrency,
+        priority=given.priority,
         as_json=given.json,
         fresh=given.fresh,
         demo=given.demo,
@@ -115,7 +118,7 @@ def set_store_aside(workspace: Workspace) -> None:
 def command_of(given: argparse.Namespace) -> str:
     """The command that goes on with this run: the same one, without what would begin it anew."""
     words = ["interlock", "run", given.workflow, "--input", str(given.input)]
-    for name in ("workspace", "model", "limit"):
+    for name in ("workspace", "model", "limit", "priority"):
         value = getattr(given, name)
         if value:
             words += [f"--{name}", str(value)]

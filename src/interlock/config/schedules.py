@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from interlock.core.cron import every, parse_cron
+from interlock.core.due import MOST_URGENT
 
 from .blocks import Block, Name, Plain, Seconds, Text
 
@@ -31,6 +32,8 @@ class Schedule(Block):
     """Instead of `cron`."""
     user: Text = ""
     """On whose behalf."""
+    priority: int = Field(default=0, ge=-MOST_URGENT, le=MOST_URGENT)
+    """Of its tasks, beside others of the tenant."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Schedule:

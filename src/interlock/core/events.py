@@ -170,6 +170,8 @@ class Started(Struct, frozen=True, omit_defaults=True, tag="started"):
     parent_step: int = 0
     limits: Limits | None = None
     """What its parent gave it of its own budget; its contract's limits hold beside them."""
+    priority: int = 0
+    """Of a tenant's due tasks those of a higher number are taken first, the workflow's own number (`workers.priorities`) added; -1,000 to 1,000."""
 
 
 class Intended(Struct, frozen=True, omit_defaults=True, tag="intended"):

@@ -110,7 +110,9 @@ class TasksFace:
         key = request.headers.get("idempotency-key", "")
         if len(key) > 256:
             raise InvalidRequest("an Idempotency-Key has 256 characters at most", param="idempotency-key")
-        task, new = await self._desk.create(caller, wanted.workflow, wanted.input, key, text=wanted.text)
+        task, new = await self._desk.create(
+            caller, wanted.workflow, wanted.input, key, text=wanted.text, priority=wanted.priority
+        )
         return _json(task, 202 if new else 200, location=f"/api/tasks/{task.task}")
 
     async def _one(self, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """Whose turn it is: which of the due tasks are taken, so that no tenant waits behind another one's crowd.
 
-Above: the stores' tasks. Below: core. Pure: values in, ids out.
+Above: SQLite's tasks; PostgreSQL says the same in SQL (`postgres/sql/tasks.sql`, take). Below: core. Pure: values in, ids out.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ class Due(NamedTuple):
     workflow: str
     since_ns: int
     """Since when."""
+    priority: int = 0
+    """Its own; that of its workflow comes on top."""
 
 
 def chosen(due: Iterable[Due], busy: Mapping[str, int], wanted: Wanted) -> list[str]:
@@ -29,7 +31,7 @@ def chosen(due: Iterable[Due], busy: Mapping[str, int], wanted: Wanted) -> list[
     """
     lines: dict[str, list[tuple[int, int, str]]] = {}
     for each in {each.task: each for each in due}.values():
-        urgency = -wanted.priorities.get(each.workflow, 0)
+        urgency = -wanted.priorities.get(each.workflow, 0) - each.priority
         lines.setdefault(each.tenant, []).append((urgency, each.since_ns, each.task))
     for line in lines.values():
         line.sort(reverse=True)

@@ -155,6 +155,7 @@ def _new_row(record: Record) -> dict[str, Any]:
         user="",
         batch="",
         line=0,
+        priority=0,
         contract="",
         created_ns=record.at_ns,
         updated_ns=record.at_ns,
@@ -217,6 +218,7 @@ def _fold(row: dict[str, Any], record: Record) -> None:
                 contract=started.versions.contract,
                 batch=started.batch,
                 line=started.line,
+                priority=started.priority,
                 created_ns=record.at_ns,
                 fence=record.fence,
             )

@@ -78,9 +78,9 @@ class SqliteTasks:
         with self._database.transaction("take due tasks") as db:
             rows = db.execute(self._sql["due"], {"now_ns": now_ns if due_ns is None else due_ns}).fetchall()
             due = [
-                Due(*row[:4])
+                Due(*row[:5])
                 for row in rows
-                if row[0] not in but and (row[1], row[2]) in served and _free(row[4], row[5], now_ns, alive)
+                if row[0] not in but and (row[1], row[2]) in served and _free(row[5], row[6], now_ns, alive)
             ]
             held = db.execute(self._sql["held"], (now_ns,)).fetchall() if due else []
             busy = Counter(tenant for tenant, holder in held if alive is None or alive(holder))

@@ -28,6 +28,8 @@ _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' in
 _THERE = "SELECT to_regclass('schema_version') IS NOT NULL, to_regclass('schema_ahead') IS NOT NULL"
 _TABLE = "CREATE TABLE schema_version (version INTEGER NOT NULL)"
 _AHEAD = "CREATE TABLE schema_ahead (number INTEGER PRIMARY KEY, done TIMESTAMPTZ NOT NULL DEFAULT now())"
+_IN_THE_WAY = ("55P03", "40P01")
+"""Whatever else is going on had a table for too long, or waited for one of ours while we waited for one of its (lock_not_available, deadlock_detected)."""
 _CONNECTED = """
 SELECT application_name, coalesce(host(client_addr), 'this machine'), count(*)
 FROM pg_stat_activity
@@ -85,7 +87,7 @@ def bring(
             script = _next(database, phases)
         except StoreUnavailable as error:
             left -= 1
-            if "55P03" not in str(error) or not left:  # lock_not_available
+            if not left or not any(state in str(error) for state in _IN_THE_WAY):
                 raise
             wait(PAUSE_S)
             continue

@@ -6,8 +6,7 @@ Above: this folder's store. Below: database, calls, writes.
 from __future__ import annotations
 
 import builtins
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -16,7 +15,6 @@ from interlock.core.due import Wanted
 from interlock.core.errors import Fenced
 from interlock.core.events import Record
 from interlock.core.store import OutcomeRow, TaskFilter, TaskRow
-from interlock.storage.fair import Due, chosen
 from interlock.storage.rolls import END_OF_TIME, NS_PER_HOUR, PriceOfVersion
 from interlock.storage.rows import encode
 from interlock.storage.session import Answer, Session
@@ -27,6 +25,8 @@ from .writes import write_groups
 
 Alive = Callable[[str], bool]
 _LAST_NS = 2**63 - 1
+SPARE = 8
+"""Tasks that are looked at beyond those that are wanted, since others may be taking the first of them at the same moment."""
 _COLUMNS = len(TaskRow.__struct_fields__)
 """A task's row begins with the fields of `TaskRow`, in their order; what follows is the store's own."""
 
@@ -38,6 +38,8 @@ class PostgresTasks:
         self._database = database
         self._price_of = price_of
         self._sql = database.sql("tasks")
+        self._gone: frozenset[str] = frozenset()
+        """Who holds tasks and lives no more, as far as the last take saw."""
 
     def begin(self, record: Record, owner: str, lease_until_ns: int) -> int:
         with self._database.transaction(f"begin task {record.task}") as db:
@@ -74,27 +76,46 @@ class PostgresTasks:
         due_ns: int | None = None,
         alive: Alive | None = None,
     ) -> builtins.list[TaskRow]:
-        with self._database.transaction("take due tasks") as db:
+        asked = {
+            "tenants": [tenant for tenant, _ in wanted.served],
+            "workflows": [workflow for _, workflow in wanted.served],
+            "urgencies": [wanted.priorities.get(workflow, 0) for _, workflow in wanted.served],
+            "but": list(wanted.but),
+            "per_tenant": wanted.per_tenant,
+            "now_ns": now_ns,
+            "due_ns": now_ns if due_ns is None else due_ns,
+            "owner": owner,
+            "lease_until_ns": lease_until_ns,
+        }
+        taken: list[TaskRow] = []
+        if not wanted.per_tenant:
+            taken, done = self._take(asked, wanted.limit, alive)
+            if done:
+                return taken
+        with self._database.transaction("take due tasks") as db:  # nobody else does so until it ends
             db.execute(self._sql["taking"])
-            held = db.execute(self._sql["held"], (now_ns,)).fetchall()
-            gone = [holder for holder in {row[0] for row in held} if alive is not None and not alive(holder)]
-            asked = {
-                "tenants": [tenant for tenant, _ in wanted.served],
-                "workflows": [workflow for _, workflow in wanted.served],
-                "but": list(wanted.but),
-                "most": wanted.limit,
-                "now_ns": now_ns,
-                "due_ns": now_ns if due_ns is None else due_ns,
-                "gone": gone,
-            }
-            due = [Due(*row) for row in db.execute(self._sql["due"], asked)]
-            if not due:
-                return []
-            busy = Counter[str]()
-            for holder, tenant, tasks in held:
-                busy[tenant] += 0 if holder in gone else tasks
-            told = asked | {"tasks": chosen(due, busy, wanted), "owner": owner, "lease_until_ns": lease_until_ns}
-            return _all(db.execute(self._sql["take"], told))
+            more, done = self._take(asked, wanted.limit - len(taken), alive, db)
+            if not done:
+                more += self._take(asked, wanted.limit - len(taken) - len(more), alive, db)[0]
+        return taken + more
+
+    def _take(
+        self, asked: Mapping[str, Any], limit: int, alive: Alive | None, db: Session | None = None
+    ) -> tuple[builtins.list[TaskRow], bool]:
+        """Takes what is due and free; whether that was all that can be had. Not so where others were at the same tasks, or where it turned out that
+        somebody who holds some is gone.
+        """
+        told = {**asked, "limit": limit, "most": limit + SPARE, "gone": sorted(self._gone)}
+        if db is None:
+            with self._database.at_once("take due tasks") as alone:
+                rows = alone.execute(self._sql["take"], told).fetchall()
+        else:
+            rows = db.execute(self._sql["take"], told).fetchall()
+        owners, due = rows[0][:2]
+        gone = frozenset(owner for owner in owners if alive is not None and not alive(owner))
+        news, self._gone = not gone <= self._gone, gone
+        taken = [TaskRow(*row[2 : 2 + _COLUMNS]) for row in rows if row[2] is not None]
+        return taken, len(taken) == limit or (len(taken) >= due and not news)
 
     def renew(self, tasks: Sequence[str], owner: str, *, lease_until_ns: int) -> builtins.list[str]:
         asked = {"tasks": list(tasks), "owner": owner, "lease_until_ns": lease_until_ns}
@@ -103,7 +124,7 @@ class PostgresTasks:
         return [task for task in tasks if task not in held]
 
     def release(self, task: str, fence: int, *, wake_at_ns: int | None = None) -> bool:
-        with self._database.transaction(f"release task {task}") as db:
+        with self._database.at_once(f"release task {task}") as db:
             return db.execute(self._sql["release"], (wake_at_ns, task, fence)).rowcount > 0
 
     def get(self, task: str) -> TaskRow | None:

@@ -5,14 +5,15 @@ INSERT INTO tasks (
     id, tenant, kind, workflow, user, status, outcome, fence, wake_at_ns, created_ns, updated_ns, finished_ns, duration_us,
     batch, line, contract, confidence, tier, escalations, simulated, degraded, success, success_source,
     events, last_seq, model_calls, tool_calls, input_tokens, output_tokens,
-    cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message, asked, doubted
+    cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message, asked, doubted, priority
 ) VALUES (
     :id, :tenant, :kind, :workflow, :user, COALESCE(:status, 'running'), COALESCE(:outcome, ''), :fence, COALESCE(:wake_at_ns, 0),
     :created_ns, :updated_ns, :finished_ns, CASE WHEN :finished_ns > 0 THEN MAX(0, :finished_ns - :created_ns) / 1000 ELSE 0 END,
     :batch, :line, :contract, :confidence, COALESCE(:tier, ''), COALESCE(:escalations, 0), COALESCE(:simulated, 0),
     COALESCE(:degraded, ''), :success, COALESCE(:success_source, ''),
     :events, :last_seq, :model_calls, :tool_calls, :input_tokens, :output_tokens,
-    :cost_nano_usd, :simulated_nano_usd, :saved_nano_usd, COALESCE(:error, ''), COALESCE(:message, ''), :asked, :doubted
+    :cost_nano_usd, :simulated_nano_usd, :saved_nano_usd, COALESCE(:error, ''), COALESCE(:message, ''), :asked, :doubted,
+    :priority
 )
 ON CONFLICT (id) DO UPDATE SET
     status = COALESCE(:status, status),
@@ -173,14 +174,14 @@ WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: due
 -- The same tasks, as far as whose turn it is: since when each is due, and who holds it.
-SELECT id, tenant, workflow, MIN(since_ns), owner, lease_until_ns FROM (
-    SELECT id, tenant, workflow, MAX(created_ns, wake_at_ns) AS since_ns, owner, lease_until_ns
+SELECT id, tenant, workflow, MIN(since_ns), priority, owner, lease_until_ns FROM (
+    SELECT id, tenant, workflow, MAX(created_ns, wake_at_ns) AS since_ns, priority, owner, lease_until_ns
     FROM tasks WHERE status <> 'finished' AND status = 'running' AND wake_at_ns <= :now_ns
     UNION ALL
-    SELECT id, tenant, workflow, wake_at_ns, owner, lease_until_ns
+    SELECT id, tenant, workflow, wake_at_ns, priority, owner, lease_until_ns
     FROM tasks WHERE status <> 'finished' AND status IN ('waiting', 'in_doubt') AND wake_at_ns BETWEEN 1 AND :now_ns
     UNION ALL
-    SELECT t.id, tenant, workflow, s.at_ns, owner, lease_until_ns
+    SELECT t.id, tenant, workflow, s.at_ns, priority, owner, lease_until_ns
     FROM signals AS s JOIN tasks AS t ON t.id = s.task WHERE s.consumed = 0 AND t.status <> 'finished'
 ) GROUP BY id;
 

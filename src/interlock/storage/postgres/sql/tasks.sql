@@ -5,7 +5,7 @@ INSERT INTO tasks AS t (
     id, tenant, kind, workflow, "user", status, outcome, fence, wake_at_ns, created_ns, updated_ns, finished_ns, duration_us,
     batch, line, contract, confidence, tier, escalations, simulated, degraded, success, success_source,
     events, last_seq, model_calls, tool_calls, input_tokens, output_tokens,
-    cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message, asked, doubted
+    cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message, asked, doubted, priority
 ) VALUES (
     %(id)s, %(tenant)s, %(kind)s, %(workflow)s, %(user)s, coalesce(%(status)s::text, 'running'), coalesce(%(outcome)s::text, ''),
     %(fence)s, coalesce(%(wake_at_ns)s::bigint, 0), %(created_ns)s, %(updated_ns)s, %(finished_ns)s,
@@ -15,7 +15,7 @@ INSERT INTO tasks AS t (
     %(success)s::boolean, coalesce(%(success_source)s::text, ''),
     %(events)s, %(last_seq)s, %(model_calls)s, %(tool_calls)s, %(input_tokens)s, %(output_tokens)s,
     %(cost_nano_usd)s, %(simulated_nano_usd)s, %(saved_nano_usd)s, coalesce(%(error)s::text, ''), coalesce(%(message)s::text, ''),
-    %(asked)s, %(doubted)s
+    %(asked)s, %(doubted)s, %(priority)s
 )
 ON CONFLICT (id) DO UPDATE SET
     status = coalesce(%(status)s::text, t.status),
@@ -161,43 +161,61 @@ SELECT id, tenant, workflow, outcome, tier, simulated, finished_ns, duration_us 
 -- Takes are one after the other, so that together they keep to each tenant's bound.
 SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' interlock take', 0));
 
--- name: held
--- Who holds tasks that are not over, and how many of each tenant's under a lease that has not run out.
-SELECT owner, tenant, count(*) FILTER (WHERE lease_until_ns > %s) FROM tasks
-WHERE owner <> '' AND status <> 'finished' GROUP BY owner, tenant;
-
--- name: due
--- Tasks of the served workflows that have a reason to go on and that nobody holds, the oldest of each reason. Each by an index of its own: what
--- waits costs nothing. A paused task wakes on a signal alone.
-WITH served AS (SELECT * FROM unnest(%(tenants)s::text[], %(workflows)s::text[]) AS s(tenant, workflow)),
-told AS MATERIALIZED (SELECT task, min(at_ns) AS since_ns FROM signals WHERE NOT consumed GROUP BY task)
-SELECT found.id, found.tenant, found.workflow, found.since_ns FROM served CROSS JOIN LATERAL (
-    (SELECT id, tenant, workflow, created_ns AS since_ns FROM tasks
-     WHERE status = 'running' AND tenant = served.tenant AND workflow = served.workflow AND wake_at_ns = 0
-       AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
-     ORDER BY created_ns LIMIT %(most)s)
-    UNION ALL
-    (SELECT id, tenant, workflow, wake_at_ns FROM tasks
-     WHERE status = 'running' AND tenant = served.tenant AND workflow = served.workflow AND wake_at_ns BETWEEN 1 AND %(due_ns)s
-       AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
-     ORDER BY wake_at_ns LIMIT %(most)s)
-) AS found
-UNION ALL
-(SELECT id, tenant, workflow, wake_at_ns FROM tasks JOIN served USING (tenant, workflow)
- WHERE status IN ('waiting', 'in_doubt') AND wake_at_ns > 0 AND wake_at_ns <= %(due_ns)s
-   AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
- ORDER BY wake_at_ns LIMIT %(most)s)
-UNION ALL
-(SELECT id, tenant, workflow, since_ns FROM told JOIN tasks ON id = task JOIN served USING (tenant, workflow)
- WHERE status <> 'finished' AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
- ORDER BY since_ns LIMIT %(most)s);
-
 -- name: take
--- Puts leases on these tasks, as far as they are still free; gives the tasks as they are then.
-WITH free AS (
-    SELECT id FROM tasks
-    WHERE id = ANY(%(tasks)s) AND status <> 'finished' AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s))
-    ORDER BY id FOR UPDATE SKIP LOCKED
+-- Puts leases on tasks of the served workflows that have a reason to go on and that nobody holds: again and again one of the tenant that has the fewest
+-- under way, its most urgent first, then its oldest (`storage/fair.py` says the same). Each reason by an index of its own: what waits costs nothing. A paused
+-- task wakes on a signal alone. Of each reason some more than wanted are looked at, since others may be taking the first of them at this moment. Gives who
+-- holds tasks and how many could have been taken, and beside it each task that was, as it is now.
+WITH served AS (
+    SELECT * FROM unnest(%(tenants)s::text[], %(workflows)s::text[], %(urgencies)s::bigint[]) AS s(tenant, workflow, urgency)
+),
+held AS MATERIALIZED (
+    SELECT owner, tenant, count(*) FILTER (WHERE lease_until_ns > %(now_ns)s AND NOT owner = ANY(%(gone)s)) AS tasks
+    FROM tasks WHERE owner <> '' AND status <> 'finished' GROUP BY owner, tenant
+),
+busy AS (SELECT tenant, sum(tasks)::bigint AS tasks FROM held GROUP BY tenant),
+found AS (
+    SELECT each.id, served.tenant, served.urgency + each.priority AS urgency, each.since_ns FROM served CROSS JOIN LATERAL (
+        (SELECT id, priority, created_ns AS since_ns FROM tasks
+         WHERE status = 'running' AND owner = '' AND tenant = served.tenant AND workflow = served.workflow AND wake_at_ns = 0
+           AND NOT id = ANY(%(but)s)
+         ORDER BY priority DESC, created_ns LIMIT %(most)s)
+        UNION ALL
+        (SELECT id, priority, wake_at_ns FROM tasks
+         WHERE status = 'running' AND owner = '' AND tenant = served.tenant AND workflow = served.workflow
+           AND wake_at_ns BETWEEN 1 AND %(due_ns)s AND NOT id = ANY(%(but)s)
+         ORDER BY priority DESC, wake_at_ns LIMIT %(most)s)
+    ) AS each
+    UNION ALL
+    (SELECT id, tenant, urgency + priority, wake_at_ns FROM tasks JOIN served USING (tenant, workflow)
+     WHERE status IN ('waiting', 'in_doubt') AND wake_at_ns > 0 AND wake_at_ns <= %(due_ns)s
+       AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
+     ORDER BY urgency + priority DESC, wake_at_ns LIMIT %(most)s)
+    UNION ALL
+    (SELECT id, tenant, urgency + priority, greatest(created_ns, wake_at_ns) FROM tasks JOIN served USING (tenant, workflow)
+     WHERE owner <> '' AND status <> 'finished' AND status = 'running' AND wake_at_ns <= %(due_ns)s
+       AND (lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s))
+    UNION ALL
+    (SELECT id, tenant, urgency + priority, told.since_ns FROM
+         (SELECT task, min(at_ns) AS since_ns FROM signals WHERE NOT consumed GROUP BY task) AS told
+         JOIN tasks ON id = task JOIN served USING (tenant, workflow)
+     WHERE status <> 'finished' AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
+     ORDER BY urgency + priority DESC, told.since_ns LIMIT %(most)s)
+),
+lines AS (
+    SELECT id, urgency, since_ns,
+        row_number() OVER (PARTITION BY tenant ORDER BY urgency DESC, since_ns, id) - 1 + coalesce(busy.tasks, 0) AS turn
+    FROM (SELECT id, tenant, urgency, min(since_ns) AS since_ns FROM found GROUP BY id, tenant, urgency) AS due LEFT JOIN busy USING (tenant)
+),
+turns AS MATERIALIZED (SELECT * FROM lines WHERE %(per_tenant)s = 0 OR turn < %(per_tenant)s),
+free AS MATERIALIZED (
+    SELECT tasks.id FROM (SELECT * FROM turns ORDER BY turn, urgency DESC, since_ns, id LIMIT %(most)s) AS first
+    JOIN tasks ON tasks.id = first.id
+    WHERE status <> 'finished' AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s))
+    ORDER BY turn, urgency DESC, since_ns, first.id LIMIT %(limit)s FOR UPDATE OF tasks SKIP LOCKED
+),
+taken AS (
+    UPDATE tasks SET owner = %(owner)s, lease_until_ns = %(lease_until_ns)s, fence = fence + 1
+    FROM free WHERE tasks.id = free.id RETURNING tasks.*
 )
-UPDATE tasks SET owner = %(owner)s, lease_until_ns = %(lease_until_ns)s, fence = fence + 1
-FROM free WHERE tasks.id = free.id RETURNING tasks.*;
+SELECT ARRAY(SELECT DISTINCT owner FROM held), (SELECT count(*) FROM turns), taken.* FROM (SELECT 1) AS once LEFT JOIN taken ON true;

@@ -1,0 +1,3 @@
+-- phase: post
+-- Processes of before look for due tasks by this one.
+DROP INDEX tasks_ready;
