@@ -72,7 +72,7 @@ class Link:
         client = await self._connected()
         found: dict[str, Pinned] = {}
         cursor: str | None = None
-        while True:
+        for _ in range(MAX_TOOLS):  # pages; a server may give one after the other without end
             try:
                 page = await self._asked(client.list_tools(cursor=cursor))
             except OSError as lost:  # nothing was called, so nothing is in doubt
@@ -81,7 +81,8 @@ class Link:
                 found[tool.name] = Pinned(tool.name, tool.description or "", tool.input_schema)
             cursor = page.next_cursor
             if not cursor or len(found) > MAX_TOOLS:
-                return found
+                break
+        return found
 
     async def call(self, name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any]) -> Any:
         """The server's result as plain JSON values.
