@@ -1,7 +1,7 @@
-"""The public price list: the data of the package `genai-prices`, the only place that knows its shape.
+"""The public price list: what a deployment costs by the data of the package `genai-prices`, the only place that knows its keys.
 
-Above: prices. Below: `genai_prices`, loaded when it is first asked (or by `load`). The list works offline; it is as new as the
-package that is installed, and `Price.source` names that version.
+Above: prices. Below: listing, taken. The list works offline and is as new as the installed package, whose version `Price.source` names; it is read from
+`pricelist.json`, which was taken from one version, and from the package itself where another one is installed.
 """
 
 from __future__ import annotations
@@ -9,15 +9,20 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
-from importlib import import_module
-from typing import Any, cast
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from interlock.core.money import NANO_PER_USD, Price, Rates
 from interlock.core.ports import Deployment
 from interlock.core.time import NS_PER_S
 
+from .listing import Listing, Model, Step, Stepped, Terms, Usd
+
+SHIPPED = Path(__file__).with_name("pricelist.json")
 TIERS: Mapping[str, Mapping[str, str]] = {
     "standard": {},
     "batch": {"processing": "batch"},
@@ -52,108 +57,99 @@ class Listed(Struct, frozen=True):
 
 
 def load() -> None:
-    """Loads the list (about half a second of CPU)."""
-    _snapshot()
+    """Loads the list: some milliseconds of CPU, or a tenth of a second where another version of the package is installed."""
+    listing()
 
 
 def find(deployment: Deployment, tier: str, at_ns: int) -> Listed | str:
     """The prices at one instant, or why there are none."""
-    listed: Any = _model(deployment)
-    if isinstance(listed, str):
-        return listed
+    known = listing()
+    model = _model(known, deployment)
+    if isinstance(model, str):
+        return model
     at = dt.datetime.fromtimestamp(at_ns // NS_PER_S, dt.UTC)
     context = TIERS[tier]
-    offered = not context or any(_applies(variant, context, at) for variant in listed.price_variants or ())
-    keys = _stated(listed.get_prices(at, dict(context)))
-    since = _since(listed, context, at)
-    source = f"genai-prices {import_module('genai_prices').__version__}"
+    standard, tiers = model.standard(at), [each for each in model.tiers if each.when == context and each.holds(at)]
+    usd = model.usd(at, context)
     found = tuple(
         Price(
             model=deployment.name,
-            rates=_rates(keys, above),
-            source=source,
-            since=since,
+            rates=_rates(usd, above),
+            source=f"genai-prices {known.package}",
+            since=_since([standard, *tiers], at),
             version="",
             tier=tier,
             above_input=above,
-            estimated=not offered,
+            estimated=bool(context) and not tiers,
         )
-        for above in _cliffs(keys)
+        for above in _cliffs(usd)
     )
-    return Listed(found, _note(keys, tier, offered))
+    return Listed(found, _note(usd, tier, not context or bool(tiers)))
 
 
-def _snapshot() -> Any:
-    return import_module("genai_prices.data_snapshot").get_snapshot()
+@cache
+def listing() -> Listing:
+    """The list, read once."""
+    shipped = msgspec.json.decode(SHIPPED.read_bytes(), type=Listing)
+    if _other_installed(shipped.package):
+        from .taken import taken
+
+        return taken()
+    return shipped
 
 
-def _model(deployment: Deployment) -> Any:
+def _other_installed(version: str) -> bool:
+    """Whether the package is there in another version; told by its folder, since asking it takes as long as its list."""
+    spec = find_spec("genai_prices")
+    if spec is None or spec.origin is None:
+        return False
+    folder = Path(spec.origin).parent.parent
+    return not (folder / f"genai_prices-{version}.dist-info").is_dir()
+
+
+def _model(known: Listing, deployment: Deployment) -> Model | str:
     """The list's entry, looked for by the provider's name, then by its address; never by the model's name alone, since
     a server of one's own may serve a model under a vendor's name.
     """
-    snapshot = _snapshot()
-    provider: Any = None
-    for name, address in ((deployment.provider, None), (None, deployment.base_url or None)):
-        if provider is None and (name or address):
-            try:
-                provider = snapshot.find_provider(None, name, address)
-            except LookupError:
-                continue
-    if provider is None:
+    vendor = known.vendor(deployment.provider, deployment.base_url)
+    if vendor is None:
         return f"the price list knows no provider {deployment.provider!r}"
-    model = provider.find_model(deployment.model.lower(), all_providers=snapshot.providers)
-    return model if model is not None else f"the price list knows no model {deployment.model!r} of {provider.id}"
+    model = known.model(vendor, deployment.model)
+    return model if model is not None else f"the price list knows no model {deployment.model!r} of {vendor.id}"
 
 
-def _applies(variant: Any, context: Mapping[str, str], at: dt.datetime) -> bool:
-    active: bool = variant.constraint is None or variant.constraint.active(at)
-    return active and len(_stated(variant.prices)) > 0 and variant.when == dict(context)
-
-
-def _stated(prices: object) -> dict[str, Any]:
-    """The keys that a price of the list holds."""
-    return {key: value for key, value in vars(prices).items() if value is not None}
-
-
-def _since(model: Any, context: Mapping[str, str], at: dt.datetime) -> str:
+def _since(terms: list[Terms], at: dt.datetime) -> str:
     """The latest date from which anything of this price holds, as far as the list dates it."""
-    dates: list[dt.date] = []
-    dated: Any = model.prices
-    if isinstance(dated, list):
-        for each in reversed(cast("list[Any]", dated)):
-            if each.constraint is None or each.constraint.active(at):
-                dates.append(getattr(each.constraint, "start_date", dt.date.min))
-                break
-    applied: list[Any] = [each for each in model.price_variants or () if context and _applies(each, context, at)]
-    dates += [getattr(each.constraint, "start_date", dt.date.min) for each in applied]
-    known = [date for date in dates if date != dt.date.min]
+    known = [each.since for each in terms if each.since is not None and each.holds(at)]
     return max(known).isoformat() if known else ""
 
 
-def _cliffs(keys: Mapping[str, Any]) -> list[int]:
+def _cliffs(usd: Mapping[str, Usd]) -> list[int]:
     """The numbers of input tokens above which another price holds for the whole call; zero first."""
-    starts = {tier.start for value in keys.values() for tier in getattr(value, "tiers", ())}
+    starts = {step.above for value in usd.values() for step in _steps(value)}
     return [0, *sorted(starts - {0})]
 
 
-def _rates(keys: Mapping[str, Any], above: int) -> Rates:
-    return Rates(**{bucket: _nano(_first(keys, names), above) for bucket, names in _KEYS.items()})
+def _steps(value: Usd) -> tuple[Step, ...]:
+    return value.steps if isinstance(value, Stepped) else ()
 
 
-def _first(keys: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((keys[name] for name in names if name in keys), Decimal(0))
+def _rates(usd: Mapping[str, Usd], above: int) -> Rates:
+    return Rates(**{bucket: _nano(_first(usd, names), above) for bucket, names in _KEYS.items()})
 
 
-def _nano(value: Any, above: int) -> int:
+def _first(usd: Mapping[str, Usd], names: tuple[str, ...]) -> Usd:
+    return next((usd[name] for name in names if name in usd), Decimal(0))
+
+
+def _nano(value: Usd, above: int) -> int:
     """Whole nano-dollars per million tokens, for calls above a number of input tokens."""
-    for tier in reversed(getattr(value, "tiers", ())):
-        if above >= tier.start:
-            return _nano(tier.price, 0)
-    dollars: Decimal = getattr(value, "base", value)
+    reached = [step.usd for step in _steps(value) if above >= step.above]
+    dollars = reached[-1] if reached else value.base if isinstance(value, Stepped) else value
     return int((dollars * NANO_PER_USD).to_integral_value(ROUND_HALF_EVEN))
 
 
-def _note(keys: Mapping[str, Any], tier: str, offered: bool) -> str:
+def _note(keys: Mapping[str, Usd], tier: str, offered: bool) -> str:
     notes: list[str] = []
     if not offered:
         notes.append(f"the price list has no {tier} price; the standard price is used and marked as estimated.")

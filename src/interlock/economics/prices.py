@@ -110,7 +110,7 @@ class PriceBook:
             self.price(deployment, 0)
 
     def load(self) -> None:
-        """Loads the price list now (about half a second of CPU); for servers that take any model name."""
+        """Loads the price list now, off the path of requests; for servers that take any model name."""
         pricelist.load()
 
     def _resolve(self, deployment: Deployment, tier: str, slot: int) -> _Resolved:
