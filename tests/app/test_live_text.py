@@ -11,6 +11,9 @@ import httpx2
 import pytest
 
 from interlock.app import Interlock
+from interlock.app.following import Came
+from interlock.cli.main import main
+from interlock.core.caller import Caller
 from interlock.core.live import Calling, Live, Said, Writing
 from interlock.testing.upstream import Answer, Upstream, in_turn
 
@@ -197,6 +200,47 @@ async def test_nothing_is_told_before_the_end_of_what_may_be_held_back(folder: F
     assert begun[0].held.startswith(why)
     assert len([each for each in pieces if isinstance(each, Said)]) <= 1
     assert not upstream.asked[0].streamed
+
+
+@pytest.mark.requirement("AG-09")
+async def test_a_program_that_embeds_it_follows_a_task_from_where_it_was(folder: Folder):
+    async with Upstream(Answer(text=TEXT)) as upstream:
+        folder.provider("openai", upstream.base_url)
+        async with Interlock.from_file(folder.root) as il:
+            task, _ = await il.agents.submit("support", ASKED, caller=Caller("acme"), text=True)
+            working = asyncio.ensure_future(il.work())
+            async with asyncio.timeout(60):
+                seen = [each async for each in il.follow(task)]
+            came = [each for each in seen if isinstance(each, Came)]
+            again = [each async for each in il.follow(task, after=str(came[1].place))]
+            il.agents.stop()
+            await working
+    assert "".join(each.text for each in seen if isinstance(each, Said)) == TEXT
+    assert [each for each in again if isinstance(each, Came)] == came[2:]
+    assert upstream.asked[0].streamed
+
+
+@pytest.mark.requirement("AG-09")
+async def test_a_terminal_shows_the_words_beside_the_result(folder: Folder, capsys: pytest.CaptureFixture[str]):
+    folder.write("agents/support.yaml", AGENT + TOOL)
+    several = in_turn(LOOKS, Answer(text=TEXT, cut_after=3), Answer(text=TEXT))
+    async with Upstream(several) as upstream:
+        folder.provider("openai", upstream.base_url)
+        asked = ["run", "support", "text=where?", "-w", str(folder.root), "--live", "--json"]
+        code = await asyncio.to_thread(main, asked)
+        shown = capsys.readouterr()
+        wrong = await asyncio.to_thread(
+            main, ["run", "support", "--input", "x.jsonl", "-w", str(folder.root), "--live"]
+        )
+    assert (code, wrong) == (0, 2)
+    assert json.loads(shown.out)["answer"] == TEXT
+    lines = [line.strip() for line in shown.err.splitlines()]
+    assert lines[-4:] == [
+        'inventory.lookup {"sku": "A1"}',
+        "Your order",
+        "[anew: openai/gpt-4o-mini: upstream_cut]",
+        TEXT,
+    ]
 
 
 async def told(folder: Folder, *, heard: bool = True) -> tuple[list[Live], Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from interlock.agents.batch import Done, run_batch
 from interlock.agents.control import Ruling
 from interlock.agents.lines import Line
+from interlock.agents.live import Hears
 from interlock.agents.question import Question
 from interlock.agents.result import TaskResult
 from interlock.agents.shift import Terms
@@ -42,19 +43,21 @@ from interlock.plugins.profiles import profile_of
 from . import caches, guarding, policy, steering, tier0
 from .alerting import Alerting
 from .auditing import Auditing
+from .follow import Told
 from .forgetting import Forgetting
 from .ground import Ground, unmovable
 from .judging import Judging
 from .known import Known
 from .limiting import Limiting
 from .looks import Looks
-from .providing import providers_of
+from .providing import providers_of, unchanged
 from .reading import premium_of, worth_of
 from .residency import bounds_of
 from .retaining import retaining_of
 from .sealing import envelope_of, known, ready
 from .sessions import Sessions, sessions_of
 from .sight import Sight
+from .taskdesk import TaskDesk, followed
 from .tasking import Tasking
 from .waiting import Waiting
 from .webhooks import Webhooks
@@ -128,7 +131,7 @@ class Interlock(Known):
             self.kept_responses = guarding.covered_responses(self.kept_responses, self.guards)
             self.gateway = Gateway(policy.settings_of(self.workspace, model=self._model), self._gateway_parts())
             if self._before is not None:
-                self.gateway.inherit(self._before.gateway, self._same_providers(self._before))
+                self.gateway.inherit(self._before.gateway, unchanged(self.workspace, self._before.workspace))
                 self._before = None
             self.ground.circuits.set_up_anew(self.workspace.settings.tenant, self.gateway.breakers())
             opened.push_async_callback(self.gateway.embeddings.close)
@@ -186,11 +189,19 @@ class Interlock(Known):
         """The same in pieces; the last one is the `ChatReply`."""
         return self.gateway.stream(caller or self._caller(), _request(model, messages, {**fields, "stream": True}))
 
-    async def run(self, workflow: str, given: Mapping[str, Any], *, user: str = "", priority: int = 0) -> TaskResult:
-        """One task, worked on until it ends or waits for a person. `priority`: beside others of the tenant once it is due again (-1,000 to 1,000)."""
+    async def run(
+        self, workflow: str, given: Mapping[str, Any], *, user: str = "", priority: int = 0, hears: Hears | None = None
+    ) -> TaskResult:
+        """One task, worked on until it ends or waits for a person. `priority`: beside others of the tenant once it is due again (-1,000 to 1,000).
+        `hears` is told what its models write while they write; see `core.live`.
+        """
         caller = Caller(self.workspace.settings.tenant, user)
         self.require(workflow)
-        return await self.agents.run(workflow, given, caller=caller, priority=priority)
+        return await self.agents.run(workflow, given, caller=caller, priority=priority, hears=hears)
+
+    def follow(self, task: str, *, after: str = "") -> AsyncGenerator[Told]:
+        """A task's records as they come, those behind the place `after` (`str(came.place)`), and what its models write meanwhile."""
+        return followed(TaskDesk(self.agents, self.reader), self._caller(), task, after)
 
     def run_batch(
         self, workflow: str, lines: Iterable[Line], *, concurrency: int = 8, batch: str = "", priority: int = 0
@@ -304,13 +315,6 @@ class Interlock(Known):
         opened.push_async_callback(self.ground.leave)
         self._store, self._recorder, self._http = self.ground.store, self.ground.recorder, self.ground.http
         self.http = self._http
-
-    def _same_providers(self, before: Interlock) -> frozenset[str]:
-        """Providers of which the files say what they said before."""
-        ours, theirs = self.workspace.settings, before.workspace.settings
-        if ours.resilience != theirs.resilience:
-            return frozenset()
-        return frozenset(name for name, said in ours.providers.items() if theirs.providers.get(name) == said)
 
     def _caller(self) -> Caller:
         return Caller(self.workspace.settings.tenant, versions=self.workspace.versions)

@@ -18,6 +18,8 @@ from interlock.ledger.read import Trace
 from .following import Came, Place, news
 from .listening import Unread
 
+Told = Came | Live
+"""One record, or a word of what is being written."""
 POLL_S = 0.3
 LONGEST_STREAM_S = 3_600.0
 
@@ -29,7 +31,7 @@ class Follow:
         """`trace` finds what is recorded of a task of the caller's tenant. Raises UnknownTask."""
         self._agents, self._trace = agents, trace
 
-    async def task(self, caller: Caller, task: str, place: Place, *, text: bool) -> AsyncGenerator[Came | Live | None]:
+    async def task(self, caller: Caller, task: str, place: Place, *, text: bool) -> AsyncGenerator[Told | None]:
         """As `TaskDesk.events`."""
         unread, settled = Unread(), frozenset[int]()
         seen, look_s, loop = -1, 0.0, asyncio.get_running_loop()
@@ -65,7 +67,7 @@ def _settled(trace: Trace) -> frozenset[int]:
 
 def _in_order(
     written: Sequence[Live], come: Sequence[Came], before: frozenset[int], settled: frozenset[int]
-) -> list[Came | Live]:
+) -> list[Told]:
     """What was written of calls that have settled since, the records, and what is being written of other calls."""
     ended = [piece for piece in written if piece.step in settled and piece.step not in before]
     return [*ended, *come, *(piece for piece in written if piece.step not in settled)]

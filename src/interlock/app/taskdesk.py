@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any, cast
 
 from interlock.agents.contract import Contract
@@ -20,12 +20,11 @@ from interlock.agents.service import Agents
 from interlock.agents.verdicts import Source
 from interlock.core.caller import Caller
 from interlock.core.errors import InvalidRequest, UnknownTask
-from interlock.core.live import Live
 from interlock.core.store import TaskFilter
 from interlock.ledger.read import Reader, TaskSummary, Trace
 
-from .follow import POLL_S, Follow
-from .following import Came, Place
+from .follow import POLL_S, Follow, Told
+from .following import Place, place_of
 from .forking import Forking, Terms
 
 Decision = Ruling
@@ -106,9 +105,7 @@ class TaskDesk:
             raise InvalidRequest(f"{task} is a call, not a task", param="task", hint="Its trace has the answer.")
         return result_of(state), state.finished is not None
 
-    def events(
-        self, caller: Caller, task: str, place: Place, *, text: bool = False
-    ) -> AsyncGenerator[Came | Live | None]:
+    def events(self, caller: Caller, task: str, place: Place, *, text: bool = False) -> AsyncGenerator[Told | None]:
         """Records as they come, those behind `place` first, and with `text` what models write while they write; `None` where nothing has come for
         a while. Ends with the task. Raises UnknownTask.
         """
@@ -203,3 +200,11 @@ class TaskDesk:
         found = await self.one(caller, task)
         if found.kind != "task" or found.status == "finished":
             raise InvalidRequest(f"{task} is over", param="task", hint="Nothing more can be asked of it.")
+
+
+async def followed(desk: TaskDesk, caller: Caller, task: str, after: str) -> AsyncGenerator[Told]:
+    """As `TaskDesk.events`, with the text, from a place as text. Raises UnknownTask."""
+    async with aclosing(desk.events(caller, task, place_of(after), text=True)) as events:
+        async for each in events:
+            if each is not None:
+                yield each

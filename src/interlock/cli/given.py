@@ -48,6 +48,7 @@ def options() -> argparse.ArgumentParser:
         "--priority", type=urgency, default=0, metavar="N", help="of what is due, a higher one goes first"
     )
     made.add_argument("--fresh", action="store_true", help="all lines anew, also those that an earlier run finished")
+    made.add_argument("--live", action="store_true", help="of one input: what the model writes, while it writes it")
     made.add_argument("--demo", action="store_true", help="with an empty store and a few words of explanation")
     return made
 

@@ -44,6 +44,8 @@ def run(arguments: Sequence[str]) -> int:
     if given.input is None and not single:
         fields = ", ".join(f"{name}{'' if each.required else '?'}" for name, each in agent.contract.inputs.items())
         made.error(f"nothing to run: give --input FILE, --text TEXT or key=value; {given.workflow} takes {fields}")
+    if given.live and not single:
+        made.error("--live shows one task: give one input, not a file")
     if not single:
         if given.input == STDIN:
             given.input = from_stdin(workspace.store.parent / "stdin")
@@ -65,6 +67,7 @@ async def run_one(given: argparse.Namespace, workspace: Workspace, values: dict[
     """One task from the command line."""
     from interlock.app import Interlock
 
+    from .live import Shown
     from .reach import check
     from .warming import announced, warmed
 
@@ -73,6 +76,12 @@ async def run_one(given: argparse.Namespace, workspace: Workspace, values: dict[
         for warning in il.warnings:
             say(f"remark: {warning}")
         await warmed(il, given.workflow)
+        if given.live:
+            shown = Shown(console(stderr=True))
+            try:
+                return await il.run(given.workflow, values, priority=given.priority, hears=shown.hear)
+            finally:
+                shown.end()
         return await announced(
             il.run(given.workflow, values, priority=given.priority), "the task is at work; ctrl-C stops waiting for it"
         )
