@@ -310,6 +310,7 @@ class Keyring:
         self._newest = {(each.tenant, each.kind): each for each in living}
         open_ = {each.id: self._open[each.id] for each in living if each.id in self._open}
         self._open = {key: each for key, each in open_.items() if each.entry == entries[key]}
+        self._leaves = {key: each for key, each in self._leaves.items() if entries.get(key) == each[0]}
         self._users = {}
         self._entries, self._seen = entries, state
 
