@@ -125,14 +125,14 @@ async def test_arguments_that_do_not_fit_are_refused_by_the_tool_and_nothing_wai
 @pytest.mark.requirement("AG-14")
 async def test_a_task_begins_another_and_goes_on_with_its_answer(world: World):
     agents = family(world, [wants(("agent_research", {"text": "deep"})), says("Found it."), says("It says: found it.")])
-    result = await agents.run("support", {"text": "ask somebody"})
+    result = await agents.run("support", {"text": "ask somebody"}, priority=3)
     assert (result.outcome, result.answer) == ("resolved", "It says: found it.")
     [child] = await children(world)
     assert (child.outcome, child.workflow) == ("resolved", "research")
     assert '"answer":"Found it."' in world.gateway.requests[2].messages[-1].text
     started = (await world.state(child.id)).started
     assert started is not None
-    assert (started.parent, started.depth) == (result.task, 1)
+    assert (started.parent, started.depth, started.priority) == (result.task, 1, 3)
 
 
 async def test_a_child_worked_on_by_another_process_wakes_its_parent(world: World):

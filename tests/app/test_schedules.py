@@ -9,6 +9,7 @@ from interlock.app.schedules import Schedules
 from interlock.config.load import load
 from interlock.config.schedules import Schedule
 from interlock.core.errors import ConfigError
+from interlock.core.events import Started
 from interlock.core.store import TaskFilter
 from interlock.ledger import Beside
 from tests.agents.kit import World, contract, says
@@ -27,7 +28,14 @@ def schedules(world: World, *listed: Schedule) -> Schedules:
 
 
 HOURLY = Schedule.model_validate(
-    {"name": "report", "workflow": "support", "every_s": 3600, "input": {"text": "report"}, "user": "ops"}
+    {
+        "name": "report",
+        "workflow": "support",
+        "every_s": 3600,
+        "input": {"text": "report"},
+        "user": "ops",
+        "priority": 4,
+    }
 )
 
 
@@ -42,6 +50,9 @@ async def test_each_instant_begins_one_task_in_however_many_processes(world: Wor
         await each.look(HOURLY)
     [task] = world.store.tasks.list(TaskFilter())
     assert (task.workflow, task.user, task.status) == ("support", "ops", "running")
+    begun = world.store.records(task.id)[0].event
+    assert isinstance(begun, Started)
+    assert begun.priority == 4
     [standing] = await one.standings()
     assert standing.last < standing.next
 

@@ -122,7 +122,9 @@ def test_one_input_is_answered_on_stdout(starter: Cli):
     assert said.code == OK
     assert "working day" in said.out
     assert "interlock trace tsk_" in said.err
-    assert starter("run", "helpdesk", "text=how long does delivery take?", "--json").json["outcome"] == "resolved"
+    urgent = starter("run", "helpdesk", "text=how long does delivery take?", "--priority", 7, "--json").json
+    assert urgent["outcome"] == "resolved"
+    assert starter("trace", urgent["task"], "--json").json["steps"][0]["detail"]["priority"] == 7
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,7 @@ def test_one_input_is_answered_on_stdout(starter: Cli):
         (("--input", "question.jsonl"), "Did you mean 'questions.jsonl'?"),
         (("--input", "interlock.yaml"), "unknown kind of file"),
         (("--text", "x", "--concurrency", "0"), "'0' is not a whole number above zero"),
+        (("--text", "x", "--priority", "5000"), "'5000' is not a whole number from -1000 to 1000"),
         (("--text", "x", "--model", "supprt"), "Did you mean 'support'?"),
         (("--text", "x", "--nonsense"), "--nonsense"),
     ],
