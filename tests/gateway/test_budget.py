@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,12 +12,13 @@ from msgspec import structs
 
 from interlock.core.budget import Budget, Limits, Spend
 from interlock.core.caller import Caller
-from interlock.core.chat import ChatResponse
+from interlock.core.chat import ChatRequest, ChatResponse, Message, Part
 from interlock.core.errors import DeadlineMissed, InterlockError, LimitReached, UpstreamCut, UpstreamRefused
-from interlock.core.money import Usage
+from interlock.core.money import Price, Rates, Usage
 from interlock.gateway import settle, shape
 from interlock.gateway.settings import Settings, Tier, Workflow
 from interlock.plugins.profiles import ModelProfile
+from interlock.server import anthropic_read, openai_read
 from tests.gateway.kit import Bench, Scripted, ask, deployment, price_of, reply
 
 ONE = (Tier("small", (deployment("small"),)),)
@@ -169,3 +172,52 @@ def test_no_interleaving_of_concurrent_calls_exceeds_a_limit(seed, calls, limits
     events = bench.ledger.settled
     assert len(events) == calls
     assert sum((settle.spend_of(event) for event in events), Spend()) == spent, "the log rebuilds the budget"
+
+
+def read_by(face: Any, body: dict[str, Any]) -> ChatRequest:
+    return face.read(msgspec.json.encode({"model": "support", **body}), {}, tenant="acme")
+
+
+LONG = "what somebody once wrote about parcels " * 400
+SEARCHED = {"type": "search_result", "source": "x", "title": "y", "content": [{"type": "text", "text": LONG}]}
+PICTURE = {"type": "computer_screenshot", "data": "iVBORw0KGgo" * 20_000}
+THOUGHT = {"role": "assistant", "content": "Yes.", "reasoning_content": LONG}
+HI = {"role": "user", "content": "hi"}
+
+
+@pytest.mark.requirement("GW-16")
+@pytest.mark.parametrize(
+    ("face", "body"),
+    [
+        (anthropic_read.RequestReader(), {"max_tokens": 20, "messages": [{"role": "user", "content": [SEARCHED]}]}),
+        (openai_read.RequestReader(), {"max_tokens": 20, "messages": [HI, THOUGHT, HI]}),
+    ],
+    ids=["a block that only its own dialect knows", "earlier thoughts"],
+)
+async def test_what_is_sent_counts_against_the_budget_whatever_it_stands_in(face: Any, body: dict[str, Any]):
+    bench = Bench(Scripted(), Settings(degradation=()))
+    with pytest.raises(LimitReached, match="max_input_tokens"):
+        await bench.chat(read_by(face, body), budget=Budget(Limits(max_input_tokens=2_000)))
+    assert not bench.provider.sent
+
+
+async def test_a_picture_in_a_block_that_nobody_knows_counts_as_a_picture():
+    body = {"max_tokens": 20, "messages": [{"role": "user", "content": [PICTURE, {"type": "text", "text": "What?"}]}]}
+    bench = Bench(Scripted())
+    await bench.chat(read_by(anthropic_read.RequestReader(), body), budget=Budget(Limits(max_input_tokens=4_000)))
+    assert bench.provider.sent
+
+
+@pytest.mark.requirement("GW-16")
+async def test_sound_is_held_back_at_the_price_of_sound():
+    rates = Rates(input=10**9, output=10**9, reasoning=10**9, input_audio=100 * 10**9, output_audio=10**9)
+    price = Price("fake/small", rates, "test", "", "p1")
+    sound = (Part("audio", data="UklGR" * 400, media_type="audio/wav"),)
+    used = ChatResponse("small", "Heard.", usage=Usage(input=2, input_audio=1_000, output=2))
+    bench = Bench(Scripted(small=used), price_of=lambda *_: price)
+    request = ChatRequest("support", (Message("user", sound),), max_output_tokens=20)
+    reply = await bench.chat(request)
+    assert reply.settled.cost_nano_usd <= reply.settled.reserved_nano_usd
+    with pytest.raises(LimitReached, match="max_cost_nano_usd"):
+        await bench.chat(request, budget=Budget(Limits(max_cost_nano_usd=reply.settled.cost_nano_usd // 2)))
+    assert len(bench.provider.sent) == 1

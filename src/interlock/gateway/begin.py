@@ -166,7 +166,7 @@ class Beginner:
             return settle.if_crashed(call)
         candidate = plan.candidates[0]
         lane = self._desk.lane(candidate)
-        price = lane.price(call.input_tokens, call.started_ns)
+        price = shape.at_worst(lane.price(call.input_tokens, call.started_ns), call.request)
         output = call.request.max_output_tokens or lane.profile.max_output
         output *= call.request.n
         return settle.if_crashed(

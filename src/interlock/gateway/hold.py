@@ -1,6 +1,6 @@
 """One call at the limits of its key, tenant, user, workflow and model: held back at its beginning, settled with its event.
 
-Above: begin, call, settle. Below: quota, `core`.
+Above: begin, call, settle. Below: quota, shape, `core`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from interlock.core.events import Settled
 from interlock.core.limits import vector
 from interlock.core.money import Usage
 
+from . import shape
 from .call import Call
 from .desk import Desk
 from .quota import Held
@@ -30,7 +31,7 @@ async def hold(desk: Desk, call: Call, plan: Plan, upper: Usage, upper_nano_usd:
     quotas = parts.quotas
     if quotas is None:
         return
-    rates = parts.price_of(plan.candidates[0].deployment, call.input_tokens).rates
+    rates = shape.at_worst(parts.price_of(plan.candidates[0].deployment, call.input_tokens), call.request).rates
     held = quotas.reserve(
         call.caller,
         call.request.model,

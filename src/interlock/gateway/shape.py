@@ -33,6 +33,7 @@ def fit(
     Raises:
         LimitReached: less than `floor` output tokens are left, or the input alone is too much.
     """
+    price = at_worst(price, request)
     wanted = request.max_output_tokens or profile.max_output
     natural = wanted if profile.assumed else min(wanted, profile.max_output, _room(input_tokens, profile, floor))
     n = request.n  # each of several answers may be that long
@@ -66,6 +67,25 @@ def _room(input_tokens: int, profile: Profile, floor: int) -> int:
         error.hint = "Send less, route to a model with a larger window, or allow the rung shorter_context."
         raise error
     return room
+
+
+def at_worst(price: Price, request: ChatRequest) -> Price:
+    """The price to estimate by: of a request that brings or asks for pictures or sound, every token may be of the dearest kind."""
+    rates = price.rates
+    into, out = max(rates.input_image, rates.input_audio), max(rates.output_image, rates.output_audio)
+    if (into <= rates.input and out <= rates.output) or not _has_media(request):
+        return price
+    return structs.replace(
+        price, rates=structs.replace(rates, input=max(rates.input, into), output=max(rates.output, out))
+    )
+
+
+def _has_media(request: ChatRequest) -> bool:
+    """Also where it asks for an answer that is not text, as OpenAI's dialect does by these fields."""
+    if "modalities" in request.extra or "audio" in request.extra:
+        return True
+    parts = (each.content for each in request.messages if not isinstance(each.content, str))
+    return any(part.type != "text" for content in parts for part in content)
 
 
 def upper_cost(price: Price, input_tokens: int, output_tokens: int) -> int:
