@@ -1,4 +1,4 @@
-"""A task once more: decided again from its log (replay), or gone on with from a step under other terms (fork).
+"""Replay and fork: a task decided again from its log, or a copy of it that goes on from one of its steps under another contract.
 
 Above: `service`. Below: `replay`, `fork`, the journal.
 """

@@ -1,4 +1,4 @@
-"""A task gone on with from one of its steps under other terms: another prompt, model or contract, with its effects held back.
+"""Fork: a copy of a task goes on from one of its steps under another prompt, model or contract, with its side effects held back.
 
 Above: `app`. Below: `run`, `state`, the tools' grants. The fork is a task of its own, under the workflow's name and `~fork`, so that its cost is on the books and its
 outcome on nobody's. What the original did before the step is copied without its cost; a tool with an effect is not called again: where the original made the very

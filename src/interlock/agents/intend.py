@@ -1,4 +1,4 @@
-"""From a decision to the records that announce it, each at a place of its own in the log.
+"""Write-ahead records: turns a decision into the records that announce it before it is performed, each at a place of its own in the log.
 
 Above: `run`. Below: `actions`, `state`. Pure. Places that an announcement reserves are never given away again, so that a settlement
 that comes late, from a crash or from a stalled worker, lands on nobody's record.

@@ -1,4 +1,4 @@
-"""How long a task waits for models that are out: a decision from the log to a number of seconds.
+"""How long a task waits before it repeats a model call that failed because models are unavailable; computed from its log.
 
 Above: `converse`, which decides whether to ask again, and `run`, which waits. Below: `seconds`, `state`. A failure that may pass (an open circuit, a
 vendor without room, a gateway under load) is waited out: a task of a batch for minutes, since nobody sits in front of it, another one for a moment.

@@ -1,4 +1,4 @@
-"""A task's time: what it worked itself, what tasks that it began worked for it, and their shares of what is left.
+"""A task's time budget (`max_seconds`): the time it worked itself, the time its child tasks worked, and their shares of what is left.
 
 Above: `limits`, `waits`, `outage`, `children`. Below: `state`, `contract`. Pure, and said by the log alone: asked again later, a share is the same.
 """

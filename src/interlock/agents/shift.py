@@ -1,4 +1,4 @@
-"""One process's share of the work: due tasks are taken as there is room for them, from whichever process they come.
+"""The worker loop of one process: takes due tasks, whichever process began them, as long as there is room.
 
 Above: `service`, which says how one task is worked on. Below: the journal. What waits is a row in the store and nothing here; a task is taken
 together with its lease, so no two processes ever work on one.

@@ -1,4 +1,4 @@
-"""Somebody else's steps in our log: announced before, recorded after, given again to a run that begins anew.
+"""Durable steps for code that is not one of our agents: each step is recorded before and after it runs, and a run that begins anew is given the recorded results.
 
 Above: `app`, for plug-ins and a team's own code. Below: the journal, `lease`, `state`. The task is one of ours like any other (lists, traces, costs); nobody but the code that
 has it can go on with it, since its decisions are not ours.

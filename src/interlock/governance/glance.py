@@ -1,4 +1,4 @@
-"""One look at a text that a call brings: whether anything in it could concern the veil or the rules of injections.
+"""A fast check in front of the guards: one pass over a text shows for sure when neither masking nor the rules of injections would find anything.
 
 Above: guards, `app`. Below: folding, injection, scan, signs. Most texts hold nothing, and that is seen in one pass of one set matcher instead of one for each part; between two system
 calls a pass costs twice what it costs alone, since its automaton has to come from afar. Whatever is seen is left to the parts, which share the matcher.

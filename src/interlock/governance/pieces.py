@@ -1,4 +1,4 @@
-"""What a scanner finds in a text that comes in pieces, replaced on its way: at most a bounded tail is held back, whatever the pieces are cut at.
+"""Masking in a streamed text: finds are replaced as pieces come, and at most a bounded tail is held back, wherever the pieces are cut.
 
 Above: veil. Below: redact, scan.
 """

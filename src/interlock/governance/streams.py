@@ -1,4 +1,4 @@
-"""Tokens and stand-ins turned back in a text that comes in pieces: at most a bounded tail is held back, whatever the pieces are cut at.
+"""Unmasking in a streamed text: tokens and stand-ins are turned back as pieces come, and at most a bounded tail is held back, wherever the pieces are cut.
 
 Above: guards. Below: pieces, standins, veil.
 """

@@ -1,4 +1,4 @@
-"""What a workspace wants done with personal data and credentials in texts: each find covered as its kind says, and uncovered for who may see it.
+"""Masking of personal data and credentials in texts: each find is covered as the workspace says for its kind, and uncovered for whoever may see it.
 
 Above: guards, `app`. Below: redact, scan, standins, tokens. Frozen; whoever makes it keeps the tenants' keys.
 """

@@ -1,4 +1,4 @@
-"""When breakers were not closed, process by process, out of their changes.
+"""Timelines of circuit breakers that were not closed, process by process, out of their recorded changes.
 
 Above: pages, app's sight. Below: core's changes. Pure: rows in, lanes out. What a process that is gone left open ends with its last word: nobody knows more.
 """

@@ -1,4 +1,4 @@
-"""Where a session sits: a child that takes cell after cell. Above: session, local, the remote client. Below: talk, pool."""
+"""The child process behind a session, which takes cell after cell. Above: session, local, the remote client. Below: talk, pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contents written anew where they stand: those of tasks with rows of their own, and those of lone calls, each segment once however many of its calls are meant.
+"""Rewrites stored content in place (erasure, encryption under another key): of tasks with rows of their own, and of lone calls, each segment once however many of its calls are meant.
 
 Above: the SQLite store. Below: packed, said. What `change` gets back unchanged is not touched.
 """

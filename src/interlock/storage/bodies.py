@@ -1,4 +1,4 @@
-"""What was said, as it is kept: long texts stand once for each tenant, the rest is compressed.
+"""How content (prompts, answers, arguments) is stored: long texts once for each tenant, the rest compressed.
 
 Above: said. Below: zlib, core. Pure: bytes in, bytes out. Content is JSON; a text of `SHARED` characters or more in it becomes a reference to a
 body, which is found by a keyed hash of tenant and text, so that a system prompt, or the turns of a conversation that every step repeats,

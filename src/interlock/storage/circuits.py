@@ -1,4 +1,4 @@
-"""Changes of breakers as rows, counted by the hour as they are written.
+"""State changes of circuit breakers as rows, counted by the hour as they are written.
 
 Above: the stores, as `circuits`. Below: session.
 """

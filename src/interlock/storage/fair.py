@@ -1,4 +1,4 @@
-"""Whose turn it is: which of the due tasks are taken, so that no tenant waits behind another one's crowd.
+"""Fair scheduling between tenants: which of the due tasks are taken, so that no tenant waits behind another one's crowd.
 
 Above: SQLite's tasks; PostgreSQL says the same in SQL (`postgres/sql/tasks.sql`, take). Below: core. Pure: values in, ids out.
 """

@@ -1,4 +1,4 @@
-"""Letting raw rows go: into Parquet files by day, while the sums stay.
+"""Retention: moves old raw rows into Parquet files by day and deletes them, while the aggregates stay.
 
 Above: the stores, as `retention`. Below: parquet, said, session; what a store's raw rows are, its `RawRows` knows. The order is everything: read,
 write the file, bring it to the disk, then in one transaction delete exactly what was read and name the file. What changed meanwhile is read again.

@@ -1,4 +1,4 @@
-"""What is left of content under a retention policy. Above: the stores. Below: bodies. Pure."""
+"""What `store_prompts` leaves of content: nothing, or every text redacted. Above: the stores. Below: bodies. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of a record that a tool returned, the fields that a contract lets through: what a model does not need never gets near it.
+"""A filter of fields: of a record that a tool returned, only those that the contract names reach the model.
 
 Above: `call`. Below: nothing. Pure.
 """

@@ -1,4 +1,4 @@
-"""Answers of tools that may be given again: by tenant, user, tool, its terms and arguments, for as long as the contract says.
+"""A cache of tools' answers: by tenant, user, tool, its terms and arguments, for as long as the contract says.
 
 Above: `call`. Below: grant, core. Only tools whose effect is `none` are kept; a failure never is, nor what another tool said instead.
 """

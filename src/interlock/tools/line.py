@@ -1,4 +1,4 @@
-"""One walk's line in the ledger: opened at its beginning, settled exactly once; and the words that errors settle with.
+"""The ledger entry of one tool call: opened at its beginning, settled exactly once; and the words that errors settle with.
 
 Above: `call`, `perform`. Below: grant, core.
 """

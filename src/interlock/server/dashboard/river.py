@@ -1,4 +1,4 @@
-"""How often calls went on from model to model, as a drawn flow. Above: pages_models, templates. Below: nothing. Pure.
+"""A Sankey diagram: how often calls went on from one model to another. Above: pages_models, templates. Below: nothing. Pure.
 
 Columns from left to right: a model stands right of every model that calls came from (circles are cut where they would close). The width of a
 band is its share of the widest column.

@@ -1,4 +1,4 @@
-"""Contents written anew where they stand: of tasks with rows of their own, and of lone calls.
+"""Rewrites stored content in place (erasure, encryption under another key): of tasks with rows of their own, and of lone calls.
 
 Above: the store. Below: calls, said. What `change` gets back unchanged is not touched.
 """

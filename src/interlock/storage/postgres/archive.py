@@ -1,4 +1,4 @@
-"""What PostgreSQL's store holds row by row, as it leaves: lone calls, and tasks with their events.
+"""The raw rows that retention moves out of a PostgreSQL store: lone calls, and tasks with their events.
 
 Above: this folder's store. Below: database; leaving, said. A row is deleted in the version in which it was read (`xmin`, postgresql.org/docs/current/ddl-system-columns.html).
 """

@@ -1,4 +1,4 @@
-"""What stands beside the ledger, sealed: signals, cached and similar answers, kept responses, messages, sessions, answers of batches.
+"""Encryption of what is stored beside the ledger: signals, cached and similar answers, kept responses, messages, sessions, answers of batches.
 
 Above: records. Below: the seams in core, envelope. Keys, names and times stay readable, since databases look for them; what somebody said does not.
 """

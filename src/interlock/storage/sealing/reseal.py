@@ -1,4 +1,4 @@
-"""Sealing what stands in a store from before: texts in the clear, and seals under a key that would not seal them now (a tenant's, for what is a user's; one that was rotated since).
+"""Re-encryption of what a store already holds: texts in the clear, and seals under a key that would not seal them now (a tenant's, for what is a user's; one that was rotated since).
 
 Above: app. Below: the store itself (not the sealed one), envelope. Each portion of tasks is one transaction, each file is put in the place of the old one when it is whole; both may be done again.
 What nobody can open stays as it is.
