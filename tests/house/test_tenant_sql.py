@@ -14,7 +14,7 @@ WITHOUT = {
     "old rows of everybody leave by their age": """archives.drop_calls archives.drop_events archives.drop_moved archives.drop_segment archives.drop_signals
         archives.drop_task archives.drop_tasks archives.forget_calls archives.forget_events archives.forget_segments archives.oldest archives.pack_calls
         archives.pack_event archives.pack_events archives.pack_segment archives.said_calls archives.said_events archives.said_of archives.said_segments
-        archives.tasks archives.unread archives.used cache.keys cache.purge cache.trim circuits.forget responses.purge similar.purge""",
+        archives.tasks archives.unread archives.unsaid_tasks archives.used cache.keys cache.purge cache.trim circuits.forget responses.purge similar.purge""",
     "the chain and the book of keys are one for all": "audit.alone audit.head keys.all keys.put",
     "a worker takes whosever turn it is, by the id that it holds": """batches.active batches.hold batches.release batches.renew batches.save tasks.hold tasks.lease
         tasks.release tasks.renew tasks.runnable tasks.settle_status tasks.standing tasks.take tasks.unfinished outbox.again outbox.done outbox.forget outbox.put_off

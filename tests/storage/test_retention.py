@@ -145,6 +145,18 @@ def test_what_was_said_is_forgotten_before_the_events_are(store, tmp_path):
     assert len(store.tasks.list(TaskFilter(limit=1000))) == 204
 
 
+def test_what_is_said_of_a_task_that_was_forgotten_is_forgotten_in_its_turn(store, tmp_path):
+    assert store.retention.forget_bodies(MIDNIGHT) > 0
+    assert all(each.content is None for each in store.records("t0"))
+    assert store.retention.forget_bodies(MIDNIGHT) == 0
+    later = record(step("t0", 3, started_ns=MIDNIGHT), content={"response": {"text": "Later."}})
+    store.write([[later], [Record("t1", 3, "acme", MIDNIGHT, OutcomeSeen(True, "user"), {"note": "Thanks."})]])
+    assert store.retention.forget_bodies(MIDNIGHT) == 0
+    assert store.records("t0")[-1].content == later.content
+    assert store.retention.forget_bodies(MIDNIGHT + DAY_NS) > 0
+    assert all(each.content is None for name in ("t0", "t1") for each in store.records(name))
+
+
 def test_rows_may_leave_for_good(store, tmp_path):
     before = summed(store)
     done = retaining(store, tmp_path, raw_days=1, then="delete").round()

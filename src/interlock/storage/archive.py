@@ -1,4 +1,4 @@
-"""What SQLite's store holds row by row, as it leaves: segments of lone calls, and tasks with their events.
+"""The raw rows that retention moves out of a SQLite store: segments of lone calls, and tasks with their events.
 
 Above: the store. Below: leaving, segments, said.
 """
@@ -96,6 +96,7 @@ class SqliteRows:
                 said.dropped(kept)
             db.executemany(self._sql[f"forget_{what}"], [(place,) for place, _ in rows])
             forgotten += len(rows)
+        db.execute(self._sql["unsaid_tasks"], (before_ns, most))
         return forgotten
 
     def pack(self, db: Session, most: int, said: Said) -> int:

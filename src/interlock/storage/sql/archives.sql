@@ -67,8 +67,15 @@ SELECT id, contents FROM segments WHERE contents IS NOT NULL AND last_ns < ? LIM
 
 -- name: said_events
 -- Events likewise, of tasks that are over and that nothing has happened to since a moment.
-SELECT place, content FROM events WHERE content IS NOT NULL
-AND task IN (SELECT id FROM tasks WHERE status = 'finished' AND updated_ns < ?) LIMIT ?;
+SELECT e.place, e.content FROM tasks AS t JOIN events AS e ON e.task = t.id
+WHERE t.status = 'finished' AND t.said = 1 AND t.created_ns < ?1 AND t.updated_ns < ?1 AND e.content IS NOT NULL LIMIT ?2;
+
+-- name: unsaid_tasks
+-- Notes of such tasks that nothing is kept in them any more.
+UPDATE tasks SET said = 0 WHERE id IN (
+    SELECT t.id FROM tasks AS t WHERE t.status = 'finished' AND t.said = 1 AND t.created_ns < ?1 AND t.updated_ns < ?1
+    AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.task = t.id AND e.content IS NOT NULL) LIMIT ?2
+);
 
 -- name: forget_segments
 -- Forgets what was said in a segment.

@@ -47,10 +47,11 @@ ON CONFLICT (id) DO UPDATE SET
     error = COALESCE(:error, error),
     message = COALESCE(:message, message),
     asked = MAX(0, asked + :asked),
-    doubted = MAX(0, doubted + :doubted);
+    doubted = MAX(0, doubted + :doubted),
+    said = 1;
 
 -- name: add
--- The same for a batch that only adds to a task that has a row: no index has to change, which spares pages.
+-- The same for a batch that only adds to a task that has a row: of one that is not over no index has to change, which spares pages.
 UPDATE tasks SET
     updated_ns = MAX(updated_ns, :updated_ns),
     events = events + :events,
@@ -61,7 +62,8 @@ UPDATE tasks SET
     output_tokens = output_tokens + :output_tokens,
     cost_nano_usd = cost_nano_usd + :cost_nano_usd,
     simulated_nano_usd = simulated_nano_usd + :simulated_nano_usd,
-    saved_nano_usd = saved_nano_usd + :saved_nano_usd
+    saved_nano_usd = saved_nano_usd + :saved_nano_usd,
+    said = 1
 WHERE id = :id;
 
 -- name: step
