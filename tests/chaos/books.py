@@ -124,7 +124,7 @@ def lateness(vendors: list[Upstream], folder: Path, told: list[Told], stood: lis
     """Seconds from a client's leaving to its vendor's noticing, for every try that was under way then, without those in which the event loop that
     all of them share stood still."""
     left = {each.plan.tag: each.left_s for each in told if each.left_s and each.plan.tag.startswith("u")}
-    user_of = {event.call: event.caller.user for event in events_of(folder)}
+    user_of = {event.call: event.caller.user or event.caller.workflow for event in events_of(folder)}
     begun = [begin for begin, _ in stood]
     found: list[float] = []
     for vendor in vendors:

@@ -43,12 +43,14 @@ resilience:
   timeout_s: 6
   retries: {{base_s: 0.002, cap_s: 0.01}}
   circuit: {{consecutive: 1000, share: 1.0, cool_s: 0.05, cool_max_s: 0.1}}
-  hedging: {{enabled: true, min_wait_s: 0.02}}
+  hedging: {{enabled: {hedged}, min_wait_s: 0.02}}
+  outliers: {{least_calls: {least_calls}}}
   admission: {{max_concurrent: 40, max_waiting: 4, max_wait_s: 0.5, adaptive: false}}
 """
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 QUESTIONS = 40
 BEAT_S = 0.01
+NEVER = 1_000_000_000
 NONSENSE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n<html>no!"
 WORDS = [
     "parcel",
@@ -70,7 +72,7 @@ class Plan(Struct, frozen=True):
     """One client: what it asks, and when it goes away."""
 
     tag: str
-    """The user it speaks for; empty where its question has to be the same as others'."""
+    """The user it speaks for, or the workflow; empty where its question has to be the same as others'."""
     path: str
     body: bytes
     workflow: str = ""
@@ -106,8 +108,8 @@ def body_of(path: str, model: str, text: str, tag: str, *, stream: bool, sampled
     return msgspec.json.encode({name: value for name, value in told.items() if value is not None})
 
 
-def plans(rng: random.Random, calls: int) -> list[Plan]:
-    """The crowd, identical questions among it."""
+def plans(rng: random.Random, calls: int, *, hedged: bool = True) -> list[Plan]:
+    """The crowd, identical questions among it. Where nothing is hedged, ordinary calls go the short way, so they name no user."""
     asked = random.Random(1)
     pool = [question(asked, number) for number in range(QUESTIONS)]
     made: list[Plan] = []
@@ -119,13 +121,14 @@ def plans(rng: random.Random, calls: int) -> list[Plan]:
         for _ in range(twins):
             tag = "" if same else f"poor{len(made) % 7}" if rng.random() < 0.03 else f"u{len(made)}"
             fate = rng.random()
+            short = not hedged and path == CHAT and tag.startswith("u")
             leave = 0 if fate < 0.06 else rng.randrange(1, 6_000 if stream else 900) if fate < 0.26 else None
             made.append(
                 Plan(
                     tag=tag,
                     path=path,
-                    body=body_of(path, model, text, tag, stream=stream, sampled=not same),
-                    workflow="narrow" if rng.random() < 0.03 else "",
+                    body=body_of(path, model, text, "" if short else tag, stream=stream, sampled=not same),
+                    workflow="narrow" if rng.random() < 0.03 else tag if short else "",
                     leave_after_bytes=leave,
                     leave_after_s=rng.random() * 0.03,
                 )
@@ -247,7 +250,9 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(folder: Path, seed: int, keep: int = 200_000) -> AsyncGenerator[Crowd, None]:
+async def crowd(
+    folder: Path, seed: int, keep: int = 200_000, *, hedged: bool = True
+) -> AsyncGenerator[Crowd, None]:
     """A server on a free port with two vendors behind it."""
     mood = Mood(random.Random(seed))
     clock = SystemClock()
@@ -255,7 +260,8 @@ async def crowd(folder: Path, seed: int, keep: int = 200_000) -> AsyncGenerator[
         Upstream(mood, api_key="sk-1", keep_requests=keep) as first,
         Upstream(mood, api_key="sk-2", keep_requests=keep) as second,
     ):
-        (folder / "interlock.yaml").write_text(FILES.format(first=first.base_url, second=second.base_url))
+        ways = {"hedged": str(hedged).lower(), "least_calls": 10 if hedged else NEVER}  # one that is left out closes the short way
+        (folder / "interlock.yaml").write_text(FILES.format(first=first.base_url, second=second.base_url, **ways))
         async with Interlock.from_file(folder) as il:
             caller = Caller("acme", key_id="server", versions=il.workspace.versions)
             parts = Parts(

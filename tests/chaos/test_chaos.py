@@ -25,11 +25,12 @@ MISHEARD = 2
 
 
 @pytest.mark.requirement("OB-03", "GW-34")
-async def test_every_call_settles_once_and_the_ledger_is_the_vendors_bill(tmp_path):
+@pytest.mark.parametrize("hedged", [True, False], ids=["hedged, the long way", "ordinary calls go the short way"])
+async def test_every_call_settles_once_and_the_ledger_is_the_vendors_bill(tmp_path, hedged):
     today = dt.datetime.now(dt.UTC).date()
-    async with crowd(tmp_path, SEED) as up:
+    async with crowd(tmp_path, SEED, hedged=hedged) as up:
         before = sum(len(vendor.bills) for vendor in up.vendors)
-        told = await up.run(plans(random.Random(SEED), CALLS), AT_ONCE)
+        told = await up.run(plans(random.Random(SEED), CALLS, hedged=hedged), AT_ONCE)
         async with asyncio.timeout(60):
             while up.il.ledger_health().open or up.il.ledger_health().queued:
                 await asyncio.sleep(0.02)

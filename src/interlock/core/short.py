@@ -8,14 +8,15 @@ same events, replies and counts (`tests/gateway/test_short.py`).
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, runtime_checkable
 
 from .caller import Caller
-from .chat import ChatRequest, ChatResponse, Words
+from .chat import ChatRequest, ChatResponse, Chunk, Words
 from .lots import Brief, Form, Opened
 from .money import Usage
-from .ports import ChatReply, Deployment, HttpRequest, HttpResponse
+from .ports import ChatReply, Deployment, HttpRequest, HttpResponse, HttpStream, Tap
 from .time import Deadline
 
 # --- HTTP, upstream ---------------------------------------------------------------------------------------------
@@ -41,8 +42,58 @@ class Sending(Protocol):
         ...
 
 
+class Taker(Protocol):
+    """Who takes a reply piece by piece, in the callbacks of the socket."""
+
+    def took(self, piece: bytes) -> bool:
+        """Something of the body; the head is here. False: nothing more is told, since somebody has taken over."""
+        ...
+
+    def ended(self) -> None:
+        """The exchange has ended, well or not, or could not begin; once, and not after somebody has taken over."""
+        ...
+
+
+Rest = AbstractAsyncContextManager[HttpStream]
+
+
+class Flowing(Protocol):
+    """A request that was sent, and whose reply its `Taker` is told as it comes."""
+
+    @property
+    def status(self) -> int:
+        """Of the reply; 0 before its head is here."""
+        ...
+
+    @property
+    def headers(self) -> dict[str, str]: ...
+
+    @property
+    def whole(self) -> bool:
+        """It has ended well."""
+        ...
+
+    def take_over(self, left: bytes) -> None:
+        """The taker is told nothing any more; `rest` is read instead, which begins with `left`: bytes that were told already."""
+        ...
+
+    def rest(self) -> Rest:
+        """The reply from there on, as `ports.HttpClient.stream` has it; what ended the exchange, where that has ended, is raised by it."""
+        ...
+
+    def close(self) -> None:
+        """Of a reply that has ended well: the connection is free."""
+        ...
+
+
 class HttpLine(Protocol):
     """Where requests of one address and one set of headers go."""
+
+    def open(
+        self, key: str, body: bytes, deadline: Deadline, stall_s: float, first_s: float, late_s: float, taker: Taker
+    ) -> Flowing:
+        """As `post`, of a reply that is streamed. `first_s`: the wait for its beginning; `late_s`: how much later its body may begin."""
+        ...
 
     def post(self, key: str, body: bytes, deadline: Deadline, reader: Reader) -> Sending:
         """Sends, at once where a connection is open and idle. The reader is told later, never from inside of this."""
@@ -73,12 +124,45 @@ class Wire(Protocol):
         """As `HttpLine.post`. What the request says stands in its `raw`, and its alias in `model`."""
         ...
 
+    def stream(self, request: ChatRequest, key: str, deadline: Deadline, late_s: float, hearer: Hearer) -> Streaming:
+        """As `send`, of an answer that is streamed. `late_s`: by how much more than its deployment's time its first piece may be late."""
+        ...
+
     def read(self, response: HttpResponse) -> Said:
         """What the reply says. Raises as `ports.Provider.chat`."""
         ...
 
     def again(self, body: bytes) -> Said:
         """What a body says that was kept. Raises BadReply."""
+        ...
+
+
+class Hearer(Protocol):
+    """Who takes a streamed answer piece by piece, in the callbacks of the socket."""
+
+    @property
+    def tap(self) -> Tap:
+        """Takes plain pieces, once `piece` has taken a first one."""
+        ...
+
+    def piece(self, chunk: Chunk) -> bool:
+        """The next piece. False: taken, and the rest is to be told otherwise: `over` is called."""
+        ...
+
+    def ended(self) -> None:
+        """The answer has come to its end, and said that this is it."""
+        ...
+
+    def over(self) -> None:
+        """Whatever else there may be (a failure, a reader that is slow, an event that says more): the rest stands in `Streaming.rest`."""
+        ...
+
+
+class Streaming(Protocol):
+    """A streamed answer that was asked for, and whose pieces its `Hearer` is told. Neither is told from inside of `Wire.stream`."""
+
+    def rest(self) -> AsyncGenerator[Chunk, Tap | None]:
+        """Hands over: the pieces that have not been told, as `ports.Provider.stream` has them. Its hearer hears nothing any more."""
         ...
 
 
@@ -140,6 +224,22 @@ class Asker(Protocol):
         ...
 
 
+class Listener(Asker, Protocol):
+    """Who asked for a stream: `piece` and `put` (`Tap`) take what comes, then either `answered` or `refused` ends it, or `goes_on` takes over."""
+
+    def piece(self, chunk: Chunk) -> bool:
+        """False: taken, but no more until it has caught up."""
+        ...
+
+    def put(self, raw: bytes, texts: Sequence[bytes]) -> bool: ...
+
+    async def ready(self) -> bool: ...
+
+    def goes_on(self, pieces: AsyncGenerator[Chunk | ChatReply, Tap | None]) -> None:
+        """What is left of the answer, as `ports.ChatGateway.stream` has it, to be read in a task."""
+        ...
+
+
 class Ride(Protocol):
     """A call that goes the short way."""
 
@@ -149,13 +249,19 @@ class Ride(Protocol):
 
 
 class Shortcut(Protocol):
-    """The gateway's short way for whole answers."""
+    """The gateway's short way."""
 
     def take(self, caller: Caller, request: ChatRequest, messages: Sequence[Words], asker: Asker) -> Ride | None:
         """The call, under way; `None`, and nothing done, where it has to go the long way.
 
         `request` lacks its messages, which come beside it; it names no user, tools or schema.
         """
+        ...
+
+    def stream(
+        self, caller: Caller, request: ChatRequest, messages: Sequence[Words], listener: Listener
+    ) -> Ride | None:
+        """The same of an answer that is streamed."""
         ...
 
 

@@ -6,6 +6,7 @@ Above: `app`, agents, the faces. Below: every other file of this room, one per s
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Container
+from functools import partial
 
 from interlock.core.budget import Budget
 from interlock.core.caller import Caller
@@ -37,7 +38,7 @@ class Gateway:
         self._desk = Desk(settings, parts)
         self._beginner = Beginner(self._desk)
         self._exchange = Exchange(self._desk)
-        self.shortcut = Shortcut(self._desk, self._go_on)
+        self.shortcut = Shortcut(self._desk, self._exchange, self._go_on)
         """The same walk for ordinary whole answers, told by callbacks; it hands over to this one."""
         self.embeddings = Embeddings(self._desk)
         """The walk of calls for embeddings, under the same limits, breakers and ledger."""
@@ -143,7 +144,8 @@ class Gateway:
         Raises:
             InterlockError: also after pieces were yielded, when the answer broke off; the call has settled by then.
         """
-        pieces = relay(self._desk, self._beginner, self._exchange, caller, request, budget, deadline, fence)
+        begin = partial(self._beginner.begin, caller, request, budget, deadline, fence)
+        pieces = relay(self._desk, self._exchange, begin)
         guards = self._desk.parts.guards
         if guards is None or guarded.nothing_to_restore(guards, request):
             return pieces

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -85,6 +85,10 @@ class Exchange:
     async def open(self, call: Call, trial: Trial, request: ChatRequest, deadline: Deadline) -> Opened:
         """A stream that has begun; it is counted when it ends. Raises as `Provider.stream`."""
         pieces = self._provider(trial).stream(trial.candidate.deployment, request, call.deadline, trial.key)
+        return await self.opened(call, trial, pieces)
+
+    async def opened(self, call: Call, trial: Trial, pieces: AsyncIterator[Chunk]) -> Opened:
+        """The same of one that was asked for already."""
         try:
             async for first in pieces:
                 begun(self._desk, trial)
@@ -127,6 +131,16 @@ class Exchange:
                 hint=f"Installed: {known}.",
             )
         return provider
+
+
+class Unopened:
+    """No pieces: of a stream that is told by callbacks, until it is read in a task."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        raise StopAsyncIteration
 
 
 async def close(pieces: AsyncIterator[Chunk]) -> None:

@@ -225,8 +225,12 @@ async def _timed(desk: Desk, call: Call, trial: Trial, send: Send[T], last: bool
         usual_s = desk.health.deployment(trial.candidate.name).latency_s or 0.0
         if part_s >= max(LEAST_PART_S, 2 * usual_s):
             timeout_s = part_s
-    deadline = call.deadline.sooner(clock, timeout_s)
-    backstop = desk.watch.over(deadline.left_s(clock) + BACKSTOP_S)
+    return await within(desk, call, trial, send, call.deadline.sooner(clock, timeout_s))
+
+
+async def within(desk: Desk, call: Call, trial: Trial, send: Send[T], deadline: Deadline) -> T:
+    """What one try yields until `deadline`; not counted here."""
+    backstop = desk.watch.over(deadline.left_s(desk.parts.clock) + BACKSTOP_S)
     try:
         with backstop:
             return await send(call, trial, trial.fitted.request, deadline)

@@ -90,7 +90,7 @@ class Ride(Struct, eq=False):
                 _log.exception("the answer of %s has settled, and did not reach its caller", self.call)
                 return
             self.desk.gate.leave()
-            self._settle_failed(self._call()[0], error)
+            self._settle_failed(self.as_call()[0], error)
             self.asker.refused(error)
 
     def _answer(self, said: Said) -> None:
@@ -152,7 +152,7 @@ class Ride(Struct, eq=False):
 
     def _answered_otherwise(self, said: Said) -> None:
         """The same as a whole, of an answer whose count, price or words need a closer look."""
-        call, trial = self._call()
+        call, trial = self.as_call()
         answer = once.end_answered(self.desk, call, trial, said.response())
         self.desk.gate.leave()
         if self.desk.parts.guards is not None:
@@ -188,7 +188,7 @@ class Ride(Struct, eq=False):
 
     def failed(self, error: Exception) -> None:
         self.sending = None
-        call, trial = self._call()
+        call, trial = self.as_call()
         if not isinstance(error, (UpstreamError, InvalidRequest, Shed)):
             error = once.plugin_failed(trial, error)
         self.asker.spawn(self._rest(call, Tried(trial, error)))
@@ -209,7 +209,7 @@ class Ride(Struct, eq=False):
         gone = await self.sending.hear_out()
         if gone is None:
             return
-        call, trial = self._call()
+        call, trial = self.as_call()
         self.road.health.breaker.abandoned()
         once.end_broken(self.desk, call, trial, gone)
         self.desk.gate.leave()
@@ -224,11 +224,12 @@ class Ride(Struct, eq=False):
         if self.held is not None:
             self.held.quotas.let_go(self.held)
 
-    def _call(self) -> tuple[Call, Trial]:
+    def as_call(self, request: ChatRequest | None = None) -> tuple[Call, Trial]:
         """The call and its try as the long way knows them, which sees what others have left behind."""
         self.desk.afterwards.flush()
         road, clock = self.road, self.desk.parts.clock
-        request = ChatRequest(road.model, (), max_output_tokens=self.output_tokens, tenant=road.caller.tenant)
+        if request is None:
+            request = ChatRequest(road.model, (), max_output_tokens=self.output_tokens, tenant=road.caller.tenant)
         caller = structs.replace(road.caller, task=self.task, step=1)
         total_s = self.desk.settings.timeout_s
         deadline = Deadline(self.started_s + total_s, total_s)

@@ -14,12 +14,14 @@ from interlock.core.errors import InterlockError
 from interlock.core.events import lone_ids
 from interlock.core.lots import Opened
 from interlock.core.money import Price
-from interlock.core.short import Asker
+from interlock.core.short import Asker, Listener
 from interlock.core.time import Deadline
 
 from . import cache, shape, tokens
 from .answerkey import digest
 from .desk import Desk
+from .exchange import Exchange
+from .flow import Flow
 from .forms import Unfit
 from .ride import GoOn, Ride
 from .road import Road, reason_of, road
@@ -30,15 +32,32 @@ ROADS_KEPT = 10_000
 class Shortcut:
     """`core.short.Shortcut`."""
 
-    __slots__ = ("_desk", "_go_on", "_roads")
+    __slots__ = ("_desk", "_exchange", "_go_on", "_roads")
 
-    def __init__(self, desk: Desk, go_on: GoOn) -> None:
+    def __init__(self, desk: Desk, exchange: Exchange, go_on: GoOn) -> None:
         """`go_on`: the long way from a first try that failed."""
         self._desk = desk
+        self._exchange = exchange
         self._go_on = go_on
         self._roads: dict[tuple[Caller, str, str], Road | None] = {}
 
     def take(self, caller: Caller, request: ChatRequest, messages: Sequence[Words], asker: Asker) -> Ride | None:
+        ride = self._begun(caller, request, messages, asker)
+        if ride is not None:
+            ride.sending = ride.road.wire.send(request, f"{ride.call}.0", self._deadline(ride), ride)
+        return ride
+
+    def stream(
+        self, caller: Caller, request: ChatRequest, messages: Sequence[Words], listener: Listener
+    ) -> Flow | None:
+        guards = self._desk.parts.guards
+        if guards is not None and (guards.holds_answers or guards.holds_words):
+            return None
+        ride = self._begun(caller, request, messages, listener)
+        return None if ride is None else Flow(self._desk, self._exchange, ride, request, listener)
+
+    def _begun(self, caller: Caller, request: ChatRequest, messages: Sequence[Words], asker: Asker) -> Ride | None:
+        """The call, about to be sent; `None`, and nothing done, where it is not an ordinary one."""
         desk, way = self._desk, self._road(caller, request)
         parts = desk.parts
         now_s = parts.clock.monotonic_s()
@@ -57,9 +76,12 @@ class Shortcut:
             ride.let_go()
             return None
         self._enter(ride)
-        allowed_s = min(way.timeout_s, desk.settings.timeout_s)
-        ride.sending = way.wire.send(request, f"{ride.call}.0", Deadline(now_s + allowed_s, allowed_s), ride)
         return ride
+
+    def _deadline(self, ride: Ride) -> Deadline:
+        """Of a whole answer."""
+        allowed_s = min(ride.road.timeout_s, self._desk.settings.timeout_s)
+        return Deadline(ride.started_s + allowed_s, allowed_s)
 
     def _road(self, caller: Caller, request: ChatRequest) -> Road | None:
         key = (caller, request.model, request.raw_dialect)

@@ -13,6 +13,7 @@ import asyncio
 import math
 import ssl
 from collections.abc import AsyncIterator
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +25,7 @@ from interlock.core.time import Clock, Deadline
 from interlock.core.together import Together
 
 from .connection import HANG_UP_S, Connection, Sink, StaleConnection, Terms, Want
+from .flowing import Flowing
 from .head import encode_head, encode_own, sendable
 from .leaving import LAST_LOOKS, check_encoding, still_heard, was_coming
 from .line import Line, Told
@@ -31,6 +33,8 @@ from .pool import OriginPool, PoolLimits
 from .url import Origin, parse_target
 
 _KEPT_LANES = 1024
+_NEVER = Deadline(math.inf, math.inf)
+"""The terms of an exchange that was begun elsewhere hold for it."""
 
 
 class Lane(Struct, frozen=True):
@@ -97,7 +101,7 @@ class PooledClient:
         lane = self._lanes.get((request.method, request.url, request.headers)) or self._lane(loop, request)
         if key_header:
             sendable(key_header, "")
-        rest = (self._clock, self._max_body_bytes, self._told)
+        rest = (self._clock, self._max_body_bytes, self._told, partial(TakenOver, self, request))
         return Line(loop, lane.pool, request.url, lane.head, key_header, *rest)
 
     async def open_stream(
@@ -203,10 +207,13 @@ class StreamLoan:
         self.headers: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
-        self._pool, connection = await self._client.open_stream(
-            self._request, self._deadline, self._stall_s, self._first_byte_s
-        )
-        self._connection = connection
+        request, deadline = self._request, self._deadline
+        self._headed(*await self._client.open_stream(request, deadline, self._stall_s, self._first_byte_s))
+        return self
+
+    def _headed(self, pool: OriginPool, connection: Connection) -> None:
+        """The head of the reply is here. Raises BadReply: its body is compressed."""
+        self._pool, self._connection = pool, connection
         self.status = connection.status
         self.headers = connection.headers
         try:
@@ -214,7 +221,6 @@ class StreamLoan:
         except BadReply:
             self._give_back()
             raise
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -295,6 +301,19 @@ class StreamLoan:
         if self._pool is not None and self._connection is not None:
             self._pool.give_back(self._connection)
             self._pool = self._connection = None
+
+
+class TakenOver(StreamLoan):
+    """The rest of a reply that was told piece by piece so far."""
+
+    def __init__(self, client: PooledClient, request: HttpRequest, flowing: Flowing) -> None:
+        super().__init__(client, request, _NEVER, math.inf, None)
+        self._flowing = flowing
+
+    async def __aenter__(self) -> Self:
+        flowing = self._flowing
+        self._headed(flowing.pool, await flowing.headed())
+        return self
 
 
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import math
 from collections.abc import Callable
 from typing import cast
 
@@ -52,6 +53,8 @@ class Terms(Struct, frozen=True):
     first_byte_at: float
     stall_s: float
     max_body_bytes: int
+    body_at: float = math.inf
+    """Until when something of the body has to be here."""
 
 
 class Connection(asyncio.Protocol):
@@ -80,6 +83,7 @@ class Connection(asyncio.Protocol):
         self.headed = False
         self._keep = False
         self._interim = False
+        self._bodied = False
         self._pieces: list[bytes] = []
         self._unread = 0
         self._received = 0
@@ -110,15 +114,26 @@ class Connection(asyncio.Protocol):
         self._told = told if begun else None
         return begun
 
+    def flow(self, data: bytes, terms: Terms, sink: Sink | None, told: Callable[[], None]) -> bool:
+        """As `tell`, of a reply whose body is handed to `sink` as it comes, in the callback of the socket, until it refuses."""
+        begun = self._begin(data, terms, Want.END)
+        self._sink, self._told = (sink, told) if begun else (None, None)
+        return begun
+
     def forget(self) -> None:
-        """Nobody is told of the exchange's end any more; it can be awaited by `coming`."""
-        self._told = None
+        """Nobody is told of the exchange any more; its end can be awaited by `coming`."""
+        self._told = self._sink = None
+
+    def put_back(self, piece: bytes) -> None:
+        """What was taken of the body and has to be taken again."""
+        self._pieces.insert(0, piece)
+        self._unread += len(piece)
 
     def _begin(self, data: bytes, terms: Terms, want: Want) -> bool:
         """Sends; False where the connection turns out to be closed, which `error` then says."""
         self.status = self._unread = self._received = 0
         self.headers = {}
-        self.headed = self._keep = self._interim = self.done = False
+        self.headed = self._keep = self._interim = self.done = self._bodied = False
         self._pieces = []
         self.error = self._sink = self._told = None
         self.exchanges += 1
@@ -273,6 +288,7 @@ class Connection(asyncio.Protocol):
             due = min(due, terms.first_byte_at)
         elif not self._paused:
             due = min(due, self._last + terms.stall_s)
+        due = due if self._bodied else min(due, terms.body_at)
         now = self._loop.time()
         if now < due:
             self._looks = 0
@@ -280,7 +296,7 @@ class Connection(asyncio.Protocol):
         elif self._looks < TURNS:  # the loop may have stood still: what lies unread in the socket is no silence
             self._looks += 1
             self._timer, self._timer_at = self._loop.call_soon(self._tick), now
-        elif not self._received:
+        elif not self._received or (not self._bodied and now >= terms.body_at):
             self.fail(UpstreamTimeout(f"{self._origin} did not begin to answer in time"))
         elif now < terms.deadline_at:
             self._give_up(f"{self._origin} sent nothing for {terms.stall_s:g} s in the middle of its answer")
@@ -371,6 +387,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         if not self.done:
+            self._bodied = True
             self._pieces.append(body)
             self._unread += len(body)
 

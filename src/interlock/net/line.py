@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 
 from interlock.core.errors import InterlockError
 from interlock.core.ports import NOTHING_SENT, HttpResponse
-from interlock.core.short import Reader
+from interlock.core.short import Reader, Rest, Taker
 from interlock.core.time import Clock, Deadline
 from interlock.core.together import Together
 
 from .connection import Connection, StaleConnection, Terms, Want
+from .flowing import Flowing
 from .leaving import check_encoding, was_coming
 from .pool import OriginPool
 
@@ -23,7 +25,7 @@ from .pool import OriginPool
 class Line:
     """`core.short.HttpLine`."""
 
-    __slots__ = ("_clock", "_head", "_key_header", "_max_body_bytes", "_pool", "_url", "loop", "together")
+    __slots__ = ("_clock", "_head", "_key_header", "_max_body_bytes", "_pool", "_rest_of", "_url", "loop", "together")
 
     def __init__(
         self,
@@ -35,8 +37,12 @@ class Line:
         clock: Clock,
         max_body_bytes: int,
         together: Together[Told],
+        rest_of: Callable[[Flowing], Rest],
     ) -> None:
-        """`head`: request line and headers that are always the same. `key_header`: the name of the one that is each request's own."""
+        """`head`: request line and headers that are always the same. `key_header`: the name of the one that is each request's own.
+
+        `rest_of`: how the rest of a reply is read that was told piece by piece so far.
+        """
         self.loop = loop
         self._pool = pool
         self._url = url
@@ -45,10 +51,23 @@ class Line:
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         self.together = together
+        self._rest_of = rest_of
+
+    def _bytes(self, key: str, body: bytes) -> bytes:
+        own = b"%b: %b\r\n" % (self._key_header, key.encode("ascii")) if self._key_header else b""
+        return b"%b%bcontent-length: %d\r\n\r\n%b" % (self._head, own, len(body), body)
+
+    def open(
+        self, key: str, body: bytes, deadline: Deadline, stall_s: float, first_s: float, late_s: float, taker: Taker
+    ) -> Flowing:
+        now = self.loop.time()
+        due = now + deadline.left_s(self._clock)
+        first, begun = min(due, now + first_s), min(due, now + first_s + late_s)
+        terms = Terms(False, due, first, stall_s, self._max_body_bytes, begun)
+        return Flowing(self.loop, self._pool, self._url, self._bytes(key, body), terms, taker, self._rest_of)
 
     def post(self, key: str, body: bytes, deadline: Deadline, reader: Reader) -> Told:
-        own = b"%b: %b\r\n" % (self._key_header, key.encode("ascii")) if self._key_header else b""
-        data = b"%b%bcontent-length: %d\r\n\r\n%b" % (self._head, own, len(body), body)
+        data = self._bytes(key, body)
         due = self.loop.time() + deadline.left_s(self._clock)
         told = Told(self, data, Terms(True, due, due, math.inf, self._max_body_bytes), reader)
         connection = self._pool.spare()

@@ -51,6 +51,23 @@ class Gate:
             elif more and not (self._refused and await self._tap.ready()):
                 self._tap = None  # not refused: its reader was cancelled, and the rest of what was on its way stands in `chunks`
 
+    @property
+    def open(self) -> bool:
+        """It is known who takes plain pieces, and what one looks like."""
+        return self._tap is not None and bool(self._before)
+
+    def take(self, piece: bytes) -> bytes | None:
+        """As `through`, for one piece: what of it has to be read in the usual way; `None` where the tap has had it all, and takes no more."""
+        self._refused = False
+        if self._take(piece):
+            return b""
+        left, self._left = self._left, b""
+        return left or None
+
+    def close(self) -> None:
+        """Nothing goes through any more, until it has learnt anew."""
+        self._tap = None
+
     def learn(self, tap: Tap | None, raw: bytes, chunk: Chunk) -> None:
         """Takes note of who takes plain pieces, and of what one looks like."""
         self._tap = tap

@@ -1,6 +1,6 @@
 """The short way to one deployment of OpenAI's dialect: the caller's own bytes with the model put in, and the vendor's own bytes back.
 
-Above: providers/openai. Below: openai_ask, openai_wire, rooms, wire, `core.short`.
+Above: providers/openai. Below: openai_ask, openai_flow, openai_wire, rooms, wire, `core.short`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ import msgspec
 
 from interlock.core.chat import ChatRequest
 from interlock.core.ports import Deployment, HttpResponse, PluginEnv
-from interlock.core.short import HttpLine, Reader, Sending
+from interlock.core.short import Hearer, HttpLine, Reader, Sending
 from interlock.core.time import Deadline
 
 from . import openai_ask, rooms, wire
 from . import openai_wire as codec
+from .openai_flow import Flow, Pieces, Read
 from .profiles import ModelProfile
 
 DIALECT = "openai"
@@ -27,22 +28,40 @@ ALIASES_KEPT = 1_000
 class OpenAIWire:
     """`core.short.Wire`."""
 
-    __slots__ = ("_aliases", "_cap", "_deployment", "_env", "_line", "_model", "_profile")
+    __slots__ = ("_aliases", "_cap", "_deployment", "_env", "_line", "_model", "_pieces", "_profile", "_usage")
 
     dialect = DIALECT
 
-    def __init__(self, env: PluginEnv, line: HttpLine, deployment: Deployment, profile: ModelProfile, cap: str) -> None:
+    def __init__(
+        self,
+        env: PluginEnv,
+        line: HttpLine,
+        deployment: Deployment,
+        profile: ModelProfile,
+        cap: str,
+        usage: bool,
+        pieces: Pieces,
+    ) -> None:
+        """`usage`: streams are asked to name it. `pieces`: the long way of reading them."""
         self._env = env
         self._line = line
         self._deployment = deployment
         self._profile = profile
         self._cap = cap
+        self._usage = usage
+        self._pieces = pieces
         self._model = msgspec.json.encode(deployment.model)
         self._aliases: dict[str, bytes] = {}
         """As JSON."""
 
     def send(self, request: ChatRequest, key: str, deadline: Deadline, reader: Reader) -> Sending:
         return self._line.post(key, self._body(request), deadline, reader)
+
+    def stream(self, request: ChatRequest, key: str, deadline: Deadline, late_s: float, hearer: Hearer) -> Flow:
+        at = self._deployment
+        flow = Flow(self._env, Read(request, at), request, self._pieces, hearer)
+        flow.begin(self._line, key, self._body(request), deadline, late_s)
+        return flow
 
     def read(self, response: HttpResponse) -> codec.Read:
         rooms.hear(self._env, self._deployment, response.headers)
@@ -67,9 +86,11 @@ class OpenAIWire:
         escaped = (
             _BACKSLASH in raw and SPELT_OUT in raw
         )  # most texts have no backslash, which is seen thirty times sooner
-        if raw.startswith(alias, begin) and not escaped and raw.find(b'"model"', end) < 0:
+        as_it_is = not request.stream or request.include_usage or not self._usage
+        if as_it_is and raw.startswith(alias, begin) and not escaped and raw.find(b'"model"', end) < 0:
             return b"%b%b%b" % (raw[:begin], self._model, raw[end:])
-        return openai_ask.patched(request, self._deployment.model, self._profile, self._cap, stream=False, usage=False)
+        model, stream, usage = self._deployment.model, request.stream, self._usage
+        return openai_ask.patched(request, model, self._profile, self._cap, stream=stream, usage=usage)
 
     def _alias(self, alias: str) -> bytes:
         if len(self._aliases) >= ALIASES_KEPT:

@@ -193,37 +193,65 @@ def _instant_s(value: str) -> float | None:
     return float(calendar.timegm((*parts, 0, 0, 0)))
 
 
-async def events(pieces: AsyncIterator[bytes], deployment: Deployment) -> AsyncIterator[tuple[bytes, list[bytes]]]:
+class Events:
+    """How far one stream of server-sent events has been read."""
+
+    __slots__ = ("_deployment", "_seen", "left")
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._seen = False
+        """That it is one."""
+        self.left = b""
+        """Of an event that has not come whole."""
+
+    def feed(self, piece: bytes) -> tuple[bytes, list[bytes]] | None:
+        """The events that are whole with `piece`: (their bytes as sent, the `data` of each); `None` where nothing is, or comments alone.
+
+        Raises BadReply, as `events`.
+        """
+        buffer = self.left = self.left + piece if self.left else piece
+        if not self._seen and len(buffer) >= LONGEST_FIELD:
+            self._seen = True
+            if not buffer.lstrip(b"\xef\xbb\xbf\r\n").startswith(FIELDS):
+                raise _no_events(buffer, self._deployment)
+        end = _end_of_events(buffer)
+        if end:
+            whole, self.left = buffer[:end], buffer[end:]
+            data = data_of(whole)
+            return (whole, data) if data else None
+        if len(buffer) > LARGEST_EVENT:
+            raise BadReply(f"{self._deployment.name} sent more than {LARGEST_EVENT} bytes without an end of event.")
+        return None
+
+    def last(self) -> tuple[bytes, list[bytes]] | None:
+        """An event that the stream ends with, though it lacks its own end. Raises BadReply: it is none."""
+        buffer = self.left
+        if not buffer.strip():
+            return None
+        data = data_of(buffer)
+        if not data and not buffer.lstrip().startswith(b":"):
+            raise _no_events(buffer, self._deployment)
+        return (buffer, data) if data else None
+
+
+async def events(
+    pieces: AsyncIterator[bytes], deployment: Deployment, reading: Events | None = None
+) -> AsyncIterator[tuple[bytes, list[bytes]]]:
     """Whole server-sent events as they come: (their bytes as sent, the `data` of each). What came together stays together.
 
-    Nothing comes out for comments alone, which some servers send before they know whether they can answer.
+    Nothing comes out for comments alone, which some servers send before they know whether they can answer. `reading`: how far
+    the stream has been read.
 
     Raises:
         BadReply: no event stream at all, or one event is larger than any vendor's. Whatever `pieces` raises.
     """
-    buffer = b""
-    seen = False
+    reading = reading or Events(deployment)
     async for piece in pieces:
-        buffer = buffer + piece if buffer else piece
-        if (
-            not seen
-            and (seen := len(buffer) >= LONGEST_FIELD)
-            and not buffer.lstrip(b"\xef\xbb\xbf\r\n").startswith(FIELDS)
-        ):
-            raise _no_events(buffer, deployment)
-        end = _end_of_events(buffer)
-        if end:
-            whole, buffer = buffer[:end], buffer[end:]
-            if data := data_of(whole):
-                yield whole, data
-        elif len(buffer) > LARGEST_EVENT:
-            raise BadReply(f"{deployment.name} sent more than {LARGEST_EVENT} bytes without an end of event.")
-    if buffer.strip():
-        data = data_of(buffer)
-        if not data and not buffer.lstrip().startswith(b":"):
-            raise _no_events(buffer, deployment)
-        if data:
-            yield buffer, data
+        if (found := reading.feed(piece)) is not None:
+            yield found
+    if (found := reading.last()) is not None:
+        yield found
 
 
 def apart(raw: bytes) -> list[bytes]:

@@ -118,18 +118,36 @@ class Exchange:
     def begin(self, status: int, headers: bytes) -> None:
         """The head of a reply whose body follows in pieces."""
         self.response_started = True
+        self._send(self._begun(status, headers))
+
+    def _begun(self, status: int, headers: bytes) -> bytes:
         if not self._chunked:
             self.keep_alive = False
         connection = b"" if self.keep_alive else b"connection: close\r\n"
         framing = b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n"
-        self._send(b"".join((STATUS_LINES[status], self._date(), headers, connection, framing)))
+        return b"".join((STATUS_LINES[status], self._date(), headers, connection, framing))
+
+    def begin_with(self, status: int, headers: bytes, piece: bytes) -> bool:
+        """`begin` and, as `put`, a first piece in one write; an empty one is none."""
+        self.response_started = True
+        self._send(self._begun(status, headers) + (self._framed(piece) if piece else b""))
+        return not self.slow
+
+    @property
+    def slow(self) -> bool:
+        """The client has not taken enough of what came before, or is gone."""
+        protocol = self.protocol
+        return protocol.flow.write_paused or protocol.transport.is_closing()
+
+    def _framed(self, piece: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece
 
     async def write(self, piece: bytes) -> None:
         """One piece of the body, once the client has taken enough of what came before."""
         protocol = self.protocol
         if protocol.flow.write_paused:
             await protocol.flow.drain()
-        self._send(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
+        self._send(self._framed(piece))
 
     def put(self, raw: bytes, texts: Sequence[bytes]) -> bool:
         """As `write`, from the callback that read the piece: an exchange is the `core.ports.Tap` of its own stream."""
@@ -149,6 +167,11 @@ class Exchange:
         self.response_complete = True
         if self._chunked:
             self._send(b"0\r\n\r\n")
+
+    def end_with(self, piece: bytes) -> None:
+        """A last piece and the end in one write, whether or not the client has taken what came before."""
+        self.response_complete = True
+        self._send(self._framed(piece) + b"0\r\n\r\n" if self._chunked else piece)
 
     def _send(self, data: bytes) -> None:
         """Nothing, where the client is gone: whoever answers it may not have heard of that yet."""

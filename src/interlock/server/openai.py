@@ -1,17 +1,16 @@
 """The OpenAI face: POST /v1/chat/completions, streamed and not.
 
-Above: serve, which puts it at its address. Below: openai_read, openai_write, auth, and the port `ChatGateway`.
+Above: serve, which puts it at its address. Below: openai_read, openai_short, openai_stream, openai_write, auth, and the port `ChatGateway`.
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest, Chunk
-from interlock.core.errors import InterlockError, UpstreamCut
+from interlock.core.errors import InterlockError
 from interlock.core.ids import Ids
 from interlock.core.ports import ChatGateway, ChatReply, Tap
 from interlock.core.short import HasShortcut
@@ -22,7 +21,8 @@ from .behalf import facts_of, on_behalf
 from .exchange import Exchange
 from .openai_read import RequestReader
 from .openai_short import OpenAIShort
-from .openai_write import EVENTS, StreamWriter, error_body, error_headers, error_status, header, reply_headers, whole
+from .openai_stream import relayed
+from .openai_write import StreamWriter, error_body, error_headers, error_status, reply_headers, whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -40,7 +40,9 @@ class OpenAIFace:
         self._clock = clock
         self._reader = RequestReader()
         self.short = (
-            OpenAIShort(gateway.shortcut, keys, self._refuse).take if isinstance(gateway, HasShortcut) else None
+            OpenAIShort(gateway.shortcut, keys, ids, clock, self._refuse).take
+            if isinstance(gateway, HasShortcut)
+            else None
         )
         """Takes plain requests without a task, where the gateway has a short way."""
 
@@ -68,28 +70,7 @@ class OpenAIFace:
         call = self._ids.new("req")
         writer = StreamWriter(call, self._clock.wall_ns() // NS_PER_S, request.model, request.include_usage)
         pieces = cast("AsyncGenerator[Chunk | ChatReply, Tap | None]", self._gateway.stream(caller, request))
-        async with aclosing(pieces):
-            try:
-                piece = await anext(pieces)
-                while True:
-                    if not exchange.response_started:
-                        exchange.begin(200, EVENTS + header(b"x-request-id", call))
-                    data = writer.last(piece) if isinstance(piece, ChatReply) else writer.piece(piece)
-                    if data:
-                        await exchange.write(data)
-                    if isinstance(piece, ChatReply):
-                        exchange.end()
-                        return
-                    piece = await pieces.asend(
-                        exchange
-                    )  # what is plain text meanwhile goes straight from socket to socket
-            except StopAsyncIteration:
-                raise UpstreamCut("the stream ended without having settled") from None
-            except InterlockError as error:
-                if not exchange.response_started:
-                    raise
-                await exchange.write(writer.error(error))
-                exchange.end()
+        await relayed(exchange, call, writer, pieces)
 
     def _refuse(self, exchange: Exchange, error: InterlockError) -> None:
         """Nothing is written into a reply that has begun: the connection is then cut by the protocol."""

@@ -1,6 +1,6 @@
-"""The short way of the OpenAI face: plain requests that are answered whole, without a task.
+"""The short way of the OpenAI face: plain requests that are answered without a task, whole or streamed.
 
-Above: openai. Below: auth, behalf, exchange, openai_read, openai_write, `core.short`. What the headers say is worked out once for all requests of a connection that
+Above: openai. Below: auth, behalf, exchange, openai_read, openai_stream, openai_write, `core.short`. What the headers say is worked out once for all requests of a connection that
 have the same; the key is looked up anew each time, so that one that was revoked opens nothing.
 """
 
@@ -13,14 +13,17 @@ from typing import Any
 from interlock.core.caller import Caller
 from interlock.core.chat import ChatRequest
 from interlock.core.errors import InterlockError
+from interlock.core.ids import Ids
 from interlock.core.ports import ChatReply
 from interlock.core.short import Ride, Shortcut
+from interlock.core.time import NS_PER_S, Clock
 
 from .auth import Keys
 from .behalf import facts_of, on_behalf
 from .exchange import Exchange
-from .openai_read import DIALECT, RequestReader
-from .openai_write import HEADERS, reply_headers, safe, whole
+from .openai_read import DIALECT, Plain, RequestReader
+from .openai_stream import StreamTurn
+from .openai_write import HEADERS, StreamWriter, reply_headers, safe, whole
 
 logger = logging.getLogger("interlock.server")
 
@@ -41,9 +44,18 @@ class Known:
 class OpenAIShort:
     """Takes plain requests; `take` is an `exchange.ShortWay`."""
 
-    def __init__(self, shortcut: Shortcut, keys: Keys, refuse: Callable[[Exchange, InterlockError], None]) -> None:
+    def __init__(
+        self,
+        shortcut: Shortcut,
+        keys: Keys,
+        ids: Ids,
+        clock: Clock,
+        refuse: Callable[[Exchange, InterlockError], None],
+    ) -> None:
         self._shortcut = shortcut
         self._keys = keys
+        self._ids = ids
+        self._clock = clock
         self._reader = RequestReader()
         self.refuse = refuse
 
@@ -57,9 +69,11 @@ class OpenAIShort:
                 return False
         raw = exchange.body
         plain = self._reader.plain(raw)
-        if plain is None or plain.stream or plain.stream_options is not None:
+        if plain is None or (plain.stream_options is not None and not plain.stream):
             return False
         caller = known.caller
+        if plain.stream:
+            return self._stream(exchange, caller, plain)
         request = ChatRequest(
             plain.model,
             (),
@@ -71,6 +85,28 @@ class OpenAIShort:
         )
         turn = _Turn(self, exchange, caller)
         turn.ride = self._shortcut.take(caller, request, plain.messages, turn)
+        if turn.ride is None:
+            return False
+        exchange.turn = turn
+        return True
+
+    def _stream(self, exchange: Exchange, caller: Caller, plain: Plain) -> bool:
+        options, raw = plain.stream_options, exchange.body
+        request = ChatRequest(
+            plain.model,
+            (),
+            max_output_tokens=plain.cap,
+            temperature=plain.temperature,
+            stream=True,
+            include_usage=options is not None and options.include_usage,
+            tenant=caller.tenant,
+            raw=raw,
+            raw_dialect=DIALECT,
+        )
+        call = self._ids.new("req")
+        writer = StreamWriter(call, self._clock.wall_ns() // NS_PER_S, plain.model, request.include_usage)
+        turn = StreamTurn(exchange, call, writer, lambda: self.whole(exchange, caller), self.refuse)
+        turn.ride = self._shortcut.stream(caller, request, plain.messages, turn)
         if turn.ride is None:
             return False
         exchange.turn = turn

@@ -8,6 +8,7 @@ Source: the API reference for chat completions (platform.openai.com/docs/api-ref
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from typing import Literal
 
 import msgspec
@@ -15,13 +16,13 @@ import msgspec
 from interlock.core.chat import ChatRequest, ChatResponse, Chunk
 from interlock.core.embed import EmbedRequest, EmbedResponse
 from interlock.core.errors import UpstreamCut
-from interlock.core.ports import Deployment, HttpRequest, PluginEnv, Tap
+from interlock.core.ports import Deployment, HttpRequest, HttpStream, PluginEnv, Tap
 from interlock.core.short import HasLines
 from interlock.core.time import Deadline
 from interlock.plugins import embed_wire, openai_ask, profiles, responses_wire, rooms, wire
 from interlock.plugins import openai_wire as codec
 from interlock.plugins.openai_batch import OpenAIBatches
-from interlock.plugins.openai_plain import Gate
+from interlock.plugins.openai_flow import Read
 from interlock.plugins.openai_short import OpenAIWire
 from interlock.plugins.options import Options
 
@@ -104,37 +105,41 @@ class OpenAI:
             return responses_wire.response_of(response.body, deployment)
         return codec.response_of(response.body, request, deployment)
 
-    async def stream(
+    def stream(
         self, deployment: Deployment, request: ChatRequest, deadline: Deadline, key: str
     ) -> AsyncGenerator[Chunk, Tap | None]:
         sent = self._http(deployment, request, key, stream=True)
-        relayed = finished = False
+        reply = self._env.http.stream(sent, deadline, stall_s=deployment.stall_s, first_byte_s=deployment.timeout_s)
+        return self._pieces(reply, request, Read(request, deployment))
+
+    async def _pieces(
+        self, coming: AbstractAsyncContextManager[HttpStream], request: ChatRequest, read: Read
+    ) -> AsyncGenerator[Chunk, Tap | None]:
+        """What is left of a stream that has been `read` so far."""
+        deployment, gate = read.deployment, read.gate
         natively = self._natively(deployment, request)
-        gate = Gate(request, deployment)
-        async with self._env.http.stream(
-            sent, deadline, stall_s=deployment.stall_s, first_byte_s=deployment.timeout_s
-        ) as reply:
-            rooms.hear(self._env, deployment, reply.headers)
+        async with coming as reply:
+            if not read.relayed:
+                rooms.hear(self._env, deployment, reply.headers)
             if reply.status != 200:
                 raise wire.refusal(deployment, reply.status, reply.headers, await reply.read(), self._env.clock)
-            async for raw, data in wire.events(gate.through(reply), deployment):
+            async for raw, data in wire.events(gate.through(reply), deployment, read.events):
                 if natively:
-                    chunk = responses_wire.chunk_of(raw, data, deployment, relayed=relayed)
+                    chunk = responses_wire.chunk_of(raw, data, deployment, relayed=read.relayed)
                 elif len(data) > 1 and b'"error"' in raw:
                     # What came together with a failure, before it, is the caller's all the same, and billed.
-                    for each in codec.apart(data, request, deployment, relayed=relayed):
-                        relayed, finished = True, finished or each.finish is not None
+                    for each in codec.apart(data, request, deployment, relayed=read.relayed):
+                        read.took(each, [])
                         yield each
-                    finished = finished or data[-1:] == [b"[DONE]"]
+                    read.finished = read.finished or data[-1:] == [b"[DONE]"]
                     continue
                 else:
-                    chunk = codec.chunk_of(raw, data, request, deployment, relayed=relayed)
-                finished = finished or chunk.finish is not None or data[-1:] == [b"[DONE]"]
-                relayed = True
+                    chunk = codec.chunk_of(raw, data, request, deployment, relayed=read.relayed)
+                read.took(chunk, data)
                 tap = yield chunk
                 if not natively:
                     gate.learn(tap, raw, chunk)
-        if not finished:
+        if not read.finished:
             raise UpstreamCut(f"{deployment.name} ended its stream before its finish.")
 
     def wire(self, deployment: Deployment) -> OpenAIWire | None:
@@ -143,7 +148,8 @@ class OpenAI:
         if not lane.profile.sampling or not isinstance(client, HasLines):
             return None
         line = client.line(HttpRequest("POST", lane.completions, lane.headers), lane.settings.idempotency_header)
-        return OpenAIWire(self._env, line, deployment, lane.profile, lane.cap)
+        usage = lane.settings.stream_usage
+        return OpenAIWire(self._env, line, deployment, lane.profile, lane.cap, usage, self._pieces)
 
     async def embed(self, deployment: Deployment, request: EmbedRequest, deadline: Deadline, key: str) -> EmbedResponse:
         lane = self._lane(deployment)
