@@ -26,6 +26,7 @@ from interlock.agents.replay import replay
 from interlock.agents.state import fold
 from interlock.core.caller import Caller, Versions
 from interlock.core.events import Intended, Record, Settled, Started
+from interlock.server.serve import run as run_loop
 from interlock.storage import SqliteStore
 from interlock.storage.bodies import kept_short
 from interlock.storage.rows import body_of, encode, event_row
@@ -39,10 +40,11 @@ PEERS = Path(__file__).with_name("runtime_peers.py")
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
-    figures = asyncio.run(_steps(quick))
-    figures += asyncio.run(_crowd(100 if quick else 1_000))
-    figures += asyncio.run(_waiting(500 if quick else 10_000))
-    figures += asyncio.run(_again(quick))
+    """On the event loop that `interlock serve` and `interlock worker` run on."""
+    figures = run_loop(lambda: _steps(quick))
+    figures += run_loop(lambda: _crowd(100 if quick else 1_000))
+    figures += run_loop(lambda: _waiting(500 if quick else 10_000))
+    figures += run_loop(lambda: _again(quick))
     return figures
 
 
@@ -282,7 +284,7 @@ async def _again(quick: bool) -> list[dict[str, Any]]:
             )
             wall, cpu = await _timed(lambda: made.agents.again.fork(task, middle, lambda each: each), 1)
             left = sum(isinstance(r.event, Settled) and r.seq >= middle for r in records)
-            held_back(contract.grants, fold(records))
+            held_back(contract, fold(records))
     steps = 2 * turns + 1
     return [
         _figure(f"resume of a task of {steps} steps: log read and folded", round((read + folded) * 1e3, 2), "CPU ms"),
