@@ -260,7 +260,8 @@ def test_what_a_stream_gives_out_was_covered_before_whatever_it_was_cut_at(seed:
     assert "MIIEow" not in whole
     assert "jane" not in whole
     assert whole.count("[secret]") == 2
-    assert held <= HOLD + len(private) + 300
+    shorter = len(secret) + len("4111 1111 1111 1111")  # what has gone out before takes less room than it took
+    assert held <= HOLD + len(private) + 300 + shorter
 
 
 PIECES = (
