@@ -54,7 +54,7 @@ def said(store: SqliteStore) -> list[tuple[str, str]]:
 
 
 def over(store: SqliteStore, status: BatchStatus) -> None:
-    store.batches.save(structs.replace(ROW, status=status, ended_ns=1))
+    store.batches.save(structs.replace(ROW, status=status, ended_ns=1), "")
 
 
 @pytest.mark.requirement("GW-05")

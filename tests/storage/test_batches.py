@@ -43,16 +43,28 @@ def test_a_batch_is_worked_on_by_one_and_taken_over_from_the_dead(store: SqliteS
 
 
 @pytest.mark.requirement("GW-05")
+def test_whoever_has_lost_a_batch_writes_nothing_more_about_it(store: SqliteStore):
+    batches = store.batches
+    batches.create(ROW)
+    batches.claim("one", now_ns=10, lease_until_ns=20)
+    assert batches.save(structs.replace(ROW, begun_ns=11), "one")
+    batches.claim("two", now_ns=21, lease_until_ns=30)
+    assert not batches.save(structs.replace(ROW, status="completed"), "one")
+    assert batches.save(structs.replace(ROW, begun_ns=12), "two")
+    assert batches.get("acme", ROW.id) == structs.replace(ROW, begun_ns=12)
+
+
+@pytest.mark.requirement("GW-05")
 def test_a_wish_to_cancel_survives_what_the_worker_writes_and_comes_too_late_for_one_that_is_over(store: SqliteStore):
     batches = store.batches
     batches.create(ROW)
     assert not batches.cancel("globex", ROW.id, 5)
     assert batches.cancel("acme", ROW.id, 5)
-    batches.save(structs.replace(ROW, status="in_progress", begun_ns=6))
+    batches.save(structs.replace(ROW, status="in_progress", begun_ns=6), "")
     now = batches.get("acme", ROW.id)
     assert now is not None
     assert (now.status, now.cancelling_ns, now.begun_ns) == ("cancelling", 5, 6)
-    batches.save(structs.replace(ROW, status="cancelled", ended_ns=9))
+    batches.save(structs.replace(ROW, status="cancelled", ended_ns=9), "")
     now = batches.get("acme", ROW.id)
     assert now is not None
     assert now.status == "cancelled"
@@ -76,7 +88,7 @@ def test_the_first_answer_of_a_line_stays_and_lines_of_what_is_over_go(store: Sq
     assert batches.counts(ROW.id) == (3, 1, 0)
     batches.drop_lines("")
     assert batches.counts(ROW.id) == (3, 1, 0)
-    batches.save(structs.replace(ROW, status="completed"))
+    batches.save(structs.replace(ROW, status="completed"), "")
     batches.drop_lines("")
     assert batches.counts(ROW.id) == (0, 0, 0)
 

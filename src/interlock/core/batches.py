@@ -141,8 +141,8 @@ class BatchStore(Protocol):
         """Those whose ids begin with `kind`, newest first, older than `after`."""
         ...
 
-    def save(self, row: BatchRow) -> None:
-        """The worker's word on its batch; a wish to cancel that came meanwhile stays."""
+    def save(self, row: BatchRow, owner: str) -> bool:
+        """The worker's word on its batch; a wish to cancel that came meanwhile stays. False, and nothing was written, where somebody else than `owner` holds it."""
         ...
 
     def cancel(self, tenant: str, batch: str, now_ns: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Protocol
 from msgspec import Struct, structs
 
 from interlock.core.batches import BatchRow, Fault
-from interlock.core.errors import LimitReached, LimitUnknown, StoreUnavailable, UpstreamError
+from interlock.core.errors import Fenced, LimitReached, LimitUnknown, StoreUnavailable, UpstreamError
 from interlock.core.outage import Outage
 from interlock.core.store import StorePrompts
 from interlock.core.time import NS_PER_S, Clock
@@ -129,16 +129,21 @@ class BatchWorker:
         row = await log.claim()
         if row is None:
             return False
-        renewing = asyncio.create_task(self._renew(row.id))
+        working = asyncio.ensure_future(self._advance(row))
+        renewing = asyncio.create_task(self._renew(row.id, working))
         wait_s = self._settings.patience_s
         try:
-            wait_s = await self._advance(row)
+            wait_s = await working
         except NotThere as error:  # its input was deleted: what was answered is kept, the rest cannot be asked
             await self._ended(structs.replace(row, faults=(Fault("input_file_gone", str(error)),)))
             wait_s = 0.0
+        except Fenced as error:
+            logger.warning("%s: it is left to that one", error.message)
         except asyncio.CancelledError:
             wait_s = 0.0  # this process stops; another one, or its next life, goes on at once
-            raise
+            here = asyncio.current_task()
+            if here is None or here.cancelling():
+                raise  # else the lease was lost, and only the work has ended
         except (UpstreamError, LimitReached, LimitUnknown) as error:
             logger.warning("batch %s waits: %s", row.id, error)
         finally:
@@ -229,13 +234,15 @@ class BatchWorker:
             for each in waits:
                 each.cancel()
 
-    async def _renew(self, batch: str) -> None:
-        """Holds the batch while it is worked on."""
+    async def _renew(self, batch: str, working: asyncio.Future[float]) -> None:
+        """Holds the batch while it is worked on; ends the work where another process has taken it over."""
         while True:
             await asyncio.sleep(self._parts.log.lease_s / 3)
             try:
                 if not await self._parts.log.renew(batch):
-                    logger.warning("batch %s is held by another process now", batch)
+                    logger.warning("batch %s is held by another process now: it is left to that one", batch)
+                    working.cancel()
+                    return
             except StoreUnavailable as error:
                 logger.warning("batch %s could not be held longer: %s", batch, error)
 

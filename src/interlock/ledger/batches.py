@@ -12,7 +12,7 @@ from typing import TypeVar
 from msgspec import structs
 
 from interlock.core.batches import ENDED, STRIDE, BatchRow, Blobs, FileRow, Line
-from interlock.core.errors import InvalidRequest, RequestRefused
+from interlock.core.errors import Fenced, InvalidRequest, RequestRefused
 from interlock.core.events import Record, Settled
 from interlock.core.store import Store, StorePrompts
 from interlock.core.time import NS_PER_S, Clock
@@ -123,7 +123,11 @@ class BatchLog:
         return structs.replace(row, total=total, completed=completed, failed=failed) if total else row
 
     async def save(self, row: BatchRow) -> BatchRow:
-        await self._recorder.run(lambda store: store.batches.save(row))
+        """Raises Fenced: another process has taken the batch over."""
+        if not await self._recorder.run(lambda store: store.batches.save(row, self.owner)):
+            raise Fenced(
+                f"batch {row.id} is worked on by another process", hint="Drop what this one still holds for it."
+            )
         return row
 
     async def cancel(self, tenant: str, batch: str) -> BatchRow:

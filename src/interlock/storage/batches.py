@@ -69,9 +69,10 @@ class Batches:
         with self._database.reading("list batches") as db:
             return [_read(row[0], row[1]) for row in db.execute(self._sql["list"], asked)]
 
-    def save(self, row: BatchRow) -> None:
+    def save(self, row: BatchRow, owner: str) -> bool:
         with self._database.transaction(f"write batch {row.id}") as db:
-            db.execute(self._sql["save"], (msgspec.json.encode(row), row.status not in ENDED, row.id))
+            said = (msgspec.json.encode(row), row.status not in ENDED, row.id, owner)
+            return db.execute(self._sql["save"], said).rowcount > 0
 
     def cancel(self, tenant: str, batch: str, now_ns: int) -> bool:
         with self._database.transaction(f"cancel batch {batch}") as db:

@@ -12,8 +12,8 @@ SELECT row, cancelling_ns FROM batches WHERE tenant = :tenant AND id > :kind AND
 ORDER BY id DESC LIMIT :limit;
 
 -- name: save
--- What its worker says of a batch.
-UPDATE batches SET row = ?, active = ? WHERE id = ?;
+-- What its worker says of a batch, as long as it holds it.
+UPDATE batches SET row = ?, active = ? WHERE id = ? AND owner = ?;
 
 -- name: cancel
 -- The wish to cancel a batch that is not over.

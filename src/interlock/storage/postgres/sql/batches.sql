@@ -13,8 +13,8 @@ WHERE tenant = %(tenant)s AND id > %(kind)s::text AND id < %(kind)s::text || '~'
 ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: save
--- What its worker says of a batch.
-UPDATE batches SET "row" = %s, active = %s WHERE id = %s;
+-- What its worker says of a batch, as long as it holds it.
+UPDATE batches SET "row" = %s, active = %s WHERE id = %s AND owner = %s;
 
 -- name: cancel
 -- The wish to cancel a batch that is not over.
