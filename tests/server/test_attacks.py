@@ -20,7 +20,7 @@ from interlock.core import webhook
 from interlock.core.caller import Caller, Secret
 from interlock.core.errors import InterlockError, InvalidRequest
 from interlock.core.ids import read_traceparent
-from interlock.gateway.unsaid import LEAST, without
+from interlock.gateway.unsaid import GONE, LEAST, MOST_LOOKS, Said
 from interlock.server.behalf import MOST_LABELS, labels_of
 from interlock.testing.upstream import Answer, Upstream
 
@@ -269,6 +269,23 @@ async def asked(il: Interlock, *, streamed: bool) -> None:
 @settings(max_examples=200)
 @given(st.text(max_size=60), st.text(min_size=LEAST, max_size=80), st.text(max_size=60))
 def test_no_passage_of_the_prompt_stays_in_what_is_kept(before: str, said: str, after: str):
-    kept = without(before + said + after, said)
+    kept = Said(said).without(before + said + after)
     assert not any(said[at : at + LEAST] in kept for at in range(len(said) - LEAST + 1))
-    assert without(before, "") == before
+    assert Said("").without(before) == before
+
+
+@settings(max_examples=200)
+@given(st.text("ab c", max_size=200), st.lists(st.tuples(st.integers(0, 199), st.integers(0, 60), st.text("ab c"))))
+def test_every_long_passage_goes_and_nothing_else(said: str, quoted: list[tuple[int, int, str]]):
+    text = "".join(said[at : at + length] + own for at, length, own in quoted)
+    kept = Said(said).without(text)
+    assert not any(kept[at : at + LEAST] in said for at in range(len(kept) - LEAST + 1))
+    assert (GONE in kept) == any(text[at : at + LEAST] in said for at in range(len(text) - LEAST + 1))
+
+
+def test_words_that_nearly_repeat_a_long_prompt_hold_nobody_up():
+    """Each of their passages begins as the prompt does and would be searched for through all of it."""
+    nearly = ("a" * (LEAST - 1) + "b") * 10 * MOST_LOOKS
+    kept = Said("a" * 50_000).without(nearly)
+    assert kept.endswith(GONE)
+    assert len(kept) < 2 * MOST_LOOKS
