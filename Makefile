@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test-again pictures interop-frameworks interop-mcp mcp-servers helm setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-peers bench-runtime bench-store
+.PHONY: help test-again pictures interop-frameworks interop-mcp mcp-servers helm setup demo test bench check format lock requirements clean soak-crash soak-storm soak-upgrade soak-chaos soak-sandbox bench-sandbox bench-gateway bench-peers bench-dispatch bench-runtime bench-store
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -107,6 +107,11 @@ bench-gateway: setup
 bench-peers: setup
 	test -x build/peers/bin/sglang-router || ($(BIN)/python -m venv build/peers && build/peers/bin/pip install -q -r requirements/peers.in)
 	$(BIN)/python -m bench peers
+
+# Handing out tasks beside a job queue (procrastinate) on one PostgreSQL; the queue stands in an environment of its own, by its lock.
+bench-dispatch: setup
+	test -x build/queue/bin/procrastinate || ($(BIN)/python -m venv build/queue && build/queue/bin/pip install -q --require-hashes -r requirements/queue.txt)
+	$(BIN)/python -m bench dispatch
 
 # The durable runtime; INTERLOCK_PEERS names a Python with dbos and langgraph, to be measured beside it.
 bench-runtime: setup

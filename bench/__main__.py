@@ -41,6 +41,7 @@ NAMES = (
     "alarms",
     "runtime",
     "workers",
+    "dispatch",
 )
 RESULTS = Path(__file__).parent / "results"
 

@@ -79,13 +79,13 @@ async def _waiting(tasks: int, look_s: float) -> list[dict[str, Any]]:
         path = Path(folder) / "store.db"
         store = SqliteStore.open(path)
         before = path.stat().st_size
-        _wait_for_people(store, tasks)
+        wait_for_people(store, tasks)
         store.close()
         figures.append(_figure("bytes of a waiting task, SQLite", (path.stat().st_size - before) / tasks, "B"))
     async with ground(WAIT_S) as place:
         store = place.store()
         before = _size(place)
-        _wait_for_people(store, tasks)
+        wait_for_people(store, tasks)
         figures.append(_figure("bytes of a waiting task, PostgreSQL", (_size(place) - before) / tasks, "B"))
         worker = place.start("worker")
         await place.ready(worker)
@@ -100,14 +100,15 @@ async def _waiting(tasks: int, look_s: float) -> list[dict[str, Any]]:
         served = (_server_cpu_s(place) - server) / look_s
         figures.append(_figure("the database's CPU meanwhile", served * 100, "% of a core", at_most=1))
         figures.append(_figure("threads of that worker", threads, "count"))
-        figures.append(await _woken(place, store))
+        took_ms = await woken(place, store, 20)
+        figures.append(_figure("a new task is taken by an idle worker after (median)", took_ms, "ms", at_most=100))
         store.close()
         place.end(worker)
         sqlite = place.folder / "interlock.yaml"
         text = sqlite.read_text().splitlines()
         sqlite.write_text("\n".join(line for line in text if not line.startswith("store:")))
         store = place.store()
-        _wait_for_people(store, tasks)
+        wait_for_people(store, tasks)
         store.close()
         worker = place.start("worker")
         await place.ready(worker)
@@ -122,20 +123,21 @@ async def _waiting(tasks: int, look_s: float) -> list[dict[str, Any]]:
     return figures
 
 
-async def _woken(place: Ground, store: Store) -> dict[str, Any]:
-    """From the commit that makes a task due in this process until another process holds it."""
+async def woken(place: Ground, store: Store, times: int) -> float:
+    """Median milliseconds from the commit that makes a task due in this process until another process holds it."""
     took: list[float] = []
     async with Interlock.from_file(place.folder) as il:
-        for n in range(20):
+        for n in range(times):
+            await asyncio.sleep(0.1)
             began_s = time.monotonic()
             task, _ = await il.agents.submit("errand", {"order": f"w{n}"}, caller=Caller(TENANT))
             while not (row := store.tasks.get(task)) or row.fence < 2:  # noqa: ASYNC110 - another process is watched from outside
                 await asyncio.sleep(0.001)
             took.append((time.monotonic() - began_s) * 1000)
-    return _figure("a new task is taken by an idle worker after (median)", statistics.median(took), "ms", at_most=100)
+    return statistics.median(took)
 
 
-def _wait_for_people(store: Store, tasks: int) -> None:
+def wait_for_people(store: Store, tasks: int) -> None:
     now_ns = time.time_ns()
     caller = Caller(TENANT, workflow="errand")
     for start in range(0, tasks, 200):
@@ -160,7 +162,7 @@ def _taking(tasks: int) -> list[dict[str, Any]]:
                 began = Started("errand", caller, Versions(), "", 0, {}, None)
                 store.tasks.begin(Record(task, 0, TENANT, now_ns, began, {"input": {}}), "maker", now_ns + S)
                 store.tasks.release(task, 1, wake_at_ns=0)
-            ours, theirs = _spent(lambda size=size: _hand_over(store, tasks, size, now_ns), server)
+            ours, theirs = spent(lambda size=size: hand_over(store, tasks, size, now_ns), server)
             figures.append(_figure(f"CPU of handing over a task, {size} at a time, worker", ours / tasks * 1000, "ms"))
             figures.append(
                 _figure(f"CPU of handing over a task, {size} at a time, server", theirs / tasks * 1000, "ms")
@@ -168,7 +170,7 @@ def _taking(tasks: int) -> list[dict[str, Any]]:
     return figures
 
 
-def _hand_over(store: Store, tasks: int, size: int, now_ns: int) -> None:
+def hand_over(store: Store, tasks: int, size: int, now_ns: int) -> None:
     left = tasks
     while left:
         rows = store.tasks.take(Wanted(SERVED, size), "w", now_ns=now_ns, lease_until_ns=now_ns + 600 * S)
@@ -178,7 +180,7 @@ def _hand_over(store: Store, tasks: int, size: int, now_ns: int) -> None:
         left -= len(rows)
 
 
-def _spent(job: Callable[[], None], server: Postgres) -> tuple[float, float]:
+def spent(job: Callable[[], None], server: Postgres) -> tuple[float, float]:
     """CPU seconds of this process and of the database's."""
     used, theirs = resource.getrusage(resource.RUSAGE_SELF), cpu_of(server)
     job()

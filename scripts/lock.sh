@@ -16,3 +16,4 @@ resolve() {
 
 resolve pyproject.toml --all-extras requirements/runtime.in --output-file requirements/runtime.txt
 resolve requirements/dev.in --output-file requirements/dev.txt
+resolve requirements/queue.in --output-file requirements/queue.txt
