@@ -373,10 +373,17 @@ class Riding:
         return self
 
 
+class Broken:
+    """A short way with a defect."""
+
+    def take(self, *_: Any) -> Any:
+        raise RuntimeError("a defect")
+
+
 class RidingGateway(FakeGateway):
-    def __init__(self) -> None:
+    def __init__(self, shortcut: Any = None) -> None:
         super().__init__()
-        self.shortcut = Riding()
+        self.shortcut = shortcut or Riding()
 
 
 async def test_what_a_call_has_left_to_settle_is_begun_even_if_its_client_goes_at_that_moment() -> None:
@@ -396,3 +403,14 @@ async def test_what_a_call_has_left_to_settle_is_begun_even_if_its_client_goes_a
         connection.leave()  # type: ignore[union-attr]
         async with asyncio.timeout(60):
             await ended.wait()
+
+
+async def test_a_defect_on_the_short_way_is_answered_and_the_next_request_is_served() -> None:
+    gateway = RidingGateway(Broken())
+    async with opened(gateway=gateway) as door:
+        wire = await door.send(post(ASK))
+        async with asyncio.timeout(60):
+            status, _, body = await wire.reply()
+            assert (status, json.loads(body)["error"]["code"]) == (500, "internal_error")
+            wire.writer.write(GET_HEALTH)
+            assert (await wire.reply())[0] == 200

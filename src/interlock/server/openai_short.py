@@ -84,7 +84,11 @@ class OpenAIShort:
             raw_dialect=DIALECT,
         )
         turn = _Turn(self, exchange, caller)
-        turn.ride = self._shortcut.take(caller, request, plain.messages, turn)
+        try:
+            turn.ride = self._shortcut.take(caller, request, plain.messages, turn)
+        except Exception as defect:  # noqa: BLE001 - this is its outermost frame: recorded, and the client gets an answer all the same
+            turn.refused(defect)
+            return True
         if turn.ride is None:
             return False
         exchange.turn = turn
