@@ -204,6 +204,7 @@ class Queue:
             self._bell.acquire()
 
     def _uncount(self, items: Sequence[Item]) -> None:
-        self.bytes -= sum([item.size for item in items])
-        self._records -= sum([item.weight for item in items])
-        self.slots -= sum([item.holds for item in items])
+        for item in items:
+            self.bytes -= item.size
+            self._records -= item.weight
+            self.slots -= item.holds

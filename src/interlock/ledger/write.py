@@ -78,7 +78,7 @@ class Writer:
 
     def commit(self, groups: Groups, lots: Sequence[Lot] = ()) -> list[Fenced | None]:
         """Writes groups and lots with the prices they name."""
-        lots = merged(lots)
+        lots = merged(lots) if lots else lots
         prices = self._new_prices(groups, lots)
         answers = self._store.write(groups, prices, lots)
         if len(self._kept) > MOST_KEPT:

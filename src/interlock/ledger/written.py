@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeVar, cast
 
@@ -95,12 +95,20 @@ Answer = tuple[Written[Any], Any, BaseException | None]
 
 def tell(answers: Sequence[Answer]) -> None:
     """From the writing thread: gives answers, waking each loop once."""
+    if len(answers) == 1:
+        written, value, error = answers[0]
+        _call(written.loop, written.take, value, error)
+        return
     by_loop: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
     for answer in answers:
         by_loop.setdefault(answer[0].loop, []).append(answer)
     for loop, its in by_loop.items():
-        with suppress(RuntimeError):  # closed: nobody waits any more, and the writes have been decided either way
-            loop.call_soon_threadsafe(_taken, its)
+        _call(loop, _taken, its)
+
+
+def _call(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *args: Any) -> None:
+    with suppress(RuntimeError):  # closed: nobody waits any more, and the writes have been decided either way
+        loop.call_soon_threadsafe(what, *args)
 
 
 def _taken(answers: Sequence[Answer]) -> None:
