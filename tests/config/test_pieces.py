@@ -198,6 +198,9 @@ def test_versions_follow_what_the_files_say_and_not_how(write):
     [
         ("interlock.yaml", SMALL["interlock.yaml"] + "caching: {exact_cache: {enabled: true}}\n", {"policy"}),
         ("interlock.yaml", SMALL["interlock.yaml"] + "task_budgets: {support: {max_steps: 3}}\n", {"policy"}),
+        ("interlock.yaml", SMALL["interlock.yaml"] + "pii: {}\n", {"policy"}),
+        ("interlock.yaml", SMALL["interlock.yaml"] + "guards: {moderation: {after: [rules]}}\n", {"policy"}),
+        ("interlock.yaml", SMALL["interlock.yaml"] + "shaping: {support: {temperature: 0}}\n", {"policy"}),
         ("interlock.yaml", SMALL["interlock.yaml"].replace("simulated/mid", "simulated/other"), {"route"}),
         ("agents/support.yaml", AGENT.replace("> 50", "> 60"), {"contract"}),
         (

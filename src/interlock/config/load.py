@@ -32,6 +32,7 @@ from .steering import RouteFile, check_facts, read_route, wrong_verifiers
 from .tool_names import built_in_tools, declared_tools, pinned_tools, syntax_error
 from .tree import Mark, fault_at
 from .versions import content_hash
+from .versions import said as declared
 from .workspace import Agent, Article, Pending, Workspace
 
 _HIDDEN_FROM_CHARS = 6
@@ -175,8 +176,12 @@ def _schema(files: Files, path: Path) -> dict[str, Any] | None:
 def _policy_versions(settings: Settings, learned: RouteFile | None) -> Versions:
     said = [settings.providers, settings.models, settings.routing]
     bound = [settings.residency] if settings.residency.bounds_anything else []
+    # What may be seen, said and asked for, where that is declared: a kept answer was given, and looked at, under it.
+    ruled = {name: getattr(settings, name) for name in ("pii", "guards", "shaping") if name in declared(settings)}
     return Versions(
-        policy=content_hash([settings.task_budgets, settings.caching, settings.degradation, *bound]),
+        policy=content_hash(
+            [settings.task_budgets, settings.caching, settings.degradation, *bound, *([ruled] if ruled else [])]
+        ),
         route=content_hash(said if learned is None else [*said, learned.version]),
     )
 

@@ -13,7 +13,7 @@ class Versions(Struct, frozen=True, gc=False, omit_defaults=True):
     contract: str = ""
     prompt: str = ""
     policy: str = ""
-    """Budgets, caching and degradation."""
+    """Budgets, caching, degradation, residency, what is done about personal data and injections, and the shape of requests."""
     route: str = ""
     """Models, aliases and escalation rules."""
 
