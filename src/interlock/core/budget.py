@@ -6,6 +6,8 @@ rebuilt from the log, so it only ever falls.
 
 from __future__ import annotations
 
+from operator import add, sub
+
 from msgspec import Struct, structs
 
 from .errors import LimitReached
@@ -22,10 +24,10 @@ class Spend(Struct, frozen=True, omit_defaults=True):
     cost_nano_usd: int = 0
 
     def __add__(self, other: Spend) -> Spend:
-        return Spend(*(a + b for a, b in zip(structs.astuple(self), structs.astuple(other), strict=True)))
+        return Spend(*map(add, structs.astuple(self), structs.astuple(other)))
 
     def __sub__(self, other: Spend) -> Spend:
-        return Spend(*(a - b for a, b in zip(structs.astuple(self), structs.astuple(other), strict=True)))
+        return Spend(*map(sub, structs.astuple(self), structs.astuple(other)))
 
 
 class Limits(Struct, frozen=True, omit_defaults=True):
