@@ -1,9 +1,14 @@
 """Answers of the exact cache, as every store keeps them."""
 
+import sqlite3
+from contextlib import closing
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from interlock.core.answers import CacheRow
+from interlock.storage.sqlite import SqliteStore
+from interlock.storage.statements import migration_files
 from tests.ledger.kit import T0
 
 
@@ -57,3 +62,17 @@ def test_what_a_store_keeps_in_order_is_told_from_where_it_was_left(store):
     again = store.cache.put_all([CacheRow("a", b"later", b"x", T0 + 9)], T0)
     assert again.before == last, "places are not given twice, or others would overlook what came"
     assert store.cache.keys(last, T0, 100) == ([b"later"], again.last)
+
+
+def test_what_processes_of_before_kept_is_forgotten_too_until_their_table_is_dropped(tmp_path):
+    path = tmp_path / "shop.db"
+    SqliteStore.open(path).close()
+    before = next(sql for name, sql in migration_files() if name.startswith("0007_")).replace("DROP TABLE cache;", "")
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE IF EXISTS cache;" + before)
+        db.executemany("INSERT INTO cache VALUES (?, 'key', 9, 'what Ada said')", [("acme",), ("other",)])
+        db.commit()
+    with closing(SqliteStore.open(path)) as store:
+        assert store.cache.clear("acme") == 1
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT tenant FROM cache").fetchall() == [("other",)]

@@ -47,6 +47,8 @@ class Answers:
         with self._database.transaction("clear the cache") as db:
             found: int = db.execute(self._sql["count"], (tenant,)).fetchone()[0]
             db.execute(self._sql["clear"], (tenant,))
+            if db.execute(self._sql["is_there_before"]).fetchone() is not None:
+                found += db.execute(self._sql["clear_before"], (tenant,)).rowcount
         return found
 
 

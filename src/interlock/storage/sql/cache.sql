@@ -35,3 +35,11 @@ SELECT count(DISTINCT key) FROM answers WHERE ? IN ('', tenant);
 -- name: clear
 -- Removes one tenant's answers, or everybody's.
 DELETE FROM answers WHERE ? IN ('', tenant);
+
+-- name: is_there_before
+-- Whether the table of before migration 0018 still stands: `migrate --post` drops it.
+SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'cache';
+
+-- name: clear_before
+-- What processes of before keep there is to be forgotten with the rest, though nobody of now reads it.
+DELETE FROM cache WHERE ? IN ('', tenant);
