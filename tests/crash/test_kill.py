@@ -39,7 +39,7 @@ ORDERS = tuple(range(1, 41 if MISHAPS >= ENOUGH else 21))
 ONE_OF_EACH = (1, 3, 7)
 """A model's, a flow's, and one that fails and is undone."""
 EDGES_APART = 1 if MISHAPS >= ENOUGH else 40
-DISK_MB = {"sqlite": 64, "postgres": 224}
+DISK_MB = {"sqlite": 192, "postgres": 224}
 
 
 class Field(Struct):

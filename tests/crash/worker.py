@@ -231,14 +231,16 @@ def clock_of(told: Told) -> Path:
 
 async def started(recorder: Recorder) -> None:
     """The ledger, as soon as its disk and its server let it."""
+    why = ""
     for _ in range(OPENING_TRIES):
         try:
             recorder.start()
-        except StoreUnavailable:
+        except StoreUnavailable as away:
+            why = away.message
             await asyncio.sleep(0.05)
         else:
             return
-    raise SystemExit("the ledger could not be started")
+    raise SystemExit(f"the ledger could not be started: {why}")
 
 
 async def stream(ledger: Recorder, clock: Clock, ids: SystemIds, shop: Shop, unfinished: Collection[int]) -> None:
