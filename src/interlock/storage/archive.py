@@ -89,14 +89,14 @@ class SqliteRows:
         db.execute(self._sql["drop_lone"], (encode(read.alone),))
 
     def forget(self, db: Session, before_ns: int, most: int, said: Said) -> int:
-        forgotten = 0
+        forgotten, asked = 0, {"before": before_ns, "most": most}
         for what in ("segments", "events"):
-            rows = db.execute(self._sql[f"said_{what}"], (before_ns, most)).fetchall()
+            rows = db.execute(self._sql[f"said_{what}"], asked).fetchall()
             for _, kept in rows:
                 said.dropped(kept)
             db.executemany(self._sql[f"forget_{what}"], [(place,) for place, _ in rows])
             forgotten += len(rows)
-        db.execute(self._sql["unsaid_tasks"], (before_ns, most))
+        db.execute(self._sql["unsaid_tasks"], asked)
         return forgotten
 
     def pack(self, db: Session, most: int, said: Said) -> int:

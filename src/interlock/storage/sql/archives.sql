@@ -63,18 +63,18 @@ SELECT COALESCE(SUM(cost_nano_usd), 0), COALESCE(SUM(simulated_nano_usd), 0) FRO
 
 -- name: said_segments
 -- Segments in which something is kept of what was said before a moment.
-SELECT id, contents FROM segments WHERE contents IS NOT NULL AND last_ns < ? LIMIT ?;
+SELECT id, contents FROM segments WHERE contents IS NOT NULL AND last_ns < :before LIMIT :most;
 
 -- name: said_events
 -- Events likewise, of tasks that are over and that nothing has happened to since a moment.
 SELECT e.place, e.content FROM tasks AS t JOIN events AS e ON e.task = t.id
-WHERE t.status = 'finished' AND t.said = 1 AND t.created_ns < ?1 AND t.updated_ns < ?1 AND e.content IS NOT NULL LIMIT ?2;
+WHERE t.status = 'finished' AND t.said = 1 AND t.created_ns < :before AND t.updated_ns < :before AND e.content IS NOT NULL LIMIT :most;
 
 -- name: unsaid_tasks
 -- Notes of such tasks that nothing is kept in them any more.
 UPDATE tasks SET said = 0 WHERE id IN (
-    SELECT t.id FROM tasks AS t WHERE t.status = 'finished' AND t.said = 1 AND t.created_ns < ?1 AND t.updated_ns < ?1
-    AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.task = t.id AND e.content IS NOT NULL) LIMIT ?2
+    SELECT t.id FROM tasks AS t WHERE t.status = 'finished' AND t.said = 1 AND t.created_ns < :before AND t.updated_ns < :before
+    AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.task = t.id AND e.content IS NOT NULL) LIMIT :most
 );
 
 -- name: forget_segments
