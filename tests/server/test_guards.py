@@ -10,8 +10,7 @@ import anthropic
 import openai
 import pytest
 
-from interlock import Interlock
-from interlock.testing.upstream import Answer, Asked, Upstream
+from interlock.testing.upstream import Answer, Asked
 
 from .door import KEY
 from .test_batches import created, ended, jsonl, line
@@ -112,17 +111,3 @@ async def test_a_client_does_not_read_the_credential_that_a_vendor_repeats(tmp_p
         await gpt.close()
     assert CANARY not in failed.value.response.text
     assert CANARY.encode() not in written(tmp_path)
-
-
-@pytest.mark.requirement("SG-01")
-async def test_an_answer_that_was_kept_before_there_were_guards_is_not_served_under_them(tmp_path: Path) -> None:
-    kept = FILES + "caching: {{exact_cache: {{enabled: true, ttl_seconds: 3600}}}}\n"
-    rules = "guards: {{moderation: {{after: [rules]}}}}\n"
-    asked: list[int] = []
-    async with Upstream(Answer(text="An answer."), api_key="sk-vendor") as upstream:
-        for files in (kept, kept, kept + rules, kept + rules):
-            (tmp_path / "interlock.yaml").write_text(files.format(base_url=upstream.base_url))
-            async with Interlock.from_file(tmp_path) as il:
-                await il.chat("support", "hello")
-                asked.append(upstream.served.requests)
-    assert asked == [1, 1, 2, 2]
