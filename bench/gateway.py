@@ -20,7 +20,7 @@ CPU = "CPU µs per completion"
 
 def run(quick: bool) -> list[dict[str, Any]]:
     """The ratios, and their terms."""
-    rounds, whole, streams = (2, 1500, 10) if quick else (9, 2500, 40)
+    rounds, whole, streams = (2, 2000, 10) if quick else (9, 4000, 40)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="interlock-bench-")))
         upstream = stack.enter_context(process(["-m", "bench.gateway_vendor"], folder))

@@ -17,7 +17,7 @@ from interlock.app.views import View, Views
 from interlock.app.waiting import FOLDER
 from interlock.cli.main import main
 from interlock.config.load import load
-from interlock.core.answers import CacheRow, SimilarRow
+from interlock.core.answers import Keeping, SimilarRow
 from interlock.core.batches import BatchRow, FileRow, Line
 from interlock.core.caller import Caller
 from interlock.core.kept import KeptResponse
@@ -83,7 +83,7 @@ def beside(root: Path) -> None:
         store.sessions.change("acme", f"{prefix_of(user)}s", {"said": word}, now_ns=1, ends_ns=ENDS, max_bytes=999)
         store.outbox.put([OutboxRow(f"m-{user}", "acme", task, 0, "", "http://r", word, 0, 1, FAR)])
         store.signals.add(Signal(task, f"s-{user}", "told", {"note": word}))
-        store.cache.put_all([CacheRow("acme", f"k-{user}".encode(), said, ENDS)], 1)
+        store.cache.put_all([Keeping("acme", f"k-{user}".encode(), said, 1, ENDS, ENDS)], 1)
         store.similar.put_all([SimilarRow("acme", "space", user, "scope", ENDS, said)], [])
         row = FileRow(f"file_{user}", "acme", "batch", "n", 0, 1, 0, user)
         files.write_now(row, iter([said]))

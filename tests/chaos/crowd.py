@@ -250,9 +250,7 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(
-    folder: Path, seed: int, keep: int = 200_000, *, hedged: bool = True
-) -> AsyncGenerator[Crowd, None]:
+async def crowd(folder: Path, seed: int, keep: int = 200_000, *, hedged: bool = True) -> AsyncGenerator[Crowd, None]:
     """A server on a free port with two vendors behind it."""
     mood = Mood(random.Random(seed))
     clock = SystemClock()
@@ -260,7 +258,10 @@ async def crowd(
         Upstream(mood, api_key="sk-1", keep_requests=keep) as first,
         Upstream(mood, api_key="sk-2", keep_requests=keep) as second,
     ):
-        ways = {"hedged": str(hedged).lower(), "least_calls": 10 if hedged else NEVER}  # one that is left out closes the short way
+        ways = {
+            "hedged": str(hedged).lower(),
+            "least_calls": 10 if hedged else NEVER,
+        }  # one that is left out closes the short way
         (folder / "interlock.yaml").write_text(FILES.format(first=first.base_url, second=second.base_url, **ways))
         async with Interlock.from_file(folder) as il:
             caller = Caller("acme", key_id="server", versions=il.workspace.versions)

@@ -4,7 +4,7 @@ import pytest
 
 from interlock.cli.main import OK, USAGE
 from interlock.config.load import load
-from interlock.core.answers import CacheRow, SimilarRow, SimilarState
+from interlock.core.answers import Keeping, SimilarRow, SimilarState
 from interlock.ondevice.promise_kept import Record, Terms
 from interlock.ondevice.rows import packed_record
 from interlock.storage import SqliteStore
@@ -21,7 +21,7 @@ def kept(ran: Cli) -> Cli:
     for tenant in ("acme", "other"):
         state = SimilarState(tenant, "support_reply support 0a1b2c", packed_record(record))
         store.similar.put_all([SimilarRow(tenant, "space", "id", state.scope, LATER, b"x")], [state])
-        store.cache.put_all([CacheRow(tenant, b"\xab" * 20, b"x", LATER)], 1)
+        store.cache.put_all([Keeping(tenant, b"\xab" * 20, b"x", 1, LATER, LATER)], 1)
     store.close()
     return ran
 

@@ -205,17 +205,17 @@ async def test_the_semantic_cache_is_asked_apart_for_each_tenant_version_and_sys
 def test_the_memory_cache_is_bounded_by_entries_and_bytes():
     cache = MemoryCache(max_entries=3, max_bytes=3 * (ENTRY_BYTES + 101))
     for name in "abcd":
-        cache.add(keeping(name, b"x" * 100))
+        cache.add([keeping(name, b"x" * 100)])
     assert len(cache) == 3
     assert cache.look(key("a")) is None, "the one used longest ago went"
     cache.look(key("b"))
-    cache.add(keeping("e", b"y" * 100))
+    cache.add([keeping("e", b"y" * 100)])
     assert cache.look(key("b")) is not None
     assert cache.look(key("c")) is None
-    cache.add(keeping("big", b"z" * 2_000))
+    cache.add([keeping("big", b"z" * 2_000)])
     assert cache.look(key("big")) is None, "one entry never takes most of the room"
     assert cache.size_bytes <= 3 * (ENTRY_BYTES + 101)
-    cache.add(keeping("e", b""))
+    cache.add([keeping("e", b"")])
     found = cache.look(key("e"))
     assert found is not None
     assert (found.value, found.stored_ns, found.fresh_until_ns) == (b"", 0, 1)

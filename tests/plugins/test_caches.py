@@ -61,7 +61,7 @@ async def test_an_answer_outlives_the_memory_that_it_was_put_into(subject):
     first = FrontedCache(subject.clock, MemoryCache(), subject.store)
     first.start()
     now = subject.clock.wall_ns()
-    first.put(Keeping("acme", key("k"), b"answer", now, now + 10**10, now + 10**11))
+    first.put([Keeping("acme", key("k"), b"answer", now, now + 10**10, now + 10**11)])
     await first.close()
     await subject.settled()
     second = FrontedCache(subject.clock, MemoryCache(), subject.elsewhere)
@@ -165,7 +165,7 @@ async def test_many_answers_are_written_in_few_groups():
     cache = FrontedCache(FakeClock(), MemoryCache(), store := Counting())
     cache.start()
     for place in range(3_000):
-        cache.put(Keeping("acme", key(str(place)), b"x" * 100, 0, 1, 2))
+        cache.put([Keeping("acme", key(str(place)), b"x" * 100, 0, 1, 2)])
     assert groups == []
     await cache.close()
     assert groups == [2048, 952]
@@ -175,8 +175,8 @@ async def test_many_answers_are_written_in_few_groups():
 async def test_clearing_a_tenant_takes_what_waits_too():
     cache = FrontedCache(FakeClock(), MemoryCache(), store := MemoryCache())
     cache.start()
-    cache.put(Keeping("a", key("1"), b"x", 0, 1, 2))
-    cache.put(Keeping("b", key("2"), b"x", 0, 1, 2))
+    cache.put([Keeping("a", key("1"), b"x", 0, 1, 2)])
+    cache.put([Keeping("b", key("2"), b"x", 0, 1, 2)])
     assert await cache.clear("a") == 1
     await cache.close()
     assert await store.keys(0) == [key("2")]

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from msgspec import structs
 
-from interlock.core.answers import CacheRow, SimilarRow, SimilarState
+from interlock.core.answers import Keeping, SimilarRow, SimilarState
 from interlock.core.batches import BatchRow, FileRow, Line
 from interlock.core.caller import Caller, Versions
 from interlock.core.errors import TooLarge
@@ -70,7 +70,7 @@ def filled(store: Store) -> None:
     store.write([[structs.replace(each, fence=fence) for each in rest], [lone("tsk_02")], [lone("tsk_03")]])
     store.signals.add(Signal("tsk_01", "s1", "decided", {"arguments": {"to": WORD}}, NOW))
     said = f'"{WORD}"'.encode()
-    store.cache.put_all([CacheRow("acme", key, said, NOW + 9) for key in (b"k0", b"k1")], NOW)
+    store.cache.put_all([Keeping("acme", key, said, NOW, NOW + 9, NOW + 9) for key in (b"k0", b"k1")], NOW)
     store.similar.put_all(
         [SimilarRow("acme", "space", "1", "scope", NOW + 9, said)], [SimilarState("acme", "scope", said)]
     )

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 from psycopg.conninfo import conninfo_to_dict
 
-from interlock.core.answers import CacheRow
+from interlock.core.answers import Keeping
 from interlock.core.audit import Deed
 from interlock.core.batches import BatchRow, FileRow, Line
 from interlock.core.caller import Caller
@@ -62,7 +62,7 @@ def of(who, told):
 
 def _belongings(made, who):
     caller = Caller(who, key_id="k")
-    made.cache.put_all([CacheRow(who, b"key", who.encode(), T0 * 2)], T0)
+    made.cache.put_all([Keeping(who, b"key", who.encode(), T0, T0 * 2, T0 * 2)], T0)
     made.signals.add(Signal(f"t_{who}", "s", "go", {"of": who}, T0))
     made.files.put(FileRow(f"file_{who}", who, "batch", who, 1, T0, 0))
     made.batches.create(
@@ -139,7 +139,7 @@ def test_a_store_asked_for_one_tenant_knows_nothing_of_another_whatever_it_is_as
             [store.tasks.get(task) is not None for task in ("t_acme", "t_rival", "tsk_acme", "tsk_rival")],
             [len(store.records(task)) for task in ("t_acme", "t_rival", "tsk_acme", "tsk_rival")],
             [len(store.signals.pending(task)) for task in ("t_acme", "t_rival")],
-            [store.cache.get(who, b"key", T0) for who in ("acme", "rival")],
+            [(found := store.cache.get(who, b"key", T0)) and found.value for who in ("acme", "rival")],
             len(store.batches.pending("batch_acme", 0, 10)),
             len(store.keys.records()),
             [len(store.circuits.since(who, 0, 10)) for who in ("acme", "rival")]

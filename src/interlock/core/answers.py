@@ -40,10 +40,14 @@ class Keeping(Struct, frozen=True, gc=False):
 
 
 class AnswerCache(Protocol):
-    """What the walk asks. `at_hand`, `elsewhere` and `put` look at memory alone: no disk, no network, no lock that is held elsewhere."""
+    """What the walk asks. `at_hand`, `unseen`, `elsewhere` and `put` look at memory alone: no disk, no network, no lock that is held elsewhere."""
 
     def at_hand(self, key: bytes) -> CacheEntry | None:
         """The entry, if it is in memory. One past its time may still be returned: its caller looks how old it is."""
+        ...
+
+    def unseen(self, key: bytes) -> bool:
+        """Neither in memory nor, by what is known here, in the slow store."""
         ...
 
     def elsewhere(self, key: bytes) -> bool:
@@ -54,8 +58,8 @@ class AnswerCache(Protocol):
         """Reads the slow store, off the event loop and within a bound; `None` too where it fails or takes longer."""
         ...
 
-    def put(self, keeping: Keeping) -> None:
-        """Keeps it in memory now and in the slow store soon. Never waits; what does not fit is not kept."""
+    def put(self, group: Sequence[Keeping]) -> None:
+        """Keeps them in memory now and in the slow store soon. Never waits; what does not fit is not kept."""
         ...
 
 
@@ -175,15 +179,6 @@ class SimilarStore(Protocol):
         ...
 
 
-class CacheRow(Struct, frozen=True, gc=False):
-    """One cached value as it is stored."""
-
-    tenant: str
-    key: bytes
-    value: bytes
-    expires_ns: int
-
-
 class Placed(NamedTuple):
     """Where rows stand in the order in which a store's rows came."""
 
@@ -195,10 +190,10 @@ class Placed(NamedTuple):
 class CacheStore(Protocol):
     """Whole answers under a key; the key holds everything the answer depends on."""
 
-    def get(self, tenant: str, key: bytes, now_ns: int) -> bytes | None: ...
+    def get(self, tenant: str, key: bytes, now_ns: int) -> CacheEntry | None: ...
 
-    def put_all(self, rows: Sequence[CacheRow], now_ns: int, most: int = 0) -> Placed | None:
-        """Keeps them all in one transaction, each in the place of the one before.
+    def put_all(self, group: Sequence[Keeping], now_ns: int, most: int = 0) -> Placed | None:
+        """Keeps them all in one transaction, each in the place of the one before, until its time is over or a second longer.
 
         `most`: what has expired goes too, and all but so many of those that came last; 0: nothing else is looked at. `None`: this
         store keeps no order.

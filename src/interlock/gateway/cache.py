@@ -6,6 +6,8 @@ that the slow store has the answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from interlock.core.answers import CacheEntry, Keeping
 from interlock.core.time import NS_PER_S
 
@@ -67,7 +69,7 @@ async def look_along(desk: Desk, call: Call) -> Answer | Flight | None:
 def unseen(desk: Desk, key: bytes) -> bool:
     """As `look`, without a wait: True where nothing that is at hand or under way answers the call. False: `look` has to say."""
     caching, answers = desk.settings.caching, desk.parts.answers
-    if caching.exact and answers is not None and (answers.at_hand(key) is not None or answers.elsewhere(key)):
+    if caching.exact and answers is not None and not answers.unseen(key):
         return False
     return not caching.coalesce or desk.flights.of(key) is None
 
@@ -109,16 +111,19 @@ def put(
     """Keeps an answer of a model, given at `now_ns`, under its key, where it may serve others; one that calls tools with `calls` only."""
     caching, answers = desk.settings.caching, desk.parts.answers
     if caching.exact and answers is not None and worth_keeping(answer.response, caching, calls=calls):
-        answers.put(_kept(caching, tenant, key, shelved(answer, cost_nano_usd), now_ns))
+        answers.put((_kept(caching, tenant, key, shelved(answer, cost_nano_usd), now_ns),))
 
 
-def put_as_it_came(
-    desk: Desk, tenant: str, key: bytes, at: Candidate, body: bytes, cost_nano_usd: int, now_ns: int
-) -> None:
-    """The same of a plain answer that nobody has taken apart."""
+def put_as_they_came(desk: Desk, tenant: str, at: Candidate, came: Sequence[tuple[bytes, bytes, int, int]]) -> None:
+    """The same of plain answers of one deployment that nobody has taken apart: (key, body, nano-dollars, when it came) of each."""
     caching, answers = desk.settings.caching, desk.parts.answers
-    if caching.exact and answers is not None:
-        answers.put(_kept(caching, tenant, key, as_it_came(at.name, at.tier, cost_nano_usd, body), now_ns))
+    if caching.exact and answers is not None and came:
+        answers.put(
+            [
+                _kept(caching, tenant, key, as_it_came(at.name, at.tier, cost_nano_usd, body), now_ns)
+                for key, body, cost_nano_usd, now_ns in came
+            ]
+        )
 
 
 def _kept(caching: Caching, tenant: str, key: bytes, value: bytes, now_ns: int) -> Keeping:

@@ -132,23 +132,7 @@ class Ride(Struct, eq=False):
                 ]
             )
         _learn(desk, road, answers)
-        for ride, said, brief in answers:
-            if ride.key:
-                ride.keep(said, brief)
-
-    def keep(self, said: Said, brief: Brief) -> None:
-        """For whoever waits for this very answer, and for the next one who asks."""
-        desk, at, flight, cost = self.desk, self.road.candidate, self.flight, brief.cost_nano_usd
-        tenant, ended_ns = self.road.caller.tenant, brief.started_ns + brief.duration_us * 1000
-        if said.plain and (flight is None or not flight.waiting):
-            if flight is not None:
-                desk.flights.done(self.key)
-            cache.put_as_it_came(desk, tenant, self.key, at, said.body, cost, ended_ns)
-            return
-        answer = Answer(said.response(), at.name, at.tier, at, self.price.version)
-        if flight is not None:
-            desk.flights.land(self.key, flight, answer, cost)
-        cache.put(desk, tenant, self.key, answer, cost, ended_ns)
+        _keep(desk, road, answers)
 
     def _answered_otherwise(self, said: Said) -> None:
         """The same as a whole, of an answer whose count, price or words need a closer look."""
@@ -270,3 +254,23 @@ def _learn(desk: Desk, road: Road, answers: Sequence[tuple[Ride, Said, Brief]]) 
         pace = desk.health.workflow(road.caller.workflow)
         for _, _, brief in answers:
             pace.finished(slow=brief.duration_us > slo_ms * 1000)
+
+
+def _keep(desk: Desk, road: Road, answers: Sequence[tuple[Ride, Said, Brief]]) -> None:
+    """For whoever waits for these very answers, and for the next ones who ask."""
+    at, tenant = road.candidate, road.caller.tenant
+    came: list[tuple[bytes, bytes, int, int]] = []
+    for ride, said, brief in answers:
+        if not ride.key:
+            continue
+        flight, cost, ended_ns = ride.flight, brief.cost_nano_usd, brief.started_ns + brief.duration_us * 1000
+        if said.plain and (flight is None or not flight.waiting):
+            if flight is not None:
+                desk.flights.done(ride.key)
+            came.append((ride.key, said.body, cost, ended_ns))
+            continue
+        answer = Answer(said.response(), at.name, at.tier, at, ride.price.version)
+        if flight is not None:
+            desk.flights.land(ride.key, flight, answer, cost)
+        cache.put(desk, tenant, ride.key, answer, cost, ended_ns)
+    cache.put_as_they_came(desk, tenant, at, came)

@@ -6,19 +6,17 @@ Above: `plugins.caches.front` (through `core.answers.AnswerStore`), put together
 from __future__ import annotations
 
 import asyncio
-import struct
 import threading
 from collections.abc import Sequence
 
-from interlock.core.answers import CacheEntry, CacheRow, Keeping
+from interlock.core.answers import CacheEntry, Keeping
 from interlock.core.store import Store
-from interlock.core.time import NS_PER_S, Clock
+from interlock.core.time import Clock
 
 from .record import Recorder
 
 _TRIM_EVERY = 1024
 """Writes between two looks at how many entries there are."""
-_TIMES = struct.Struct("<qq")
 
 
 class StoredCache:
@@ -35,11 +33,7 @@ class StoredCache:
         self._seeing = threading.Lock()
 
     async def get(self, tenant: str, key: bytes) -> CacheEntry | None:
-        kept = await asyncio.to_thread(self._store.cache.get, tenant, key, self._clock.wall_ns())
-        if kept is None:
-            return None
-        stored_ns, fresh_until_ns = _TIMES.unpack_from(kept)
-        return CacheEntry(kept[_TIMES.size :], stored_ns, fresh_until_ns)
+        return await asyncio.to_thread(self._store.cache.get, tenant, key, self._clock.wall_ns())
 
     async def put(self, group: Sequence[Keeping]) -> None:
         """Queues one transaction; while the store is behind, nothing is kept."""
@@ -48,7 +42,7 @@ class StoredCache:
         most = self._max_entries if before // _TRIM_EVERY != self._puts // _TRIM_EVERY else 0
 
         def keeping(store: Store) -> None:
-            placed = store.cache.put_all([_row(each) for each in group], now_ns, most)
+            placed = store.cache.put_all(group, now_ns, most)
             with self._seeing:
                 if placed is not None and placed.before <= self._seen:  # nobody else's are among them
                     self._seen = max(self._seen, placed.last)
@@ -74,13 +68,3 @@ class StoredCache:
 
     async def close(self) -> None:
         """Holds nothing open: store and recorder are their owner's."""
-
-
-def _row(keeping: Keeping) -> CacheRow:
-    """It leaves the store with the end of the second in which its time is over, so that those that came together can be written together; what an entry says of its own time stays."""
-    return CacheRow(
-        keeping.tenant,
-        keeping.key,
-        _TIMES.pack(keeping.stored_ns, keeping.fresh_until_ns) + keeping.value,
-        -(-keeping.keep_until_ns // NS_PER_S) * NS_PER_S,
-    )

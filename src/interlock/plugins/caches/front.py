@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 
 from interlock.core.answers import AnswerStore, CacheEntry, Keeping
 from interlock.core.errors import StoreUnavailable
@@ -64,6 +65,9 @@ class FrontedCache:
     def at_hand(self, key: bytes) -> CacheEntry | None:
         return self._memory.look(key)
 
+    def unseen(self, key: bytes) -> bool:
+        return key not in self._memory and (self._store is None or key not in self._known or bool(self._failing))
+
     def elsewhere(self, key: bytes) -> bool:
         return self._store is not None and not self._failing and key in self._known
 
@@ -78,15 +82,18 @@ class FrontedCache:
             return None
         if found is not None:
             until_ns = found.fresh_until_ns
-            self._memory.add(Keeping(tenant, key, found.value, found.stored_ns, until_ns, until_ns))
+            self._memory.add((Keeping(tenant, key, found.value, found.stored_ns, until_ns, until_ns),))
         return found
 
-    def put(self, keeping: Keeping) -> None:
-        self._memory.add(keeping)
-        if self._looking is None or self._waiting_bytes + len(keeping.value) > MOST_WAITING_BYTES:
+    def put(self, group: Sequence[Keeping]) -> None:
+        self._memory.add(group)
+        if self._looking is None:
             return
-        self._waiting.append(keeping)
-        self._waiting_bytes += len(keeping.value)
+        size = sum([len(each.value) for each in group])
+        if self._waiting_bytes + size > MOST_WAITING_BYTES:
+            return
+        self._waiting.extend(group)
+        self._waiting_bytes += size
         if self._write_at is None:
             self._write_at = asyncio.get_running_loop().call_later(WRITE_EVERY_S, self._begin_to_write)
 

@@ -40,18 +40,23 @@ class MemoryCache:
         self._kept.move_to_end(key)
         return found.entry
 
-    def add(self, keeping: Keeping) -> None:
-        """Keeps an entry; one that would not leave room for any other is not kept."""
-        size = len(keeping.value) + ENTRY_BYTES
-        if size > self._max_bytes // 2:
-            return
-        kept = self._kept
-        if keeping.key in kept:
-            self._drop(keeping.key)
-        kept[keeping.key] = keeping
-        self._bytes += size
-        while len(kept) > self._max_entries or self._bytes > self._max_bytes:
-            self._drop(next(iter(kept)))
+    def __contains__(self, key: bytes) -> bool:
+        """Whether it is here; no use of it."""
+        return key in self._kept
+
+    def add(self, group: Sequence[Keeping]) -> None:
+        """Keeps entries; one that would not leave room for any other is not kept."""
+        kept, most = self._kept, self._max_bytes
+        for keeping in group:
+            size = len(keeping.value) + ENTRY_BYTES
+            if size > most // 2:
+                continue
+            if keeping.key in kept:
+                self._drop(keeping.key)
+            kept[keeping.key] = keeping
+            self._bytes += size
+            while len(kept) > self._max_entries or self._bytes > most:
+                self._bytes -= len(kept.popitem(last=False)[1].value) + ENTRY_BYTES
 
     def remove(self, tenant: str = "") -> int:
         """Forgets one tenant's entries, or all."""
@@ -65,8 +70,7 @@ class MemoryCache:
         return None if found is None or found.tenant != tenant else self.look(key)
 
     async def put(self, group: Sequence[Keeping]) -> None:
-        for each in group:
-            self.add(each)
+        self.add(group)
 
     async def keys(self, kept_after_ns: int) -> list[bytes]:
         return [key for key, each in self._kept.items() if each.keep_until_ns > kept_after_ns]

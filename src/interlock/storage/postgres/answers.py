@@ -6,8 +6,10 @@ Above: store, as `cache`. Below: session. Transactions of several processes end 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
-from interlock.core.answers import CacheRow, Placed
+from interlock.core.answers import CacheEntry, Keeping, Placed
+from interlock.storage.answers import entry_of, expires_ns, value_of
 from interlock.storage.session import Database
 
 
@@ -18,20 +20,20 @@ class Answers:
         self._database = database
         self._sql = database.sql("cache")
 
-    def get(self, tenant: str, key: bytes, now_ns: int) -> bytes | None:
+    def get(self, tenant: str, key: bytes, now_ns: int) -> CacheEntry | None:
         with self._database.reading("read the cache") as db:
             row = db.execute(self._sql["get"], (tenant, key.hex(), now_ns)).fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else entry_of(row[0])
 
-    def put_all(self, rows: Sequence[CacheRow], now_ns: int, most: int = 0) -> Placed | None:
-        lasting = [row for row in rows if row.expires_ns > now_ns]
-        lasting.sort(
-            key=lambda row: (row.tenant, row.key)
-        )  # one way through the index, and no two processes the other way round
+    def put_all(self, group: Sequence[Keeping], now_ns: int, most: int = 0) -> Placed | None:
+        rows = [
+            (each.tenant, each.key.hex(), expires_ns(each), value_of(each))
+            for each in group
+            if each.keep_until_ns > now_ns
+        ]
+        rows.sort(key=itemgetter(0, 1))  # one way through the index, and no two processes the other way round
         with self._database.transaction("write the cache") as db:
-            db.executemany(
-                self._sql["put"], [(row.tenant, row.key.hex(), row.expires_ns, row.value) for row in lasting]
-            )
+            db.executemany(self._sql["put"], rows)
             if most:
                 db.execute(self._sql["purge"], (now_ns,))
                 db.execute(self._sql["trim"], (most,))

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from interlock.core.answers import CacheRow, CacheStore, Placed, SimilarRow, SimilarState, SimilarStore
+from interlock.core.answers import CacheEntry, CacheStore, Keeping, Placed, SimilarRow, SimilarState, SimilarStore
 from interlock.core.batches import BatchRow, BatchStore, Line
 from interlock.core.caller import Caller
 from interlock.core.errors import StoreUnavailable
@@ -66,15 +66,16 @@ class SealedCache:
     def __init__(self, inner: CacheStore, envelope: Envelope) -> None:
         self._inner, self._envelope = inner, envelope
 
-    def get(self, tenant: str, key: bytes, now_ns: int) -> bytes | None:
-        value = self._inner.get(tenant, key, now_ns)
-        return None if value is None else self._envelope.known(f"cache/{key.hex()}", value, tenant)
+    def get(self, tenant: str, key: bytes, now_ns: int) -> CacheEntry | None:
+        entry = self._inner.get(tenant, key, now_ns)
+        value = None if entry is None else self._envelope.known(f"cache/{key.hex()}", entry.value, tenant)
+        return None if entry is None or value is None else structs.replace(entry, value=value)
 
-    def put_all(self, rows: Sequence[CacheRow], now_ns: int, most: int = 0) -> Placed | None:
+    def put_all(self, group: Sequence[Keeping], now_ns: int, most: int = 0) -> Placed | None:
         seal = self._envelope.seal
         sealed = [
             structs.replace(each, value=seal(each.tenant, f"cache/{each.key.hex()}", each.value, kind="answers"))
-            for each in rows
+            for each in group
         ]
         return self._inner.put_all(sealed, now_ns, most)
 
