@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from interlock.agents.contract import Flow, Input
@@ -249,3 +250,14 @@ async def test_what_a_parents_model_wrote_is_not_the_users_word_unless_its_polic
     assert "" not in policy_of(begun, child).explain("refund", {"order_id": "FH-1", "amount": 1.0})
     laundered = replace(begun, vouched=vouched(contract(), "agent.refunds"))
     assert "" in policy_of(laundered, child).explain("refund", {"order_id": "FH-1", "amount": 1.0})
+
+
+async def test_what_is_nested_deep_is_judged_as_everything_is(world: World):
+    shop = Shop()
+    shop.remark = msgspec.json.decode("[" * 700 + '"FH-66666"' + "]" * 700)
+    pay = ("refund", {"order_id": "FH-66666", "amount": 40.0})
+    agents = world.agents(governed(shop), [wants(LOOK), wants(pay), says("done")])
+    result = await agents.run("support", TEXT)
+    (question,) = await agents.questions(result.task)
+    assert (result.outcome, shop.paid) == ("waiting_approval", [])
+    assert any("FH-66666" in line and "orders.get" in line for line in question.card)

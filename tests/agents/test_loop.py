@@ -320,9 +320,18 @@ async def test_a_changed_contract_is_used_from_then_on_and_the_log_says_so(world
 
 
 async def test_json_that_nobody_can_read_is_the_models_fault_and_not_the_workers(world: World):
-    deep = "[" * 100_000
-    turns = [wants(("orders.get", deep)), says(deep), says({"answer": "here"})]
+    turns = [wants(("orders.get", "[" * 100_000)), says("[" * 100_000), says({"answer": "here"})]
     result = await world.agents(contract(LOOK_UP, **WITH_SCHEMA), turns).run("support", {"text": "where is it?"})
     assert (result.outcome, result.answer) == ("resolved", "here")
     assert "invalid_arguments" in world.gateway.requests[1].messages[-1].text
     assert "not JSON" in world.gateway.requests[2].messages[-1].text
+
+
+@pytest.mark.parametrize("depth", [300, 600, 900])
+async def test_json_that_is_nested_deep_is_the_models_fault_too(world: World, depth: int):
+    deep = "[" * depth + "]" * depth
+    turns = [wants(("orders.get", f'{{"order_id": {deep}}}')), says(deep), says({"answer": "here"})]
+    result = await world.agents(contract(LOOK_UP, **WITH_SCHEMA), turns).run("support", {"text": "where is it?"})
+    assert (result.outcome, result.answer) == ("resolved", "here")
+    assert "invalid_arguments" in world.gateway.requests[1].messages[-1].text
+    assert "nested too deep" in world.gateway.requests[2].messages[-1].text

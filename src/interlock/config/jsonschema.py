@@ -39,11 +39,14 @@ class Validator:
     def faults(self, value: Any) -> list[str]:
         """What is wrong with `value`, one line each with its path (`$.items[0].sku: …`); empty when it is valid."""
         found: list[str] = []
-        for error in self._validator.iter_errors(value):
-            if len(found) == MAX_FAULTS:
-                found.append("… and more")
-                break
-            found.append(f"{_path(error.instance_path)}: {error.message}")
+        try:
+            for error in self._validator.iter_errors(value):
+                if len(found) == MAX_FAULTS:
+                    found.append("… and more")
+                    break
+                found.append(f"{_path(error.instance_path)}: {error.message}")
+        except ValueError as unread:  # the library looks at 255 levels, and refuses what nests deeper
+            found.append(f"$: it is nested too deep to be checked ({unread})")
         return found
 
 

@@ -212,12 +212,20 @@ def days_between(first: str, second: str) -> int:
 
 
 def each(value: Any) -> list[Any]:
-    """A value's own leaves: of lists and objects every one."""
-    if isinstance(value, (list, tuple)):
-        return [leaf for item in cast("Sequence[Any]", value) for leaf in each(item)]
-    if isinstance(value, dict):
-        return [leaf for key, item in cast("dict[str, Any]", value).items() if key != "type" for leaf in each(item)]
-    return [value]
+    """A value's own leaves: of lists and objects every one, however deep they nest."""
+    if not isinstance(value, (list, tuple, dict)):
+        return [value]
+    found: list[Any] = []
+    left: list[Any] = [value]
+    while left:
+        last = left.pop()
+        if isinstance(last, (list, tuple)):
+            left.extend(reversed(cast("Sequence[Any]", last)))
+        elif isinstance(last, dict):
+            left.extend(reversed([item for key, item in cast("dict[str, Any]", last).items() if key != "type"]))
+        else:
+            found.append(last)
+    return found
 
 
 def at(output: Any, path: Sequence[str]) -> list[Any]:
