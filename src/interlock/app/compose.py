@@ -50,7 +50,7 @@ from .judging import Judging
 from .known import Known
 from .limiting import Limiting
 from .looks import Looks
-from .providing import providers_of, unchanged
+from .providing import providers_of, unchanged, usable
 from .reading import premium_of, worth_of
 from .residency import bounds_of
 from .retaining import retaining_of
@@ -354,7 +354,7 @@ class Interlock(Known):
             embed_texts=tier0.embedding(self._embedder),
             heard=self._heard,
         )
-        return providers_of((each.dialect for each in self.workspace.settings.providers.values()), env)
+        return providers_of(usable(self.workspace.settings), env)
 
     def _waiting(self) -> Waiting:
         files = self.workspace.settings

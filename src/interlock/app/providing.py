@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from interlock.config.schema import Settings
 from interlock.config.workspace import Workspace
 from interlock.core import plugins
 from interlock.core.ports import PluginEnv, Provider
@@ -17,6 +18,11 @@ def providers_of(dialects: Iterable[str], env: PluginEnv) -> dict[str, Provider]
         assert module is not None, f"config.load checked that the provider plug-in {dialect!r} exists"
         built[dialect] = module.build(env)
     return built
+
+
+def usable(settings: Settings) -> set[str]:
+    """Dialects of providers that have the key they need: no call reaches the others, so their plug-ins stay unloaded."""
+    return {each.dialect for each in settings.providers.values() if each.api_key or not each.needs_key}
 
 
 def unchanged(now: Workspace, before: Workspace) -> frozenset[str]:

@@ -138,11 +138,13 @@ def unknown_dialects(settings: Settings, node: Node, dialects: Collection[str]) 
     ]
 
 
-def wrong_options(settings: Settings, node: Node) -> list[Fault]:
+def wrong_options(settings: Settings, built_in: Settings, node: Node) -> list[Fault]:
     """Options that the provider's plug-in does not take; a plug-in is loaded only where a file sets some."""
     found: list[Fault] = []
     for name, each in settings.providers.items():
-        module = plugins.find("providers", each.dialect) if each.options else None
+        shipped = built_in.providers.get(name)
+        said = shipped is None or (each.options, each.dialect) != (shipped.options, shipped.dialect)
+        module = plugins.find("providers", each.dialect) if each.options and said else None
         if module is None:
             continue
         try:

@@ -120,7 +120,7 @@ def _check_policy(findings: Findings, settings: Settings, built_in: Settings, re
     if read.contracts_whole:
         strict.extend(checks.unknown_facts(settings, node, drafts, check_facts(settings, drafts)))
     findings.faults.extend(checks.unknown_dialects(settings, node, dialects))
-    findings.faults.extend(checks.wrong_options(settings, node))
+    findings.faults.extend(checks.wrong_options(settings, built_in, node))
     findings.faults.extend(wrong_verifiers(settings, node, drafts))
     findings.faults.extend(checks.unshared_stores(settings, node))
     findings.faults.extend(homes.faults(settings, node, drafts))

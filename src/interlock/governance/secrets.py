@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,15 @@ def rules_of(path: Path = SHIPPED) -> tuple[Rule, ...]:
     Raises:
         ConfigError: it is no TOML, or a rule's pattern cannot be read; names the rule.
     """
+    return _shipped() if path == SHIPPED else _read(path)
+
+
+@cache
+def _shipped() -> tuple[Rule, ...]:
+    return _read(SHIPPED)
+
+
+def _read(path: Path) -> tuple[Rule, ...]:
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
