@@ -117,18 +117,27 @@ def put(
 def put_as_they_came(desk: Desk, tenant: str, at: Candidate, came: Sequence[tuple[bytes, bytes, int, int]]) -> None:
     """The same of plain answers of one deployment that nobody has taken apart: (key, body, nano-dollars, when it came) of each."""
     caching, answers = desk.settings.caching, desk.parts.answers
-    if caching.exact and answers is not None and came:
-        answers.put(
-            [
-                _kept(caching, tenant, key, as_it_came(at.name, at.tier, cost_nano_usd, body), now_ns)
-                for key, body, cost_nano_usd, now_ns in came
-            ]
-        )
+    if not caching.exact or answers is None or not came:
+        return
+    fresh_ns, kept_ns = _lifetimes(caching)
+    name, tier = at.name, at.tier
+    answers.put(
+        [
+            Keeping(tenant, key, as_it_came(name, tier, cost_nano_usd, body), at_ns, at_ns + fresh_ns, at_ns + kept_ns)
+            for key, body, cost_nano_usd, at_ns in came
+        ]
+    )
 
 
 def _kept(caching: Caching, tenant: str, key: bytes, value: bytes, now_ns: int) -> Keeping:
-    fresh_ns = now_ns + int(caching.exact_ttl_s * NS_PER_S)
-    return Keeping(tenant, key, value, now_ns, fresh_ns, fresh_ns + int(caching.stale_s * NS_PER_S))
+    fresh_ns, kept_ns = _lifetimes(caching)
+    return Keeping(tenant, key, value, now_ns, now_ns + fresh_ns, now_ns + kept_ns)
+
+
+def _lifetimes(caching: Caching) -> tuple[int, int]:
+    """For how long an answer is fresh, and for how long it is kept."""
+    fresh_ns = int(caching.exact_ttl_s * NS_PER_S)
+    return fresh_ns, fresh_ns + int(caching.stale_s * NS_PER_S)
 
 
 def leave(desk: Desk, call: Call, error: BaseException) -> None:
