@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +53,16 @@ def run(quick: bool) -> list[dict[str, Any]]:
 
 async def _steps(quick: bool) -> list[dict[str, Any]]:
     """Intention and result of one step through the log, against one commit of their bytes; alone, and 100 tasks at once."""
-    alone, crowd, rounds = (40, 4, 2) if quick else (300, 20, 3)
+    alone, crowd, rounds = (40, 4, 2) if quick else (300, 20, 7)
     ratios: dict[str, list[tuple[float, ...]]] = {"alone": [], "crowd": []}
+    parts: list[tuple[float, float]] = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             async with ground(Path(folder)) as made:
                 for name, tasks, steps in (("alone", 1, alone), ("crowd", 100, crowd)):
                     bare = *_bare(Path(folder), tasks, steps), *_bare_rows(Path(folder), tasks, steps)
                     ratios[name].append((*await _ours(made, tasks, steps), *bare))
+                parts.append(await _parts(made, Path(folder), alone))
     figures: list[dict[str, Any]] = []
     for name, words, goal in (("alone", "one task alone", "<= 2"), ("crowd", "100 tasks at once", None)):
         wall, cpu, bare_wall, bare_cpu, _, rows_cpu = (spread([each[at] for each in ratios[name]]) for at in range(6))
@@ -86,24 +88,67 @@ async def _steps(quick: bool) -> list[dict[str, Any]]:
             ),
             _figure(f"durable step, {words}", round(cpu * 1e3, 3), "CPU ms"),
         ]
+    way, commit = (spread([each[at] for each in parts]) for at in range(2))
+    figures += [
+        _figure("of one task alone: the way to the writing thread and back", round(way * 1e3, 3), "CPU ms"),
+        _figure("the same with the bare commit made there", round(commit * 1e3, 3), "CPU ms"),
+    ]
     return figures + await _peers(quick)
 
 
 async def _ours(made: Ground, tasks: int, steps: int) -> tuple[float, float]:
-    """(wall, CPU) seconds of one step: its intention is durable before, its result with the next one's intention."""
+    """(wall, CPU) seconds of one step of tasks that have begun: its intention is durable before, its result with the next one's intention."""
 
-    async def one(number: int) -> None:
+    async def begun(number: int) -> tuple[str, Caller, int]:
         task = f"tsk_{os.urandom(8).hex()}{number:010d}"
         caller = Caller("bench", workflow="bench", task=task)
         started = Started("bench", caller, Versions())
-        fence = await made.log.begin(Record(task, 0, "bench", 1, started, {"input": {"text": "x"}}))
+        return task, caller, await made.log.begin(Record(task, 0, "bench", 1, started, {"input": {"text": "x"}}))
+
+    async def one(task: str, caller: Caller, fence: int) -> None:
         for step in range(1, 2 * steps, 2):
             await made.log.append([_intended(task, step, fence)])
             slot = made.ledger.open(_settled(caller, step + 1, "crashed"))
             made.ledger.settle(slot, _settled(caller, step + 1, "ok"), {"result": RESULT}, fence=fence)
         await made.log.append([_intended(task, 2 * steps + 1, fence)])
 
-    return await _timed(lambda: asyncio.gather(*(one(number) for number in range(tasks))), tasks * steps)
+    all_of_them = await asyncio.gather(*(begun(number) for number in range(tasks)))
+    return await _timed(lambda: asyncio.gather(*(one(*each) for each in all_of_them)), tasks * steps)
+
+
+async def _parts(made: Ground, folder: Path, steps: int) -> tuple[float, float]:
+    """CPU seconds of one step of one task alone in a store that writes nothing, and in one that makes the bare commit on the writing thread. The last
+    that is done with `made`.
+    """
+    db = _bare_db(folder, check_same_thread=False)
+
+    def bare(groups: Sequence[Sequence[Record]], *_: object) -> list[None]:
+        rows = [(r.task, r.seq, encode(r.event), body_of(r).decode()) for group in groups for r in group]
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+        db.execute("COMMIT")
+        return [None] * len(groups)
+
+    def nothing(groups: Sequence[Sequence[Record]], *_: object) -> list[None]:
+        return [None] * len(groups)
+
+    setattr(made.store, "write", nothing)  # noqa: B010 - in the place of a method
+    _, way_s = await _ours(made, 1, steps)
+    setattr(made.store, "write", bare)  # noqa: B010
+    _, commit_s = await _ours(made, 1, steps)
+    delattr(made.store, "write")
+    db.close()
+    return way_s, commit_s
+
+
+def _bare_db(folder: Path, *, check_same_thread: bool = True) -> sqlite3.Connection:
+    db = sqlite3.connect(folder / "bare.db", isolation_level=None, check_same_thread=check_same_thread)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute(
+        "CREATE TABLE IF NOT EXISTS events (task TEXT, seq INTEGER, event TEXT, content TEXT, PRIMARY KEY (task, seq)) WITHOUT ROWID"
+    )
+    return db
 
 
 def _bare(folder: Path, tasks: int, steps: int) -> tuple[float, float]:
@@ -111,12 +156,7 @@ def _bare(folder: Path, tasks: int, steps: int) -> tuple[float, float]:
     caller = Caller("bench", workflow="bench", task="t")
     intended = encode(_intended("t" * 30, 1, 1).event), encode({"arguments": {"order": "FO-1"}})
     settled = encode(_settled(caller, 2, "ok")), encode({"result": RESULT})
-    db = sqlite3.connect(folder / "bare.db", isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute(
-        "CREATE TABLE IF NOT EXISTS events (task TEXT, seq INTEGER, event TEXT, content TEXT, PRIMARY KEY (task, seq)) WITHOUT ROWID"
-    )
+    db = _bare_db(folder)
     salt = os.urandom(6).hex()
     gc.collect()
     wall, cpu = time.perf_counter(), time.process_time()
