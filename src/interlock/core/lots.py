@@ -1,4 +1,4 @@
-"""Lots: ordinary calls that differ in a few numbers alone, kept as those numbers beside one form of their event.
+"""Lots: batches of ledger events that share a template (`Form`) and differ only in a few numbers, which are kept as rows (`Brief`).
 
 Above: gateway makes forms, the ledger keeps lots in its journal, storage in its segments. Below: events. Pure. Whoever wants the events gets them (`Lot.records`, `answered`); whoever
 adds up reads columns.

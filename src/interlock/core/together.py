@@ -1,4 +1,4 @@
-"""What comes in one turn of the event loop, worked off in a row.
+"""Batching per event-loop iteration: items that arrive in the same iteration are handled one right after the other.
 
 Above: server (requests), net (replies). Below: asyncio. Between two system calls a step costs twice to three times what it costs right after the same step for somebody else, since
 its code and data have to come from afar each time (measured: docs/numbers.md). So whatever a turn of the loop brings is first taken in, all of it, and

@@ -1,4 +1,4 @@
-"""What lies in the sockets, taken in before a clock that ran out is believed.
+"""Reads pending socket data before a timeout is acted on.
 
 Above: net, gateway. Below: asyncio. An event loop that stood still finds both at once: the bytes that came meanwhile, and timers that are long due. Whoever
 acts on the timer first leaves bytes unread that had come in time.

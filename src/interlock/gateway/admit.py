@@ -1,4 +1,4 @@
-"""Who may come in: bounded concurrency, a bounded and fair line before it, and the budgets of tasks that bring none of their own.
+"""Admission control: a limit on concurrent calls with a bounded, fair queue before it, and the budgets of tasks that bring none of their own.
 
 Above: chat, attempt. Below: fair, settings, `core`. The same gate stands before the whole process and, with a limit that follows the latency, before each
 deployment.

@@ -1,4 +1,4 @@
-"""What ordinary calls leave to be done once their answers are out: limits settled, health learnt, answers kept for the next who ask.
+"""Deferred work of fast-path calls: once an answer is on its way, its limits are settled, latency statistics updated and caches filled, in batches.
 
 Above: ride, desk. Below: asyncio. Nobody waits for any of it, so it is done for many calls in one go: the same few steps in a row cost half of what they
 cost one by one between two system calls. The calls themselves stand in the ledger's journal before. Whoever looks at what this changes (the long

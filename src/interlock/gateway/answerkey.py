@@ -1,4 +1,4 @@
-"""Under which key an answer is kept, and whether it may be kept at all.
+"""Cache keys: under which key an answer is cached, and whether it may be cached at all.
 
 Above: cache. Below: call, settings. A key holds the tenant, the workflow, the labels and the versions of contract, route, prompt and policy, so that
 no change of them, no other tenant and no caller below a label ever sees an earlier answer.

@@ -1,4 +1,4 @@
-"""Asking candidates in order: each of a tier once, those that may yet answer again, then the next tier.
+"""Retries and fallbacks: each candidate of a tier is tried once, then those worth a retry again, then the next tier.
 
 Above: climb, ladder, stream. Below: balance, hedge, once, outlier, retry. The usual call ends in `first` after one try; `Search` is what begins when
 that failed.

@@ -1,4 +1,4 @@
-"""In which order the deployments of one tier are asked: decisions from values to values.
+"""Load balancing: in which order the deployments of one tier are tried. Pure functions.
 
 Above: attempt. Below: terms. Least latency is peak-EWMA with the power of two choices: a cost that jumps with a slow answer and
 forgets it slowly, times the calls under way (as in Twitter's Finagle, "Load balancing: Peak EWMA"), compared for two drawn at random so that

@@ -1,4 +1,4 @@
-"""The beginning of a call: who calls, under which limits, where it may go; noted in the ledger before anything is sent.
+"""The first steps of a call: its route, its entry in the journal of open calls, its reservation at rate limits and budgets; all before anything is sent.
 
 Above: chat, stream. Below: call, desk, guarded, settle, shape, tokens.
 """

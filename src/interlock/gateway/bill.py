@@ -1,4 +1,4 @@
-"""What a vendor bills for a try that did not say: for answers that broke off, and for vendors that name no usage.
+"""Estimated usage, where a vendor reports none: for answers that broke off, and for vendors that never do.
 
 Above: attempt. Below: call, health, retry, tokens. Values to values, but for `learn`, which notes what the vendor does say, so that the estimates
 follow each deployment's own tokenizer.

@@ -1,4 +1,4 @@
-"""Answers that were given before, or are being given right now: the exact cache, identical calls under way, the semantic cache.
+"""The three caches of the walk: exact matches, coalescing with an identical call in flight, and semantic matches.
 
 Above: chat, stream, ladder, pump. Below: answerkey, flight, similar. Looking and keeping touch memory alone, but where the known keys say
 that the slow store has the answer.

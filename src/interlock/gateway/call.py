@@ -1,4 +1,4 @@
-"""What is known about one call while it is under way; written into step by step, settled once.
+"""The mutable state of one call in flight: every step of the walk writes into it, and settling turns it into one event.
 
 Above: every step of the walk. Below: settings, shape, `core`.
 """

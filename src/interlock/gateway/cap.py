@@ -1,4 +1,4 @@
-"""Holding the share of premium calls under a cap: a controller as a value.
+"""A controller that holds the share of calls to premium models under a cap; its state is a frozen value.
 
 Above: learned, climb. Below: the standard library. Two parts. *Credit* is the bound: each call earns the cap's share of a premium call, a
 premium call costs one, and none is taken by choice without it; so among any n calls in a row at most `cap * n + burst` go to premium by choice.

@@ -1,4 +1,4 @@
-"""Input that is longer than it should be, cut to its cap before the expensive model sees it: decisions and texts, values to values.
+"""Input caps: a prompt that is longer than declared is summarised or truncated before the expensive model sees it. Pure functions.
 
 Above: fitting. Below: terms, tokens. The longest text of the conversation is what is shortened; instructions (system messages) are never touched.
 Summaries are made piece by piece and joined (map-reduce, as in Wu et al., "Recursively Summarizing Books with Human Feedback", 2021).

@@ -1,4 +1,4 @@
-"""From the first answer to one that is good enough: schema, a second chance, the next tier.
+"""The escalation loop: check the answer against its schema and rules, have it repaired once, else ask the next tier.
 
 Above: chat. Below: attempt, escalate, exchange.
 """

@@ -1,4 +1,4 @@
-"""An answer that broke off in the middle of its stream: begun anew, continued by another deployment, or given up, and why.
+"""Mid-stream failover: whether a stream that broke off is restarted, continued by another deployment, or given up.
 
 Above: taken. Below: attempt, exchange, tokens. As long as the client has seen nothing of the answer it may be begun anew anywhere. After that a
 model has to go on at the very character where the other one stopped, which only some are able to: those whose profile says that an

@@ -1,4 +1,4 @@
-"""What is still possible when no full answer is: the ladder of declared rungs, in order, each with its reason.
+"""Graceful degradation: which declared fallbacks (the rungs of a ladder) apply once no full answer can be had, and why. Pure functions.
 
 Above: ladder. Below: settings, tokens. Decisions from values to values; the same cause and the same settings give the same rungs.
 """

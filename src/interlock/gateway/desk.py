@@ -1,4 +1,4 @@
-"""What every step of a walk shares.
+"""The gateway's shared state: its settings and parts, the health of deployments, admission, calls in flight, budgets, deferred work.
 
 Above: every step. Below: admit, afterwards, flight, health, lane, route, settings, watch.
 """

@@ -1,4 +1,4 @@
-"""Is the answer good enough, and if not, what next: decisions from values to values.
+"""Escalation decisions: whether an answer is good enough, and if not, whether it is repaired or the next tier asked. Pure functions.
 
 Above: chat. Below: settings, `core`.
 """

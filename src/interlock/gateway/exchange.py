@@ -1,4 +1,4 @@
-"""The two ways of sending a try: for a whole answer, or for a stream whose first piece has come.
+"""Sending one try through a provider plug-in: for a whole answer, or for a stream up to its first piece.
 
 Above: climb, stream. Below: attempt, call, `core.ports`.
 """

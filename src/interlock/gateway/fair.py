@@ -1,4 +1,4 @@
-"""Who comes next of those who wait: tenants share the room fairly, and within a tenant the more urgent call goes first.
+"""A fair queue: tenants share capacity by weight, and within a tenant the more urgent call goes first.
 
 Above: admit. Below: the standard library. Deficit round robin (Shreedhar and Varghese, "Efficient Fair Queueing Using Deficit Round-Robin",
 SIGCOMM 1995) over tenants, in tokens, so that a tenant of few large calls gets no more than one of many small ones. A full queue takes

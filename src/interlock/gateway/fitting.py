@@ -1,4 +1,4 @@
-"""What is asked before anybody is: the call's request within the caps and in the shape that its workflow, alias or model has.
+"""Request shaping: input caps and fixed settings that a workflow, alias or model declares are applied before any model is asked.
 
 Above: climb, stream. Below: attempt, caps, exchange. Costs a call nothing where nothing is declared. What was done stands in the call's reasons, and in its
 event as `input_cap`; summaries are tries of the call like any other, with the purpose `input_cap`.

@@ -1,4 +1,4 @@
-"""Identical calls at the same time share one upstream call: the first leads, the others wait for its answer or its pieces.
+"""Request coalescing (single flight): of identical calls at the same time one is sent, and the others wait for its answer or read its stream along.
 
 Above: cache, pump. Below: replay, `core`. Whoever leads settles what the vendor bills; those who wait settle with no cost of their own. A leader that
 goes leaves its place to one who waits; a stream that others read goes on without it.

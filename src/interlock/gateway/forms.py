@@ -1,4 +1,4 @@
-"""The events of ordinary calls as JSON with places left open: what the calls of one road have in common, encoded once (`core.lots.Form`).
+"""Event templates for fast-path calls: what their ledger events have in common is encoded as JSON once, with placeholders for the rest (`core.lots.Form`).
 
 Above: road. Below: `core.lots`. A form is made out of an encoded event that holds a mark at each place, so that it follows whatever the event's
 definition says; nothing here writes JSON by hand. Each form is tried once before it is used.

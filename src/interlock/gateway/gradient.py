@@ -1,4 +1,4 @@
-"""How many calls a deployment takes at once before they only wait for each other there: a limit that follows its latency.
+"""Adaptive concurrency: per deployment, a limit on concurrent calls that follows its latency, so that calls do not just queue at the vendor.
 
 Above: admit, health. Below: the standard library. The idea is that of TCP Vegas (Brakmo and Peterson, 1995), Netflix's concurrency-limits
 (Gradient2, github.com/Netflix/concurrency-limits) and Envoy's adaptive concurrency filter: when latency has grown to a multiple of what it is without load,

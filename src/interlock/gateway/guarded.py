@@ -1,4 +1,4 @@
-"""What guards do on the walk of a call: on its way in before anything is asked, on its answer before that is kept, on what its caller reads.
+"""Where guards (personal data, injections, moderation) act on a call: on the request before routing, on the answer before it is cached, on what its caller reads.
 
 Above: begin, chat, stream, embed. Below: call, tokens, `core.guards`. Without guards none of it is called.
 """

@@ -1,4 +1,4 @@
-"""What the gateway has seen of each deployment and workflow: breaker, room, retries in hand, pace. All of it in memory, bounded.
+"""Health by deployment: circuit breaker, concurrency limit, retry budget, latency and token statistics. In memory, and bounded.
 
 Above: attempt, route, escalate. Below: admit, balance, breaker, gradient, settings, standing, vendor_limits.
 """

@@ -1,4 +1,4 @@
-"""A second try for the slowest calls: whichever answers first is the answer, the other one is cancelled and accounted for.
+"""Hedged requests: a second try for the slowest calls; whichever answers first wins, the other one is cancelled and accounted for.
 
 Above: attempt. Below: once, health. After Dean and Barroso, "The Tail at Scale" (CACM 2013): the second try is sent only when the first has taken longer than
 nearly all do, and for a few calls in a hundred at most, so that it cuts the tail for little.

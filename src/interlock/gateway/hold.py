@@ -1,4 +1,4 @@
-"""One call at the limits of its key, tenant, user, workflow and model: held back at its beginning, settled with its event.
+"""One call's reservation at rate limits and budgets (of its key, tenant, user, workflow and model): made when it begins, settled with its event.
 
 Above: begin, call, settle. Below: quota, shape, `core`.
 """

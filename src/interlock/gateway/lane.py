@@ -1,4 +1,4 @@
-"""What all tries at one deployment have in common, looked up once: who speaks to it, what it takes, what it costs now, how it does.
+"""Per-deployment look-ups, done once: its provider plug-in, its model's profile, its current price, its health.
 
 Above: begin, once, desk. Below: health, settings. Nothing here is a copy that could go stale: health is the one object that everybody writes into,
 and a price is asked for anew with every minute of the wall clock, on whose borders prices change.

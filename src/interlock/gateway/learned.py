@@ -1,4 +1,4 @@
-"""Steering by a learned route and under the cap on premium calls: where a call starts, whether its answer stands, who may be asked instead.
+"""Learned routing under a cap on premium calls: with which model a call starts, whether its answer stands, and which model is asked instead.
 
 Above: begin, climb, settle. Below: cap, checks, route, `core.routes`. Without a route and a cap nothing here is reached. With one, a start is a look-up and
 some arithmetic, and where the route uses the prompt's sentence vector, one embedding off the event loop under a deadline; without it the

@@ -1,4 +1,4 @@
-"""JSON that is right but for how it is wrapped, mended on our side instead of asked for again.
+"""Repairs answers whose JSON is right but badly wrapped (code fences, surrounding prose, trailing commas), which saves a second call.
 
 Above: climb. Below: msgspec. Only what cannot change the meaning: Markdown fences, words around one document, commas before a closing bracket. What was cut
 off is not made up.

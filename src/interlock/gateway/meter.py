@@ -1,4 +1,4 @@
-"""One count of one limit: its present window, what is used and reserved in it, and what still fits.
+"""One counter of one limit: its current window, what is used and reserved in it, and what still fits.
 
 Above: quota. Below: `core.limits`. What was reserved and what was used stand in one number, so that settling only puts the truth
 in the estimate's place, and a process that dies leaves its estimates standing, as its ledger does.

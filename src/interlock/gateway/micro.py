@@ -1,4 +1,4 @@
-"""Calls that come within milliseconds of each other, gathered into one: bounded by time, inputs and tokens.
+"""Micro-batching: embedding calls that come within milliseconds of each other share one upstream request, bounded by time, inputs and tokens.
 
 Above: embed. Below: call, route. Only calls of the same tenant, model and shape share one.
 """

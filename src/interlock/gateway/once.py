@@ -1,4 +1,4 @@
-"""One try at one candidate: has it room, may it be asked, send, count what came of it.
+"""One try at one candidate deployment: capacity, circuit and retry budget are checked, the request is sent under its deadline, the result is accounted for.
 
 Above: attempt, which asks one candidate after another. Below: bill, call, health, retry, shape, standing. What is asked for (a whole answer or
 an opened stream) is handed in as `Send`, so that both walks share every rule. A try ends exactly once, through `end_answered` or `end_broken`; both give

@@ -1,4 +1,4 @@
-"""Which deployment of a tier does so much worse than the others that it is left out for a while: a decision from values to a value.
+"""Outlier ejection: whether a deployment does so much worse than the others of its tier that it is left out for a while. Pure functions.
 
 Above: attempt. Below: terms. After Envoy's outlier detection (envoyproxy.io, "Outlier detection"): judged against its peers, since a bad hour of
 all of them is no outlier; out for longer each time; never more than a share of them at once. A breaker sees a deployment that fails nearly

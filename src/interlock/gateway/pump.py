@@ -1,4 +1,4 @@
-"""A stream that others read along: from then on a task of its own takes it in, so that no reader's leaving ends it for the rest.
+"""A stream with several readers (coalesced calls): a task of its own reads it from the vendor, so that no reader's disconnect ends it for the others.
 
 Above: stream. Below: cache, flight, replay, settle, taken.
 """

@@ -1,4 +1,4 @@
-"""Rate limits and budgets of keys, tenants, users, workflows and models: reserved when a call begins, settled when it ends.
+"""Rate limits and budgets per key, tenant, user, workflow and model: an upper estimate is reserved when a call begins, and settled when it ends.
 
 Above: begin, settle, attempt. Below: meter, `core.limits`. Limits of this machine are counted here, without a wait or a system
 call; those declared `global` are asked for in one round trip through the port `SharedCounts`.

@@ -1,4 +1,4 @@
-"""How a limit says no. Above: quota. Below: `core.limits`."""
+"""The errors of limits that have no room. Above: quota. Below: `core.limits`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether and when a failed try is made again: a decision from values to a value.
+"""Retry policy: whether and when a failed try is repeated (backoff with full jitter, `Retry-After`, a retry budget). Pure functions.
 
 Above: attempt. Below: settings, `core.errors`.
 """

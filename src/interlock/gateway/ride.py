@@ -1,4 +1,4 @@
-"""One call that goes the short way, from its being sent to its being settled, told by the callbacks of the vendor's socket.
+"""One fast-path call, from being sent to being settled, driven by callbacks of the vendor's socket instead of a task.
 
 Above: shortcut. Below: afterwards, bill, cache, forms, hold, once, road, settle. It holds plain facts; the values that the long way works with are made of them
 when that has to go on: after a try that failed, for a client that has left, for a vendor that names no usage.

@@ -1,4 +1,4 @@
-"""What the ordinary calls of one caller for one model have in common, worked out once: the plan of the short way.
+"""Everything about the fast path that is constant per caller and model (route, provider, cache-key prefix, event template), worked out once.
 
 Above: shortcut. Below: answerkey, desk, forms, lane, route, settings. Frozen but for what is asked anew with each call (health, price of the minute). Whether
 there is a short way at all is decided here, and closed by default: a setting or a part that this file does not know closes it as soon as it is

@@ -1,4 +1,4 @@
-"""Which deployments a call may go to, in which order and why: decisions from values to values.
+"""Routing: to which deployments a call may go, in which order and why. Pure functions, and a cache of their results.
 
 Above: chat. Below: settings.
 """

@@ -1,4 +1,4 @@
-"""The one event of a call, whatever way it ended.
+"""Settlement: exactly one ledger event per call, whatever way it ended; reservations are released with it.
 
 Above: chat, stream. Below: call, tokens, `core`.
 """

@@ -1,4 +1,4 @@
-"""What is sent and what is held back for it: caps by the model and by what the budget has left. Values to values.
+"""The output cap and the upper cost estimate of one try, by its model's limits and by what its budget has left. Pure functions.
 
 Above: attempt. Below: settings.
 """

@@ -1,4 +1,4 @@
-"""The short way of the walk: an ordinary call, from its request to the vendor without a task, a future or a timer of its own.
+"""The fast path: an ordinary call goes from request to vendor without a task, a future or a timer of its own.
 
 Above: chat, which owns it. Below: cache, road, ride, shape, tokens. The long way stands in `chat`; whatever is not ordinary (a hit, a limit that is reached, a
 queue, an open circuit) is left to it before anything has been done, so that there is one place for each rule.

@@ -1,4 +1,4 @@
-"""How much a deployment may be relied on by calls that have failed elsewhere, so that no outage is amplified.
+"""Budgets for further sends (retries, fallbacks, hedges), so that the gateway does not amplify a vendor's outage.
 
 Above: attempt, health. Below: `core`. A call's first send is its own business; every further one (another try, a fallback) is *extra*, and in a
 full outage the extra ones are what kills whoever is trying to get up again. So an extra send goes out where its deployment is in good

@@ -1,4 +1,4 @@
-"""The walk with the relay in its middle.
+"""The walk of a streamed call: the same steps as `chat`, with the relay of the stream in their middle.
 
 Above: chat, flow. Below: cache, exchange, ladder, once, pump, settle. Another model can be asked only until the first piece has gone out; after
 that a failure is an error of its own kind, never a silent end.

@@ -1,4 +1,4 @@
-"""What a relay has taken in so far: enough to count it, to settle it when it breaks off, and to keep it.
+"""The state of one relayed stream: what has been read so far, so that it can be billed, settled when it breaks off, continued elsewhere, and cached.
 
 Above: stream. Below: call, continuation, exchange, once.
 """

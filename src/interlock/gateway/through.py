@@ -1,4 +1,4 @@
-"""Between a vendor's stream and its reader: plain pieces on their way from the one to the other, noted in passing.
+"""Direct relay of plain text pieces from the vendor's socket to the client's, noted in passing for billing and caches.
 
 Above: taken. Below: flight, `core.ports`.
 """

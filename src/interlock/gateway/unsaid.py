@@ -1,4 +1,4 @@
-"""Events name what happened and hold nothing that anybody said: a vendor's error may repeat the prompt, and is kept without it.
+"""Removes quotations of the prompt from error messages before they are recorded: ledger events hold no content, and vendors' errors may repeat it.
 
 Above: settle. Below: `core`. The caller reads the vendor's words as they are, since what they repeat is the caller's own; the ledger, its readers and spans outlive
 what was said.

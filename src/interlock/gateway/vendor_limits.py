@@ -1,4 +1,4 @@
-"""What a vendor still has room for, as its own replies say, so that a call that it would refuse is not sent.
+"""Client-side tracking of vendors' rate limits from their response headers, so that a call that would get a 429 is not sent.
 
 Above: attempt, health. Below: `core.ports` (`Room`). One object per deployment, which is a model behind one credential. A reply tells a bucket's
 size, what is left of it and when it will be full again; between two replies the level rises at the rate that follows from that, and falls

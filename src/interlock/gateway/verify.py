@@ -1,4 +1,4 @@
-"""Looking at an answer with verifiers before it is given out: cheap ones at once, the others only where they are configured.
+"""Runs a workflow's verifiers on an answer before it is given out, cheap ones first.
 
 Above: climb. Below: attempt, call, checks, `core.verify`. A check that calls a model does so as a further try
 of the same call: reserved, settled and priced on its own attempt line, under the call's deadline and budget.

@@ -1,4 +1,4 @@
-"""How one deployment's own counts compare with what is known beforehand: by the weight of requests, and by the pieces of streams.
+"""Learned token counts of one deployment: how its reported usage compares with our estimates, by request size and by pieces of streams.
 
 Above: bill, health. Below: `core`. What a vendor bills for an answer that broke off stands nowhere; it is what it billed for the like before.
 """

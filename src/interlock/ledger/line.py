@@ -1,4 +1,4 @@
-"""The line of callers who came while every slot was taken: let on, in turn, as calls are committed.
+"""A queue of callers who wait for a free journal slot; woken in order as calls are committed.
 
 Above: record. Below: nothing.
 """

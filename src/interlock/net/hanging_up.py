@@ -1,4 +1,4 @@
-"""Saying that nothing more is wanted while still hearing what is on its way: one direction of a connection ends, over TLS too.
+"""Half-closing a connection: our direction is shut down, theirs can still be read; under TLS too.
 
 Above: connection. Below: asyncio.
 """

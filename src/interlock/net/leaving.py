@@ -1,4 +1,4 @@
-"""What becomes of a reply whose reader leaves: what is on its way is billed, so it is heard out for a moment.
+"""Cancelling a request: our side is half-closed, and what the vendor had already sent is read for a moment more, since it is billed.
 
 Above: client, line. Below: connection.
 """

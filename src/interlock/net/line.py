@@ -1,4 +1,4 @@
-"""One address of one origin, and requests to it whose whole replies are told in the callback of the socket (`core.short`).
+"""The HTTP client's fast path: requests to one address whose whole replies are delivered by the socket's callback, without a task (`core.short`).
 
 Above: client. Below: connection, leaving, pool. No task and no future belongs to such a request; what is rare about it (a kept connection that had been closed
 meanwhile, a client that leaves) is done by a task as ever.

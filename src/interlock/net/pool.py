@@ -1,4 +1,4 @@
-"""The connections to one origin: kept alive, capped, and waited for in turn.
+"""A connection pool for one origin: keep-alive, a cap on open connections, and a bounded first-come queue.
 
 Above: client. Below: connection.
 """

@@ -1,4 +1,4 @@
-"""On whose behalf a request comes, and what routing may look at: the headers that every face reads alike.
+"""Interlock's own request headers, which every face reads alike: user, workflow, task, labels, trace, and facts for routing.
 
 Above: the faces. Below: exchange, `core`.
 """

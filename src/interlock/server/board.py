@@ -1,4 +1,4 @@
-"""What the workers of one server and the process that watches them know of each other's versions: a page of memory, shared since before they were forked.
+"""Shared memory between the workers of one server and their supervisor: which configuration version each serves, and which reload is asked for.
 
 Above: workers, reload. Below: nothing. The watcher writes the head, each worker its own row; whoever reads asks again until it finds what it waits for.
 """

@@ -1,4 +1,4 @@
-"""How a reply says that it is less than was asked for: a header, and a field of the body beside the vendor's own.
+"""How a degraded answer says so: a header, and a field in the body beside the vendor's own.
 
 Above: openai_write, anthropic_write. Below: `core`.
 """

@@ -1,4 +1,4 @@
-"""What a server serves at this moment: one version of its workspace's files, which another one may follow between two requests.
+"""The indirection that makes reloads possible: which version of the configuration answers new requests, and when an older one is drained.
 
 Above: serve, reload. Below: protocol, asgi, the faces. The socket, the connections and their protocol stay; what answers them changes. A request is
 answered by the version that was there when it began.
