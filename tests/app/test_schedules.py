@@ -35,6 +35,7 @@ HOURLY = Schedule.model_validate(
         "input": {"text": "report"},
         "user": "ops",
         "priority": 4,
+        "lock": "report",
     }
 )
 
@@ -52,7 +53,7 @@ async def test_each_instant_begins_one_task_in_however_many_processes(world: Wor
     assert (task.workflow, task.user, task.status) == ("support", "ops", "running")
     begun = world.store.records(task.id)[0].event
     assert isinstance(begun, Started)
-    assert begun.priority == 4
+    assert (begun.priority, begun.lock) == (4, "report")
     [standing] = await one.standings()
     assert standing.last < standing.next
 

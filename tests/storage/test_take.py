@@ -19,9 +19,9 @@ S = 1_000_000_000
 SERVED = tuple((tenant, workflow) for tenant in ("acme", "b", "c") for workflow in ("support_reply", "urgent"))
 
 
-def begun(store, name, *, tenant="acme", workflow="support_reply", at_ns=T0, wake_at_ns=0, priority=0):
+def begun(store, name, *, tenant="acme", workflow="support_reply", at_ns=T0, wake_at_ns=0, priority=0, lock=""):
     record = started(name, workflow=workflow, at_ns=at_ns)
-    event = replace(record.event, priority=priority)
+    event = replace(record.event, priority=priority, lock=lock)
     record = Record(name, 0, tenant, at_ns, event, record.content)
     store.tasks.begin(record, "maker", T0 + S)
     store.tasks.release(name, 1, wake_at_ns=wake_at_ns)
@@ -116,6 +116,29 @@ def test_an_urgent_task_goes_before_others_of_its_tenant_and_takes_nobody_elses_
     assert take(store, 2, now_ns=T0 + 100) == ["b2", "late"]
     assert take(store, 2, now_ns=T0 + 100) == ["a0", "b3"]
     assert [take(store, 1, now_ns=T0 + 100) for _ in range(4)] == [["a1"], ["a2"], ["a3"], ["spare"]]
+
+
+@pytest.mark.requirement("OP-04")
+def test_tasks_with_the_same_lock_go_one_after_the_other_and_keep_no_other_waiting(store):
+    for n in range(20):
+        begun(store, f"a{n:02}", at_ns=T0 + n, lock="order-17", priority=n)
+    begun(store, "other", at_ns=T0 + 50, lock="order-18")
+    begun(store, "free", at_ns=T0 + 51)
+    begun(store, "theirs", tenant="b", at_ns=T0 + 52, lock="order-17")
+    assert take(store, 4) == ["a00", "free", "other", "theirs"]
+    store.signals.add(Signal("a05", "s", "resume", {}, T0))
+    assert take(store) == [], "not even those that something has come in for"
+    assert store.tasks.claim("a01", "w", now_ns=T0, lease_until_ns=T0 + S) is None
+    store.write([[Record("a00", 1, "acme", T0, ApprovalAsked(2, "refund", "h", "always", T0 + 3600 * S), fence=2)]])
+    store.tasks.release("a00", 2, wake_at_ns=T0 + 3600 * S)
+    assert take(store, now_ns=T0 + 60 * S, but=("free", "other", "theirs")) == [], (
+        "one that waits for a person is not over"
+    )
+    assert take(store, now_ns=T0 + 3601 * S, but=("free", "other", "theirs")) == ["a00"], "and goes on as the first one"
+    store.write([[finished("a00", 2, fence=3)]])
+    assert take(store, now_ns=T0 + 3602 * S, but=("free", "other", "theirs")) == ["a01"]
+    store.write([[finished("a01", 1, fence=2)]])
+    assert store.tasks.claim("a02", "w", now_ns=T0, lease_until_ns=T0 + S) == 2
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -160,11 +160,13 @@ class Agents(Control):
         digest: str = "",
         text: bool = False,
         priority: int = 0,
+        lock: str = "",
     ) -> tuple[str, bool]:
         """A new task that is worked on by whoever comes first (`work_off`), and whether it is new.
 
         `digest` (hex) makes its id: the same one again is the same task, whatever the input says then. `text`: somebody is about to follow what
-        its models write. `priority`: of the tenant's due tasks those of a higher number go first.
+        its models write. `priority`: of the tenant's due tasks those of a higher number go first. `lock`: it does not begin while an older task of the
+        tenant with the same one is not over.
 
         Raises:
             InvalidRequest: the workflow is unknown, not this tenant's, or the input does not fit it; nothing was written.
@@ -189,7 +191,7 @@ class Agents(Control):
             labels=caller.labels,
         )
         facts, usual = contract.facts(values), self.usually(workflow)
-        started = Started(workflow, who, contract.versions, "", 0, facts, usual, priority=fitting(priority))
+        started = Started(workflow, who, contract.versions, "", 0, facts, usual, priority=fitting(priority), lock=lock)
         record = Record(task, 0, contract.tenant, self._clock.wall_ns(), started, {"input": values})
         try:
             fence = await self._begin(record, contract)

@@ -105,7 +105,12 @@ class Schedules:
         caller = Caller(self._tenant, schedule.user, f"schedule:{schedule.name}")
         digest = hashlib.sha256(f"{self._tenant}\nschedule\n{schedule.name}\n{due_ns}".encode()).hexdigest()
         await self._agents.submit(
-            schedule.workflow, schedule.input, caller=caller, digest=digest, priority=schedule.priority
+            schedule.workflow,
+            schedule.input,
+            caller=caller,
+            digest=digest,
+            priority=schedule.priority,
+            lock=schedule.lock,
         )
 
     async def _last_ns(self, schedule: Schedule) -> int:

@@ -48,6 +48,7 @@ class TaskDesk:
         *,
         text: bool = False,
         priority: int = 0,
+        lock: str = "",
     ) -> tuple[TaskSummary, bool]:
         """A task that somebody will work on, and whether it is new: the same `key` of the same caller is the same task. `text`: its caller is about
         to follow what its models write.
@@ -58,7 +59,7 @@ class TaskDesk:
         named = f"{caller.tenant}\n{caller.key_id}\n{workflow}\n{key}" if key else ""
         digest = hashlib.sha256(named.encode()).hexdigest() if named else ""
         task, new = await self._agents.submit(
-            workflow, given, caller=caller, digest=digest, text=text, priority=priority
+            workflow, given, caller=caller, digest=digest, text=text, priority=priority, lock=lock
         )
         return await self.one(caller, task), new
 

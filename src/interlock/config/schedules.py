@@ -34,6 +34,8 @@ class Schedule(Block):
     """On whose behalf."""
     priority: int = Field(default=0, ge=-MOST_URGENT, le=MOST_URGENT)
     """Of its tasks, beside others of the tenant."""
+    lock: Annotated[Text, Field(max_length=200)] = ""
+    """Of its tasks, too: one does not begin while an older one with the same lock is not over."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Schedule:

@@ -172,6 +172,8 @@ class Started(Struct, frozen=True, omit_defaults=True, tag="started"):
     """What its parent gave it of its own budget; its contract's limits hold beside them."""
     priority: int = 0
     """Of a tenant's due tasks those of a higher number are taken first, the workflow's own number (`workers.priorities`) added; -1,000 to 1,000."""
+    lock: str = ""
+    """It does not begin while an older task of the tenant with the same lock is not over."""
 
 
 class Intended(Struct, frozen=True, omit_defaults=True, tag="intended"):

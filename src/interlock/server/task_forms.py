@@ -27,6 +27,8 @@ class NewTask(Struct, frozen=True, forbid_unknown_fields=True):
     user: str = ""
     priority: Annotated[int, Meta(ge=-MOST_URGENT, le=MOST_URGENT)] = 0
     """Of the tenant's due tasks those of a higher number are taken first; `workers.priorities` of its workflow is added."""
+    lock: Annotated[str, Meta(max_length=200)] = ""
+    """It does not begin while an older task of the tenant with the same lock is not over."""
     text: bool = False
     """Its events are about to be followed with `text=1`: from now on, or for half a minute where nobody comes, its models' answers are streamed."""
 

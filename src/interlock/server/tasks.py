@@ -111,7 +111,13 @@ class TasksFace:
         if len(key) > 256:
             raise InvalidRequest("an Idempotency-Key has 256 characters at most", param="idempotency-key")
         task, new = await self._desk.create(
-            caller, wanted.workflow, wanted.input, key, text=wanted.text, priority=wanted.priority
+            caller,
+            wanted.workflow,
+            wanted.input,
+            key,
+            text=wanted.text,
+            priority=wanted.priority,
+            lock=wanted.lock,
         )
         return _json(task, 202 if new else 200, location=f"/api/tasks/{task.task}")
 

@@ -156,6 +156,7 @@ def _new_row(record: Record) -> dict[str, Any]:
         batch="",
         line=0,
         priority=0,
+        lock="",
         contract="",
         created_ns=record.at_ns,
         updated_ns=record.at_ns,
@@ -219,6 +220,7 @@ def _fold(row: dict[str, Any], record: Record) -> None:
                 batch=started.batch,
                 line=started.line,
                 priority=started.priority,
+                lock=started.lock,
                 created_ns=record.at_ns,
                 fence=record.fence,
             )

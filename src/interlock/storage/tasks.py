@@ -60,6 +60,8 @@ class SqliteTasks:
             row = db.execute(self._sql["lease"], (task,)).fetchone()
             if row is None or row[3] == "finished" or not _free(row[0], row[1], now_ns, alive):
                 return None
+            if db.execute(self._sql["behind"], (task,)).fetchone()[0]:
+                return None
             fence = int(row[2]) + 1
             db.execute(self._sql["hold"], (owner, lease_until_ns, fence, task))
         return fence

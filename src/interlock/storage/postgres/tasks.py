@@ -62,6 +62,8 @@ class PostgresTasks:
             row = db.execute(self._sql["lease"], ([task],)).fetchone()
             if row is None or row[4] == "finished" or not _free(row[1], row[2], now_ns, alive):
                 return None
+            if db.execute(self._sql["behind"], (task,)).fetchone()[0]:
+                return None
             fence = int(row[3]) + 1
             db.execute(self._sql["hold"], (owner, lease_until_ns, fence, task))
         return fence

@@ -5,7 +5,7 @@ INSERT INTO tasks (
     id, tenant, kind, workflow, user, status, outcome, fence, wake_at_ns, created_ns, updated_ns, finished_ns, duration_us,
     batch, line, contract, confidence, tier, escalations, simulated, degraded, success, success_source,
     events, last_seq, model_calls, tool_calls, input_tokens, output_tokens,
-    cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message, asked, doubted, priority
+    cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message, asked, doubted, priority, lock
 ) VALUES (
     :id, :tenant, :kind, :workflow, :user, COALESCE(:status, 'running'), COALESCE(:outcome, ''), :fence, COALESCE(:wake_at_ns, 0),
     :created_ns, :updated_ns, :finished_ns, CASE WHEN :finished_ns > 0 THEN MAX(0, :finished_ns - :created_ns) / 1000 ELSE 0 END,
@@ -13,7 +13,7 @@ INSERT INTO tasks (
     COALESCE(:degraded, ''), :success, COALESCE(:success_source, ''),
     :events, :last_seq, :model_calls, :tool_calls, :input_tokens, :output_tokens,
     :cost_nano_usd, :simulated_nano_usd, :saved_nano_usd, COALESCE(:error, ''), COALESCE(:message, ''), :asked, :doubted,
-    :priority
+    :priority, :lock
 )
 ON CONFLICT (id) DO UPDATE SET
     status = COALESCE(:status, status),
@@ -111,6 +111,13 @@ UPDATE tasks SET owner = ?, lease_until_ns = ?, fence = ? WHERE id = ?;
 -- Who holds a task.
 SELECT owner, lease_until_ns, fence, status FROM tasks WHERE id = ?;
 
+-- name: behind
+-- Whether an older task with the same lock is not over.
+SELECT EXISTS (
+    SELECT 1 FROM tasks AS t JOIN tasks AS o ON o.tenant = t.tenant AND o.lock = t.lock
+    WHERE t.id = ? AND t.lock <> '' AND o.lock <> '' AND o.status <> 'finished' AND (o.created_ns, o.id) < (t.created_ns, t.id)
+);
+
 -- name: standing
 -- The fences and states of tasks (a JSON list of ids) that have rows.
 SELECT id, fence, status FROM tasks WHERE id IN (SELECT value FROM json_each(?));
@@ -175,17 +182,23 @@ SELECT tenant, workflow, outcome, tier, simulated, finished_ns, duration_us FROM
 WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: due
--- The same tasks, as far as whose turn it is: since when each is due, and who holds it.
+-- The same tasks, as far as whose turn it is: since when each is due, and who holds it. One with a lock does not begin while an older one with the same
+-- lock is not over.
 SELECT id, tenant, workflow, MIN(since_ns), priority, owner, lease_until_ns FROM (
-    SELECT id, tenant, workflow, MAX(created_ns, wake_at_ns) AS since_ns, priority, owner, lease_until_ns
+    SELECT id, tenant, workflow, MAX(created_ns, wake_at_ns) AS since_ns, priority, owner, lease_until_ns, lock, created_ns
     FROM tasks WHERE status <> 'finished' AND status = 'running' AND wake_at_ns <= :now_ns
     UNION ALL
-    SELECT id, tenant, workflow, wake_at_ns, priority, owner, lease_until_ns
+    SELECT id, tenant, workflow, wake_at_ns, priority, owner, lease_until_ns, lock, created_ns
     FROM tasks WHERE status <> 'finished' AND status IN ('waiting', 'in_doubt') AND wake_at_ns BETWEEN 1 AND :now_ns
     UNION ALL
-    SELECT t.id, tenant, workflow, s.at_ns, priority, owner, lease_until_ns
+    SELECT t.id, tenant, workflow, s.at_ns, priority, owner, lease_until_ns, lock, created_ns
     FROM signals AS s JOIN tasks AS t ON t.id = s.task WHERE s.consumed = 0 AND t.status <> 'finished'
-) GROUP BY id;
+) AS t
+WHERE lock = '' OR NOT EXISTS (
+    SELECT 1 FROM tasks AS o WHERE o.tenant = t.tenant AND o.lock = t.lock AND o.lock <> '' AND o.status <> 'finished'
+      AND (o.created_ns, o.id) < (t.created_ns, t.id)
+)
+GROUP BY id;
 
 -- name: held
 -- The tenants and holders of tasks that are under way.

@@ -1,7 +1,9 @@
 -- phase: pre
--- How urgent a task is beside others of its tenant (core/events.py, Started), and the tasks that run and that nobody holds, in the order in which they are
--- taken.
+-- How urgent a task is beside others of its tenant, and behind which lock it waits its turn (core/events.py, Started); the tasks that run and that nobody
+-- holds, in the order in which they are taken; those of each lock.
 ALTER TABLE tasks ADD COLUMN priority BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE tasks ADD COLUMN lock TEXT COLLATE "C" NOT NULL DEFAULT '';
+CREATE INDEX tasks_locked ON tasks (tenant, lock, created_ns, id) WHERE lock <> '' AND status <> 'finished';
 CREATE INDEX tasks_free ON tasks (tenant, workflow, wake_at_ns, priority DESC, created_ns) WHERE status = 'running' AND owner = '';
 
 -- What processes of before have prepared with all columns of a task would be refused on the connections that they have ("cached plan must not change

@@ -5,7 +5,7 @@ INSERT INTO tasks AS t (
     id, tenant, kind, workflow, "user", status, outcome, fence, wake_at_ns, created_ns, updated_ns, finished_ns, duration_us,
     batch, line, contract, confidence, tier, escalations, simulated, degraded, success, success_source,
     events, last_seq, model_calls, tool_calls, input_tokens, output_tokens,
-    cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message, asked, doubted, priority
+    cost_nano_usd, simulated_nano_usd, saved_nano_usd, error, message, asked, doubted, priority, lock
 ) VALUES (
     %(id)s, %(tenant)s, %(kind)s, %(workflow)s, %(user)s, coalesce(%(status)s::text, 'running'), coalesce(%(outcome)s::text, ''),
     %(fence)s, coalesce(%(wake_at_ns)s::bigint, 0), %(created_ns)s, %(updated_ns)s, %(finished_ns)s,
@@ -15,7 +15,7 @@ INSERT INTO tasks AS t (
     %(success)s::boolean, coalesce(%(success_source)s::text, ''),
     %(events)s, %(last_seq)s, %(model_calls)s, %(tool_calls)s, %(input_tokens)s, %(output_tokens)s,
     %(cost_nano_usd)s, %(simulated_nano_usd)s, %(saved_nano_usd)s, coalesce(%(error)s::text, ''), coalesce(%(message)s::text, ''),
-    %(asked)s, %(doubted)s, %(priority)s
+    %(asked)s, %(doubted)s, %(priority)s, %(lock)s
 )
 ON CONFLICT (id) DO UPDATE SET
     status = coalesce(%(status)s::text, t.status),
@@ -87,6 +87,13 @@ UPDATE tasks SET owner = %s, lease_until_ns = %s, fence = %s WHERE id = %s;
 -- name: lease
 -- Who holds these tasks; nobody else changes them before this transaction ends. In one order, so that no two wait for each other.
 SELECT id, owner, lease_until_ns, fence, status FROM tasks WHERE id = ANY(%s) ORDER BY id FOR UPDATE;
+
+-- name: behind
+-- Whether an older task with the same lock is not over.
+SELECT EXISTS (
+    SELECT FROM tasks AS t JOIN tasks AS o ON o.tenant = t.tenant AND o.lock = t.lock
+    WHERE t.id = %s AND t.lock <> '' AND o.lock <> '' AND o.status <> 'finished' AND (o.created_ns, o.id) < (t.created_ns, t.id)
+);
 
 -- name: known
 -- Those of the given tasks that have a row.
@@ -164,8 +171,9 @@ SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' interlock ta
 -- name: take
 -- Puts leases on tasks of the served workflows that have a reason to go on and that nobody holds: again and again one of the tenant that has the fewest
 -- under way, its most urgent first, then its oldest (`storage/fair.py` says the same). Each reason by an index of its own: what waits costs nothing. A paused
--- task wakes on a signal alone. Of each reason some more than wanted are looked at, since others may be taking the first of them at this moment. Gives who
--- holds tasks and how many could have been taken, and beside it each task that was, as it is now.
+-- task wakes on a signal alone; one with a lock does not begin while an older one with the same lock is not over. Of each reason some more than wanted are
+-- looked at, since others may be taking the first of them at this moment. Gives who holds tasks and how many could have been taken, and beside it each task
+-- that was, as it is now.
 WITH served AS (
     SELECT * FROM unnest(%(tenants)s::text[], %(workflows)s::text[], %(urgencies)s::bigint[]) AS s(tenant, workflow, urgency)
 ),
@@ -176,14 +184,20 @@ held AS MATERIALIZED (
 busy AS (SELECT tenant, sum(tasks)::bigint AS tasks FROM held GROUP BY tenant),
 found AS (
     SELECT each.id, served.tenant, served.urgency + each.priority AS urgency, each.since_ns FROM served CROSS JOIN LATERAL (
-        (SELECT id, priority, created_ns AS since_ns FROM tasks
+        (SELECT id, priority, created_ns AS since_ns FROM tasks AS t
          WHERE status = 'running' AND owner = '' AND tenant = served.tenant AND workflow = served.workflow AND wake_at_ns = 0
-           AND NOT id = ANY(%(but)s)
+           AND NOT id = ANY(%(but)s) AND (lock = '' OR NOT EXISTS (
+                 SELECT FROM tasks AS o WHERE o.tenant = t.tenant AND o.lock = t.lock AND o.lock <> '' AND o.status <> 'finished'
+                   AND (o.created_ns, o.id) < (t.created_ns, t.id)
+             ))
          ORDER BY priority DESC, created_ns LIMIT %(most)s)
         UNION ALL
-        (SELECT id, priority, wake_at_ns FROM tasks
+        (SELECT id, priority, wake_at_ns FROM tasks AS t
          WHERE status = 'running' AND owner = '' AND tenant = served.tenant AND workflow = served.workflow
-           AND wake_at_ns BETWEEN 1 AND %(due_ns)s AND NOT id = ANY(%(but)s)
+           AND wake_at_ns BETWEEN 1 AND %(due_ns)s AND NOT id = ANY(%(but)s) AND (lock = '' OR NOT EXISTS (
+                 SELECT FROM tasks AS o WHERE o.tenant = t.tenant AND o.lock = t.lock AND o.lock <> '' AND o.status <> 'finished'
+                   AND (o.created_ns, o.id) < (t.created_ns, t.id)
+             ))
          ORDER BY priority DESC, wake_at_ns LIMIT %(most)s)
     ) AS each
     UNION ALL
@@ -192,14 +206,22 @@ found AS (
        AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
      ORDER BY urgency + priority DESC, wake_at_ns LIMIT %(most)s)
     UNION ALL
-    (SELECT id, tenant, urgency + priority, greatest(created_ns, wake_at_ns) FROM tasks JOIN served USING (tenant, workflow)
+    (SELECT id, tenant, urgency + priority, greatest(created_ns, wake_at_ns) FROM tasks AS t JOIN served USING (tenant, workflow)
      WHERE owner <> '' AND status <> 'finished' AND status = 'running' AND wake_at_ns <= %(due_ns)s
-       AND (lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s))
+       AND (lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
+       AND (lock = '' OR NOT EXISTS (
+             SELECT FROM tasks AS o WHERE o.tenant = t.tenant AND o.lock = t.lock AND o.lock <> '' AND o.status <> 'finished'
+               AND (o.created_ns, o.id) < (t.created_ns, t.id)
+         )))
     UNION ALL
     (SELECT id, tenant, urgency + priority, told.since_ns FROM
          (SELECT task, min(at_ns) AS since_ns FROM signals WHERE NOT consumed GROUP BY task) AS told
-         JOIN tasks ON id = task JOIN served USING (tenant, workflow)
+         JOIN tasks AS t ON id = task JOIN served USING (tenant, workflow)
      WHERE status <> 'finished' AND (owner = '' OR lease_until_ns <= %(now_ns)s OR owner = ANY(%(gone)s)) AND NOT id = ANY(%(but)s)
+       AND (lock = '' OR NOT EXISTS (
+             SELECT FROM tasks AS o WHERE o.tenant = t.tenant AND o.lock = t.lock AND o.lock <> '' AND o.status <> 'finished'
+               AND (o.created_ns, o.id) < (t.created_ns, t.id)
+         ))
      ORDER BY urgency + priority DESC, told.since_ns LIMIT %(most)s)
 ),
 lines AS (
