@@ -9,7 +9,6 @@ from msgspec import json
 from interlock.agents.live import EXPECTED_S, Followers
 from interlock.app import Interlock
 from interlock.app.afar import AGAIN_S, MOST_MESSAGES, Afar
-from interlock.core.caller import Caller
 from interlock.core.live import Calling, Live, Said, Writing
 from interlock.core.wires import MOST_BYTES
 from interlock.testing.clock import FakeClock
@@ -18,7 +17,9 @@ from tests.postgres import Postgres
 from tests.servers import postgres_programs
 
 from .conftest import Folder
-from .test_live_text import AGENT, ASKED, TEXT
+from .test_live_text import AGENT, NEW, TEXT, following, settled, text_of, until_text
+from .test_serve import serving
+from .test_tasks_api import client
 
 
 class Quiet:
@@ -98,36 +99,29 @@ def shared(tmp_path: Path) -> Folder:
 
 
 @pytest.mark.requirement("AG-09", "OP-04")
-async def test_a_follower_in_one_process_reads_what_another_one_writes(shared: Folder):
+async def test_a_follower_at_a_server_that_works_on_nothing_reads_what_a_worker_writes(shared: Folder):
     if postgres_programs() is None:
         pytest.skip("PostgreSQL is not installed: apt install postgresql")
-    go_on, heard, came = asyncio.Event(), list[Live](), asyncio.Event()
-
-    def hears(piece: Live) -> None:
-        heard.append(piece)
-        came.set()
-
-    async def until(text: str) -> None:
-        while "".join(each.text for each in heard if isinstance(each, Said)) != text:
-            came.clear()
-            await came.wait()
-
+    go_on = asyncio.Event()
     with Postgres() as server:
         async with Upstream(Answer(text=TEXT, until=go_on, held_after=4)) as upstream:
             shared.provider("openai", upstream.base_url)
-            shared.write("interlock.yaml", f"workspace: documents\ntenant: acme\nstore: '{server.address()}'\n")
+            store = f"workspace: documents\ntenant: acme\nstore: '{server.address()}'\n"
+            shared.write("interlock.yaml", store + "workers: {serve: false}\n")
             async with (
+                serving(shared) as address,
+                client(address, shared.root) as http,
                 Interlock.from_file(shared.root) as worker,
-                Interlock.from_file(shared.root) as serves,
-                serves.tasking.with_others(),
-                asyncio.timeout(60),
+                asyncio.timeout(120),
             ):
-                task, _ = await serves.agents.submit("support", ASKED, caller=Caller("acme"))
-                with serves.tasking.followers.hearing(task, hears):
-                    working = asyncio.ensure_future(worker.work())
-                    await until("Your order has")
+                task = (await http.post("/api/tasks", json=NEW)).json()["task"]
+                working = asyncio.ensure_future(worker.work())
+                async with following(http, task) as events:
+                    seen = await until_text(events, "Your order has")
                     go_on.set()
-                    await until(TEXT)
+                    seen += [event async for event in events]
                 worker.agents.stop()
                 await working
+    assert settled(seen)[-1]["content"]["response"]["text"] == TEXT
+    assert text_of(seen) in (TEXT, "Your order has"), "what comes after the record is told no more"
     assert upstream.asked[0].streamed

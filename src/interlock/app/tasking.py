@@ -5,6 +5,7 @@ Above: compose. Below: agents, tools, ledger. One per open workspace.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -67,6 +68,7 @@ class Tasking:
         self._tools, self._model, self._store = tools, model, store
         self._sealed = settings.encryption is not None
         """Then no word of a tenant passes through the database in the clear: followers hear what this process writes."""
+        self._speaks = False
         self._policy = Policy.of(places=places_of(settings.residency))
         self._senders: list[Callable[[], object]] = []
         """Hear of messages for webhooks, where this process sends them."""
@@ -128,10 +130,26 @@ class Tasking:
                 due = Listening(waker, self.agents.nudge)
                 due.start()
                 entered.callback(due.stop)
-            if not self._sealed and (wire := self._store.wire(self._tenant)) is not None:
-                followers = self.followers
-                await entered.enter_async_context(Afar(followers, wire, self._ids.new("prc"), self._clock).running())
+            await entered.enter_async_context(self._spoken())
             yield
+
+    async def speak(self) -> None:
+        """Has followers in other processes hear what is written here, and those here what is written there, until it is cancelled."""
+        async with self._spoken():
+            await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def _spoken(self) -> AsyncGenerator[None]:
+        wire = None if self._sealed or self._speaks else self._store.wire(self._tenant)
+        if wire is None:
+            yield
+            return
+        self._speaks = True
+        try:
+            async with Afar(self.followers, wire, self._ids.new("prc"), self._clock).running():
+                yield
+        finally:
+            self._speaks = False
 
     def schedules(self) -> Schedules:
         """Begins tasks that come round by themselves; runs where its `run` does."""

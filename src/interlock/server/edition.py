@@ -108,7 +108,7 @@ class Edition:
         alerting, judging = il.alerting(), il.judging()
         if not lead:
             alerting.follow(il.looks)
-        beside = [alerting.run()] if lead else []
+        beside = [il.tasking.speak(), *([alerting.run()] if lead else [])]
         beside += [judging.run()] if lead and judging.wanted else []
         beside += [self._schedules.run()] if lead and files.schedules else []
         beside += [il.webhooks().run()] if lead and files.webhooks else []
