@@ -92,6 +92,17 @@ def test_whole_numbers_in_digits_or_words():
     assert integers("I want two of them, not 3 (and not 4.5)") == [2, 3]
 
 
+def test_letters_that_only_look_like_those_of_a_word_are_read_as_it():
+    assert [day.isoformat() for day in dates("frıday, 3 ſep 2026, SİX weeks ago, two weekſ ago", TODAY)] == [
+        "2026-11-20",
+        "2026-09-03",
+        "2026-10-10",
+        "2026-11-07",
+    ]
+    assert integers("SİX or ſeven") == [6, 7]
+    assert (amounts("12 uſd"), currencies("12 uſd")) == ([12.0], ["USD"])
+
+
 def test_products_bear_a_typing_error_but_not_a_guess():
     names = ("Trail Runner 2", "Trail Runner 3", "Alpine Tent")
     assert products("my trail runner 2 is torn", names) == ["Trail Runner 2"]

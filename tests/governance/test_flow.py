@@ -307,3 +307,12 @@ def test_a_verdict_explains_itself_an_argument_at_a_time():
 
     assert set(played.explain(pay(EVIL, 3.0, "see www.evil.com"))) == {"recipient", "amount", "subject"}
     assert played.explain(pay("GB29NWBK60161331926819", 50.0)) == {}
+
+
+@pytest.mark.parametrize("amount", [None, "n/a", "nan", "1e999", "100"])
+def test_a_share_of_what_is_no_number_is_no_amount(amount):
+    own = session("Pay Dora 19.5% of the rent on 3 ſep, to US122000000121212121212")
+    own.after(call("get_most_recent_transactions", n=9), [{"subject": "rent Dora", "amount": amount}])
+    asked = {name: why for name, why in own.explain(pay("US122000000121212121212", 19.5)).items() if name == "amount"}
+    assert bool(asked) == (amount != "100")
+    assert own.before(pay("US122000000121212121212", "nan")) == "ask"

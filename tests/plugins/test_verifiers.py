@@ -152,6 +152,8 @@ def test_answers_that_end_badly_are_not_good_enough():
         ("My confidence: high", None, 0.85),
         ("{}", {"confidence": 0.3}, 0.3),
         ("{}", {"confidence": True}, None),
+        ("My confidence: hıgh", None, None),
+        ("{}", {"confidence": 10**400}, None),
         ("no word of it", None, None),
     ],
 )

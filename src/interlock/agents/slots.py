@@ -111,6 +111,8 @@ def _spellings(letters: str, between: str, number: str) -> Iterable[str]:
 # --- e-mail, numbers, amounts ----------------------------------------------------------------------------------------
 
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
+_LIKE_LATIN = str.maketrans("ſıİ", "siI")
+"""Letters that a pattern without regard to case takes for these, as `frıday`, and that no table of words has."""
 _NUMBER = re.compile(r"(?<![\w.,])-?\d{1,12}(?:[.,]\d{1,6})*(?![\w]|[.,]\d)")
 _UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
@@ -130,7 +132,7 @@ _AMOUNT = re.compile(
 def amounts(text: str) -> list[float]:
     """Amounts that stand with a currency, in its main unit: `$45`, `45,50 €`, `1,200 dollars`, `EUR 12`."""
     found: list[float] = []
-    for match in _AMOUNT.finditer(text):
+    for match in _AMOUNT.finditer(text.translate(_LIKE_LATIN)):
         number = _number(match["after"] or match["before"] or match["coded"] or "")
         if number is not None:
             found.append(round(float(number), 2))
@@ -139,12 +141,14 @@ def amounts(text: str) -> list[float]:
 
 def currencies(text: str) -> list[str]:
     """ISO codes of the currencies that amounts stand with, in the same order as `amounts`."""
-    marks = [(m["sign"] or m["unit"] or m["code"] or "") for m in _AMOUNT.finditer(text[:MAX_TEXT_CHARS])]
+    text = text[:MAX_TEXT_CHARS].translate(_LIKE_LATIN)
+    marks = [(m["sign"] or m["unit"] or m["code"] or "") for m in _AMOUNT.finditer(text)]
     return [_SIGNS.get(mark) or _CURRENCY_WORDS[mark.lower()] for mark in marks]
 
 
 def integers(text: str) -> list[int]:
     """Whole numbers, in digits or as words up to twelve."""
+    text = text.translate(_LIKE_LATIN)
     found = [(m.start(), int(m[0])) for m in re.finditer(r"(?<![\w.,])-?\d{1,12}(?![\w]|[.,]\d)", text)]
     words = re.finditer(rf"\b(?:{'|'.join(_UNITS)})\b", text, re.IGNORECASE)
     found += [(m.start(), _UNITS.index(m[0].lower())) for m in words]
@@ -195,6 +199,7 @@ def dates(text: str, today: date) -> list[date]:
 
     A date that could be read two ways (`03/04/2026`) gives none. Without a year it is the latest one that has begun.
     """
+    text = text.translate(_LIKE_LATIN)
     found = [(m.start(), _written(m, today)) for m in _WRITTEN.finditer(text)]
     found += [(m.start(), _relative(m, today)) for m in _RELATIVE.finditer(text)]
     return [day for _, day in sorted(found, key=lambda pair: pair[0]) if day is not None]

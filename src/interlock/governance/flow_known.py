@@ -331,8 +331,9 @@ class Known:
             if self._prompt.is_computed
             else 0
         )
-        for share in values.shares(self._prompt.raw):
-            self.add("amount", f"{round(float(value) * share + more, 2)}")
+        whole = values.number(value)
+        for share in values.shares(self._prompt.raw) if whole is not None else ():
+            self.add("amount", f"{round(whole * share + more, 2)}")
 
     def _pointers(self, holder: Any, last: str, by: Sequence[str]) -> int:
         if not isinstance(holder, dict):

@@ -82,7 +82,9 @@ class Times:
 
     def is_part_of_date(self, word: str) -> bool:
         return (
-            word.isdigit() and len(word) <= 2 and Counter(each for pair in self._dates for each in pair)[int(word)] > 0
+            word.isdecimal()
+            and len(word) <= 2
+            and Counter(each for pair in self._dates for each in pair)[int(word)] > 0
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -161,6 +162,15 @@ def _blank(pattern: re.Pattern[str], text: str) -> str:
     return pattern.sub(lambda found: " " * len(found[0]), text)
 
 
+def number(text: str) -> float | None:
+    """A text that is one number; none where it is anything else."""
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
 def shares(text: str) -> list[float]:
     """The shares that a text names, as parts of one: `19.5%`."""
     return [float(each) / 100 for each in _SHARE.findall(text)]
@@ -178,7 +188,7 @@ def dates(text: str) -> Iterator[tuple[int, int]]:
     for before, month, after in _DAY_MONTH.findall(text):
         for day in (before, after):
             if day:
-                yield _MONTHS[month.lower()[:3]], int(day)
+                yield _MONTHS[normal(month)[:3]], int(day)
 
 
 def clocks(text: str) -> Iterator[tuple[int, int]]:

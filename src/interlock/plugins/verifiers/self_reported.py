@@ -14,6 +14,7 @@ from interlock.core.verify import Answered, Finding, Needs, Verifier
 NEEDS: Needs = "answer"
 _SAID = re.compile(r"\bconfidence\b[^\d\n]{0,20}(\d{1,3}(?:\.\d+)?)\s*(%|/\s*100|/\s*10)?", re.IGNORECASE)
 _WORDS = re.compile(r"\bconfidence\b\W{0,5}(very high|high|medium|moderate|low|very low)\b", re.IGNORECASE)
+_MOST = 100
 WORDS = {"very high": 0.95, "high": 0.85, "medium": 0.6, "moderate": 0.6, "low": 0.3, "very low": 0.1}
 
 
@@ -41,12 +42,12 @@ class SelfReported:
         if isinstance(value, dict) and self._field in value:
             said: object = value[self._field]  # pyright: ignore[reportUnknownVariableType]
             if isinstance(said, (int, float)) and not isinstance(said, bool):
-                return _share(float(said), "" if said <= 1 else "%")
+                return _share(said, "" if said <= 1 else "%")
         text = answered.response.text
         if match := _SAID.search(text):
             return _share(float(match.group(1)), (match.group(2) or "").replace(" ", ""))
         if match := _WORDS.search(text):
-            return WORDS[match.group(1).lower()]
+            return WORDS.get(match.group(1).lower())  # none: `hıgh` matches too
         return None
 
 
@@ -56,8 +57,10 @@ def build(settings: Settings) -> Verifier:
 
 
 def _share(number: float, unit: str) -> float | None:
+    if not 0 <= number <= _MOST:  # a whole number may be too large to divide
+        return None
     if unit in ("%", "/100") or (not unit and number > 1):
         number /= 100
     elif unit == "/10":
         number /= 10
-    return number if 0 <= number <= 1 else None
+    return number if number <= 1 else None
