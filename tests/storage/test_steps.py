@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -133,3 +134,23 @@ def test_places_that_are_taken_ahead_are_not_where_the_ledger_ends(tmp_path):
     other.write([[intended("t1", 3)]])
     assert [each.seq for each in other.tail.read(end, 10)[0]] == [3]
     other.close()
+
+
+def test_places_that_a_failed_commit_took_are_taken_again(tmp_path, monkeypatch):
+    store = opened(tmp_path, "store")
+    for seq in (1, 2):
+        store.write([[intended("t1", seq)]])
+
+    def failing():
+        raise RuntimeError("no commit")
+
+    laid = store._database._laid
+    with monkeypatch.context() as broken:
+        broken.setattr(laid, "lay", failing)
+        for seq in range(3, 3 + 300):  # more than are taken ahead at once
+            with pytest.raises(RuntimeError):
+                store.write([[intended("t1", seq)]])
+    end = store.tail.end()
+    assert store.write([[intended("t1", seq)] for seq in range(3, 603)]) == [None] * 600
+    assert [each.seq for each in store.tail.read(end, 1000)[0]] == list(range(3, 603))
+    store.close()

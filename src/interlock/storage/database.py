@@ -96,17 +96,17 @@ class Database:
 
     def end(self, *, well: bool) -> None:
         """Commits what was begun, or undoes it."""
-        writer = self._writer
+        writer, done = self._writer, False
         try:
             if well:
                 self._laid.lay()
                 writer.execute("COMMIT")
-            else:
-                self.ahead.forget()
+                done = True
         finally:
+            if not done:
+                self.ahead.forget()
             # A failed statement may have rolled back by itself; only a transaction that is still open is undone.
             if writer.in_transaction:
-                self.ahead.forget()
                 writer.execute("ROLLBACK")
             self._writing.release()
 

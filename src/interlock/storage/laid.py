@@ -29,17 +29,17 @@ class Laid:
 
     def lay(self) -> None:
         """Inside a transaction, beside which nobody can write. A disk that is full is for the commit to find."""
-        if self._file is None:
-            with suppress(OSError):
+        with suppress(OSError):
+            if self._file is None:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-            return
-        size = os.fstat(self._file).st_size
-        if size == self._size or size < FROM:
-            return
-        with suppress(OSError):  # appended, whatever is there: what is written already cannot be written over
-            for _ in range(AT_ONCE // len(_ZEROS)):
-                os.write(self._file, _ZEROS)
-        self._size = os.fstat(self._file).st_size
+            size = os.fstat(self._file).st_size
+            if size == self._size or size < FROM:
+                return
+            try:
+                for _ in range(AT_ONCE // len(_ZEROS)):  # appended: what is written already cannot be written over
+                    os.write(self._file, _ZEROS)
+            finally:
+                self._size = os.fstat(self._file).st_size
 
     def close(self) -> None:
         if self._file is not None:
