@@ -332,7 +332,9 @@ class Known:
             else 0
         )
         whole = values.number(value)
-        for share in values.shares(self._prompt.raw) if whole is not None else ():
+        if whole is None:
+            return
+        for share in values.shares(self._prompt.raw):
             self.add("amount", f"{round(whole * share + more, 2)}")
 
     def _pointers(self, holder: Any, last: str, by: Sequence[str]) -> int:
