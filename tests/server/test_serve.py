@@ -15,7 +15,8 @@ import pytest
 from interlock.core.caller import Caller, Secret
 from interlock.core.errors import NotAuthorised
 from interlock.server.auth import Keys, load_or_make_key
-from interlock.server.serve import CannotListen, ServerSettings, is_loopback, open_socket, serve
+from interlock.server.door import Door as Behind
+from interlock.server.serve import CannotListen, ServerSettings, is_loopback, open_socket, serve_door, served
 
 from .door import ASK, Door, FakeGateway, parts, post
 
@@ -23,7 +24,7 @@ from .door import ASK, Door, FakeGateway, parts, post
 async def start(gateway: FakeGateway, shutdown_s: float = 30) -> tuple[Door, asyncio.Task[None]]:
     opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     settings = ServerSettings(port=0, shutdown_s=shutdown_s)
-    task = asyncio.ensure_future(serve(parts(gateway), settings, opened.set_result))
+    task = asyncio.ensure_future(serve_door(Behind(served(parts(gateway))), settings, opened.set_result))
     address = await opened
     return Door(int(address.rsplit(":", 1)[1]), gateway), task
 

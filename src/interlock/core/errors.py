@@ -198,13 +198,14 @@ class LimitUnknown(InterlockError):
     code = "limit_store_unavailable"
     retryable = True
 
-    def __init__(self, limit: str, why: str, *, retry_after_s: float = 1.0) -> None:
+    retry_after_s = 1.0
+
+    def __init__(self, limit: str, why: str) -> None:
         super().__init__(
             f"the count of the limit {limit!r} cannot be reached: {why}",
             hint="Mend the store, or declare `on_store_loss: open` for it.",
         )
         self.limit = limit
-        self.retry_after_s = retry_after_s
 
 
 class Shed(InterlockError):

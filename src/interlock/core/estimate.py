@@ -33,10 +33,10 @@ def wilson(hits: int, n: int, *, z: float = TWO_SIDED_95) -> Interval:
     return Interval(0.0 if not hits else max(0.0, middle - reach), 1.0 if hits == n else min(1.0, middle + reach))
 
 
-def per_success(costs: Sequence[int], good: Sequence[bool], *, n: int | None = None) -> Interval | None:
+def per_success(costs: Sequence[int], good: Sequence[bool]) -> Interval | None:
     """Factors for the cost of a success that was seen: the one that is meant lies between `low` and `high` times it.
 
-    `costs` and `good` belong to single tasks, a sample of `n` of them; each task is taken to be independent of the others. The logarithm of a
+    `costs` and `good` belong to single tasks; each task is taken to be independent of the others. The logarithm of a
     ratio of two means, by the delta method (Cochran 1977, section 6.3). `None` for fewer than `FEWEST_SUCCESSES`, or where nothing was spent.
     """
     seen, successes, spent = len(costs), sum(good), sum(costs)
@@ -44,5 +44,5 @@ def per_success(costs: Sequence[int], good: Sequence[bool], *, n: int | None = N
         return None
     cost, share = spent / seen, successes / seen
     variance = sum((c / cost - g / share) ** 2 for c, g in zip(costs, good, strict=True)) / (seen - 1)
-    reach = math.exp(TWO_SIDED_95 * math.sqrt(variance / max(seen, n or 0)))
+    reach = math.exp(TWO_SIDED_95 * math.sqrt(variance / seen))
     return Interval(1 / reach, reach)

@@ -35,9 +35,9 @@ GRAINS = 20
 UNBOUNDED_NS = 1 << 62
 
 
-def vector(requests: int, input_tokens: int, output_tokens: int, nano_usd: int, concurrency: int = 0) -> Vector:
-    """The amounts at their places."""
-    return (requests, input_tokens, output_tokens, input_tokens + output_tokens, nano_usd, concurrency)
+def vector(requests: int, input_tokens: int, output_tokens: int, nano_usd: int) -> Vector:
+    """What a call has used, each amount at its place; it is under way no more."""
+    return (requests, input_tokens, output_tokens, input_tokens + output_tokens, nano_usd, 0)
 
 
 class Limit(Struct, frozen=True, omit_defaults=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -35,11 +34,11 @@ class Gate:
 
     __slots__ = ("_counted_since_s", "_left", "_line", "_settings", "_what", "inside", "limit", "place", "pressed")
 
-    def __init__(self, settings: Admission, *, weights: Mapping[str, float] | None = None, what: str = "") -> None:
+    def __init__(self, settings: Admission, *, what: str = "") -> None:
         """`what`: before which deployment it stands, for messages; empty before the whole process."""
         self._settings = settings
         self._what = f" to {what}" if what else ""
-        self._line: FairQueue[Turn] = FairQueue(weights or settings.tenant_weights)
+        self._line: FairQueue[Turn] = FairQueue(settings.tenant_weights)
         self.place = Place(self)
         """Of whoever is inside."""
         self._left = 0

@@ -241,10 +241,9 @@ def traced(record: Record) -> TracedStep:
     return TracedStep(record.seq, kind, iso(record.at_ns), None, detail, record.content)
 
 
-def to_json(value: Any, *, indent: int = 2) -> str:
-    """The published JSON form of any value of this room and of `economics`."""
-    text = msgspec.json.encode(value)
-    return (msgspec.json.format(text, indent=indent) if indent else text).decode()
+def to_json(value: Any) -> str:
+    """The published JSON form of any value of this room and of `economics`, indented."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 def iso(at_ns: int) -> str:

@@ -22,14 +22,15 @@ from .walls import Place, Refused, place_of
 
 MAX_HOPS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
+AGENT = "interlock-fetch/1"
 ACCEPTED = "text/html,application/xhtml+xml,text/plain,application/json;q=0.9"
 
 
 class PageFetcher:
     """The fetch tool's way out."""
 
-    def __init__(self, clock: Clock, resolve: Resolver, dial: Dialer, *, agent: str = "interlock-fetch/1") -> None:
-        self._clock, self._resolve, self._dial, self._agent = clock, resolve, dial, agent
+    def __init__(self, clock: Clock, resolve: Resolver, dial: Dialer) -> None:
+        self._clock, self._resolve, self._dial = clock, resolve, dial
         self._tls: ssl.SSLContext | None = None
 
     async def get(
@@ -80,7 +81,7 @@ class PageFetcher:
             address, place.port, self._tls if place.scheme == "https" else None, place.host
         )
         try:
-            asked = [("user-agent", self._agent), ("accept", ACCEPTED), ("accept-encoding", "identity")]
+            asked = [("user-agent", AGENT), ("accept", ACCEPTED), ("accept-encoding", "identity")]
             writer.write(http1.request_bytes("GET", place.path, place.authority, asked, b""))
             reply = http1.Reply(reader, bodyless=False)
             await reply.head()

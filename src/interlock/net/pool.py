@@ -206,7 +206,7 @@ def _connect_failed(origin: Origin, fault: Exception) -> ConnectFailed:
     if isinstance(fault, ssl.SSLCertVerificationError):
         return ConnectFailed(
             f"{origin} shows a certificate that is not trusted: {fault.verify_message}",
-            hint="For a private authority give its certificate as `ca_file`.",
+            hint="For a private authority set SSL_CERT_FILE to its certificate (PEM), or add it to the system's authorities.",
         )
     if isinstance(fault, ssl.SSLError):
         return ConnectFailed(f"{origin}: TLS failed: {fault.reason or fault}", hint="Does it speak https at that port?")

@@ -100,18 +100,6 @@ class Parts(Struct, frozen=True):
     """Further faces of the cold side."""
 
 
-async def serve(
-    parts: Parts,
-    settings: ServerSettings,
-    started: Callable[[str], None],
-    *,
-    sock: socket.socket | None = None,
-    parent: int | None = None,
-) -> None:
-    """Serves `parts` until SIGINT or SIGTERM; see `serve_door`."""
-    await serve_door(Door(served(parts)), settings, started, sock=sock, parent=parent)
-
-
 async def serve_door(
     door: Door,
     settings: ServerSettings,
