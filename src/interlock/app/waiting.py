@@ -55,7 +55,7 @@ class Waiting:
         self._settings = workspace.settings
         self._clock = clock
         self._bounds_of = bounds_of(workspace.settings.residency)
-        self._providers = {} if _shaped(workspace.settings.shaping) else providers
+        self._providers: Mapping[str, Provider] = {} if _shaped(workspace.settings.shaping) else providers
         self._router = router
         self._prices = prices
         self._redact = redact
