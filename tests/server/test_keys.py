@@ -147,6 +147,11 @@ async def test_a_key_for_looking_makes_no_calls_on_any_face(tmp_path):
     ("path", "body", "words"),
     [
         ("/api/keys", {"limits": [{"usd": 5}]}, "expected a period"),
+        (
+            "/api/keys",
+            {"limits": [{"requests": 5, "period": "day"}, {"usd": 5, "period": "day"}]},
+            "give each a name of its own",  # they would share a count
+        ),
         ("/api/keys", {"tenants": "x"}, "unknown field"),
         ("/api/keys/nobody/rotate", {}, "no keys are called"),
         ("/api/keys", {"expires_in_s": -1}, "0 (never) to"),

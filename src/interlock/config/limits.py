@@ -85,15 +85,23 @@ class LimitSettings(Block):
 def limits_of(given: Iterable[Mapping[str, Any]]) -> tuple[Limit, ...]:
     """A key's limits, each as it would stand in a file. Raises InvalidRequest with everything that is wrong."""
     try:
-        return tuple(LimitSettings.model_validate(each).limit for each in given)
-    except ValidationError as fault:
-        told = "; ".join(
-            f"{'.'.join(map(str, each['loc'])) or 'limit'}: {each['msg'].removeprefix('Value error, ')}"
-            for each in fault.errors()
-        )
+        limits = _distinct(tuple(LimitSettings.model_validate(each) for each in given))
+    except ValueError as fault:
         raise InvalidRequest(
-            f"a limit is not as it should be: {told}", param="limits", hint="Such as usd: 50 with period: month."
+            f"a limit is not as it should be: {_told(fault)}",
+            param="limits",
+            hint="Such as usd: 50 with period: month.",
         ) from None
+    return tuple(each.limit for each in limits)
+
+
+def _told(fault: ValueError) -> str:
+    if not isinstance(fault, ValidationError):
+        return str(fault)
+    return "; ".join(
+        f"{'.'.join(map(str, each['loc'])) or 'limit'}: {each['msg'].removeprefix('Value error, ')}"
+        for each in fault.errors()
+    )
 
 
 def _distinct(limits: tuple[LimitSettings, ...]) -> tuple[LimitSettings, ...]:
