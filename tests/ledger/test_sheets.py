@@ -14,6 +14,7 @@ from tests.ledger.kit import T0, call
 from tests.ledger.test_flight import landed, let_go
 
 FORM = form_of("support", Caller("acme", workflow="w"), "p/m", "small", "v1", ("small first",))
+STREAM = form_of("support", Caller("acme", workflow="w"), "p/m", "small", "v1", (), streamed=True)
 OTHER = form_of("support", Caller("other", workflow="w"), "p/m", "small", "v1", ())
 
 
@@ -48,6 +49,17 @@ def test_what_a_kill_leaves_is_the_crash_until_the_call_has_settled(tmp_path):
     assert encode(found[task(0)]) == crashed(FORM.crashed, opened(0))
     assert encode(found[task(1)]) == answered(OTHER.answered, brief(1))
     assert found[task(1)].caller.tenant == "other"
+
+
+def test_a_stream_that_settled_is_found_with_the_time_of_its_first_piece(tmp_path):
+    ended = brief(0)._replace(first_us=900)
+    flight = Flight(tmp_path / "f", 8)
+    flight.note_open(0, STREAM, opened(0))
+    flight.note_settled(0, STREAM, ended)
+    let_go(flight)
+    found = what(tmp_path / "f")[task(0)]
+    assert encode(found) == answered(STREAM.answered, ended)
+    assert (found.duration_us, found.first_token_us) == (1_200, 900)
 
 
 def test_one_that_goes_the_long_way_in_the_end_is_found_once_as_it_ended(tmp_path):

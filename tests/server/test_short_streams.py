@@ -205,3 +205,26 @@ async def test_a_stream_on_the_short_way_is_kept_for_the_next_who_asks(rides: li
     assert b'"content":"kept"' in again
     assert [each.cache for each in left["events"]] == ["", "", "exact"]
     assert rides == ["long", "short", "long"]
+
+
+@pytest.mark.requirement("GW-34")
+async def test_a_client_that_leaves_in_the_moment_of_a_handing_over_hangs_up_all_the_same(rides: list[str]) -> None:
+    async with house() as up:
+        up.vendor.replies.append([HEAD + chunk(event("one")), b""])
+        wire = await up.begin("Where is it?")
+        await wire.reader.readuntil(b"one")
+        connections: list[Any] = list(up.door.state.connections)
+        (protocol,) = [each for each in connections if each._running is not None]
+        flow = protocol._running.turn.ride
+        protocol.leave()
+        flow._streaming._over()
+        async with asyncio.timeout(60):
+            while up.ledger.open_slots:
+                await asyncio.sleep(0)
+            up.vendor.hold.set()
+            await up.vendor.gone.wait()
+            while up.door.state.tasks:
+                await asyncio.sleep(0)
+        left = up.left_behind()
+    assert rides == ["long", "short", "handed over"]
+    assert (left["events"][-1].status, left["inside"], left["waiting"]) == ("client_gone", 0, 0)

@@ -15,8 +15,9 @@ from tests.storage.test_alike import seen
 
 MINUTE_NS = 60_000_000_000
 FORMS = [
-    form_of("support", Caller(tenant, workflow="w"), "p/m", "small", PRICE.version, ("small first",))
+    form_of("support", Caller(tenant, workflow="w"), "p/m", "small", PRICE.version, ("small first",), streamed=streamed)
     for tenant in ("acme", "other")
+    for streamed in (False, True)
 ]
 
 briefs = st.builds(
@@ -28,13 +29,21 @@ briefs = st.builds(
     output=st.integers(0, 10**5),
     cost_nano_usd=st.integers(0, 10**9),
     reserved_nano_usd=st.integers(0, 10**9),
+    first_us=st.integers(1, 10**8),
 )
+
+
+def lot_of(form, briefs):
+    """Whole answers have no first piece."""
+    streamed = form.sample.first_token_us > 0
+    return Lot(form, [brief if streamed else brief._replace(first_us=0) for brief in briefs], T0)
+
+
 lots = st.lists(
     st.builds(
-        Lot,
-        form=st.sampled_from(FORMS),
-        briefs=st.lists(briefs, min_size=1, max_size=12, unique_by=lambda brief: brief.task),
-        at_ns=st.just(T0),
+        lot_of,
+        st.sampled_from(FORMS),
+        st.lists(briefs, min_size=1, max_size=12, unique_by=lambda brief: brief.task),
     ),
     min_size=1,
     max_size=4,

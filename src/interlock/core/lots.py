@@ -16,6 +16,8 @@ from .events import Record, Settled, lone_ids
 
 TASK_BYTES = 30
 """Of a task's id; one of another length has no place in a lot."""
+LONGEST_US = 1 << 31
+"""A stream that takes so long has no place in a lot."""
 _settled = msgspec.json.Decoder(Settled)
 
 
@@ -50,6 +52,8 @@ class Brief(NamedTuple):
     output: int
     cost_nano_usd: int
     reserved_nano_usd: int
+    first_us: int = 0
+    """Until the first piece of a stream with words in it, never 0 for one; its form has a place for that, and forms of whole answers have none."""
 
 
 class Lot(Struct, frozen=True, gc=False):
@@ -89,9 +93,10 @@ def crashed(form: bytes, opened: Opened) -> bytes:
 
 def answered(form: bytes, brief: Brief) -> bytes:
     """The event as JSON of a call that was answered, by a form's `answered`."""
-    task, started_ns, took_us, into, out, cost, reserved = brief
+    task, started_ns, took_us, into, out, cost, reserved, first_us = brief
     task, call = lone_ids(task)
     return form % (
         *(call.encode(), task.encode(), started_ns, took_us),
+        *((first_us,) if first_us else ()),
         *(started_ns, took_us, into, out, cost, into, out, cost, reserved),
     )

@@ -225,7 +225,7 @@ class Asker(Protocol):
 
 
 class Listener(Asker, Protocol):
-    """Who asked for a stream: `piece` and `put` (`Tap`) take what comes, then either `answered` or `refused` ends it, or `goes_on` takes over."""
+    """Who asked for a stream: `piece` and `put` (`Tap`) take what comes, then `ended`, `answered` or `refused` ends it, or `goes_on` takes over."""
 
     def piece(self, chunk: Chunk) -> bool:
         """False: taken, but no more until it has caught up."""
@@ -234,6 +234,10 @@ class Listener(Asker, Protocol):
     def put(self, raw: bytes, texts: Sequence[bytes]) -> bool: ...
 
     async def ready(self) -> bool: ...
+
+    def ended(self, call: str, deployment: str, cost_nano_usd: int, usage: Usage) -> None:
+        """The answer has ended, and the call has settled; it needed one try."""
+        ...
 
     def goes_on(self, pieces: AsyncGenerator[Chunk | ChatReply, Tap | None]) -> None:
         """What is left of the answer, as `ports.ChatGateway.stream` has it, to be read in a task."""

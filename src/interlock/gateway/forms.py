@@ -27,15 +27,23 @@ _decoder = msgspec.json.Decoder(Settled)
 
 
 def form_of(
-    model: str, caller: Caller, deployment: str, tier: str, price: str, reasons: tuple[str, ...], region: str = ""
+    model: str,
+    caller: Caller,
+    deployment: str,
+    tier: str,
+    price: str,
+    reasons: tuple[str, ...],
+    region: str = "",
+    *,
+    streamed: bool = False,
 ) -> Form:
-    """That of the calls of one caller, model, deployment, price and set of reasons which take one try.
+    """That of the calls of one caller, model, deployment, price and set of reasons which take one try, whole or `streamed`.
 
     Raises Unfit: such calls cannot be written by a form, or may outgrow their place in the journal.
     """
     common = _Common(model, caller, deployment, tier, price, reasons, region)
-    marks, probe = _marks(), _probe()
-    sample = common.answered(Brief(probe.task, *[0] * 6))
+    marks, probe = _marks(streamed=streamed), _probe(streamed=streamed)
+    sample = common.answered(Brief(probe.task, 0, 0, 0, 0, 0, 0, int(streamed)))
     form = Form(_form(common.crashed(_opened(marks)), marks), _form(common.answered(marks), marks), sample)
     crashed, answered = lots.crashed(form.crashed, _opened(probe)), lots.answered(form.answered, probe)
     if len(crashed) > OPEN_MOST or len(answered) > SETTLED_MOST:
@@ -103,6 +111,7 @@ class _Common(Struct, frozen=True):
             status="ok",
             started_ns=brief.started_ns,
             duration_us=brief.duration_us,
+            first_token_us=brief.first_us,
             deployment=self.deployment,
             tier=self.tier,
             attempts=(tried,),
@@ -118,21 +127,21 @@ def _opened(brief: Brief) -> Opened:
     return Opened(brief.task, brief.started_ns, brief.input, brief.output, brief.cost_nano_usd)
 
 
-def _marks() -> Brief:
+def _marks(*, streamed: bool) -> Brief:
     """Values that stand nowhere else in an event."""
-    numbers = [10**17 + secrets.randbelow(10**16) * 10 + place for place in range(6)]
+    numbers = [10**17 + secrets.randbelow(10**16) * 10 + place for place in range(6 + streamed)]
     return Brief(f"tsk_{secrets.token_hex(13)}", *numbers)
 
 
-def _probe() -> Brief:
+def _probe(*, streamed: bool) -> Brief:
     """Values as long as they can be."""
-    return Brief("tsk_".ljust(TASK_BYTES, "z"), *[LONGEST + place for place in range(6)])
+    return Brief("tsk_".ljust(TASK_BYTES, "z"), *[LONGEST + place for place in range(6 + streamed)])
 
 
 def _form(event: Settled, marks: Brief) -> bytes:
     """The event's JSON with a place for each mark."""
     text = _encoder.encode(event).replace(b"%", b"%%")
-    for mark in (*lone_ids(marks.task), *marks[1:]):
+    for mark in (*lone_ids(marks.task), *[number for number in marks[1:] if number]):
         encoded = mark.encode() if isinstance(mark, str) else b"%d" % mark
         text = text.replace(encoded, b"%b" if isinstance(mark, str) else b"%d")
     return text

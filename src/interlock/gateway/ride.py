@@ -189,7 +189,8 @@ class Ride(Struct, eq=False):
 
     async def left(self) -> None:
         """The client is gone: hangs up, and settles with what is known; what was on its way already settles as ever."""
-        assert self.sending is not None, "it was sent before anybody could leave"
+        if self.sending is None:
+            return  # its end came in the same moment, and has been seen to
         gone = await self.sending.hear_out()
         if gone is None:
             return

@@ -95,8 +95,8 @@ class Road:
         """Of the exact cache's keys."""
         self._forgotten = forgotten
         self._priced: Price | None = None
-        self._forms: dict[str, Form] = {}
-        """Of the present price, by the reason that is added to the plan's."""
+        self._forms: dict[tuple[str, bool], Form] = {}
+        """Of the present price, by the reason that is added to the plan's, and whether they are streamed."""
 
     def holds(self, desk: Desk) -> bool:
         """What it was worked out of is still so: nobody's health has been let go of since."""
@@ -123,17 +123,17 @@ class Road:
         room = profile.context_window - int(input_tokens * tokens.LIKELY_SHARE)
         return output_tokens <= profile.max_output and output_tokens <= room
 
-    def form(self, price: Price, reason: str) -> Form:
+    def form(self, price: Price, reason: str, *, streamed: bool) -> Form:
         """How its calls are written. Raises forms.Unfit."""
         if price is not self._priced:
             self._priced, self._forms = price, {}
-        found = self._forms.get(reason)
+        found = self._forms.get((reason, streamed))
         if found is None:
             reasons = (*self.plan.reasons, reason) if reason else self.plan.reasons
             at = self.candidate
-            found = self._forms[reason] = form_of(
-                self.model, self.caller, at.name, at.tier, price.version, reasons, at.deployment.region
-            )
+            names = self.model, self.caller, at.name, at.tier, price.version
+            found = form_of(*names, reasons, at.deployment.region, streamed=streamed)
+            self._forms[reason, streamed] = found
         return found
 
 

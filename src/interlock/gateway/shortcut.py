@@ -69,7 +69,7 @@ class Shortcut:
         if ride is None or not self._held(ride):
             return None
         try:
-            form = ride.form = way.form(ride.price, ride.reason)
+            form = ride.form = way.form(ride.price, ride.reason, streamed=request.stream)
             estimate = ride.input_tokens, ride.output_tokens, ride.cost_nano_usd
             ride.slot = way.ledger.note_open(form, Opened(ride.task, ride.started_ns, *estimate))
         except (Unfit, InterlockError):

@@ -22,6 +22,8 @@ PLACE_BYTES = 112
 PLACES = (PAGE_BYTES - FORM_BYTES) // PLACE_BYTES
 _OPEN = struct.Struct(f"<{TASK_BYTES}s4q")
 _SETTLED = struct.Struct("<4q")
+_TIME_BITS = 32
+"""Of a stream, two times stand in one number: how long it took, and above that, how long its first piece; the number is negative then."""
 _MARK = struct.Struct("<I")
 _HALF = 72
 """Where in its place the second half begins."""
@@ -56,7 +58,8 @@ class Sheets:
 
     def put_settled(self, at: int, brief: Brief) -> None:
         """The call as it ended."""
-        data = _SETTLED.pack(brief.duration_us, brief.input, brief.output, brief.cost_nano_usd)
+        took = -(brief.first_us << _TIME_BITS | brief.duration_us) if brief.first_us else brief.duration_us
+        data = _SETTLED.pack(took, brief.input, brief.output, brief.cost_nano_usd)
         at += _HALF
         self._memory[at : at + _SETTLED_BYTES] = data + _MARK.pack(crc32(data, _SEED) or 1)
 
@@ -108,8 +111,9 @@ def events_of(page: bytes) -> Iterator[bytes]:
         if ended is None:
             yield crashed(forms[0], opened)
         else:
-            took_us, into, out, cost = _SETTLED.unpack(ended)
-            brief = Brief(opened.task, started_ns, took_us, into, out, cost, opened.cost_nano_usd)
+            took, into, out, cost = _SETTLED.unpack(ended)
+            first_us, took_us = divmod(-took, 1 << _TIME_BITS) if took < 0 else (0, took)
+            brief = Brief(opened.task, started_ns, took_us, into, out, cost, opened.cost_nano_usd, first_us)
             yield answered(forms[1], brief)
 
 

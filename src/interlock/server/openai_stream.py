@@ -12,11 +12,12 @@ from typing import Any
 
 from interlock.core.chat import ChatRequest, Chunk
 from interlock.core.errors import InterlockError, UpstreamCut
+from interlock.core.money import Usage
 from interlock.core.ports import ChatReply, Tap
 from interlock.core.short import Ride
 
 from .exchange import Exchange
-from .openai_write import EVENTS, StreamWriter, header
+from .openai_write import EVENTS, Facts, StreamWriter, header
 
 logger = logging.getLogger("interlock.server")
 
@@ -85,6 +86,10 @@ class StreamTurn:
 
     def answered(self, reply: ChatReply) -> None:
         self._exchange.end_with(self._writer.last(reply))
+        self._finished()
+
+    def ended(self, call: str, deployment: str, cost_nano_usd: int, usage: Usage) -> None:
+        self._exchange.end_with(self._writer.closing(Facts(call, deployment, cost_nano_usd), usage))
         self._finished()
 
     def passed_on(self, call: str, deployment: str, cost_nano_usd: int, body: bytes) -> None:

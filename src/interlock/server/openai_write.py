@@ -208,6 +208,18 @@ class _Event(Struct):
     choices: list[msgspec.Raw] = []
 
 
+class Facts(Struct, frozen=True):
+    """How a call settled, as the end of its stream says."""
+
+    call: str
+    model: str
+    """The deployment that answered."""
+    cost_nano_usd: int
+    simulated: bool = False
+    degraded: str = ""
+    cache: str = ""
+
+
 class StreamWriter:
     """Turns one stream's chunks into events. Keeps what the events have in common, and what is still owed at the end."""
 
@@ -237,18 +249,22 @@ class StreamWriter:
     def last(self, reply: ChatReply) -> bytes:
         """What ends the stream: usage if it was asked for and did not come by itself, how the call settled, the end mark."""
         settled = reply.settled
-        facts: dict[str, Any] = {
-            "call": settled.call,
-            "model": settled.deployment,
-            "cost_nano_usd": _real_nano_usd(settled),
-            "simulated": settled.simulated,
-            "degraded": settled.degraded,
-            "cache": settled.cache,
-        }
+        facts = Facts(
+            settled.call,
+            settled.deployment,
+            _real_nano_usd(settled),
+            settled.simulated,
+            settled.degraded,
+            settled.cache,
+        )
+        return self.closing(facts, reply.response.usage)
+
+    def closing(self, facts: Facts, spent: Usage) -> bytes:
+        """As `last`."""
         # A comment, which every reader of server-sent events passes over; headers had to go out before this was known.
         comment = b": interlock %b\n\n" % msgspec.json.encode(facts)
         if self._include_usage and not self._usage_sent:
-            usage: dict[str, Any] = {**self._envelope(), "choices": [], "usage": _usage(reply.response.usage)}
+            usage: dict[str, Any] = {**self._envelope(), "choices": [], "usage": _usage(spent)}
             return b"data: %b\n\n" % msgspec.json.encode(usage) + comment + DONE
         return comment + DONE
 

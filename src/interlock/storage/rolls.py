@@ -137,7 +137,7 @@ def sums_of(
         _add(into, parts, key[_SIMULATED], price_of(version) if version else None)
         beside(key, calls)
     for key, version, lot in kinds.lots:
-        _, _, took_us, inputs, outputs, costs, _ = zip(*lot.briefs, strict=True)
+        _, _, took_us, inputs, outputs, costs, *_ = zip(*lot.briefs, strict=True)
         into = sums[key]
         into.took_all(took_us)
         columns = ((_INPUT, inputs), (_OUTPUT, outputs))
