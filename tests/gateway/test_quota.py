@@ -294,3 +294,14 @@ def test_users_that_callers_make_up_do_not_fill_the_memory_and_lose_no_count(tmp
     with pytest.raises(LimitUnknown, match="counts are kept"):
         ask(alone, Caller("acme", user="one more"))
     cells.close()
+
+
+@pytest.mark.requirement("GW-34")
+def test_two_limits_of_one_name_hold_although_callers_are_looked_up_anew():
+    two = (Limit("d", ("key",), period="day", requests=2), Limit("d", ("key",), period="day", nano_usd=10**9))
+    quotas = Quotas((), FakeClock(), grant_of=lambda _: Grant(limits=two))
+    for _ in range(2):
+        quotas.settle(ask(quotas), used())
+        quotas.forget()  # some key has changed
+    with pytest.raises(QuotaReached, match="2 requests per day"):
+        ask(quotas)

@@ -118,7 +118,8 @@ class Quotas:
         self._grant_of = grant_of
         self._lost = lost
         self._who: dict[tuple[str, str, str, str, str], Who] = {}
-        self._meters: dict[tuple[str, str], Meter] = {}
+        self._meters: dict[tuple[str, str, tuple[int, ...]], Meter] = {}
+        """By identity and subject, and by what is counted: a key's limits may say the former twice."""
 
     # --- a call begins ---
 
@@ -340,11 +341,11 @@ class Quotas:
 
     def _meter(self, limit: Limit, subject: str) -> Meter:
         now_ns = self._clock.wall_ns()
-        key = (identity(limit), subject)
+        key = (identity(limit), subject, tuple(place for place, _ in limit.caps))
         found = self._meters.get(key)
         if len(self._meters) >= METERS_KEPT and found is None:
             self._make_room(limit, now_ns)
-        if found is None or found.now.places != tuple(place for place, _ in limit.caps):
+        if found is None:
             found = self._meters[key] = Meter(self._cells, limit, subject, now_ns)
         found.limit, found.caps = limit, limit.caps  # of a key whose limits have changed meanwhile
         found.used_at_ns = now_ns
