@@ -289,3 +289,13 @@ def test_a_scan_of_hostile_text_ends_soon() -> None:
         began = time.process_time()
         redact(text)
         assert time.process_time() - began < 10.0, text[:20]
+
+
+@pytest.mark.parametrize("letter", "ſıİ\u212a")
+@pytest.mark.parametrize("text", ["GB29NWBK601?1331926819", "RSSMRA85T10A562?", "1HGCM82633A00435?", "1234567?"])
+def test_letters_that_patterns_take_for_latin_ones_break_no_check(text, letter):
+    SCANNER.find(f"my number is {text.replace('?', letter)} today")
+
+
+def test_a_number_with_a_letter_that_a_pattern_takes_for_a_latin_one_is_found():
+    assert redact("GB29NWB\u212a60161331926819") == "[iban]"
