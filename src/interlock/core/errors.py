@@ -197,7 +197,6 @@ class LimitUnknown(InterlockError):
     status = 503
     code = "limit_store_unavailable"
     retryable = True
-
     retry_after_s = 1.0
 
     def __init__(self, limit: str, why: str) -> None:
