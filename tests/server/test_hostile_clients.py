@@ -147,6 +147,8 @@ class Broken:
     def take(self, *_: Any) -> Any:
         raise RuntimeError("a defect")
 
+    stream = take
+
 
 class RidingGateway(FakeGateway):
     def __init__(self, shortcut: Any = None) -> None:
@@ -173,10 +175,11 @@ async def test_what_a_call_has_left_to_settle_is_begun_even_if_its_client_goes_a
             await ended.wait()
 
 
-async def test_a_defect_on_the_short_way_is_answered_and_the_next_request_is_served() -> None:
+@pytest.mark.parametrize("ask", [ASK, ASK_STREAM], ids=["whole", "stream"])
+async def test_a_defect_on_the_short_way_is_answered_and_the_next_request_is_served(ask: bytes) -> None:
     gateway = RidingGateway(Broken())
     async with opened(gateway=gateway) as door:
-        wire = await door.send(post(ASK))
+        wire = await door.send(post(ask))
         async with asyncio.timeout(60):
             status, _, body = await wire.reply()
             assert (status, json.loads(body)["error"]["code"]) == (500, "internal_error")

@@ -110,7 +110,11 @@ class OpenAIShort:
         call = self._ids.new("req")
         writer = StreamWriter(call, self._clock.wall_ns() // NS_PER_S, plain.model, request.include_usage)
         turn = StreamTurn(exchange, call, writer, lambda: self.whole(exchange, caller), self.refuse)
-        turn.ride = self._shortcut.stream(caller, request, plain.messages, turn)
+        try:
+            turn.ride = self._shortcut.stream(caller, request, plain.messages, turn)
+        except Exception as defect:  # noqa: BLE001 - as above
+            turn.refused(defect)
+            return True
         if turn.ride is None:
             return False
         exchange.turn = turn
