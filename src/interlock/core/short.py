@@ -225,15 +225,16 @@ class Asker(Protocol):
 
 
 class Listener(Asker, Protocol):
-    """Who asked for a stream: `piece` and `put` (`Tap`) take what comes, then `ended`, `answered` or `refused` ends it, or `goes_on` takes over."""
+    """Who asked for a stream: `piece` and `tap` take what comes, then `ended`, `answered` or `refused` ends it, or `goes_on` takes over."""
+
+    @property
+    def tap(self) -> Tap:
+        """Takes plain pieces."""
+        ...
 
     def piece(self, chunk: Chunk) -> bool:
         """False: taken, but no more until it has caught up."""
         ...
-
-    def put(self, raw: bytes, texts: Sequence[bytes]) -> bool: ...
-
-    async def ready(self) -> bool: ...
 
     def ended(self, call: str, deployment: str, cost_nano_usd: int, usage: Usage) -> None:
         """The answer has ended, and the call has settled; it needed one try."""

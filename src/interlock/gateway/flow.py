@@ -80,7 +80,7 @@ class Flow:
         self._first_us = 0
         self.plain: list[bytes] = []
         self.plain_raw: list[bytes] | None = [] if ride.key else None
-        self.tap: Tap = Through(self, listener, ride.flight)
+        self.tap: Tap = Through(self, listener.tap, ride.flight)
         total_s = desk.settings.timeout_s
         deadline, key = Deadline(ride.started_s + total_s, total_s), f"{ride.call}.0"
         self._streaming: Streaming | None = ride.road.wire.stream(request, key, deadline, once.BACKSTOP_S, self)
@@ -134,7 +134,7 @@ class Flow:
             self._note(Chunk(text_inside(texts), raw=raw, raw_dialect=dialect, parts=len(texts)))
 
     def ended(self) -> None:
-        self._streaming = None
+        self._streaming, self.tap = None, self._listener.tap  # they know this one, too
         try:
             self._read_plain()
             usage = self._ordinary_usage()

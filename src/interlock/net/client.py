@@ -270,7 +270,7 @@ class StreamLoan:
                 raise
             return True
         finally:
-            connection.stop_pouring()
+            connection.forget()
         if connection.error is not None:
             connection.check(Want.PIECE)
         return connection.more

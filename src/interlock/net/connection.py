@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
         return begun
 
     def forget(self) -> None:
-        """Nobody is told of the exchange any more; its end can be awaited by `coming`."""
+        """Nobody is told of the exchange any more: what comes is kept for `take`, its end can be awaited by `coming`."""
         self._told = self._sink = None
 
     def put_back(self, piece: bytes) -> None:
@@ -166,10 +166,6 @@ class Connection(asyncio.Protocol):
         """The body has not ended, or something of it has not been taken yet."""
         return not self.done or bool(self._pieces)
 
-    def stop_pouring(self) -> None:
-        """What comes from now on is kept for `take`."""
-        self._sink = None
-
     def _poured(self) -> None:
         """The sink takes no more for now."""
         self._sink = None
@@ -188,11 +184,7 @@ class Connection(asyncio.Protocol):
         return waiter
 
     def check(self, want: Want) -> None:
-        """Returns when what is wanted is there; a `PIECE` that is not there then means that the body has ended.
-
-        Raises:
-            UpstreamTimeout, UpstreamStalled, UpstreamCut, BadReply, StaleConnection: bytes that came before are kept.
-        """
+        """Returns when what is wanted is there; a `PIECE` that is not there then means that the body has ended. Raises `error`, after what came before."""
         if self.error is None or (want is Want.PIECE and self._pieces) or (want is Want.HEAD and self.headed):
             return
         raise self.error
@@ -309,7 +301,14 @@ class Connection(asyncio.Protocol):
             self.fail(self._given_up or UpstreamStalled(why))
             return
         self._given_up = UpstreamStalled(why)
-        self._timer = self._loop.call_later(HANG_UP_S, self.fail, self._given_up)
+        self._timer = self._loop.call_later(HANG_UP_S, self._let_go, self._given_up, TURNS)
+
+    def _let_go(self, error: UpstreamStalled, looks: int) -> None:
+        """Where the loop stood still, what came in time lies unread in the socket."""
+        if looks:
+            self._timer = self._loop.call_soon(self._let_go, error, looks - 1)
+        else:
+            self.fail(error)
 
     # --- asyncio's side ---
 

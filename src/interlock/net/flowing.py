@@ -88,6 +88,7 @@ class Flowing:
     def close(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None:
+            connection.forget()
             self.pool.give_back(connection)
 
     # --- inside ---

@@ -99,7 +99,8 @@ class Flow:
         if flowing is None or not flowing.whole or not read.finished or read.events.left:
             self._over()
             return
-        self._hearer = None
+        self._hearer = self._flowing = None  # which know this one, too
+        read.gate.close()
         flowing.close()
         hearer.ended()
 

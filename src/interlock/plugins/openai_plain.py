@@ -28,6 +28,8 @@ class Gate:
         self._deployment = deployment
         self._tap: Tap | None = None
         self._before = self._after = b""
+        self.open = False
+        """It is known who takes plain pieces, and what one looks like."""
         self._left = b""
         self._refused = False
         """The tap, or what stood in a piece, ended the pouring."""
@@ -51,29 +53,31 @@ class Gate:
             elif more and not (self._refused and await self._tap.ready()):
                 self._tap = None  # not refused: its reader was cancelled, and the rest of what was on its way stands in `chunks`
 
-    @property
-    def open(self) -> bool:
-        """It is known who takes plain pieces, and what one looks like."""
-        return self._tap is not None and bool(self._before)
-
     def take(self, piece: bytes) -> bytes | None:
         """As `through`, for one piece: what of it has to be read in the usual way; `None` where the tap has had it all, and takes no more."""
-        self._refused = False
-        if self._take(piece):
+        before, after, tap = self._before, self._after, self._tap
+        if tap is not None and piece.startswith(before) and piece.endswith(after):
+            text = piece[len(before) : -len(after)]
+            if b'"' not in text and not text.endswith(b"\\"):
+                return b"" if tap.put(piece, (text,)) else None
+        if self._put(piece):
             return b""
         left, self._left = self._left, b""
         return left or None
 
     def close(self) -> None:
         """Nothing goes through any more, until it has learnt anew."""
-        self._tap = None
+        self._tap, self.open = None, False
 
     def learn(self, tap: Tap | None, raw: bytes, chunk: Chunk) -> None:
         """Takes note of who takes plain pieces, and of what one looks like."""
         self._tap = tap
-        if tap is None or chunk != Chunk(
-            chunk.text, model=chunk.model, id=chunk.id, raw=chunk.raw, raw_dialect=codec.DIALECT
-        ):
+        if tap is not None:
+            self._look_at(raw, chunk)
+        self.open = tap is not None and bool(self._before)
+
+    def _look_at(self, raw: bytes, chunk: Chunk) -> None:
+        if chunk != Chunk(chunk.text, model=chunk.model, id=chunk.id, raw=chunk.raw, raw_dialect=codec.DIALECT):
             return
         at = raw.find(_FIELD) + len(_FIELD)
         begin = raw.find(b'"', at) + 1

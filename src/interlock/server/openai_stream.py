@@ -6,7 +6,7 @@ Above: openai, openai_short. Below: exchange, openai_write, `core.short`.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
@@ -78,11 +78,9 @@ class StreamTurn:
             return exchange.begin_with(200, EVENTS + header(b"x-request-id", self._call), data)
         return exchange.put(data, ()) if data else not exchange.slow
 
-    def put(self, raw: bytes, texts: Sequence[bytes]) -> bool:
-        return self._exchange.put(raw, texts)
-
-    async def ready(self) -> bool:
-        return await self._exchange.ready()
+    @property
+    def tap(self) -> Tap:
+        return self._exchange
 
     def answered(self, reply: ChatReply) -> None:
         self._exchange.end_with(self._writer.last(reply))
