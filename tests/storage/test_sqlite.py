@@ -147,6 +147,10 @@ def test_deleted_content_is_gone_from_the_file(tmp_path):
     assert all(secret.encode() not in each.read_bytes() for each in tmp_path.iterdir())
 
 
+OF_BEFORE = {("cache", "clear_before")}
+"""Statements about a table that stands only until `interlock migrate --post`."""
+
+
 def test_every_statement_says_what_it_does_and_is_valid(tmp_path):
     store = opened(tmp_path / "store.db")
     folder = files("interlock.storage") / "sql"
@@ -158,6 +162,8 @@ def test_every_statement_says_what_it_does_and_is_valid(tmp_path):
             name, description, *_ = block.splitlines()
             assert re.fullmatch(r"-- [A-Z].*[.:;]? ?.*", description), f"{noun}.{name}"
             marks = statements(noun)[name.strip()]
+            if (noun, name.strip()) in OF_BEFORE:
+                continue
             names = set(re.findall(r":(\w+)", marks))
             values = dict.fromkeys(names, 0) if names else [0] * marks.count("?")
             with store._database.reading("explain") as db:
