@@ -44,6 +44,7 @@ def test_every_statement_says_what_it_does_and_is_valid(store, address):
             name, description, *_ = block.splitlines()
             assert re.fullmatch(r"-- [A-Z].*[.:;]? ?.*", description), f"{noun}.{name}"
             text = statements(noun, "postgres")[name.strip()]
+            assert len(text) <= 4096, f"{noun}.{name}: the driver takes a longer one apart anew each time"
             names = set(re.findall(r"%\((\w+)\)s", text))
             values = dict.fromkeys(names) if names else [None] * (text.count("%s") + text.count("%b"))
             with store._database.transaction("explain") as db:

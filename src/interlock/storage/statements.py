@@ -16,7 +16,7 @@ def statements(noun: str, database: str = "") -> dict[str, str]:
     text = (files("interlock.storage") / database / "sql" / f"{noun}.sql").read_text(encoding="utf-8")
     for block in text.split("-- name: ")[1:]:
         name, _, body = block.partition("\n")
-        lines = [line for line in body.splitlines() if not line.lstrip().startswith("--")]
+        lines = [line.strip() for line in body.splitlines() if not line.lstrip().startswith("--")]
         found[name.strip()] = "\n".join(lines).strip().rstrip(";")
     return found
 

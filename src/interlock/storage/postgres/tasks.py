@@ -87,7 +87,7 @@ class PostgresTasks:
             "now_ns": now_ns,
             "due_ns": now_ns if due_ns is None else due_ns,
             "owner": owner,
-            "lease_until_ns": lease_until_ns,
+            "until_ns": lease_until_ns,
         }
         taken: list[TaskRow] = []
         if not wanted.per_tenant:

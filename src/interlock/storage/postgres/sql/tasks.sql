@@ -237,7 +237,7 @@ free AS MATERIALIZED (
     ORDER BY turn, urgency DESC, since_ns, first.id LIMIT %(limit)s FOR UPDATE OF tasks SKIP LOCKED
 ),
 taken AS (
-    UPDATE tasks SET owner = %(owner)s, lease_until_ns = %(lease_until_ns)s, fence = fence + 1
+    UPDATE tasks SET owner = %(owner)s, lease_until_ns = %(until_ns)s, fence = fence + 1
     FROM free WHERE tasks.id = free.id RETURNING tasks.*
 )
 SELECT ARRAY(SELECT DISTINCT owner FROM held), (SELECT count(*) FROM turns), taken.* FROM (SELECT 1) AS once LEFT JOIN taken ON true;
