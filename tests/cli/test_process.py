@@ -208,6 +208,37 @@ def test_looking_loads_no_model_server_or_http_client(verb, ran: Cli):
     assert not {"onnxruntime", "numpy", "tokenizers", "uvicorn", "httptools", "genai_prices"} & set(loaded)
 
 
+LEAN = """\
+providers: {mine: {dialect: openai, base_url: "http://127.0.0.1:9/v1", api_key: k}}
+models: {support: {small: [mine/llama]}}
+"""
+ONLY_WHERE_SAID = {
+    "genai_prices", "httpx2", "jinja2", "sqlglot", "mcp", "redis", "psycopg", "cryptography", "trafilatura", "phonenumbers",
+    "numpy", "onnxruntime", "tokenizers", "rich", "interlock.config.contract", "interlock.economics.taken", "interlock.governance.flow",
+    "interlock.ondevice", "interlock.plugins.providers.anthropic", "interlock.plugins.providers.gemini", "interlock.redteam", "interlock.sandbox",
+    "interlock.server.dashboard.draw", "interlock.storage.postgres", "interlock.tools.mcp", "interlock.tools.sql",
+}  # fmt: skip
+
+
+def test_a_gateway_loads_nothing_that_its_files_do_not_ask_for(tmp_path):
+    """From its start over the look at its prices, which begins when the door is open, to its end."""
+    (tmp_path / "interlock.yaml").write_text(LEAN)
+    plain = {key: each for key, each in os.environ.items() if not key.endswith("_API_KEY")}
+    said: list[str] = []
+    with process("serve", "-w", tmp_path, "--port", 0, env={**plain, "PYTHONPROFILEIMPORTTIME": "1"}) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            said.append(line)
+            if line.startswith("ctrl-C"):
+                running.send_signal(signal.SIGTERM)
+    loaded = {line.rpartition("|")[2].strip() for line in said if line.startswith("import time:")}
+
+    assert any("mine/llama" in line for line in said), "it looked for the price before it ended"
+    assert running.returncode == OK
+    assert {"interlock.gateway.chat", "interlock.economics.pricelist"} <= loaded
+    assert not ONLY_WHERE_SAID & loaded
+
+
 @pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_pipes_and_no_color_get_plain_text(ran: Cli, environment):
     said = subprocess.run(
