@@ -45,7 +45,8 @@ async def test_every_call_settles_once_and_the_ledger_is_the_vendors_bill(tmp_pa
     summary = told_of(books, late, sent)
     print(json.dumps(summary))
     if RESULT:
-        Path(RESULT).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        path = Path(RESULT) if hedged else Path(RESULT).with_stem(f"{Path(RESULT).stem}_short")
+        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
     assert books.events == CALLS + before, "each call is in the ledger once"
     assert books.unclaimed == [], "no vendor was asked for a call that the ledger does not know"
