@@ -316,3 +316,16 @@ def test_a_share_of_what_is_no_number_is_no_amount(amount):
     asked = {name: why for name, why in own.explain(pay("US122000000121212121212", 19.5)).items() if name == "amount"}
     assert bool(asked) == (amount != "100")
     assert own.before(pay("US122000000121212121212", "nan")) == "ask"
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]\n" for n in range(1, 40)),
+        "a: &a [*a]",
+    ],
+)
+def test_an_output_that_refers_to_itself_is_a_text_and_not_read_without_end(output):
+    own = session("Pay Dora 12")
+    own.after(call("get_most_recent_transactions", n=9), output)
+    assert own.before(pay(EVIL, 12)) == "ask"

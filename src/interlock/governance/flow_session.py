@@ -107,6 +107,8 @@ def data(output: Any) -> Any:
         return ast.literal_eval(output)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         found = plain_yaml(output)
+        if "*" in output and _outgrows(found, len(output)):
+            return output
     if isinstance(found, (list, dict)) and not _is_list_by_lines(output):
         return cast("Any", found)
     lines = _HEADING.sub("", output).strip().split("\n")
@@ -115,6 +117,19 @@ def data(output: Any) -> Any:
 
 def _fault(where: str, message: str, hint: str) -> ConfigError:
     return ConfigError([Fault(where, 0, 0, "", message, hint)])
+
+
+def _outgrows(value: Any, size: int) -> bool:
+    """Whether data that refers to itself, as YAML can, is larger than `size` values, or endless: more than the text said."""
+    left, seen = [value], 0
+    while left and seen <= size:
+        last = left.pop()
+        seen += 1
+        if isinstance(last, dict):
+            left.extend(cast("dict[Any, Any]", last).values())
+        elif isinstance(last, list):
+            left.extend(cast("list[Any]", last))
+    return seen > size
 
 
 def _is_list_by_lines(text: str) -> bool:
