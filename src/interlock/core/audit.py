@@ -1,4 +1,4 @@
-"""Who did what, and who read what: entries in a chain in which each seals the one before, so that a change anywhere shows.
+"""The audit log: who did and who read what, as a hash chain, in which a change to any entry shows.
 
 Above: storage keeps them, server and cli write and check them. Below: nothing. An entry names what was touched, never what it says. The chain shows
 changed, inserted and removed entries; that the newest ones were cut off shows against a head that was noted elsewhere.

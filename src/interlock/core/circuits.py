@@ -1,4 +1,4 @@
-"""Changes of circuit breakers, for the record: a deployment is left alone, is asked with a probe, is back.
+"""State changes of circuit breakers (open, half-open, closed) as they are recorded.
 
 Above: gateway says when one changes, ledger puts it on record, storage keeps it, pages show it. Below: nothing. Breakers are each process's own, so a
 change names its process. What is kept holds nobody's words: of an error only its code.

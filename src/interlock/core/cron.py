@@ -1,4 +1,4 @@
-"""When something comes round again: five fields as crontab(5) has them, in UTC, or every so many seconds.
+"""Recurring schedules: five fields as in crontab(5), in UTC, or a fixed interval.
 
 Above: config reads them, app follows them. Below: time. Pure. Source: POSIX.1-2017, crontab; where both a day of the month and a weekday are named, either is enough.
 """

@@ -1,4 +1,4 @@
-"""How far a figure that was seen may lie from the one that is meant: intervals for shares and for money by success.
+"""Confidence intervals: for shares, and for the cost of a success.
 
 Above: observe, economics. Below: the standard library. Pure.
 """

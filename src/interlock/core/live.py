@@ -1,4 +1,4 @@
-"""What a task's model writes, while it writes: words for whoever follows, which nobody keeps.
+"""Live text of a running task: what its model is writing, for whoever follows the task; nothing of it is stored.
 
 Above: gateway tells, agents and `app` hand on, server and cli show. Below: nothing. No word of it is an event of the log: what counts is the call's one `Settled`, which
 holds the whole text, so a reader that missed pieces has lost nothing once that has come.

@@ -1,4 +1,4 @@
-"""What happened inside calls, counted for dashboards and alarms: what roll-ups by call and attempt cannot show.
+"""Hourly counters of what happens inside calls (retries, escalations, limits, failures, …), for dashboards and alerts.
 
 Above: storage adds them up by the hour in the transaction that commits the calls; observe reads them. Below: events. Pure.
 """

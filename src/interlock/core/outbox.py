@@ -1,4 +1,4 @@
-"""The seams to what stands beside tasks in a store: messages that have to be told, and texts that have to be found again.
+"""Store ports beside tasks: the outbox of messages that still have to be delivered, and named texts.
 
 Above: `core.store`, app, agents. Below: nothing. All methods are synchronous and may be called from any thread.
 """

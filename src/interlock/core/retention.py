@@ -1,4 +1,4 @@
-"""How long a ledger keeps what: the seam to a store that can let raw rows go while its sums stay.
+"""Retention: the store port for deleting or archiving old raw rows while aggregates stay.
 
 Above: app decides when; storage implements. Below: nothing.
 """

@@ -1,4 +1,4 @@
-"""Content at rest under keys of its tenant: the seams to keys, and what sealed and unreadable content look like.
+"""Encryption at rest under per-tenant keys: the ports to keys, and the form of sealed and of unreadable content.
 
 Above: storage seals and opens; app hands in the keys; ledger and agents look whether content can be read. Below: errors.
 

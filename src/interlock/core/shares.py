@@ -1,4 +1,4 @@
-"""A call's money by what was called: the attempt that answered, and the rest. Above: storage, ledger, economics. Below: events, money. Pure."""
+"""Cost attribution: a call's money split over its attempts, the one that answered and the rest. Above: storage, ledger, economics. Below: events, money. Pure."""
 
 from __future__ import annotations
 

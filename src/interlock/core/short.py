@@ -1,4 +1,4 @@
-"""The short way: what the rooms need from one another to answer an ordinary call in the callbacks of its sockets, without a task of its own.
+"""Ports of the fast path: what the rooms need from one another to answer an ordinary call in socket callbacks, without a task of its own.
 
 Above: server asks, gateway decides, plugins and net send, the ledger takes note. Below: the values of `core`. The short way is the long one (`ports.ChatGateway`) for the call that
 nothing happens to: whoever finds anything unusual says no before anything was done, or hands over to the long way where a try has failed. Both leave the

@@ -1,4 +1,4 @@
-"""The ledger read in the order in which it was committed, by readers that must miss nothing: the seam to the store.
+"""Change feed: the ledger's records in commit order, from a stored position on, for readers that must miss nothing.
 
 Above: observe reads; storage implements. Below: events.
 """

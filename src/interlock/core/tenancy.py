@@ -1,4 +1,4 @@
-"""For which tenant the work at hand is done, so that a store may show it that tenant's rows alone, whatever it asks for.
+"""The current tenant as a context variable, by which a store restricts every query to that tenant's rows (row-level security).
 
 Above: server, which says it at its doors; storage, which keeps to it. Below: the standard library. What a request begins (threads, tasks) is done for the same tenant; what
 the server does by itself is done for nobody in particular, and sees everything.

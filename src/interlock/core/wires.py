@@ -1,4 +1,4 @@
-"""Short words between the processes of one store, for what nobody needs to keep: one that is lost is lost. Above: `core.store`, `app`, storage. Below: nothing."""
+"""Best-effort notifications between processes that share a store; a message may be lost, and nothing depends on it. Above: `core.store`, `app`, storage. Below: nothing."""
 
 from __future__ import annotations
 

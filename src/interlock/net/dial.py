@@ -1,4 +1,4 @@
-"""From a checked host to a connection: resolved once, every answer checked, the checked address dialled.
+"""DNS resolution and connecting without a window for DNS rebinding: a name is resolved once, every address checked, and the checked address dialled.
 
 Above: proxy, fetch. Below: walls, asyncio. A second look-up never happens, so a name that changes its mind in between gains nothing.
 """

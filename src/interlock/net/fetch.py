@@ -1,4 +1,4 @@
-"""Gets pages through the walls: each hop judged, resolved once, checked, and dialled at the checked address.
+"""Fetches web pages under the egress policy: each redirect hop is checked against the allowlist, resolved once, and dialled at the checked address.
 
 Above: `app`, as the port `core.egress.Fetcher`. Below: egress, dial, http1, walls.
 """

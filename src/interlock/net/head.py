@@ -1,4 +1,4 @@
-"""The head of a request as bytes: written and checked once per address and set of headers; what each call adds, each time.
+"""Request heads as bytes: validated and encoded once per address and set of headers; only what differs per call is added each time.
 
 Above: client. Below: url.
 """

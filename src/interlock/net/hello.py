@@ -1,4 +1,4 @@
-"""The name that a TLS client asks for, read from its first message without ending its encryption.
+"""Reads the server name (SNI) from a TLS ClientHello, without terminating TLS.
 
 Above: proxy. Below: nothing. Sources: RFC 8446 §4.1.2 (ClientHello), RFC 6066 §3 (server_name), draft-ietf-tls-esni (0xfe0d).
 """

@@ -1,4 +1,4 @@
-"""Where nobody may be sent: what counts as a plain address of the web, and which network addresses are never dialled.
+"""SSRF protection: one strict reading of URLs and hosts, and the network addresses that are never dialled.
 
 Above: egress, dial. Below: `core`, the standard library. A host is read once, here, and everything later works on what was read, so that no two
 parsers can disagree. Sources: RFC 3986, RFC 6890 (special-purpose registries), RFC 6052 (NAT64); the vendors' pages on metadata services.

@@ -1,4 +1,4 @@
-"""The door of what is not a call: who asks, whether the role has a right to it, and the entry in the audit before it is done.
+"""Authorisation of everything that is not a model call: the key's role is checked, and the action is written to the audit log before it is done.
 
 Above: the cold faces. Below: auth, asgi, `app.auditing`.
 """

@@ -1,4 +1,4 @@
-"""What is not hot, on Starlette: the faces' routes, with one answer to whatever goes wrong and to addresses that nobody serves.
+"""The cold routes on Starlette, with uniform errors, also for unknown addresses and methods.
 
 Above: serve. Below: the cold faces (models, health, …), openai_write. Each face offers its own routes; nothing here knows them.
 """

@@ -1,4 +1,4 @@
-"""Who may call: a bearer key, on by default; the server's own, or a virtual one.
+"""Authentication by bearer keys, on by default: the server's own key, and virtual keys.
 
 Above: the faces, serve. Below: `core`. A key has 256 random bits and only its SHA-256 is held, so that finding it is one look into
 a dictionary and the time that takes tells nothing about it.

@@ -1,4 +1,4 @@
-"""The files as the process knows them that watches the workers. Above: cli. Below: board, config."""
+"""The configuration as the workers' supervisor knows it: what a newly forked worker starts with. Above: cli. Below: board, config."""
 
 from __future__ import annotations
 

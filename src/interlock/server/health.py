@@ -1,4 +1,4 @@
-"""How a running instance is, in a word and in parts, and GET /healthz, which tells it.
+"""Health of a running instance, and GET /healthz.
 
 Above: cli (`interlock serve`), serve. Below: asgi, auth, and `app` by what it tells of itself.
 """

@@ -1,4 +1,4 @@
-"""Two addresses for whoever watches a process that serves nothing else: GET /healthz, GET /readyz.
+"""Liveness and readiness probes for a process that serves nothing else: GET /healthz, GET /readyz.
 
 Above: cli (`interlock worker`). Below: asyncio alone. Answers are a word or two; nothing of what the process does is shown, so no key is asked for.
 """

@@ -1,4 +1,4 @@
-"""What a limit that says no is told in, in each vendor's words.
+"""Rate-limit response headers, in each vendor's naming.
 
 Sources: "Rate limits", headers (platform.openai.com/docs/guides/rate-limits); "Rate limits", response headers
 (docs.claude.com/en/api/rate-limits), 2026-11.

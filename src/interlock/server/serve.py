@@ -1,4 +1,4 @@
-"""Opening the door and closing it: a socket, uvicorn around the hot protocol, and an orderly way down.
+"""Starting and stopping the server: the listening socket, uvicorn with the hot protocol, and a graceful shutdown.
 
 Above: cli. Below: protocol, openai, anthropic, asgi, auth; what answers the calls is handed in.
 """
