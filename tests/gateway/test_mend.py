@@ -74,3 +74,9 @@ def test_mending_never_changes_what_was_said(value):
     assert json.loads(mended(plain) or "") == value
     if isinstance(value, dict | list):
         assert json.loads(mended(f"```json\n{json.dumps(value, indent=1)}\n```") or "") == value or "```" in plain
+
+
+@pytest.mark.parametrize("depth", [300, 900, 2_000])
+async def test_what_is_nested_deep_is_asked_for_again_too(depth):
+    made = bench("[" * depth + "]" * depth, '{"a": 1}')
+    assert json.loads((await made.chat(ask(output_schema=SCHEMA))).response.text) == {"a": 1}

@@ -185,3 +185,15 @@ async def test_a_defect_on_the_short_way_is_answered_and_the_next_request_is_ser
             assert (status, json.loads(body)["error"]["code"]) == (500, "internal_error")
             wire.writer.write(GET_HEALTH)
             assert (await wire.reply())[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/embeddings"])
+@pytest.mark.parametrize("depth", [300, 900, 50_000])
+async def test_a_body_that_is_nested_deep_is_the_clients_fault(door: Door, path: str, depth: int) -> None:
+    deep = b"[" * depth + b"]" * depth
+    for body in (deep, b'{"model":"m","messages":%b,"input":%b}' % (deep, deep)):
+        assert (await (await door.send(post(body, path))).reply())[0] == 400
+    tool = b'{"name":"f","input_schema":{"x":%b},"type":"function","function":{"name":"f","parameters":{"x":%b}}}'
+    for more in (b'"metadata":{"a":%b}' % deep, b'"tools":[%b]' % (tool % (deep, deep)), b'"stop":%b' % deep):
+        wire = await door.send(post(b'%b,"max_tokens":9,"input":"hi",%b}' % (ASK[:-1], more), path))
+        assert (await wire.reply())[0] in (200, 400)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from interlock.core.chat import ChatRequest, Message, ToolCall, ToolSpec
 from interlock.core.events import Finished
+from interlock.core.unreadable import UNREADABLE
 from interlock.tools.verdict import modified
 
 from . import anomalies, approve, information, justify, limits, outage, waits
@@ -25,8 +26,6 @@ from .understand import understanding_of
 
 VIOLATION = "schema_violation"
 _MAX_INPUT_CHARS = 200_000
-_NOT_READ = (msgspec.DecodeError, RecursionError)
-"""What a model wrote is no JSON, or nested so deep that nobody reads it: a fault of the model's, which must not end the worker each time anew."""
 
 
 class Turn(Struct, frozen=True):
@@ -158,7 +157,7 @@ def planned(call: ToolCall, contract: Contract) -> PlannedCall:
     """A model's call as one to be made. Text that is no JSON goes on as it is, so that the tool desk can refuse it."""
     try:
         arguments = msgspec.json.decode(call.arguments)
-    except _NOT_READ:
+    except UNREADABLE:
         arguments = call.arguments
     grant = contract.grants.get(call.name)
     if grant is not None and grant.rules:
@@ -196,7 +195,7 @@ def read_answer(contract: Contract, turn: Turn) -> tuple[Any, list[str]]:
         return turn.text, []
     try:
         value = msgspec.json.decode(_unfenced(turn.text))
-    except _NOT_READ as invalid:
+    except UNREADABLE as invalid:
         return None, [f"the answer is not JSON: {invalid}"]
     return value, contract.output_checker.faults(value) if contract.output_checker else []
 

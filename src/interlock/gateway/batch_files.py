@@ -13,6 +13,7 @@ from msgspec import Raw, Struct, structs
 
 from interlock.core.batches import BatchRow, Fault, FileRow, Line, tail
 from interlock.core.errors import InterlockError
+from interlock.core.unreadable import UNREADABLE
 from interlock.ledger import BatchLog
 
 MOST_LINES = 50_000
@@ -77,7 +78,7 @@ def _checked(row: BatchRow, file: FileRow, log: BatchLog, faults: list[Fault], s
 def _fault(raw: bytes, number: int, endpoint: str, seen: set[str]) -> Fault | None:
     try:
         asked = _asked.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return Fault("invalid_json_line", f"This line is no request: {error}", number)
     if asked.method != "POST":
         return Fault("invalid_method", "The method has to be POST.", number, "method")

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from interlock.core.chat import ChatRequest, ChatResponse, Fact, Message
+from interlock.core.unreadable import UNREADABLE
 
 from .checks import Seen
 from .settings import Rule
@@ -47,7 +48,7 @@ def content_of(request: ChatRequest, response: ChatResponse) -> tuple[Any, list[
         return UNSET, []
     try:
         return msgspec.json.decode(response.text), []
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         return UNSET, [f"not JSON: {error}"]
 
 

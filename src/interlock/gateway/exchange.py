@@ -17,6 +17,7 @@ from interlock.core.errors import InvalidRequest, UpstreamCut
 from interlock.core.ports import Provider
 from interlock.core.time import Deadline
 from interlock.core.turns import read_in
+from interlock.core.unreadable import UNREADABLE
 
 from . import aloud
 from .call import Answer, Call, Trial
@@ -115,7 +116,7 @@ class Exchange:
                 continue
             try:
                 value = msgspec.json.decode(other.text)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 return [f"answer {place} is not JSON: {error}"]
             if faults := self.validate(schema, value):
                 return [f"answer {place}: {faults[0]}"]

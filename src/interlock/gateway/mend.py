@@ -10,6 +10,8 @@ import re
 
 import msgspec
 
+from interlock.core.unreadable import UNREADABLE
+
 _CLOSES = re.compile(r"\s*[}\]]")
 _FENCED = re.compile(r"```[A-Za-z]*\s*\n(.*?)\n?\s*```", re.DOTALL)
 LONGEST = 1_000_000
@@ -70,6 +72,6 @@ def _without_trailing_commas(text: str) -> str:
 def _valid(text: str) -> bool:
     try:
         msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return False
     return True

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from interlock.core.ports import Tap
+from interlock.core.unreadable import UNREADABLE
 
 
 class Notes(Protocol):
@@ -71,5 +72,5 @@ def text_inside(texts: Sequence[bytes]) -> str:
     inside = b"".join(texts)
     try:
         return msgspec.json.decode(b'"%b"' % inside, type=str)
-    except (msgspec.DecodeError, UnicodeDecodeError):  # a vendor's fault, which its reader has been handed as it came
+    except UNREADABLE:  # a vendor's fault, which its reader has been handed as it came
         return inside.decode("utf-8", "replace")

@@ -22,6 +22,7 @@ from interlock.core.chat import ChatRequest, ChatResponse
 from interlock.core.errors import BadReply, UpstreamError
 from interlock.core.ports import Deployment, HttpRequest, HttpResponse, PluginEnv
 from interlock.core.time import NS_PER_S, Deadline
+from interlock.core.unreadable import UNREADABLE
 from interlock.plugins import wire
 
 PAGES = 20
@@ -157,7 +158,7 @@ class AnthropicBatches:
             if line.result.type != "errored":
                 return None
             cause = _error.decode(line.result.error).error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise BadReply(f"{deployment.name} sent a line that is no result of a batch: {error}") from error
         return VendorAnswer(line.custom_id, self._statuses.get(cause.type, 500), None, cause.message)
 
@@ -172,7 +173,7 @@ class AnthropicBatches:
 def _decoded(response: HttpResponse, kind: type[T], deployment: Deployment) -> T:
     try:
         return msgspec.json.decode(response.body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadReply(f"{deployment.name} sent a body that its batch API does not know: {error}") from error
 
 

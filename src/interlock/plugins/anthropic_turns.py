@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from interlock.core.chat import ChatRequest, Message, Part, Thought, ToolCall
 from interlock.core.errors import InvalidRequest
+from interlock.core.unreadable import UNREADABLE
 
 from . import wire
 from .seals import Seals
@@ -142,7 +143,7 @@ def _arguments(call: ToolCall) -> Raw:
     """The arguments as the model wrote them; an object is required here, so anything else is wrapped in one."""
     try:
         value = msgspec.json.decode(call.arguments or "{}")
-    except msgspec.DecodeError:
+    except UNREADABLE:
         value = None
     if isinstance(value, dict):
         return Raw(call.arguments.encode() or b"{}")

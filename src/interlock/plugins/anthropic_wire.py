@@ -22,6 +22,7 @@ from interlock.core.chat import (
 from interlock.core.errors import BadReply, UpstreamCut, UpstreamError, UpstreamRefused
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
+from interlock.core.unreadable import UNREADABLE
 
 from .anthropic_turns import DIALECT, Thoughts, thinking_block
 
@@ -136,7 +137,7 @@ def response_of(body: bytes, request: ChatRequest, deployment: Deployment, thoug
     """
     try:
         reply = _reply.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadReply(f"{deployment.name} sent a body that is not a message: {error}") from error
     if reply.content is None:
         raise _unreadable(reply, body, deployment)
@@ -238,7 +239,7 @@ class Reading:
     def _decoded(self, data: bytes) -> _Event:
         try:
             return _event.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise BadReply(f"{self._deployment.name} sent an event that is not of a message: {error}") from error
 
     def _delta(
@@ -319,7 +320,7 @@ def tokens_of(body: bytes, deployment: Deployment) -> int:
     """Input tokens out of the reply of the address that only counts. Raises BadReply."""
     try:
         return _count.decode(body).input_tokens
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadReply(f"{deployment.name} sent a body that is no count of tokens: {error}") from error
 
 

@@ -20,6 +20,7 @@ from interlock.core.embed import EmbedRequest, EmbedResponse
 from interlock.core.errors import BadReply, InvalidRequest
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
+from interlock.core.unreadable import UNREADABLE
 
 
 class _Datum(Struct):
@@ -72,7 +73,7 @@ def response_of(body: bytes, deployment: Deployment) -> EmbedResponse:
         reply = _reply.decode(body)
         data = sorted(reply.data, key=lambda each: each.index)
         vectors = tuple(_vector(each.embedding) for each in data)
-    except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as error:
+    except (*UNREADABLE, binascii.Error) as error:
         raise BadReply(f"{deployment.name} sent a body that is no list of embeddings: {error}") from error
     usage = Usage(input=reply.usage.prompt_tokens) if reply.usage is not None else Usage()
     return EmbedResponse(reply.model or deployment.model, vectors, usage)

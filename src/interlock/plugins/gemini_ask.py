@@ -15,6 +15,7 @@ import msgspec
 
 from interlock.core.chat import ChatRequest, Message, Part, Thinking, ToolCall, ToolSpec
 from interlock.core.errors import InvalidRequest
+from interlock.core.unreadable import UNREADABLE
 
 from . import wire
 from .profiles import ModelProfile
@@ -175,7 +176,7 @@ def object_of(text: str) -> dict[str, Any]:
     """`text` as a JSON object, which is the only form this dialect takes; anything else is wrapped in one."""
     try:
         value = msgspec.json.decode(text or "{}")
-    except msgspec.DecodeError:
+    except UNREADABLE:
         value = text
     return cast(dict[str, Any], value) if isinstance(value, dict) else {"result": value}
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from interlock.core.errors import BadReply
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
+from interlock.core.unreadable import UNREADABLE
 from interlock.plugins.embed_wire import packed
 
 MOST_TEXTS = 100
@@ -47,7 +48,7 @@ def vectors_of(body: bytes, deployment: Deployment) -> tuple[list[bytes], Usage]
     """(vectors in order, what the vendor says it counted). Raises BadReply."""
     try:
         reply = _reply.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadReply(f"{deployment.name} sent a body that is no list of embeddings: {error}") from error
     counted = reply.usage_metadata
     return [packed(each.values) for each in reply.embeddings], Usage(input=counted.prompt_token_count if counted else 0)

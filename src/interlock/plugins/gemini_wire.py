@@ -25,6 +25,7 @@ from interlock.core.chat import (
 from interlock.core.errors import BadReply, UpstreamCut, UpstreamError, UpstreamRefused, UpstreamRejected
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
+from interlock.core.unreadable import UNREADABLE
 
 from .gemini_ask import DIALECT, Signatures
 
@@ -269,7 +270,7 @@ def tokens_of(body: bytes, deployment: Deployment) -> int:
     """Input tokens out of the reply of the address that only counts. Raises BadReply."""
     try:
         return _count.decode(body).total_tokens
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadReply(f"{deployment.name} sent a body that is no count of tokens: {error}") from error
 
 
@@ -303,7 +304,7 @@ def _by_kind(details: list[_Modality]) -> dict[str, int]:
 def _decoded(body: bytes, deployment: Deployment) -> _Reply:
     try:
         return _reply.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadReply(f"{deployment.name} sent something that is no content: {error}") from error
 
 

@@ -17,6 +17,7 @@ from interlock.core.chat import ChatRequest, ChatResponse
 from interlock.core.errors import BadReply
 from interlock.core.ports import Deployment, HttpRequest, HttpResponse, PluginEnv
 from interlock.core.time import NS_PER_S, Deadline
+from interlock.core.unreadable import UNREADABLE
 from interlock.plugins import wire
 
 ENDPOINT = "/v1/chat/completions"
@@ -154,7 +155,7 @@ class OpenAIBatches:
         """One line of a file of answers; `None` for a line that was never asked, so that ours says so too."""
         try:
             line = _line.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise BadReply(f"{deployment.name} sent a line that is no answer of a batch: {error}") from error
         if line.response is None:
             return None
@@ -178,7 +179,7 @@ class OpenAIBatches:
 def _decoded(response: HttpResponse, kind: type[T], deployment: Deployment) -> T:
     try:
         return msgspec.json.decode(response.body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadReply(f"{deployment.name} sent a body that its batch API does not know: {error}") from error
 
 

@@ -28,16 +28,14 @@ from interlock.core.chat import (
 from interlock.core.errors import BadReply, UpstreamCut, UpstreamRefused
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
+from interlock.core.unreadable import UNREADABLE
 
 from .openai_turns import DIALECT
 
 FINISHES: dict[str, Finish] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
+    "stop": "stop", "length": "length", "content_filter": "content_filter",
+    "tool_calls": "tool_calls", "function_call": "tool_calls",
+}  # fmt: skip
 NULL = Raw(b"null")
 
 
@@ -137,7 +135,7 @@ class Read:
         """Raises BadReply: as `response_of`."""
         try:
             reply = _completion.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise _bad(f"{deployment.name} sent a body that is not a chat completion: {error}", body) from error
         if not reply.choices or reply.choices[0].message is None:
             raise _bad(
@@ -227,7 +225,7 @@ def chunk_of(raw: bytes, data: list[bytes], request: ChatRequest, deployment: De
             continue
         try:
             event = _completion.decode(each)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise BadReply(f"{deployment.name} sent an event that is not of a chat completion: {error}") from error
         if event.error != NULL:
             raise _failed(bytes(event.error), deployment, relayed=relayed)
@@ -327,7 +325,7 @@ def _bad(message: str, body: bytes) -> BadReply:
     error = BadReply(message)
     try:
         error.usage = usage_of(_usage_only.decode(body).usage)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         error.usage = _scanned(body)
     if error.usage == Usage():
         error.usage = None

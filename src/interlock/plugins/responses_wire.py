@@ -27,6 +27,7 @@ from interlock.core.chat import (
 from interlock.core.errors import BadReply, UpstreamCut, UpstreamRefused
 from interlock.core.money import Usage
 from interlock.core.ports import Deployment
+from interlock.core.unreadable import UNREADABLE
 
 DIALECT = "openai_responses"
 
@@ -118,7 +119,7 @@ def response_of(body: bytes, deployment: Deployment) -> ChatResponse:
     """
     try:
         reply = _response.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadReply(f"{deployment.name} sent a body that is not a response: {error}") from error
     if reply.status == "failed":
         raise _failed(reply, deployment)
@@ -154,7 +155,7 @@ def chunk_of(raw: bytes, data: list[bytes], deployment: Deployment, *, relayed: 
             continue
         try:
             event = _event.decode(each)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise BadReply(f"{deployment.name} sent an event that is not of a response: {error}") from error
         delta = event.delta if isinstance(event.delta, str) else ""
         match event.type:

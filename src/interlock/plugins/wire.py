@@ -22,11 +22,13 @@ from interlock.core.errors import (
 )
 from interlock.core.ports import Deployment, HttpResponse
 from interlock.core.time import NS_PER_S, Clock
+from interlock.core.unreadable import UNREADABLE
 
 LARGEST_EVENT = 16 * 1024 * 1024
 FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 """What a line of an event stream begins with (WHATWG HTML, server-sent events)."""
 LONGEST_FIELD = 6
+LONGEST_WAIT_S = 30 * 86_400.0
 QUOTA_WORDS = (b"insufficient_quota", b"enforced_spend_limit_reached", b"billing_hard_limit_reached")
 """Error codes of vendors whose quota is used up: answered with 429, but waiting does not help (OpenAI, Anthropic; 2026-11)."""
 HARMLESS = frozenset(
@@ -142,27 +144,32 @@ def said(body: bytes) -> str:
     """The vendor's message in an error body, cut short; the body itself where it has another form."""
     try:
         error = _error_decoder.decode(body).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         error = ""
     message = error if isinstance(error, str) else error.message
     return (message or body.decode("utf-8", "replace"))[:500] or "(empty body)"
 
 
 def wait_of(headers: Mapping[str, str], body: bytes, clock: Clock) -> float | None:
-    """Seconds that the vendor asks to wait, from any of the places where vendors say so; `None` where it says nothing."""
+    """Seconds that the vendor asks to wait, `LONGEST_WAIT_S` at most, from any of the places where vendors say so; `None` where it says nothing."""
+    found = _wait_of(headers, body, clock)
+    return None if found is None else min(found, LONGEST_WAIT_S)
+
+
+def _wait_of(headers: Mapping[str, str], body: bytes, clock: Clock) -> float | None:
     value = headers.get("retry-after-ms")
-    if value is not None and value.replace(".", "", 1).isdigit():
+    if value is not None and value.replace(".", "", 1).isdecimal():
         return float(value) / 1000
     value = headers.get("retry-after")
     if value is not None:
-        if value.replace(".", "", 1).isdigit():
+        if value.replace(".", "", 1).isdecimal():
             return float(value)
         until = _instant_s(value)
         return None if until is None else max(0.0, until - clock.wall_ns() / NS_PER_S)
     waits = [wait for wait in (_bucket_wait(name, value, headers, clock) for name, value in headers.items()) if wait]
     if waits:
         return max(waits)
-    delay = re.search(rb'"retryDelay"\s*:\s*"([0-9.]+)s"', body)
+    delay = re.search(rb'"retryDelay"\s*:\s*"(\d+(?:\.\d*)?)s"', body)
     return float(delay.group(1)) if delay else None
 
 
@@ -190,7 +197,10 @@ def _instant_s(value: str) -> float | None:
         parts = tuple(int(each) for each in found.groups())
     else:
         return None
-    return float(calendar.timegm((*parts, 0, 0, 0)))
+    try:
+        return float(calendar.timegm((*parts, 0, 0, 0)))
+    except ValueError:  # of the thirteenth month
+        return None
 
 
 class Events:

@@ -17,6 +17,7 @@ from msgspec import Meta, Raw, Struct
 from interlock.core.chat import MOST_TOKENS, CacheMark, ChatRequest, Fact, Message, OutputSchema, Thinking, ToolSpec
 from interlock.core.errors import InvalidRequest
 from interlock.core.text import textual
+from interlock.core.unreadable import UNREADABLE
 
 from .anthropic_blocks import DIALECT, Block, LooseTurn, Turn, TurnReader, tightened
 
@@ -128,7 +129,7 @@ class RequestReader:
         try:
             body: _Asked = self._usual.decode(textual(raw))
             turns = body.messages
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             body, turns, extra = self._read_with_extra(raw)
         if not turns:
             raise InvalidRequest("`messages` is empty", param="messages", hint="Give at least one message.")
@@ -152,7 +153,7 @@ class RequestReader:
             turns = tightened(body.messages)
             fields = self._fields.decode(raw)
             values = {name: msgspec.json.decode(each) for name, each in fields.items() if name not in _KNOWN}
-        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+        except UNREADABLE as fault:
             raise _invalid(fault) from None
         extra = {name: value for name, value in values.items() if value is not None and _MEANINGLESS.get(name) != value}
         return body, turns, extra

@@ -18,6 +18,7 @@ from interlock.core.errors import InterlockError
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
 from interlock.core.shares import money_of
+from interlock.core.unreadable import UNREADABLE
 
 from .anthropic_blocks import DIALECT, SEALED_ELSEWHERE
 from .anthropic_write import envelope, error_body, seal_of_call, stop_of, usage_of
@@ -171,7 +172,7 @@ class StreamWriter:
     def _follow(self, data: bytes) -> None:
         try:
             event = _event.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return
         if event.type == "content_block_start":
             self._at, self._next, self._open = event.index, event.index + 1, ("relayed", event.index)

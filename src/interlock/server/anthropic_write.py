@@ -17,6 +17,7 @@ from interlock.core.chat import ChatResponse, Finish, Thought, ToolCall
 from interlock.core.errors import InterlockError, UpstreamRefused, UpstreamRejected
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
+from interlock.core.unreadable import UNREADABLE
 
 from .anthropic_blocks import DIALECT, SEALED_ELSEWHERE
 from .degraded import extended
@@ -114,7 +115,7 @@ def _input(call: ToolCall) -> Raw:
     """The arguments; this dialect takes an object and nothing else."""
     try:
         value = msgspec.json.decode(call.arguments or "{}")
-    except msgspec.DecodeError:
+    except UNREADABLE:
         value = None
     if isinstance(value, dict):
         return Raw(call.arguments.encode() or b"{}")

@@ -20,6 +20,7 @@ from interlock.core.batches import BatchRow
 from interlock.core.errors import InvalidRequest
 from interlock.core.ids import Ids
 from interlock.core.time import NS_PER_S, Clock
+from interlock.core.unreadable import UNREADABLE
 from interlock.ledger import BatchLog
 
 from .asgi import authorization
@@ -97,7 +98,7 @@ class BatchesFace:
     def _read(self, raw: bytes) -> _Body:
         try:
             return self._decoder.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+        except UNREADABLE as fault:
             message, _, path = str(fault).partition(" - at `$")
             param = path.rstrip("`").removeprefix(".")
             raise InvalidRequest(f"the body is no request for a batch: {message}", param=param) from None

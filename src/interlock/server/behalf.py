@@ -17,6 +17,7 @@ from interlock.core.caller import Caller
 from interlock.core.chat import Fact
 from interlock.core.errors import InvalidRequest
 from interlock.core.ids import read_traceparent
+from interlock.core.unreadable import UNREADABLE
 
 from .exchange import Exchange
 
@@ -34,7 +35,7 @@ def facts_of(exchange: Exchange) -> dict[str, Fact]:
         return {}
     try:
         return _facts.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+    except UNREADABLE as fault:
         raise InvalidRequest(
             f"the header x-interlock-facts is not a JSON object of plain values: {fault}",
             param="x-interlock-facts",

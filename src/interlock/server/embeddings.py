@@ -20,6 +20,7 @@ from interlock.core.chat import Cap
 from interlock.core.embed import EmbedGateway, EmbedReply, EmbedRequest, Input
 from interlock.core.errors import InterlockError, InvalidRequest
 from interlock.core.ids import Ids
+from interlock.core.unreadable import UNREADABLE
 
 from .auth import Keys
 from .behalf import on_behalf
@@ -52,7 +53,7 @@ class EmbeddingsReader:
         """
         try:
             body = self._decoder.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+        except UNREADABLE as fault:
             message, _, path = str(fault).partition(" - at `$")
             param = path.rstrip("`").removeprefix(".")
             raise InvalidRequest(f"the body is not a request for embeddings: {message}", param=param) from None

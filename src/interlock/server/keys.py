@@ -21,6 +21,7 @@ from interlock.core.errors import InvalidRequest, NotPermitted, TooLarge
 from interlock.core.keys import KeyRecord
 from interlock.core.roles import Role
 from interlock.core.time import NS_PER_S, Clock
+from interlock.core.unreadable import UNREADABLE
 
 from .admit import Admission
 from .auth import Access
@@ -185,7 +186,7 @@ async def _body(request: Request, kind: type[T]) -> T:
             raise TooLarge(f"the request's body is larger than {MOST_BYTES} bytes")
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+    except UNREADABLE as fault:
         raise InvalidRequest(f"the body is not what it should be: {fault}") from None
 
 

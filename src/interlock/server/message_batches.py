@@ -23,6 +23,7 @@ from interlock.core.batches import ENDED, BatchRow, FileRow
 from interlock.core.errors import InterlockError, InvalidRequest, TooLarge
 from interlock.core.ids import Ids
 from interlock.core.time import NS_PER_S, Clock
+from interlock.core.unreadable import UNREADABLE
 from interlock.ledger import BatchLog
 
 from . import anthropic_write
@@ -146,7 +147,7 @@ class MessageBatchesFace:
             pieces.append(piece)
         try:
             body = self._decoder.decode(b"".join(pieces))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+        except UNREADABLE as fault:
             message, _, path = str(fault).partition(" - at `$")
             param = path.rstrip("`").removeprefix(".")
             raise InvalidRequest(f"the body is no request for a batch: {message}", param=param) from None

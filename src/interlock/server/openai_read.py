@@ -31,6 +31,7 @@ from interlock.core.chat import (
 )
 from interlock.core.errors import InvalidRequest
 from interlock.core.text import textual
+from interlock.core.unreadable import UNREADABLE
 
 DIALECT = "openai"
 
@@ -200,7 +201,7 @@ class RequestReader:
         """The request, if it is a plain one."""
         try:
             found = self._plain.decode(textual(raw))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             return None
         return found if found.messages else None
 
@@ -213,7 +214,7 @@ class RequestReader:
         extra: dict[str, Any] = {}
         try:
             body: _Body = self._usual.decode(textual(raw))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             body, extra = self._read_with_extra(raw)
         if not body.messages:
             raise InvalidRequest("`messages` is empty", param="messages", hint="Give at least one message.")
@@ -229,7 +230,7 @@ class RequestReader:
     def _read_with_extra(self, raw: bytes) -> tuple[_Body, dict[str, Any]]:
         try:
             return self._body.decode(textual(raw)), _extra(self._fields.decode(raw))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+        except UNREADABLE as fault:
             raise _invalid(fault) from None
 
 

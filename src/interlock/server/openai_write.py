@@ -26,12 +26,20 @@ from interlock.core.chat import (
     ToolCall,
     ToolCallDelta,
 )
-from interlock.core.errors import CircuitOpen, Exhausted, InterlockError, RateLimited, UpstreamError, UpstreamRejected
+from interlock.core.errors import (
+    CircuitOpen,
+    Exhausted,
+    InterlockError,
+    RateLimited,
+    UpstreamError,
+    UpstreamRejected,
+)
 from interlock.core.events import Settled
 from interlock.core.money import Usage
 from interlock.core.ports import ChatReply
 from interlock.core.shares import money_of
 from interlock.core.time import NS_PER_S
+from interlock.core.unreadable import UNREADABLE
 
 from .degraded import extended
 from .openai_read import DIALECT
@@ -340,7 +348,7 @@ def _without_usage(raw: bytes) -> bytes:
             continue
         try:
             only_usage = not msgspec.json.decode(data, type=_Event).choices
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             only_usage = False
         if not only_usage:
             kept.append(event + b"\n\n")

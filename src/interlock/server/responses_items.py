@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from interlock.core.chat import Message, Part, Thought, ToolCall
 from interlock.core.errors import InvalidRequest
+from interlock.core.unreadable import UNREADABLE
 
 VENDOR = "openai_responses"
 """Origin of thoughts whose seal is this dialect's own."""
@@ -111,7 +112,7 @@ def _read(raw: bytes, where: str) -> tuple[str, _Item | None]:
     try:
         kind = _typed.decode(raw).type
         return kind, _item.decode(raw) if kind in _KNOWN else None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+    except UNREADABLE as fault:
         message, _, path = str(fault).partition(" - at `$")
         param = where + path.rstrip("`")
         raise InvalidRequest(f"`{param}`: {message}", param=param) from None

@@ -18,6 +18,7 @@ from msgspec import Meta, Raw, Struct
 from interlock.core.chat import Cap, ChatRequest, Fact, Message, OutputSchema, Thinking, ToolSpec
 from interlock.core.errors import InvalidRequest
 from interlock.core.text import textual
+from interlock.core.unreadable import UNREADABLE
 
 from .responses_items import messages_of
 
@@ -144,7 +145,7 @@ class ResponsesReader:
         try:
             body, fields = self._body.decode(textual(raw)), self._fields.decode(raw)
             unnamed = _extra(body, fields)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+        except UNREADABLE as fault:
             raise invalid(fault) from None
         _refuse(body)
         tools, choice, extra = _tools(body)

@@ -12,6 +12,7 @@ from interlock.agents.verdicts import Source
 from interlock.app.taskdesk import Decision
 from interlock.core.due import MOST_URGENT
 from interlock.core.errors import InvalidRequest, TooLarge
+from interlock.core.unreadable import UNREADABLE
 
 T = TypeVar("T")
 MOST_BYTES = 1_000_000
@@ -89,7 +90,7 @@ def read(body: bytes, kind: type[T]) -> T:
     """JSON as one of the forms above. Raises InvalidRequest."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
+    except UNREADABLE as wrong:
         raise InvalidRequest(
             f"the body is not as it should be: {wrong}", param="body", hint="See docs/tasks-api.md."
         ) from wrong

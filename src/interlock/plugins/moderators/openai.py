@@ -17,6 +17,7 @@ from interlock.core.errors import BadReply, RateLimited, UpstreamAuth, UpstreamE
 from interlock.core.guards import Verdict
 from interlock.core.ports import HttpClient, HttpRequest, HttpResponse, PluginEnv
 from interlock.core.time import Clock, Deadline
+from interlock.core.unreadable import UNREADABLE
 
 MAX_TEXTS = 32
 MAX_CHARS = 32_000
@@ -84,7 +85,7 @@ class OpenAiModerator:
             raise _refusal(reply)
         try:
             results = msgspec.json.decode(reply.body, type=_Reply).results
-        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        except UNREADABLE as wrong:
             raise BadReply("the moderation endpoint's answer cannot be read") from wrong
         if len(results) != len(texts):
             raise BadReply(f"the moderation endpoint judged {len(results)} of {len(texts)} texts")

@@ -11,6 +11,7 @@ import re
 import msgspec
 from msgspec import structs
 
+from interlock.core.unreadable import UNREADABLE
 from interlock.core.verify import Answered, Ask, AskingVerifier, Finding, Needs
 
 NEEDS: Needs = "calls"
@@ -57,7 +58,7 @@ class Agreement:
     def _result(self, text: str) -> object:
         try:
             value: object = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             numbers = _NUMBER.findall(text)
             if numbers:
                 return float(numbers[-1].replace(",", ""))

@@ -23,6 +23,7 @@ from interlock.core.errors import RequestRefused, UpstreamError
 from interlock.core.ports import HttpClient, HttpRequest
 from interlock.core.roles import RIGHTS, Role
 from interlock.core.time import Clock, Deadline
+from interlock.core.unreadable import UNREADABLE
 
 COOKIE = "interlock_oidc"
 BEGUN_S = 600
@@ -243,7 +244,7 @@ class SignIn:
         try:
             answer = await self._http.request(request, Deadline.after(self._clock, ASK_S))
             said: Any = msgspec.json.decode(answer.body)
-        except (UpstreamError, msgspec.DecodeError) as failed:
+        except (UpstreamError, *UNREADABLE) as failed:
             raise SignInRefused(f"{self.name} cannot be asked: {failed}") from failed
         if not isinstance(said, dict):
             raise SignInRefused(f"{self.name} answered {answer.status} with something else than JSON")

@@ -13,6 +13,7 @@ from interlock.agents.question import Question
 from interlock.app.taskdesk import Decision
 from interlock.core.audit import Entry
 from interlock.core.errors import InvalidRequest
+from interlock.core.unreadable import UNREADABLE
 from interlock.ledger.read import Trace
 
 from .pages_trace import Content, inspected
@@ -125,5 +126,5 @@ def answer_of(sent: Mapping[str, str], by: str, *, vouched: bool = False) -> Ans
 def _arguments(text: str) -> dict[str, Any] | None:
     try:
         return msgspec.json.decode(text, type=dict[str, Any] | None)
-    except msgspec.DecodeError as wrong:
+    except UNREADABLE as wrong:
         raise InvalidRequest(f"the arguments are no JSON object: {wrong}", param="arguments") from wrong

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from interlock.core.roles import Role
 from interlock.core.time import NS_PER_S, Clock
+from interlock.core.unreadable import UNREADABLE
 
 SESSION_S = 12 * 3600
 TOKEN_S = 3600
@@ -108,7 +109,7 @@ class Sessions:
     def _read(self, path: Path) -> Session | None:
         try:
             found = msgspec.json.decode(path.read_bytes(), type=Session)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, *UNREADABLE):
             return None
         if found.until_ns <= self._clock.wall_ns():
             path.unlink(missing_ok=True)
