@@ -228,3 +228,27 @@ async def test_a_client_that_leaves_in_the_moment_of_a_handing_over_hangs_up_all
         left = up.left_behind()
     assert rides == ["long", "short", "handed over"]
     assert (left["events"][-1].status, left["inside"], left["waiting"]) == ("client_gone", 0, 0)
+
+
+@pytest.mark.requirement("GW-34")
+@pytest.mark.parametrize("short", [True, False])
+async def test_no_second_try_is_made_for_a_client_that_left_while_nonsense_was_on_its_way(
+    monkeypatch: pytest.MonkeyPatch, short: bool
+) -> None:
+    if not short:
+        monkeypatch.setattr(Shortcut, "stream", lambda *_: None)
+    async with house() as up:
+        up.vendor.replies.append([b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"", b"<html>no!"])
+        wire = await up.begin("Where is it?")
+        while len(up.vendor.bodies) < 2:
+            await asyncio.sleep(0)
+        wire.close()
+        async with asyncio.timeout(60):
+            while up.door.state.connections:
+                await asyncio.sleep(0)
+            up.vendor.hold.set()  # the server has heard of it, and listens for another moment
+            while up.ledger.open_slots:
+                await asyncio.sleep(0)
+        left = up.left_behind()
+    assert len(up.vendor.bodies) == 2, "the first call, and this one"
+    assert (len(left["events"][-1].attempts), left["inside"]) == (1, 0)

@@ -6,6 +6,7 @@ that failed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Generic
 
@@ -116,7 +117,10 @@ class Search(Generic[T]):
         return None
 
     async def _try(self, candidate: Candidate, place: int) -> T | None:
-        """One try; `None` where it failed and somebody else may be asked."""
+        """One try; `None` where it failed and somebody else may be asked. Not for a client that left while the try before was heard out."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
         if self._call.deadline.passed(self._desk.parts.clock):
             raise _missed(self._call, tuple(self._errors.values()))
         last = place == len(self._candidates) - 1 and not self._later
