@@ -18,6 +18,7 @@ import pytest
 from msgspec import Struct
 
 from interlock.agents.state import State, fold
+from interlock.agents.understand import asked
 from interlock.app.following import Place, news, place_of
 from interlock.core.events import InDoubt, Settled
 from interlock.core.store import Store, TaskFilter
@@ -153,6 +154,12 @@ def keep(name: str, figures: dict[str, int]) -> None:
         path.write_text(json.dumps(known, indent=2) + "\n")
 
 
+def in_vain(state: State) -> bool:
+    """The on-device tier was asked as often as it may be, and each time its process died: then the task is the model's."""
+    first = asked(state)
+    return first is not None and not first.ok and first.tries >= 3 and state.note("left_flow") is not None
+
+
 def check(ground: Ground, frozen: int, watcher: Watcher | None) -> Counter[str]:
     """Everything that has to hold after a round."""
     store = ground.store()
@@ -166,7 +173,8 @@ def check(ground: Ground, frozen: int, watcher: Watcher | None) -> Counter[str]:
     for line, state in states.items():
         outcome = state.finished.outcome if state.finished else "unfinished"
         assert outcome == ("resolved" if f"o{line}" in fine else "failed"), (line, state)
-        assert (state.note("flow_chosen") is not None) == str(line).endswith("3"), (line, state)
+        by_flow = str(line).endswith("3") and not in_vain(state)
+        assert (state.note("flow_chosen") is not None) == by_flow, (line, state)
     repeated = check_shop(ground, orders, fine, frozen)
     streamed = {row.id for row in listed if row.kind == "call"}
     assert set(read(ground.outside, "streamed")) <= streamed, "each answer that began to stream is in the books"
