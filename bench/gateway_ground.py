@@ -143,7 +143,9 @@ def load(target: Target, count: int, kind: str) -> Taken:
     before = cpu_ns(target.pid)
     done = subprocess.run(command, check=True, capture_output=True, timeout=LOAD_S)
     if target.ledger:
-        select.select([], [], [], WRITE_EVERY_S + 0.1)  # until the answers that the exact cache keeps are queued as well
+        select.select(
+            [], [], [], WRITE_EVERY_S + 0.1
+        )  # until the answers that the exact cache keeps are queued as well
         wait_until_written(target)
     spent = cpu_ns(target.pid) - before
     seen: dict[str, Any] = json.loads(done.stdout)
