@@ -42,6 +42,9 @@ def test_a_process_ends_at_once_though_the_on_device_tier_is_still_learning(
     def find(_: Engine, __: str) -> None:
         learning.set()
         learned.wait()
+        raise RuntimeError(
+            "nobody waits for it any more, and what it would load next is not to meet the interpreter's end"
+        )
 
     async def stopped() -> None:
         async with Interlock.from_file(tmp_path) as il:

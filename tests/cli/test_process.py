@@ -262,3 +262,17 @@ def test_a_stream_that_cannot_show_every_character_is_no_trouble(ran: Cli):
     )
 
     assert b"helpdesk" in said.stdout
+
+
+def test_a_verb_that_ends_while_a_thread_is_at_work_keeps_its_exit_code():
+    program = (
+        "import atexit, sys, threading\n"
+        "from interlock.cli import main\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "atexit.register(print, 'taken down around it')\n"
+        "main.perform = lambda *_: 3\n"
+        "sys.argv = ['interlock', 'check']\n"
+        "sys.exit(main.main())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (3, "")

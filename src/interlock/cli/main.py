@@ -82,9 +82,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(unknown(verb), file=sys.stderr)
         return USAGE
     code = perform(verb, arguments[1:])
-    if code == INTERRUPTED and argv is None:
+    if argv is None and (code == INTERRUPTED or still_at_work()):
         leave(code)
     return code
+
+
+def still_at_work() -> bool:
+    """A thread that nobody waits for (a tool that hangs, a tier that learns) has not ended."""
+    threading = sys.modules.get("threading")
+    return threading is not None and any(each.daemon for each in threading.enumerate())
 
 
 def leave(code: int) -> NoReturn:
