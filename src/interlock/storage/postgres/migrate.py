@@ -119,8 +119,8 @@ def _alone(db: Lent) -> None:
 
 
 def level_of(database: Database) -> Level:
-    """How far the schema is. Raises StoreUnavailable."""
-    with database.reading("see how far the schema is") as db:
+    """How far the schema is, seen at one instant: somebody else may be bringing it on. Raises StoreUnavailable."""
+    with database.snapshot("see how far the schema is") as db:
         return _level(db)
 
 
