@@ -182,9 +182,9 @@ class Flow:
         """What is left to be done of streams of one form that were answered, this one among them."""
         desk, road = self._desk, self.ride.road
         answers = [(each, each.ride, usage, brief) for each in alike if (usage := each.usage) and (brief := each.brief)]
-        if self.ride.held is not None:
+        if desk.parts.quotas is not None:
             used = [(ride.held, vector(1, u.input, u.output, brief.cost_nano_usd)) for _, ride, u, brief in answers]
-            self.ride.held.quotas.settle_all([(held, amounts) for held, amounts in used if held])
+            desk.parts.quotas.settle_all([(held, amounts) for held, amounts in used if held])
         health = road.health
         bill.learn_all(
             health, [(ride.input_tokens, each.parts, "".join(each.texts), u) for each, ride, u, _ in answers]

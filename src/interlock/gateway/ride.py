@@ -123,8 +123,8 @@ class Ride(Struct, eq=False):
         """What is left to be done of calls of one form that were answered, this one among them."""
         desk, road = self.desk, self.road
         answers = [(ride, said, brief) for ride in alike if (said := ride.said) and (brief := ride.brief)]
-        if self.held is not None:
-            self.held.quotas.settle_all(
+        if desk.parts.quotas is not None:
+            desk.parts.quotas.settle_all(
                 [
                     (held, vector(1, said.usage.input, said.usage.output, brief.cost_nano_usd))
                     for ride, said, brief in answers
