@@ -1,9 +1,13 @@
 """Answers that are settled and learnt from together: the same comes of it as one by one."""
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from interlock.core.caller import Caller
+from interlock.core.keys import Grant
 from interlock.core.limits import Limit
 from interlock.core.money import Usage
 from interlock.gateway import bill
@@ -11,6 +15,7 @@ from interlock.gateway.health import DeploymentHealth
 from interlock.gateway.quota import Quotas
 from interlock.gateway.settings import Settings
 from interlock.testing.clock import FakeClock
+from tests.gateway.test_short import WHO, Asker, asked, bench_of, go, said
 
 LIMITS = [
     Limit("rate", ("key",), period="minute", requests=1_000, tokens=10**7),
@@ -62,3 +67,24 @@ def test_a_deployment_is_known_the_same_whether_answers_are_learnt_together_or_o
     assert {name: getattr(other, name) for name in known} == {name: getattr(one, name) for name in known}
     assert other.breaker.seen == one.breaker.seen
     assert other.weights.usual == one.weights.usual
+
+
+async def test_what_a_call_holds_is_freed_though_one_that_is_settled_with_it_holds_nothing():
+    granted = [Grant()]
+    clock = FakeClock()
+    quotas = Quotas((), clock, grant_of=lambda _: granted[0])
+    bench = bench_of({"small": [said()] * 3}, quotas=quotas, clock=clock)
+    await go(bench, asked("first"), short=False)
+    waiting = []
+    for limits in ((), (Limit("running", ("key",), concurrency=5),)):
+        granted[0] = Grant(limits=limits)  # the key is given limits in between
+        quotas.forget()
+        request = asked(f"hello {len(limits)}")
+        waiting.append(Asker(request))
+        lite = structs.replace(request, messages=())
+        assert bench.gateway.shortcut.take(WHO, lite, request.messages, waiting[-1]) is not None
+    assert [used for *_, used, _ in quotas.standings()] == [1]
+    for asker in waiting:
+        await asyncio.wait_for(asker.done, 30)
+    bench.gateway._desk.afterwards.flush()
+    assert [used for *_, used, _ in quotas.standings()] == [0]

@@ -167,15 +167,22 @@ def text_guards(*, judged: bool = False) -> TextGuards:
     return TextGuards(veil, Watching(rules=Injection(None), after=moderators))
 
 
-def bench_of(script: dict[str, Any], *, guards: TextGuards | None = None, **changes: Any) -> Bench:
-    clock = FakeClock()
+def bench_of(
+    script: dict[str, Any],
+    *,
+    guards: TextGuards | None = None,
+    quotas: Quotas | None = None,
+    clock: FakeClock | None = None,
+    **changes: Any,
+) -> Bench:
+    clock = clock or FakeClock()
     provider = Wired(clock, **script)
     return Bench(
         provider,
         Settings(caching=KEPT, admission=Admission(adaptive=False), **changes),
         (Tier("small", (deployment("small", timeout_s=30.0), deployment("small2", timeout_s=30.0))), *TIERS[1:]),
         clock=clock,
-        quotas=Quotas((TIGHT, RUNNING), clock),
+        quotas=quotas or Quotas((TIGHT, RUNNING), clock),
         answers=FrontedCache(clock, MemoryCache()),
         guards=guards,
     )
